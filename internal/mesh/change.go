@@ -1,0 +1,13 @@
+package mesh
+
+// Change is one object that was put or deleted in the registry. Exactly one of
+// the object fields is set; for a deletion it holds the object's last known state
+// (at least its name).
+type Change struct {
+	Service  *Service
+	Instance *Instance
+	Route    *Route
+	Runtime  *Runtime
+	Deleted  bool
+	Revision int64 // the registry revision that brought the change
+}

@@ -1,0 +1,135 @@
+package mesh
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"unicode/utf8"
+)
+
+// ServiceName names a service: a DNS label (RFC 1123, section 2.1), so that it
+// can be a host name, a SPIFFE path segment and a Kubernetes object name.
+type ServiceName string
+
+// InstanceID names an instance among those of its service.
+type InstanceID string
+
+// RouteName names a north-south route; a DNS label too.
+type RouteName string
+
+// Port is a TCP port, 1 to 65535. It is wider than the wire's 16 bits so that
+// a number out of range reaches validation and is named there.
+type Port int
+
+const (
+	maxLabel      = 63
+	maxInstanceID = 128
+	maxText       = 1024
+)
+
+// labelFault says why s is no DNS label, or "" if it is one.
+func labelFault(s string) string {
+	switch {
+	case s == "":
+		return "is required: a DNS label such as \"orders\""
+	case len(s) > maxLabel:
+		return fmt.Sprintf("has %d characters; a DNS label has at most %d", len(s), maxLabel)
+	}
+	for i, r := range s {
+		if isLowerAlnum(r) || (r == '-' && i != 0 && i != len(s)-1) {
+			continue
+		}
+		return fmt.Sprintf("%s is not a DNS label: use lower-case letters, digits and inner hyphens", quote(s))
+	}
+	return ""
+}
+
+// idFault says why s cannot be an instance ID, or "".
+func idFault(s string) string {
+	switch {
+	case s == "":
+		return "is required"
+	case len(s) > maxInstanceID:
+		return fmt.Sprintf("has %d characters; at most %d are allowed", len(s), maxInstanceID)
+	}
+	for i, r := range s {
+		alnum := isLowerAlnum(r) || r >= 'A' && r <= 'Z'
+		if alnum || (i > 0 && strings.ContainsRune("-_.:", r)) {
+			continue
+		}
+		return fmt.Sprintf("%s has a character that is not allowed: use letters, digits, and inner \"-\", \"_\", \".\", \":\"", quote(s))
+	}
+	return ""
+}
+
+// hostFault says why s is neither an IP address nor a host name, or "".
+func hostFault(s string) string {
+	if s == "" {
+		return "is required: an IP address or a host name"
+	}
+	if _, err := netip.ParseAddr(s); err == nil {
+		return ""
+	}
+	bad := fmt.Sprintf("%s is not an IP address or host name", quote(s))
+	name := strings.TrimSuffix(strings.ToLower(s), ".")
+	if len(name) > 253 || !utf8.ValidString(name) {
+		return bad
+	}
+	labels := strings.Split(name, ".")
+	for _, label := range labels {
+		if labelFault(strings.ReplaceAll(label, "_", "-")) != "" {
+			return bad
+		}
+	}
+	if isDigits(labels[len(labels)-1]) { // "10.0.0" is a mistyped address, never a name (RFC 3696, section 2)
+		return bad
+	}
+	return ""
+}
+
+// ipFault says why s is not an IP address, or "".
+func ipFault(s string) string {
+	addr, err := netip.ParseAddr(s)
+	if err != nil || addr.Zone() != "" {
+		return fmt.Sprintf("%s is not an IP address", quote(s))
+	}
+	return ""
+}
+
+func portFault(p Port) string {
+	switch {
+	case p == 0:
+		return "is required: a port from 1 to 65535"
+	case p < 0 || p > 65535:
+		return fmt.Sprintf("%d is not a port: use 1 to 65535", int(p))
+	}
+	return ""
+}
+
+// textFault says why s cannot be a short human text, or "".
+func textFault(s string) string {
+	switch {
+	case len(s) > maxText:
+		return fmt.Sprintf("has %d bytes; at most %d are allowed", len(s), maxText)
+	case !utf8.ValidString(s):
+		return "is not valid UTF-8"
+	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' || r == 0x7f }):
+		return "has control characters"
+	}
+	return ""
+}
+
+// quote shows outside input in an error: escaped, and cut when it is long.
+func quote(s string) string {
+	const most = 80
+	if len(s) > most {
+		return fmt.Sprintf("%+q… (%d bytes)", strings.ToValidUTF8(s[:most], "?"), len(s))
+	}
+	return fmt.Sprintf("%+q", s)
+}
+
+func isLowerAlnum(r rune) bool { return r >= 'a' && r <= 'z' || r >= '0' && r <= '9' }
+
+func isDigits(s string) bool {
+	return strings.Trim(s, "0123456789") == ""
+}

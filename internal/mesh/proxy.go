@@ -1,0 +1,22 @@
+package mesh
+
+// Proxy is what a sidecar tells the control plane about itself, as the field
+// "heddle" of its xDS node metadata. What is left out has the documented default.
+type Proxy struct {
+	Service         ServiceName          `json:"service"`
+	Instance        InstanceID           `json:"instance"`
+	InboundAddress  string               `json:"inboundAddress,omitempty" doc:"Where it takes calls to its service; default 0.0.0.0."`
+	InboundPort     Port                 `json:"inboundPort,omitempty" doc:"Default: the service's port."`
+	AppAddress      string               `json:"appAddress,omitempty" doc:"Where the application listens; default 127.0.0.1."`
+	AppPort         Port                 `json:"appPort,omitempty" doc:"Where the application listens; 0: it only calls and takes no calls."`
+	OutboundAddress string               `json:"outboundAddress,omitempty" doc:"Where the application makes its calls; default 127.0.0.1."`
+	OutboundPort    Port                 `json:"outboundPort,omitempty" doc:"Where the application makes its HTTP calls; default 15001."`
+	DependencyPorts map[ServiceName]Port `json:"dependencyPorts,omitempty" doc:"Ports for dependencies that have a listener of their own, instead of the one that they declare."`
+}
+
+// The defaults of a [Proxy].
+const (
+	DefaultInboundAddress      = "0.0.0.0"
+	DefaultLoopback            = "127.0.0.1"
+	DefaultOutboundPort   Port = 15001
+)

@@ -1,0 +1,71 @@
+package mesh
+
+// Subset is a named group of a service's instances: those that carry all the labels.
+type Subset struct {
+	Name   string            `json:"name" doc:"A DNS label, unique in the service." example:"v2"`
+	Labels map[string]string `json:"labels" doc:"Labels that an instance must carry."`
+}
+
+// RouteRule sends the requests that match to subsets by weight.
+type RouteRule struct {
+	Match   RequestMatch     `json:"match,omitzero" doc:"Left out, the rule matches every request."`
+	To      []WeightedSubset `json:"to,omitempty" doc:"Where to; left out, all instances. Weights need not add up to 100."`
+	Timeout Duration         `json:"timeout,omitempty" doc:"Instead of traffic.timeout."`
+	Retries *Retries         `json:"retries,omitempty" doc:"Instead of traffic.retries."`
+	Mirror  *Mirror          `json:"mirror,omitempty" doc:"A copy of the requests, whose answers are thrown away."`
+	Rewrite string           `json:"rewrite,omitempty" doc:"Replaces the matched path prefix, or the whole of an exact path."`
+}
+
+// RequestMatch matches a request when all that it names do.
+type RequestMatch struct {
+	Path    *PathMatch    `json:"path,omitempty"`
+	Methods []string      `json:"methods,omitempty" doc:"Any of these." example:"GET"`
+	Headers []HeaderMatch `json:"headers,omitempty" doc:"All of these."`
+}
+
+// PathMatch matches the path, without its query, in exactly one way.
+type PathMatch struct {
+	Exact  string `json:"exact,omitempty" example:"/healthz"`
+	Prefix string `json:"prefix,omitempty" example:"/api"`
+	Regex  string `json:"regex,omitempty" doc:"RE2, for the whole path."`
+}
+
+// HeaderMatch matches one header; with no value given, its presence.
+type HeaderMatch struct {
+	Name   string `json:"name" example:"x-canary"`
+	Exact  string `json:"exact,omitempty"`
+	Prefix string `json:"prefix,omitempty"`
+	Regex  string `json:"regex,omitempty" doc:"RE2, for the whole value."`
+	Invert bool   `json:"invert,omitempty" doc:"Matches when the header does not."`
+}
+
+// WeightedSubset is a share of the requests for one subset.
+type WeightedSubset struct {
+	Subset string `json:"subset,omitempty" doc:"A subset of the service; left out, all its instances."`
+	Weight int    `json:"weight" minimum:"0" maximum:"1000000"`
+}
+
+// Mirror copies a share of the requests to a subset of the same service.
+type Mirror struct {
+	Subset  string  `json:"subset" doc:"A subset of the service."`
+	Percent float64 `json:"percent,omitempty" minimum:"0" maximum:"100" doc:"Default 100."`
+}
+
+// Route exposes services to the outside on gateways.
+type Route struct {
+	Name     RouteName         `json:"name" doc:"A DNS label." example:"shop"`
+	Owner    string            `json:"owner"`
+	Hosts    []string          `json:"hosts" doc:"Host names, \"*.\" at the start for all below one." example:"shop.example.com"`
+	Match    RequestMatch      `json:"match,omitzero"`
+	Backends []WeightedBackend `json:"backends" doc:"Services behind the route, by weight."`
+	Rewrite  string            `json:"rewrite,omitempty" doc:"Replaces the matched path prefix, or the whole of an exact path."`
+	Timeout  Duration          `json:"timeout,omitempty" doc:"Instead of the service's own."`
+	Meta     Meta              `json:"meta,omitzero"`
+}
+
+// WeightedBackend is a share of a route's requests for one service.
+type WeightedBackend struct {
+	Service ServiceName `json:"service"`
+	Subset  string      `json:"subset,omitempty"`
+	Weight  int         `json:"weight" minimum:"0" maximum:"1000000"`
+}

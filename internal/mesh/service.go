@@ -1,0 +1,103 @@
+package mesh
+
+import "time"
+
+// Protocol is what a service speaks on its port.
+type Protocol string
+
+// The protocols. HTTP is HTTP/1.1 (WebSocket upgrades included), HTTP2 is
+// HTTP/2 without TLS (h2c), GRPC is HTTP2 with gRPC's health and retry rules.
+const (
+	HTTP  Protocol = "http"
+	HTTP2 Protocol = "http2"
+	GRPC  Protocol = "grpc"
+	TCP   Protocol = "tcp"
+)
+
+// IsHTTP says whether requests can be routed one by one.
+func (p Protocol) IsHTTP() bool { return p == HTTP || p == HTTP2 || p == GRPC }
+
+// Service is what an owner declares: a service, how it is reached, and which
+// services it calls. Scope, routing and authorization follow from it.
+type Service struct {
+	Name         ServiceName   `json:"name" doc:"A DNS label, unique in the mesh." example:"orders"`
+	Owner        string        `json:"owner" doc:"The team or person who answers for the service." example:"team-shop"`
+	Description  string        `json:"description,omitempty" doc:"What the service is for."`
+	Protocol     Protocol      `json:"protocol" enum:"http,http2,grpc,tcp" doc:"What the service speaks."`
+	Port         Port          `json:"port" minimum:"1" maximum:"65535" doc:"Where callers dial the service."`
+	Dependencies []ServiceName `json:"dependencies" nullable:"false" doc:"The services it calls. Required: an empty list means that it calls nothing."`
+	Endpoints    Endpoints     `json:"endpoints,omitzero" doc:"Where its instances come from; left out, they are registered one by one."`
+	ListenerPort Port          `json:"listenerPort,omitempty" minimum:"1" maximum:"65535" doc:"A port of its own on each caller's sidecar. TCP services always have one: this, or else their port."`
+	HealthCheck  *HealthCheck  `json:"healthCheck,omitempty" doc:"Active checks that each caller's sidecar makes."`
+	Traffic      Traffic       `json:"traffic,omitzero" doc:"Timeouts, retries, load balancing and limits of calls to it."`
+	Subsets      []Subset      `json:"subsets,omitempty" doc:"Named groups of its instances, by label."`
+	Routes       []RouteRule   `json:"routes,omitempty" doc:"Rules tried in order for each request to it; none means all instances."`
+	Meta         Meta          `json:"meta,omitzero" doc:"Set by the registry."`
+}
+
+// Meta is what the registry knows about a stored object. Writers send Revision
+// back; the rest is set by the registry and ignored on input.
+type Meta struct {
+	Revision  int64     `json:"revision,omitempty" doc:"etcd's ModRevision. Sent back on a write, a stale one is refused with 409."`
+	Author    string    `json:"author,omitempty" doc:"Who wrote it last." readOnly:"true"`
+	Source    string    `json:"source,omitempty" doc:"By which way it was written: rest, grpc or kubernetes." readOnly:"true"`
+	UpdatedAt time.Time `json:"updatedAt,omitzero" doc:"When it was written last." readOnly:"true"`
+}
+
+// Endpoints says where a service's instances come from. The zero value means
+// that instances are registered, one by one, with a lease.
+type Endpoints struct {
+	DNS    *DNSEndpoints    `json:"dns,omitempty" doc:"Each sidecar resolves a host name."`
+	Static []StaticEndpoint `json:"static,omitempty" doc:"A fixed list of addresses."`
+}
+
+// Registered says whether instances are registered one by one.
+func (e Endpoints) Registered() bool { return e.DNS == nil && len(e.Static) == 0 }
+
+// DNSDiscovery is how the addresses behind a host name are used.
+type DNSDiscovery string
+
+// The kinds of DNS discovery, after Envoy's STRICT_DNS and LOGICAL_DNS clusters.
+const (
+	DNSStrict  DNSDiscovery = "strict"  // every address is an endpoint (default)
+	DNSLogical DNSDiscovery = "logical" // the first address serves new connections
+)
+
+// IPFamily is which addresses of a host name are used.
+type IPFamily string
+
+// The address families.
+const (
+	IPv4   IPFamily = "v4" // default
+	IPv6   IPFamily = "v6"
+	IPBoth IPFamily = "all"
+)
+
+// DNSEndpoints is a host name that each caller's sidecar resolves, and goes on resolving.
+type DNSEndpoints struct {
+	Host      string       `json:"host" doc:"The host name; a headless Kubernetes service's name gives all its pods."`
+	Port      Port         `json:"port,omitempty" minimum:"1" maximum:"65535" doc:"The port behind that name; default: the service's port."`
+	Discovery DNSDiscovery `json:"discovery,omitempty" enum:"strict,logical" doc:"strict (default): every address is an endpoint. logical: one address at a time."`
+	Family    IPFamily     `json:"family,omitempty" enum:"v4,v6,all" doc:"Which addresses are used; default v4."`
+	Refresh   Duration     `json:"refresh,omitempty" doc:"How often the name is resolved; default: as long as the answer's TTL says."`
+	Resolvers []string     `json:"resolvers,omitempty" doc:"DNS servers to ask, as ip:port; default: those of the sidecar's machine."`
+}
+
+// StaticEndpoint is one fixed address of a service.
+type StaticEndpoint struct {
+	Address string `json:"address" doc:"An IP address."`
+	Port    Port   `json:"port" minimum:"1" maximum:"65535"`
+	Weight  int    `json:"weight,omitempty" minimum:"1" maximum:"1000" doc:"Its share of the traffic beside the others; default 1."`
+}
+
+// OwnPort is the port of a listener of the service's own on its callers'
+// sidecars, or 0 when requests to it are routed by host name alone.
+func (s *Service) OwnPort() Port {
+	switch {
+	case s.ListenerPort != 0:
+		return s.ListenerPort
+	case s.Protocol == TCP:
+		return s.Port
+	}
+	return 0
+}

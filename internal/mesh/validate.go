@@ -1,0 +1,233 @@
+package mesh
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Bounds that keep one object from costing the whole mesh.
+const (
+	maxDependencies = 1000
+	maxRules        = 200
+	maxSubsets      = 50
+	maxLabels       = 64
+	maxStatic       = 1000
+)
+
+// Validate reports every fault of the declaration, each with its field's path.
+// Whether its dependencies exist is not a fault: those that do not are pending.
+func (s *Service) Validate() Faults {
+	var f Faults
+	if fault := labelFault(string(s.Name)); fault != "" {
+		f.Add("name", "%s", fault)
+	}
+	validateOwner(&f, s.Owner)
+	if fault := textFault(s.Description); fault != "" {
+		f.Add("description", "%s", fault)
+	}
+	if !s.Protocol.IsHTTP() && s.Protocol != TCP {
+		f.Add("protocol", "%s", oneOf(string(s.Protocol), HTTP, HTTP2, GRPC, TCP))
+	}
+	if fault := portFault(s.Port); fault != "" {
+		f.Add("port", "%s", fault)
+	}
+	s.validateDependencies(&f)
+	s.Endpoints.validate(&f, s)
+	if s.ListenerPort != 0 {
+		if fault := portFault(s.ListenerPort); fault != "" {
+			f.Add("listenerPort", "%s", fault)
+		}
+	}
+	if s.HealthCheck != nil {
+		s.HealthCheck.validate(&f, "healthCheck")
+	}
+	s.Traffic.validate(&f, "traffic", s)
+	s.validateSubsets(&f)
+	s.validateRoutes(&f)
+	return f
+}
+
+func validateOwner(f *Faults, owner string) {
+	if strings.TrimSpace(owner) == "" {
+		f.Add("owner", "is required: the team or person who answers for it")
+	} else if fault := textFault(owner); fault != "" {
+		f.Add("owner", "%s", fault)
+	} else if strings.ContainsAny(owner, "\n\t") || len(owner) > 128 {
+		f.Add("owner", "has to be one line of at most 128 bytes")
+	}
+}
+
+func (s *Service) validateDependencies(f *Faults) {
+	if s.Dependencies == nil {
+		f.Add("dependencies", "is required: list the services that this one calls, or write an empty list ([]) if it calls nothing")
+		return
+	}
+	if len(s.Dependencies) > maxDependencies {
+		f.Add("dependencies", "has %d entries; at most %d are allowed", len(s.Dependencies), maxDependencies)
+		return
+	}
+	seen := map[ServiceName]int{}
+	for i, name := range s.Dependencies {
+		path := at("dependencies", i)
+		if fault := labelFault(string(name)); fault != "" {
+			f.Add(path, "%s", fault)
+			continue
+		}
+		if name == s.Name {
+			f.Add(path, "is the service itself; calls to itself need no declaration")
+		}
+		if first, twice := seen[name]; twice {
+			f.Add(path, "%q is listed already, as dependencies[%d]", name, first)
+		}
+		seen[name] = i
+	}
+}
+
+func (e Endpoints) validate(f *Faults, s *Service) {
+	if e.DNS != nil && len(e.Static) > 0 {
+		f.Add("endpoints", "has both dns and static: choose one, or neither for registered instances")
+	}
+	if len(e.Static) > maxStatic {
+		f.Add("endpoints.static", "has %d entries; at most %d are allowed", len(e.Static), maxStatic)
+		return
+	}
+	seen := map[StaticEndpoint]int{}
+	for i, one := range e.Static {
+		path := at("endpoints.static", i)
+		if fault := ipFault(one.Address); fault != "" {
+			f.Add(path+".address", "%s; for a host name use endpoints.dns", fault)
+		}
+		if fault := portFault(one.Port); fault != "" {
+			f.Add(path+".port", "%s", fault)
+		}
+		validateWeight(f, path+".weight", one.Weight, 1000)
+		key := StaticEndpoint{Address: one.Address, Port: one.Port}
+		if first, twice := seen[key]; twice {
+			f.Add(path, "is the same address as endpoints.static[%d]", first)
+		}
+		seen[key] = i
+	}
+	if e.DNS != nil {
+		e.DNS.validate(f, "endpoints.dns", s)
+	}
+}
+
+func (d *DNSEndpoints) validate(f *Faults, path string, s *Service) {
+	if fault := hostFault(d.Host); fault != "" {
+		f.Add(path+".host", "%s", fault)
+	} else if ipFault(d.Host) == "" {
+		f.Add(path+".host", "%q is an IP address; use endpoints.static", d.Host)
+	}
+	if d.Port != 0 {
+		if fault := portFault(d.Port); fault != "" {
+			f.Add(path+".port", "%s", fault)
+		}
+	}
+	if d.Discovery != "" && d.Discovery != DNSStrict && d.Discovery != DNSLogical {
+		f.Add(path+".discovery", "%s", oneOf(string(d.Discovery), DNSStrict, DNSLogical))
+	}
+	if d.Family != "" && d.Family != IPv4 && d.Family != IPv6 && d.Family != IPBoth {
+		f.Add(path+".family", "%s", oneOf(string(d.Family), IPv4, IPv6, IPBoth))
+	}
+	if fault := durationFault(d.Refresh, 100*time.Millisecond, time.Hour); fault != "" {
+		f.Add(path+".refresh", "%s", fault)
+	}
+	for i, server := range d.Resolvers {
+		if fault := ipPortFault(server); fault != "" {
+			f.Add(at(path+".resolvers", i), "%s", fault)
+		}
+	}
+	if d.Discovery == DNSLogical && len(s.Subsets) > 0 {
+		f.Add("subsets", "cannot be used with logical DNS, whose addresses carry no labels")
+	}
+}
+
+// Validate reports every fault of the instance, each with its field's path.
+func (i *Instance) Validate() Faults {
+	var f Faults
+	if fault := idFault(string(i.ID)); fault != "" {
+		f.Add("id", "%s", fault)
+	}
+	if fault := labelFault(string(i.Service)); fault != "" {
+		f.Add("service", "%s", fault)
+	}
+	if fault := ipFault(i.Address); fault != "" {
+		f.Add("address", "%s", fault)
+	}
+	if fault := portFault(i.Port); fault != "" {
+		f.Add("port", "%s", fault)
+	}
+	for path, text := range map[string]string{"locality.region": i.Locality.Region, "locality.zone": i.Locality.Zone} {
+		if fault := labelValueFault(text); fault != "" {
+			f.Add(path, "%s", fault)
+		}
+	}
+	validateWeight(&f, "weight", i.Weight, 1000)
+	validateLabels(&f, "labels", i.Labels)
+	switch i.Health {
+	case "", Healthy, Draining, Unhealthy:
+	default:
+		f.Add("health", "%s", oneOf(string(i.Health), Healthy, Draining, Unhealthy))
+	}
+	return f
+}
+
+// Validate reports every fault of the runtime layer.
+func (r *Runtime) Validate() Faults {
+	var f Faults
+	if len(r.Values) > 1000 {
+		f.Add("values", "has %d keys; at most 1000 are allowed", len(r.Values))
+		return f
+	}
+	for _, key := range slices.Sorted(maps.Keys(r.Values)) {
+		if key == "" || len(key) > 255 || strings.ContainsFunc(key, func(c rune) bool { return c <= ' ' || c > '~' }) {
+			f.Add("values", "%s is not a runtime key: use printable ASCII without spaces", quote(key))
+		}
+		switch v := r.Values[key].(type) {
+		case float64, bool:
+		case string:
+			if len(v) > maxText {
+				f.Add(join("values", cut(key)), "has %d bytes; at most %d are allowed", len(v), maxText)
+			}
+		default:
+			f.Add(join("values", cut(key)), "wants a number, a string or a boolean")
+		}
+	}
+	return f
+}
+
+// Validate reports every fault of what a proxy says of itself.
+func (p *Proxy) Validate() Faults {
+	var f Faults
+	if fault := labelFault(string(p.Service)); fault != "" {
+		f.Add("service", "%s", fault)
+	}
+	if fault := idFault(string(p.Instance)); fault != "" {
+		f.Add("instance", "%s", fault)
+	}
+	for path, addr := range map[string]string{"inboundAddress": p.InboundAddress, "appAddress": p.AppAddress, "outboundAddress": p.OutboundAddress} {
+		if addr == "" {
+			continue
+		}
+		if fault := ipFault(addr); fault != "" {
+			f.Add(path, "%s", fault)
+		}
+	}
+	for path, port := range map[string]Port{"inboundPort": p.InboundPort, "appPort": p.AppPort, "outboundPort": p.OutboundPort} {
+		if port != 0 && portFault(port) != "" {
+			f.Add(path, "%s", portFault(port))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.DependencyPorts)) {
+		if fault := labelFault(string(name)); fault != "" {
+			f.Add("dependencyPorts", "%s", fault)
+		}
+		if fault := portFault(p.DependencyPorts[name]); fault != "" {
+			f.Add(join("dependencyPorts", cut(string(name))), "%s", fault)
+		}
+	}
+	slices.SortStableFunc(f, func(a, b Fault) int { return strings.Compare(a.Path, b.Path) })
+	return f
+}

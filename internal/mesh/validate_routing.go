@@ -1,0 +1,248 @@
+package mesh
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+func (s *Service) validateSubsets(f *Faults) {
+	if len(s.Subsets) > maxSubsets {
+		f.Add("subsets", "has %d entries; at most %d are allowed", len(s.Subsets), maxSubsets)
+		return
+	}
+	seen := map[string]int{}
+	for i, subset := range s.Subsets {
+		path := at("subsets", i)
+		if fault := labelFault(subset.Name); fault != "" {
+			f.Add(path+".name", "%s", fault)
+		}
+		if first, twice := seen[subset.Name]; twice {
+			f.Add(path+".name", "%q is the name of subsets[%d] already", subset.Name, first)
+		}
+		seen[subset.Name] = i
+		if len(subset.Labels) == 0 {
+			f.Add(path+".labels", "is required: the labels that pick the subset's instances")
+		}
+		validateLabels(f, path+".labels", subset.Labels)
+	}
+	if len(s.Subsets) > 0 && s.Endpoints.DNS != nil && s.Endpoints.DNS.Discovery != DNSLogical {
+		f.Add("subsets", "cannot be used with dns endpoints, whose addresses carry no labels")
+	}
+}
+
+func (s *Service) validateRoutes(f *Faults) {
+	if len(s.Routes) == 0 {
+		return
+	}
+	if s.Protocol == TCP {
+		f.Add("routes", "are for http, http2 and grpc: a TCP connection has no requests to match")
+		return
+	}
+	if len(s.Routes) > maxRules {
+		f.Add("routes", "has %d entries; at most %d are allowed", len(s.Routes), maxRules)
+		return
+	}
+	for i := range s.Routes {
+		rule, path := &s.Routes[i], at("routes", i)
+		rule.Match.validate(f, path+".match")
+		s.validateTargets(f, path, rule)
+		if fault := durationFault(rule.Timeout, time.Millisecond, 24*time.Hour); fault != "" {
+			f.Add(path+".timeout", "%s", fault)
+		}
+		if rule.Retries != nil {
+			rule.Retries.validate(f, path+".retries")
+		}
+		validateRewrite(f, path+".rewrite", rule.Rewrite, rule.Match)
+		if i < len(s.Routes)-1 && rule.Match.matchesAll() {
+			f.Add(path+".match", "matches every request, so the rules behind it are never reached: move it to the end")
+		}
+	}
+}
+
+func (s *Service) validateTargets(f *Faults, path string, rule *RouteRule) {
+	total := 0
+	seen := map[string]int{}
+	for j, target := range rule.To {
+		to := at(path+".to", j)
+		s.validateSubsetName(f, to+".subset", target.Subset)
+		validateWeight(f, to+".weight", target.Weight, 1_000_000)
+		if first, twice := seen[target.Subset]; twice {
+			f.Add(to+".subset", "%q is in %s already", target.Subset, at("to", first))
+		}
+		seen[target.Subset] = j
+		total += target.Weight
+	}
+	if len(rule.To) > 0 && total <= 0 {
+		f.Add(path+".to", "has only weights of 0: at least one has to be above it")
+	}
+	if rule.Mirror == nil {
+		return
+	}
+	if rule.Mirror.Subset == "" {
+		f.Add(path+".mirror.subset", "is required: a subset of the service")
+	}
+	s.validateSubsetName(f, path+".mirror.subset", rule.Mirror.Subset)
+	if p := rule.Mirror.Percent; p < 0 || p > 100 {
+		f.Add(path+".mirror.percent", "%v is out of range: use 0 to 100", p)
+	}
+}
+
+func (s *Service) validateSubsetName(f *Faults, path, name string) {
+	if name == "" || slices.ContainsFunc(s.Subsets, func(one Subset) bool { return one.Name == name }) {
+		return
+	}
+	f.Add(path, "%s is not in subsets", quote(name))
+}
+
+func (m *RequestMatch) matchesAll() bool {
+	anyPath := m.Path == nil || m.Path.Prefix == "/"
+	return anyPath && len(m.Methods) == 0 && len(m.Headers) == 0
+}
+
+func (m *RequestMatch) validate(f *Faults, path string) {
+	if m.Path != nil {
+		m.Path.validate(f, path+".path")
+	}
+	for i, method := range m.Methods {
+		if method == "" || strings.ContainsFunc(method, func(r rune) bool { return (r < 'A' || r > 'Z') && r != '-' }) {
+			f.Add(at(path+".methods", i), "%s is not a method in capital letters, such as \"GET\"", quote(method))
+		}
+	}
+	for i := range m.Headers {
+		m.Headers[i].validate(f, at(path+".headers", i))
+	}
+}
+
+func (p *PathMatch) validate(f *Faults, path string) {
+	if count(p.Exact != "", p.Prefix != "", p.Regex != "") != 1 {
+		f.Add(path, "wants exactly one of exact, prefix and regex")
+	}
+	for field, value := range map[string]string{"exact": p.Exact, "prefix": p.Prefix} {
+		if value == "" {
+			continue
+		}
+		if fault := pathFault(value); fault != "" {
+			f.Add(join(path, field), "%s", fault)
+		}
+	}
+	if fault := regexFault(p.Regex); fault != "" {
+		f.Add(join(path, "regex"), "%s", fault)
+	}
+}
+
+func (h *HeaderMatch) validate(f *Faults, path string) {
+	if fault := headerNameFault(h.Name); fault != "" {
+		f.Add(join(path, "name"), "%s", fault)
+	}
+	if count(h.Exact != "", h.Prefix != "", h.Regex != "") > 1 {
+		f.Add(path, "wants at most one of exact, prefix and regex")
+	}
+	for field, value := range map[string]string{"exact": h.Exact, "prefix": h.Prefix} {
+		if fault := headerValueFault(value); fault != "" {
+			f.Add(join(path, field), "%s", fault)
+		}
+	}
+	if fault := regexFault(h.Regex); fault != "" {
+		f.Add(join(path, "regex"), "%s", fault)
+	}
+}
+
+// Validate reports every fault of the route, each with its field's path.
+func (r *Route) Validate() Faults {
+	var f Faults
+	if fault := labelFault(string(r.Name)); fault != "" {
+		f.Add("name", "%s", fault)
+	}
+	validateOwner(&f, r.Owner)
+	if len(r.Hosts) == 0 {
+		f.Add("hosts", "is required: at least one host name")
+	}
+	for i, host := range r.Hosts {
+		if fault := hostFault(strings.TrimPrefix(host, "*.")); fault != "" {
+			f.Add(at("hosts", i), "%s", fault)
+		}
+	}
+	r.Match.validate(&f, "match")
+	total := 0
+	for i, backend := range r.Backends {
+		path := at("backends", i)
+		if fault := labelFault(string(backend.Service)); fault != "" {
+			f.Add(path+".service", "%s", fault)
+		}
+		validateWeight(&f, path+".weight", backend.Weight, 1_000_000)
+		total += backend.Weight
+	}
+	if len(r.Backends) == 0 {
+		f.Add("backends", "is required: at least one service")
+	} else if total <= 0 {
+		f.Add("backends", "has only weights of 0: at least one has to be above it")
+	}
+	validateRewrite(&f, "rewrite", r.Rewrite, r.Match)
+	if fault := durationFault(r.Timeout, time.Millisecond, 24*time.Hour); fault != "" {
+		f.Add("timeout", "%s", fault)
+	}
+	return f
+}
+
+func validateRewrite(f *Faults, path, rewrite string, match RequestMatch) {
+	if rewrite == "" {
+		return
+	}
+	if fault := pathFault(rewrite); fault != "" {
+		f.Add(path, "%s", fault)
+	}
+	if match.Path == nil || match.Path.Regex != "" {
+		f.Add(path, "needs a match on an exact path or a path prefix, which it replaces")
+	}
+}
+
+func validateLabels(f *Faults, path string, labels map[string]string) {
+	if len(labels) > maxLabels {
+		f.Add(path, "has %d entries; at most %d are allowed", len(labels), maxLabels)
+		return
+	}
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		if key == "" || len(key) > 255 || !utf8.ValidString(key) || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			f.Add(path, "%s is not a label key: use printable ASCII without spaces, at most 255 bytes", quote(key))
+		}
+		if fault := labelValueFault(labels[key]); fault != "" {
+			f.Add(join(path, cut(key)), "%s", fault)
+		}
+	}
+}
+
+func labelValueFault(s string) string {
+	if len(s) > 255 {
+		return fmt.Sprintf("has %d bytes; at most 255 are allowed", len(s))
+	}
+	return textFault(s)
+}
+
+// regexFault holds patterns to RE2's syntax, which Envoy uses and Go's regexp shares.
+func regexFault(pattern string) string {
+	if pattern == "" {
+		return ""
+	}
+	if len(pattern) > 1000 {
+		return fmt.Sprintf("has %d bytes; at most 1000 are allowed", len(pattern))
+	}
+	if _, err := regexp.Compile(pattern); err != nil {
+		return fmt.Sprintf("is not a regular expression (RE2): %v", err)
+	}
+	return ""
+}
+
+func count(conditions ...bool) int {
+	n := 0
+	for _, c := range conditions {
+		if c {
+			n++
+		}
+	}
+	return n
+}

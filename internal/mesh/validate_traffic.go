@@ -1,0 +1,232 @@
+package mesh
+
+import (
+	"encoding/pem"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// retryConditions are Envoy's x-envoy-retry-on and x-envoy-retry-grpc-on values.
+var retryConditions = []string{
+	"5xx", "gateway-error", "reset", "reset-before-request", "connect-failure", "envoy-ratelimited",
+	"retriable-4xx", "refused-stream", "http3-post-connect-failure",
+	"cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable",
+}
+
+func (t *Traffic) validate(f *Faults, path string, s *Service) {
+	const longest = 24 * time.Hour
+	if fault := durationFault(t.Timeout, time.Millisecond, longest); fault != "" {
+		f.Add(join(path, "timeout"), "%s", fault)
+	}
+	if t.NoTimeout && t.Timeout != 0 {
+		f.Add(join(path, "noTimeout"), "contradicts timeout: give only one of them")
+	}
+	if fault := durationFault(t.IdleTimeout, time.Millisecond, 7*longest); fault != "" {
+		f.Add(join(path, "idleTimeout"), "%s", fault)
+	}
+	if fault := durationFault(t.ConnectTimeout, time.Millisecond, time.Minute); fault != "" {
+		f.Add(join(path, "connectTimeout"), "%s", fault)
+	}
+	if t.HostHeader != "" {
+		host, _, _ := strings.Cut(t.HostHeader, ":")
+		if fault := hostFault(host); fault != "" {
+			f.Add(join(path, "hostHeader"), "%s", fault)
+		}
+	}
+	if t.Retries != nil {
+		t.Retries.validate(f, join(path, "retries"))
+	}
+	t.LoadBalancing.validate(f, join(path, "loadBalancing"))
+	if c := t.CircuitBreaker; c != nil {
+		for name, n := range map[string]int{"maxConnections": c.MaxConnections, "maxPendingRequests": c.MaxPendingRequests, "maxRequests": c.MaxRequests, "maxRetries": c.MaxRetries} {
+			validateCount(f, join(path, "circuitBreaker."+name), n)
+		}
+	}
+	if o := t.OutlierDetection; o != nil {
+		o.validate(f, join(path, "outlierDetection"))
+	}
+	if t.TLS != nil {
+		t.TLS.validate(f, join(path, "tls"), s)
+	}
+}
+
+func (r *Retries) validate(f *Faults, path string) {
+	if r.Attempts < 0 || r.Attempts > 10 {
+		f.Add(join(path, "attempts"), "%d is out of range: use 0 to 10", r.Attempts)
+	}
+	for i, condition := range r.On {
+		if !slices.Contains(retryConditions, condition) {
+			f.Add(at(join(path, "on"), i), "%s is not a retry condition: use %s", quote(condition), strings.Join(retryConditions, ", "))
+		}
+	}
+	if fault := durationFault(r.PerTryTimeout, time.Millisecond, time.Hour); fault != "" {
+		f.Add(join(path, "perTryTimeout"), "%s", fault)
+	}
+}
+
+func (l *LoadBalancing) validate(f *Faults, path string) {
+	switch l.Policy {
+	case "", RoundRobin, LeastRequest, Random, RingHash, Maglev:
+	default:
+		f.Add(join(path, "policy"), "%s", oneOf(string(l.Policy), RoundRobin, LeastRequest, Random, RingHash, Maglev))
+	}
+	if l.HashHeader != "" {
+		if l.Policy != RingHash && l.Policy != Maglev {
+			f.Add(join(path, "hashHeader"), "is only for the policies ringHash and maglev")
+		}
+		if fault := headerNameFault(l.HashHeader); fault != "" {
+			f.Add(join(path, "hashHeader"), "%s", fault)
+		}
+	}
+	if len(l.LocalityWeights) > maxLabels {
+		f.Add(join(path, "localityWeights"), "has %d entries; at most %d are allowed", len(l.LocalityWeights), maxLabels)
+	}
+	seen := map[Locality]int{}
+	for i, w := range l.LocalityWeights {
+		entry := at(join(path, "localityWeights"), i)
+		if w.Region == "" && w.Zone == "" {
+			f.Add(entry, "names no locality: give a region, a zone or both")
+		}
+		for field, text := range map[string]string{"region": w.Region, "zone": w.Zone} {
+			if fault := labelValueFault(text); fault != "" {
+				f.Add(join(entry, field), "%s", fault)
+			}
+		}
+		validateWeight(f, join(entry, "weight"), w.Weight, 1_000_000)
+		key := Locality{Region: w.Region, Zone: w.Zone}
+		if first, twice := seen[key]; twice {
+			f.Add(entry, "is the same locality as localityWeights[%d]", first)
+		}
+		seen[key] = i
+	}
+}
+
+func (o *OutlierDetection) validate(f *Faults, path string) {
+	validateCount(f, join(path, "consecutiveErrors"), o.ConsecutiveErrors)
+	if fault := durationFault(o.Interval, 10*time.Millisecond, time.Hour); fault != "" {
+		f.Add(join(path, "interval"), "%s", fault)
+	}
+	if fault := durationFault(o.BaseEjectionTime, 10*time.Millisecond, time.Hour); fault != "" {
+		f.Add(join(path, "baseEjectionTime"), "%s", fault)
+	}
+	if o.MaxEjectionPercent < 0 || o.MaxEjectionPercent > 100 {
+		f.Add(join(path, "maxEjectionPercent"), "%d is out of range: use 0 to 100", o.MaxEjectionPercent)
+	}
+}
+
+func (t *UpstreamTLS) validate(f *Faults, path string, s *Service) {
+	if s.Endpoints.Registered() {
+		f.Add(path, "is for services outside the mesh: they have dns or static endpoints")
+	}
+	if t.SNI != "" {
+		if fault := hostFault(t.SNI); fault != "" {
+			f.Add(join(path, "sni"), "%s", fault)
+		}
+	} else if s.Endpoints.DNS == nil && len(s.Endpoints.Static) > 0 {
+		f.Add(join(path, "sni"), "is required with static endpoints: the name in the server's certificate")
+	}
+	if t.CA != "" {
+		if block, _ := pem.Decode([]byte(t.CA)); block == nil || block.Type != "CERTIFICATE" {
+			f.Add(join(path, "ca"), "has no PEM block of type CERTIFICATE")
+		}
+	}
+	for i, name := range t.SubjectAltNames {
+		if fault := hostFault(strings.TrimPrefix(name, "*.")); fault != "" {
+			f.Add(at(join(path, "subjectAltNames"), i), "%s", fault)
+		}
+	}
+	if t.MinVersion != "" && t.MinVersion != "1.2" && t.MinVersion != "1.3" {
+		f.Add(join(path, "minVersion"), "%s", oneOf(t.MinVersion, "1.2", "1.3"))
+	}
+}
+
+func (h *HealthCheck) validate(f *Faults, path string) {
+	switch h.Type {
+	case CheckHTTP, CheckGRPC, CheckTCP:
+	default:
+		f.Add(join(path, "type"), "%s", oneOf(string(h.Type), CheckHTTP, CheckGRPC, CheckTCP))
+	}
+	if h.Type != CheckHTTP && (h.Path != "" || h.ExpectedStatus != 0) {
+		f.Add(path, "path and expectedStatus are only for type http")
+	}
+	if h.Path != "" {
+		if fault := pathFault(h.Path); fault != "" {
+			f.Add(join(path, "path"), "%s", fault)
+		}
+	}
+	if h.ExpectedStatus != 0 && (h.ExpectedStatus < 100 || h.ExpectedStatus > 599) {
+		f.Add(join(path, "expectedStatus"), "%d is not an HTTP status", h.ExpectedStatus)
+	}
+	if fault := durationFault(h.Interval, 10*time.Millisecond, time.Hour); fault != "" {
+		f.Add(join(path, "interval"), "%s", fault)
+	}
+	if fault := durationFault(h.Timeout, 10*time.Millisecond, time.Hour); fault != "" {
+		f.Add(join(path, "timeout"), "%s", fault)
+	}
+	validateCount(f, join(path, "healthyThreshold"), h.HealthyThreshold)
+	validateCount(f, join(path, "unhealthyThreshold"), h.UnhealthyThreshold)
+}
+
+func validateCount(f *Faults, path string, n int) {
+	if n < 0 || n > 1_000_000 {
+		f.Add(path, "%d is out of range: use 0 to 1000000", n)
+	}
+}
+
+func validateWeight(f *Faults, path string, weight, most int) {
+	if weight < 0 || weight > most {
+		f.Add(path, "%d is out of range: use 0 to %d", weight, most)
+	}
+}
+
+// headerNameFault follows RFC 9110, section 5.1, in lower case as HTTP/2 wants it.
+func headerNameFault(s string) string {
+	bad := strings.ContainsFunc(s, func(r rune) bool {
+		return !isLowerAlnum(r) && !(r >= 'A' && r <= 'Z') && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
+	})
+	if s == "" || len(s) > 256 || bad {
+		return fmt.Sprintf("%s is not a header name", quote(s))
+	}
+	return ""
+}
+
+func headerValueFault(s string) string {
+	if len(s) > 4096 || !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+		return "is not a header value: it has control characters or is longer than 4096 bytes"
+	}
+	return ""
+}
+
+func pathFault(s string) string {
+	if !strings.HasPrefix(s, "/") {
+		return fmt.Sprintf("%s has to begin with \"/\"", quote(s))
+	}
+	if len(s) > 4096 || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) || strings.ContainsAny(s, "?#") {
+		return fmt.Sprintf("%s is not a path: printable ASCII without spaces, \"?\" and \"#\"", quote(s))
+	}
+	return ""
+}
+
+func ipPortFault(s string) string {
+	if _, err := netip.ParseAddrPort(s); err != nil {
+		return fmt.Sprintf("%s is not an address with a port, such as 10.0.0.2:53", quote(s))
+	}
+	return ""
+}
+
+// oneOf says which values a field takes.
+func oneOf[T ~string](got string, allowed ...T) string {
+	names := make([]string, len(allowed))
+	for i, a := range allowed {
+		names[i] = string(a)
+	}
+	list := strings.Join(names, ", ")
+	if got == "" {
+		return "is required: one of " + list
+	}
+	return fmt.Sprintf("%s is not one of %s", quote(got), list)
+}
