@@ -1,0 +1,158 @@
+package catalog
+
+import (
+	"cmp"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// Config has settings whose zero values work.
+type Config struct {
+	// ExpiryWindow is how long expired instances are remembered in order to
+	// tell a mass expiry from single deaths; default 1 minute.
+	ExpiryWindow time.Duration
+	Clock        func() time.Time // default time.Now
+	Logger       *slog.Logger     // default: discard
+}
+
+// Catalog holds the current view. Apply calls are serialized; reading is lock-free.
+type Catalog struct {
+	cfg     Config
+	current atomic.Pointer[View]
+
+	mu      sync.Mutex
+	feeds   []*Feed                       // guarded by mu
+	expired map[mesh.ServiceName][]expiry // guarded by mu
+	removed map[mesh.InstanceKey]struct{} // guarded by mu: deregistered, deletion still to come
+}
+
+// New makes an empty catalog, not yet synced.
+func New(cfg Config) *Catalog {
+	if cfg.ExpiryWindow == 0 {
+		cfg.ExpiryWindow = time.Minute
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	c := &Catalog{cfg: cfg, expired: map[mesh.ServiceName][]expiry{}, removed: map[mesh.InstanceKey]struct{}{}}
+	c.current.Store(emptyView())
+	return c
+}
+
+// View gives the current view; never nil.
+func (c *Catalog) View() *View { return c.current.Load() }
+
+// Subscribe opens a feed; its first Wait returns at once.
+func (c *Catalog) Subscribe() *Feed {
+	f := &Feed{catalog: c, wake: make(chan struct{}, 1)}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.feeds = append(c.feeds, f)
+	f.publish(c.View(), Changes{})
+	return f
+}
+
+func (c *Catalog) unsubscribe(f *Feed) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.feeds = slices.DeleteFunc(c.feeds, func(one *Feed) bool { return one == f })
+}
+
+// Apply merges changes, in the order of their revisions, into a new view and
+// feeds it to the readers. synced says that the view is complete from here on.
+func (c *Catalog) Apply(revision int64, synced bool, changes []mesh.Change) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	old := c.View()
+	e := edit{catalog: c, view: *old, now: c.cfg.Clock()}
+	for _, change := range changes {
+		switch {
+		case change.Service != nil:
+			e.service(change.Service, change.Deleted)
+		case change.Instance != nil:
+			e.instance(change.Instance, change.Deleted)
+		case change.Route != nil:
+			e.route(change.Route, change.Deleted)
+		case change.Runtime != nil:
+			e.runtime(change.Runtime, change.Deleted)
+		}
+	}
+	e.view.revision = max(old.revision, revision)
+	if synced && !old.synced {
+		e.view.synced, e.changes.Synced = true, true
+	}
+	next := e.view
+	c.current.Store(&next)
+	if e.changes.Empty() {
+		return
+	}
+	for _, f := range c.feeds {
+		f.publish(&next, e.changes)
+	}
+}
+
+// edit is one Apply under way.
+type edit struct {
+	catalog *Catalog
+	view    View
+	changes Changes
+	now     time.Time
+}
+
+func (e *edit) service(s *mesh.Service, deleted bool) {
+	name := s.Name
+	if old, ok := e.view.services.get(name); ok {
+		for _, callee := range old.Dependencies {
+			callers, _ := e.view.dependents.get(callee)
+			e.setDependents(callee, remove(callers, name, cmp.Compare[mesh.ServiceName]))
+		}
+	}
+	e.changes.Services = union(e.changes.Services, map[mesh.ServiceName]struct{}{name: {}})
+	if deleted {
+		e.view.services = e.view.services.without(name)
+		return
+	}
+	e.view.services = e.view.services.with(name, s)
+	for _, callee := range s.Dependencies {
+		callers, _ := e.view.dependents.get(callee)
+		e.setDependents(callee, insert(callers, name, name, cmp.Compare[mesh.ServiceName]))
+	}
+}
+
+func (e *edit) setDependents(callee mesh.ServiceName, callers []mesh.ServiceName) {
+	if len(callers) == 0 {
+		e.view.dependents = e.view.dependents.without(callee)
+		return
+	}
+	e.view.dependents = e.view.dependents.with(callee, callers)
+}
+
+func (e *edit) route(r *mesh.Route, deleted bool) {
+	routes := make(map[mesh.RouteName]*mesh.Route, len(e.view.routes)+1)
+	for name, one := range e.view.routes {
+		routes[name] = one
+	}
+	if deleted {
+		delete(routes, r.Name)
+	} else {
+		routes[r.Name] = r
+	}
+	e.view.routes = routes
+	e.changes.Routes = union(e.changes.Routes, map[mesh.RouteName]struct{}{r.Name: {}})
+}
+
+func (e *edit) runtime(r *mesh.Runtime, deleted bool) {
+	if deleted {
+		r = &mesh.Runtime{}
+	}
+	e.view.runtime = r
+	e.changes.Runtime = true
+}

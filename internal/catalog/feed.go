@@ -1,0 +1,101 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sync"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// ErrClosed is what Wait returns once its feed is closed.
+var ErrClosed = errors.New("the feed is closed")
+
+// Changes names what differs between the view a reader had and the one it gets.
+type Changes struct {
+	Services  map[mesh.ServiceName]struct{} // declared, changed or deleted
+	Instances map[mesh.ServiceName]struct{} // services whose instances changed
+	Routes    map[mesh.RouteName]struct{}
+	Runtime   bool
+	Synced    bool // the view became complete
+}
+
+// Empty says whether nothing changed.
+func (c *Changes) Empty() bool {
+	return len(c.Services) == 0 && len(c.Instances) == 0 && len(c.Routes) == 0 && !c.Runtime && !c.Synced
+}
+
+func (c *Changes) merge(other Changes) {
+	c.Services = union(c.Services, other.Services)
+	c.Instances = union(c.Instances, other.Instances)
+	c.Routes = union(c.Routes, other.Routes)
+	c.Runtime = c.Runtime || other.Runtime
+	c.Synced = c.Synced || other.Synced
+}
+
+func union[K comparable](into, from map[K]struct{}) map[K]struct{} {
+	if len(from) == 0 {
+		return into
+	}
+	if into == nil {
+		into = make(map[K]struct{}, len(from))
+	}
+	maps.Copy(into, from)
+	return into
+}
+
+// Feed wakes one reader. A slow reader skips views and loses no change.
+type Feed struct {
+	catalog *Catalog
+	wake    chan struct{} // capacity one: "there is something"
+
+	mu      sync.Mutex
+	view    *View   // guarded by mu
+	pending Changes // guarded by mu
+	closed  bool    // guarded by mu
+}
+
+// Wait blocks until something changed since the last call, and gives the
+// latest view with all of that. The first call gives the present view at once.
+func (f *Feed) Wait(ctx context.Context) (*View, Changes, error) {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, Changes{}, ctx.Err()
+		case <-f.wake:
+		}
+		f.mu.Lock()
+		view, changes, closed := f.view, f.pending, f.closed
+		f.pending = Changes{}
+		f.mu.Unlock()
+		if closed {
+			return nil, Changes{}, ErrClosed
+		}
+		return view, changes, nil
+	}
+}
+
+// Close ends the feed; a Wait under way returns [ErrClosed].
+func (f *Feed) Close() {
+	f.catalog.unsubscribe(f)
+	f.mu.Lock()
+	f.closed = true
+	f.mu.Unlock()
+	f.signal()
+}
+
+func (f *Feed) publish(view *View, changes Changes) {
+	f.mu.Lock()
+	f.view = view
+	f.pending.merge(changes)
+	f.mu.Unlock()
+	f.signal()
+}
+
+func (f *Feed) signal() {
+	select {
+	case f.wake <- struct{}{}:
+	default: // a wake-up is waiting already; it will see this change too
+	}
+}

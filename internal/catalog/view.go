@@ -1,0 +1,107 @@
+package catalog
+
+import (
+	"hash/maphash"
+	"iter"
+	"maps"
+	"slices"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// View is the whole mesh at one moment. It never changes; what it returns is
+// shared and must not be changed either.
+type View struct {
+	revision   int64
+	synced     bool
+	services   shards[mesh.ServiceName, *mesh.Service]
+	instances  shards[mesh.ServiceName, []*mesh.Instance]   // sorted by ID
+	dependents shards[mesh.ServiceName, []mesh.ServiceName] // callee → callers, sorted
+	routes     map[mesh.RouteName]*mesh.Route               // few; copied on each write
+	runtime    *mesh.Runtime
+}
+
+func emptyView() *View {
+	seed := maphash.MakeSeed()
+	return &View{
+		services:   newShards[mesh.ServiceName, *mesh.Service](seed),
+		instances:  newShards[mesh.ServiceName, []*mesh.Instance](seed),
+		dependents: newShards[mesh.ServiceName, []mesh.ServiceName](seed),
+		runtime:    &mesh.Runtime{},
+	}
+}
+
+// Revision is the registry revision up to which the view is complete.
+func (v *View) Revision() int64 { return v.revision }
+
+// Synced says whether the view has held the whole mesh at least once.
+func (v *View) Synced() bool { return v.synced }
+
+// Service finds a declared service.
+func (v *View) Service(name mesh.ServiceName) (*mesh.Service, bool) { return v.services.get(name) }
+
+// Services goes through the declared services by name.
+func (v *View) Services() iter.Seq[*mesh.Service] { return v.services.sorted() }
+
+// ServiceCount is the number of declared services.
+func (v *View) ServiceCount() int { return v.services.size }
+
+// Instances are the known instances of a service, by ID, whether or not the
+// service is declared (yet).
+func (v *View) Instances(service mesh.ServiceName) []*mesh.Instance {
+	list, _ := v.instances.get(service)
+	return list
+}
+
+// AllInstances goes through every instance, by service and ID.
+func (v *View) AllInstances() iter.Seq[*mesh.Instance] {
+	return func(yield func(*mesh.Instance) bool) {
+		for list := range v.instances.sorted() {
+			for _, one := range list {
+				if !yield(one) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Dependents are the services that declare a dependency on name, sorted.
+func (v *View) Dependents(name mesh.ServiceName) []mesh.ServiceName {
+	list, _ := v.dependents.get(name)
+	return list
+}
+
+// Routes are the north-south routes, by name.
+func (v *View) Routes() []*mesh.Route {
+	names := slices.Sorted(maps.Keys(v.routes))
+	out := make([]*mesh.Route, len(names))
+	for i, name := range names {
+		out[i] = v.routes[name]
+	}
+	return out
+}
+
+// Runtime is the runtime layer of all proxies; never nil.
+func (v *View) Runtime() *mesh.Runtime { return v.runtime }
+
+// insert returns list with value at its place; list itself is not changed.
+func insert[E any, K any](list []E, value E, key K, compare func(E, K) int) []E {
+	i, found := slices.BinarySearchFunc(list, key, compare)
+	out := make([]E, 0, len(list)+1)
+	out = append(append(out, list[:i]...), value)
+	if found {
+		i++
+	}
+	return append(out, list[i:]...)
+}
+
+// remove returns list without key; list itself is not changed.
+func remove[E any, K any](list []E, key K, compare func(E, K) int) []E {
+	i, found := slices.BinarySearchFunc(list, key, compare)
+	if !found {
+		return list
+	}
+	out := make([]E, 0, len(list)-1)
+	return append(append(out, list[:i]...), list[i+1:]...)
+}
