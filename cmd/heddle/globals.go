@@ -1,0 +1,46 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// globals are the flags that every command takes.
+type globals struct {
+	Server    string `group:"globals" env:"HEDDLE_SERVER" default:"http://127.0.0.1:7080" placeholder:"URL" help:"The server's REST API."`
+	Token     string `group:"globals" env:"HEDDLE_TOKEN" placeholder:"TOKEN" help:"Access token; writes need one. Other users of this machine can see flags: better use HEDDLE_TOKEN or --token-file."`
+	TokenFile string `group:"globals" env:"HEDDLE_TOKEN_FILE" type:"path" placeholder:"FILE" help:"File that holds the access token."`
+	LogLevel  string `group:"globals" enum:"debug,info,warn,error" default:"info" help:"Least level of the log lines on standard error: debug, info, warn or error."`
+	LogFormat string `group:"globals" enum:"text,json" default:"text" help:"Format of the log lines: text or json."`
+}
+
+// logger writes the log of a long-running command.
+func (g *globals) logger(w io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(g.LogLevel)) // the enum lets only levels through
+	options := &slog.HandlerOptions{Level: level}
+	if g.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// token gives the access token, or "" when none was given.
+func (g *globals) token() (string, error) {
+	if g.Token != "" || g.TokenFile == "" {
+		return strings.TrimSpace(g.Token), nil
+	}
+	data, err := os.ReadFile(g.TokenFile)
+	if err != nil {
+		return "", &mesh.Error{Kind: mesh.KindInvalid, Message: "read the access token (--token-file, HEDDLE_TOKEN_FILE)", Err: err}
+	}
+	token := strings.TrimSpace(string(data))
+	if token == "" {
+		return "", &mesh.Error{Kind: mesh.KindInvalid, Message: "the token file " + g.TokenFile + " is empty"}
+	}
+	return token, nil
+}

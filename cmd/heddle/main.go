@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// cli is the whole command line.
+type cli struct {
+	globals
+
+	Apply      applyCmd      `cmd:"" group:"objects" help:"Create or change the objects in files."`
+	Get        getCmd        `cmd:"" group:"objects" help:"Show services, instances, routes or the runtime layer."`
+	Delete     deleteCmd     `cmd:"" group:"objects" help:"Delete services or routes."`
+	Lint       lintCmd       `cmd:"" group:"objects" help:"Check files without a server."`
+	Register   registerCmd   `cmd:"" group:"objects" help:"Register one instance of a service, for as long as its lease."`
+	Deregister deregisterCmd `cmd:"" group:"objects" help:"Remove one instance of a service."`
+	Runtime    runtimeCmd    `cmd:"" group:"objects" help:"Show or change the runtime layer of all proxies."`
+
+	Status statusCmd `cmd:"" group:"seeing" help:"Show the health of the server, of each proxy, and what is wrong."`
+	Watch  watchCmd  `cmd:"" group:"seeing" help:"Follow the changes of the mesh."`
+
+	Token      tokenCmd      `cmd:"" group:"other" help:"Create, list and revoke access tokens."`
+	Completion completionCmd `cmd:"" group:"other" help:"Print a script that completes heddle's commands in a shell."`
+	Version    versionCmd    `cmd:"" group:"other" help:"Print the version."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is main without the process around it. What a command's Run method may
+// ask for, by type, is what is bound here: context.Context (ends on SIGINT and
+// SIGTERM), *globals, *console, and *slog.Logger.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	con := newConsole(stdin, stdout, stderr)
+	var line cli
+	parser, err := newParser(&line, con)
+	if err != nil {
+		return con.fail(err)
+	}
+	exited := -1 // --help prints and exits from within Parse
+	parser.Exit = func(code int) { exited = max(exited, code) }
+	parsed, err := parser.Parse(args)
+	if exited >= 0 {
+		return exited
+	}
+	if err != nil {
+		return con.fail(usage(parser, args, err))
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	parsed.Bind(&line.globals, con, line.logger(stderr))
+	return con.fail(parsed.Run())
+}
+
+// newParser builds the command line's grammar.
+func newParser(line *cli, con *console) (*kong.Kong, error) {
+	return kong.New(line,
+		kong.Name("heddle"),
+		kong.Description("Heddle is a service mesh: owners declare what their service calls, and everything else follows."),
+		kong.Writers(con.out, con.err),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100, NoExpandSubcommands: true}),
+		kong.ExplicitGroups([]kong.Group{
+			{Key: "running", Title: "Run Heddle"},
+			{Key: "objects", Title: "What the mesh holds"},
+			{Key: "seeing", Title: "What the mesh does"},
+			{Key: "other", Title: "Others"},
+			{Key: "globals", Title: "Flags of every command"},
+		}),
+	)
+}
