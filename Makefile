@@ -1,0 +1,46 @@
+# Heddle. `make` alone lists the targets; CONTRIBUTING.md says more.
+
+SHELL := /bin/bash
+BIN   := bin/heddle
+ARGS  ?=
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: ## build bin/heddle
+	@go build -o $(BIN) ./cmd/heddle
+
+.PHONY: demo
+demo: build ## run the sample mesh with real Envoys; ARGS='--once --json' plays the whole scenario
+	@hack/envoy.sh >&2
+	@$(BIN) demo $(ARGS)
+
+.PHONY: test
+test: ## install what the tests need, then run all of them, with the race detector
+	@hack/test.sh all
+
+.PHONY: test-quick
+test-quick: ## the tests of the inner loop, in under 3 minutes
+	@hack/test.sh quick
+
+.PHONY: check
+check: ## formatting, vet, linter, tidy go.mod, generated code, import rules
+	@hack/check.sh
+
+.PHONY: generate
+generate: ## generate code and reference pages anew
+	@hack/generate.sh
+
+.PHONY: tools
+tools: ## install the development tools into .tools/
+	@hack/envoy.sh
+	@hack/tools.sh
+
+.PHONY: bench
+bench: build ## registration to first routed request, and catalog change to the last of 100 streams
+	@hack/envoy.sh >&2
+	@go run ./bench/spine

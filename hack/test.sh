@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Installs what the tests need and runs them: `hack/test.sh quick|all`.
+# Ends with a list of what was left out and why. With CI=true leaving anything
+# out is a failure.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+mode=${1:-all}
+left_out=()
+
+hack/tools.sh gotestsum || exit 1
+if ! hack/envoy.sh; then
+  left_out+=("every test with a real Envoy: hack/envoy.sh could not get it (see above)")
+fi
+
+mkdir -p .cache
+report=.cache/test-$mode.json
+flags=(-race -timeout 15m)
+[ "$mode" = quick ] && flags=(-short -timeout 3m)
+.tools/bin/gotestsum --format pkgname --hide-summary=output --jsonfile "$report" -- "${flags[@]}" ./...
+status=$?
+
+# Quick tests leave out the long ones by design (-short); only `all` counts skips.
+if [ "$mode" = all ]; then
+  while IFS= read -r line; do left_out+=("$line"); done < <(python3 hack/skipped.py "$report")
+fi
+if [ ${#left_out[@]} -gt 0 ]; then
+  echo
+  echo "Left out:"
+  printf '  - %s\n' "${left_out[@]}"
+  if [ "${CI:-}" = true ] && [ "$status" = 0 ]; then
+    echo "CI=true: leaving tests out is a failure."
+    exit 1
+  fi
+fi
+exit "$status"

@@ -1,0 +1,178 @@
+// Package internal_test holds the rules that span packages: which of ours may
+// import which, and where each third-party tree may be used. They are read
+// from the source with go/parser, so that a test cache can see what they saw.
+package internal_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/heddle-mesh/heddle/"
+
+// mayImport says which of our packages each of our packages may import, tests
+// left aside. "*" is all of them. Data flows one way, and so do these.
+var mayImport = map[string][]string{
+	"cmd/heddle":               {"*"},
+	"api/heddle/v1":            {},
+	"bench/spine":              {"*"},
+	"internal/mesh":            {},
+	"internal/registry":        {"internal/mesh"},
+	"internal/catalog":         {"internal/mesh"},
+	"internal/translate":       {"internal/mesh", "internal/catalog"},
+	"internal/xds":             {},
+	"internal/controlplane":    {"internal/mesh", "internal/catalog", "internal/translate", "internal/xds"},
+	"internal/client":          {"internal/mesh"},
+	"internal/server":          {"internal/mesh", "internal/catalog"},
+	"internal/server/grpcapi":  {"internal/mesh", "api/heddle/v1"},
+	"internal/manifest":        {"internal/mesh"},
+	"internal/proxy":           {"internal/mesh"},
+	"internal/demo":            {"*"},
+	"internal/envoytest":       {},
+}
+
+// confined says which of our packages may use a third-party tree, tests left
+// aside. The longest prefix wins; a tree not listed may be used anywhere.
+var confined = map[string][]string{
+	"go.etcd.io/etcd":                              {"internal/registry"},
+	"go.uber.org/zap":                              {"internal/registry"},
+	"github.com/envoyproxy/go-control-plane/envoy": {"internal/translate", "internal/xds", "internal/controlplane", "internal/proxy", "bench/spine"},
+	"github.com/alecthomas/kong":                   {"cmd/heddle"},
+	"github.com/danielgtaylor/huma":                {"internal/server"},
+	"go.yaml.in/yaml":                              {"internal/manifest", "cmd/heddle"},
+	"github.com/miekg/dns":                         {"internal/demo"},
+	"k8s.io":                                       {},
+	"sigs.k8s.io":                                  {},
+	"github.com/hashicorp/memberlist":              {},
+	"github.com/moby/moby":                         {},
+	"github.com/Azure":                             {},
+	"github.com/redis/rueidis":                     {},
+}
+
+// onlyStandardLibrary lists the packages that import nothing else.
+var onlyStandardLibrary = []string{"internal/mesh"}
+
+// forbiddenFolders say nothing about what is in them.
+var forbiddenFolders = []string{"util", "utils", "common", "helpers", "types", "base", "shared", "pkg", "misc"}
+
+// goFile is one Go file of ours and what it imports.
+type goFile struct {
+	pkg, name string
+	imports   []string
+}
+
+func (f goFile) isTest() bool { return strings.HasSuffix(f.name, "_test.go") }
+
+func readTree(t *testing.T) []goFile {
+	t.Helper()
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []goFile
+	err = filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && file != root && strings.HasPrefix(entry.Name(), ".") {
+			return fs.SkipDir
+		}
+		if entry.IsDir() || !strings.HasSuffix(file, ".go") {
+			return nil
+		}
+		relative, err := filepath.Rel(root, file)
+		if err != nil {
+			return err
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		one := goFile{pkg: path.Dir(filepath.ToSlash(relative)), name: entry.Name()}
+		for _, spec := range parsed.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			one.imports = append(one.imports, imported)
+		}
+		files = append(files, one)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func TestImportsGoOneWay(t *testing.T) {
+	seen := map[string]bool{}
+	for _, f := range readTree(t) {
+		seen[f.pkg] = true
+		if f.isTest() {
+			continue
+		}
+		allowed, listed := mayImport[f.pkg]
+		if !listed {
+			t.Errorf("%s/%s: package %s is not in mayImport; say there what it may import", f.pkg, f.name, f.pkg)
+			continue
+		}
+		for _, imported := range f.imports {
+			ours, is := strings.CutPrefix(imported, module)
+			if is && !slices.Contains(allowed, "*") && !slices.Contains(allowed, ours) {
+				t.Errorf("%s/%s imports %s, which %s may not", f.pkg, f.name, ours, f.pkg)
+			}
+		}
+	}
+	for pkg := range mayImport {
+		if !seen[pkg] {
+			t.Errorf("mayImport lists %s, which does not exist", pkg)
+		}
+	}
+}
+
+func TestThirdPartyTreesAreConfined(t *testing.T) {
+	for _, f := range readTree(t) {
+		if f.isTest() {
+			continue
+		}
+		for _, imported := range f.imports {
+			if strings.HasPrefix(imported, module) {
+				continue
+			}
+			if slices.Contains(onlyStandardLibrary, f.pkg) && strings.Contains(strings.Split(imported, "/")[0], ".") {
+				t.Errorf("%s/%s imports %s; %s is for the standard library only", f.pkg, f.name, imported, f.pkg)
+			}
+			if tree := longestPrefix(imported); tree != "" && !slices.Contains(confined[tree], f.pkg) {
+				t.Errorf("%s/%s imports %s; that tree is confined to %v", f.pkg, f.name, imported, confined[tree])
+			}
+		}
+	}
+}
+
+func longestPrefix(imported string) string {
+	longest := ""
+	for tree := range confined {
+		if (imported == tree || strings.HasPrefix(imported, tree+"/")) && len(tree) > len(longest) {
+			longest = tree
+		}
+	}
+	return longest
+}
+
+func TestFoldersSayWhatIsInThem(t *testing.T) {
+	for _, f := range readTree(t) {
+		for part := range strings.SplitSeq(f.pkg, "/") {
+			if slices.Contains(forbiddenFolders, part) {
+				t.Errorf("%s: %q says nothing about what is in it", f.pkg, part)
+			}
+		}
+	}
+}
