@@ -96,6 +96,13 @@ func (f *Faults) Add(path, format string, args ...any) {
 	*f = append(*f, Fault{Path: path, Message: fmt.Sprintf(format, args...)})
 }
 
+// check appends a fault unless its message is empty.
+func (f *Faults) check(path, message string) {
+	if message != "" {
+		*f = append(*f, Fault{Path: path, Message: message})
+	}
+}
+
 // String joins all faults on one line.
 func (f Faults) String() string {
 	parts := make([]string, len(f))

@@ -20,25 +20,17 @@ const (
 // Whether its dependencies exist is not a fault: those that do not are pending.
 func (s *Service) Validate() Faults {
 	var f Faults
-	if fault := labelFault(string(s.Name)); fault != "" {
-		f.Add("name", "%s", fault)
-	}
+	f.check("name", labelFault(string(s.Name)))
 	validateOwner(&f, s.Owner)
-	if fault := textFault(s.Description); fault != "" {
-		f.Add("description", "%s", fault)
-	}
+	f.check("description", textFault(s.Description))
 	if !s.Protocol.IsHTTP() && s.Protocol != TCP {
 		f.Add("protocol", "%s", oneOf(string(s.Protocol), HTTP, HTTP2, GRPC, TCP))
 	}
-	if fault := portFault(s.Port); fault != "" {
-		f.Add("port", "%s", fault)
-	}
+	f.check("port", portFault(s.Port))
 	s.validateDependencies(&f)
 	s.Endpoints.validate(&f, s)
 	if s.ListenerPort != 0 {
-		if fault := portFault(s.ListenerPort); fault != "" {
-			f.Add("listenerPort", "%s", fault)
-		}
+		f.check("listenerPort", portFault(s.ListenerPort))
 	}
 	if s.HealthCheck != nil {
 		s.HealthCheck.validate(&f, "healthCheck")
@@ -99,9 +91,7 @@ func (e Endpoints) validate(f *Faults, s *Service) {
 		if fault := ipFault(one.Address); fault != "" {
 			f.Add(path+".address", "%s; for a host name use endpoints.dns", fault)
 		}
-		if fault := portFault(one.Port); fault != "" {
-			f.Add(path+".port", "%s", fault)
-		}
+		f.check(path+".port", portFault(one.Port))
 		validateWeight(f, path+".weight", one.Weight, 1000)
 		key := StaticEndpoint{Address: one.Address, Port: one.Port}
 		if first, twice := seen[key]; twice {
@@ -121,9 +111,7 @@ func (d *DNSEndpoints) validate(f *Faults, path string, s *Service) {
 		f.Add(path+".host", "%q is an IP address; use endpoints.static", d.Host)
 	}
 	if d.Port != 0 {
-		if fault := portFault(d.Port); fault != "" {
-			f.Add(path+".port", "%s", fault)
-		}
+		f.check(path+".port", portFault(d.Port))
 	}
 	if d.Discovery != "" && d.Discovery != DNSStrict && d.Discovery != DNSLogical {
 		f.Add(path+".discovery", "%s", oneOf(string(d.Discovery), DNSStrict, DNSLogical))
@@ -131,13 +119,9 @@ func (d *DNSEndpoints) validate(f *Faults, path string, s *Service) {
 	if d.Family != "" && d.Family != IPv4 && d.Family != IPv6 && d.Family != IPBoth {
 		f.Add(path+".family", "%s", oneOf(string(d.Family), IPv4, IPv6, IPBoth))
 	}
-	if fault := durationFault(d.Refresh, 100*time.Millisecond, time.Hour); fault != "" {
-		f.Add(path+".refresh", "%s", fault)
-	}
+	f.check(path+".refresh", durationFault(d.Refresh, 100*time.Millisecond, time.Hour))
 	for i, server := range d.Resolvers {
-		if fault := ipPortFault(server); fault != "" {
-			f.Add(at(path+".resolvers", i), "%s", fault)
-		}
+		f.check(at(path+".resolvers", i), ipPortFault(server))
 	}
 	if d.Discovery == DNSLogical && len(s.Subsets) > 0 {
 		f.Add("subsets", "cannot be used with logical DNS, whose addresses carry no labels")
@@ -147,23 +131,12 @@ func (d *DNSEndpoints) validate(f *Faults, path string, s *Service) {
 // Validate reports every fault of the instance, each with its field's path.
 func (i *Instance) Validate() Faults {
 	var f Faults
-	if fault := idFault(string(i.ID)); fault != "" {
-		f.Add("id", "%s", fault)
-	}
-	if fault := labelFault(string(i.Service)); fault != "" {
-		f.Add("service", "%s", fault)
-	}
-	if fault := ipFault(i.Address); fault != "" {
-		f.Add("address", "%s", fault)
-	}
-	if fault := portFault(i.Port); fault != "" {
-		f.Add("port", "%s", fault)
-	}
-	for path, text := range map[string]string{"locality.region": i.Locality.Region, "locality.zone": i.Locality.Zone} {
-		if fault := labelValueFault(text); fault != "" {
-			f.Add(path, "%s", fault)
-		}
-	}
+	f.check("id", idFault(string(i.ID)))
+	f.check("service", labelFault(string(i.Service)))
+	f.check("address", ipFault(i.Address))
+	f.check("port", portFault(i.Port))
+	f.check("locality.region", labelValueFault(i.Locality.Region))
+	f.check("locality.zone", labelValueFault(i.Locality.Zone))
 	validateWeight(&f, "weight", i.Weight, 1000)
 	validateLabels(&f, "labels", i.Labels)
 	switch i.Health {
@@ -201,33 +174,23 @@ func (r *Runtime) Validate() Faults {
 // Validate reports every fault of what a proxy says of itself.
 func (p *Proxy) Validate() Faults {
 	var f Faults
-	if fault := labelFault(string(p.Service)); fault != "" {
-		f.Add("service", "%s", fault)
-	}
-	if fault := idFault(string(p.Instance)); fault != "" {
-		f.Add("instance", "%s", fault)
-	}
-	for path, addr := range map[string]string{"inboundAddress": p.InboundAddress, "appAddress": p.AppAddress, "outboundAddress": p.OutboundAddress} {
-		if addr == "" {
-			continue
-		}
-		if fault := ipFault(addr); fault != "" {
-			f.Add(path, "%s", fault)
-		}
-	}
-	for path, port := range map[string]Port{"inboundPort": p.InboundPort, "appPort": p.AppPort, "outboundPort": p.OutboundPort} {
-		if port != 0 && portFault(port) != "" {
-			f.Add(path, "%s", portFault(port))
-		}
-	}
+	f.check("service", labelFault(string(p.Service)))
+	f.check("instance", idFault(string(p.Instance)))
+	p.validateSocket(&f, "inbound", p.InboundAddress, p.InboundPort)
+	p.validateSocket(&f, "app", p.AppAddress, p.AppPort)
+	p.validateSocket(&f, "outbound", p.OutboundAddress, p.OutboundPort)
 	for _, name := range slices.Sorted(maps.Keys(p.DependencyPorts)) {
-		if fault := labelFault(string(name)); fault != "" {
-			f.Add("dependencyPorts", "%s", fault)
-		}
-		if fault := portFault(p.DependencyPorts[name]); fault != "" {
-			f.Add(join("dependencyPorts", cut(string(name))), "%s", fault)
-		}
+		f.check("dependencyPorts", labelFault(string(name)))
+		f.check(join("dependencyPorts", cut(string(name))), portFault(p.DependencyPorts[name]))
 	}
-	slices.SortStableFunc(f, func(a, b Fault) int { return strings.Compare(a.Path, b.Path) })
 	return f
+}
+
+func (p *Proxy) validateSocket(f *Faults, side, address string, port Port) {
+	if address != "" {
+		f.check(side+"Address", ipFault(address))
+	}
+	if port != 0 {
+		f.check(side+"Port", portFault(port))
+	}
 }

@@ -18,9 +18,7 @@ func (s *Service) validateSubsets(f *Faults) {
 	seen := map[string]int{}
 	for i, subset := range s.Subsets {
 		path := at("subsets", i)
-		if fault := labelFault(subset.Name); fault != "" {
-			f.Add(path+".name", "%s", fault)
-		}
+		f.check(path+".name", labelFault(subset.Name))
 		if first, twice := seen[subset.Name]; twice {
 			f.Add(path+".name", "%q is the name of subsets[%d] already", subset.Name, first)
 		}
@@ -51,9 +49,7 @@ func (s *Service) validateRoutes(f *Faults) {
 		rule, path := &s.Routes[i], at("routes", i)
 		rule.Match.validate(f, path+".match")
 		s.validateTargets(f, path, rule)
-		if fault := durationFault(rule.Timeout, time.Millisecond, 24*time.Hour); fault != "" {
-			f.Add(path+".timeout", "%s", fault)
-		}
+		f.check(path+".timeout", durationFault(rule.Timeout, time.Millisecond, 24*time.Hour))
 		if rule.Retries != nil {
 			rule.Retries.validate(f, path+".retries")
 		}
@@ -122,58 +118,41 @@ func (p *PathMatch) validate(f *Faults, path string) {
 	if count(p.Exact != "", p.Prefix != "", p.Regex != "") != 1 {
 		f.Add(path, "wants exactly one of exact, prefix and regex")
 	}
-	for field, value := range map[string]string{"exact": p.Exact, "prefix": p.Prefix} {
-		if value == "" {
-			continue
-		}
-		if fault := pathFault(value); fault != "" {
-			f.Add(join(path, field), "%s", fault)
-		}
+	if p.Exact != "" {
+		f.check(join(path, "exact"), pathFault(p.Exact))
 	}
-	if fault := regexFault(p.Regex); fault != "" {
-		f.Add(join(path, "regex"), "%s", fault)
+	if p.Prefix != "" {
+		f.check(join(path, "prefix"), pathFault(p.Prefix))
 	}
+	f.check(join(path, "regex"), regexFault(p.Regex))
 }
 
 func (h *HeaderMatch) validate(f *Faults, path string) {
-	if fault := headerNameFault(h.Name); fault != "" {
-		f.Add(join(path, "name"), "%s", fault)
-	}
+	f.check(join(path, "name"), headerNameFault(h.Name))
 	if count(h.Exact != "", h.Prefix != "", h.Regex != "") > 1 {
 		f.Add(path, "wants at most one of exact, prefix and regex")
 	}
-	for field, value := range map[string]string{"exact": h.Exact, "prefix": h.Prefix} {
-		if fault := headerValueFault(value); fault != "" {
-			f.Add(join(path, field), "%s", fault)
-		}
-	}
-	if fault := regexFault(h.Regex); fault != "" {
-		f.Add(join(path, "regex"), "%s", fault)
-	}
+	f.check(join(path, "exact"), headerValueFault(h.Exact))
+	f.check(join(path, "prefix"), headerValueFault(h.Prefix))
+	f.check(join(path, "regex"), regexFault(h.Regex))
 }
 
 // Validate reports every fault of the route, each with its field's path.
 func (r *Route) Validate() Faults {
 	var f Faults
-	if fault := labelFault(string(r.Name)); fault != "" {
-		f.Add("name", "%s", fault)
-	}
+	f.check("name", labelFault(string(r.Name)))
 	validateOwner(&f, r.Owner)
 	if len(r.Hosts) == 0 {
 		f.Add("hosts", "is required: at least one host name")
 	}
 	for i, host := range r.Hosts {
-		if fault := hostFault(strings.TrimPrefix(host, "*.")); fault != "" {
-			f.Add(at("hosts", i), "%s", fault)
-		}
+		f.check(at("hosts", i), hostFault(strings.TrimPrefix(host, "*.")))
 	}
 	r.Match.validate(&f, "match")
 	total := 0
 	for i, backend := range r.Backends {
 		path := at("backends", i)
-		if fault := labelFault(string(backend.Service)); fault != "" {
-			f.Add(path+".service", "%s", fault)
-		}
+		f.check(path+".service", labelFault(string(backend.Service)))
 		validateWeight(&f, path+".weight", backend.Weight, 1_000_000)
 		total += backend.Weight
 	}
@@ -183,9 +162,7 @@ func (r *Route) Validate() Faults {
 		f.Add("backends", "has only weights of 0: at least one has to be above it")
 	}
 	validateRewrite(&f, "rewrite", r.Rewrite, r.Match)
-	if fault := durationFault(r.Timeout, time.Millisecond, 24*time.Hour); fault != "" {
-		f.Add("timeout", "%s", fault)
-	}
+	f.check("timeout", durationFault(r.Timeout, time.Millisecond, 24*time.Hour))
 	return f
 }
 
@@ -193,9 +170,7 @@ func validateRewrite(f *Faults, path, rewrite string, match RequestMatch) {
 	if rewrite == "" {
 		return
 	}
-	if fault := pathFault(rewrite); fault != "" {
-		f.Add(path, "%s", fault)
-	}
+	f.check(path, pathFault(rewrite))
 	if match.Path == nil || match.Path.Regex != "" {
 		f.Add(path, "needs a match on an exact path or a path prefix, which it replaces")
 	}
@@ -210,9 +185,7 @@ func validateLabels(f *Faults, path string, labels map[string]string) {
 		if key == "" || len(key) > 255 || !utf8.ValidString(key) || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
 			f.Add(path, "%s is not a label key: use printable ASCII without spaces, at most 255 bytes", quote(key))
 		}
-		if fault := labelValueFault(labels[key]); fault != "" {
-			f.Add(join(path, cut(key)), "%s", fault)
-		}
+		f.check(join(path, cut(key)), labelValueFault(labels[key]))
 	}
 }
 

@@ -19,32 +19,25 @@ var retryConditions = []string{
 
 func (t *Traffic) validate(f *Faults, path string, s *Service) {
 	const longest = 24 * time.Hour
-	if fault := durationFault(t.Timeout, time.Millisecond, longest); fault != "" {
-		f.Add(join(path, "timeout"), "%s", fault)
-	}
+	f.check(join(path, "timeout"), durationFault(t.Timeout, time.Millisecond, longest))
 	if t.NoTimeout && t.Timeout != 0 {
 		f.Add(join(path, "noTimeout"), "contradicts timeout: give only one of them")
 	}
-	if fault := durationFault(t.IdleTimeout, time.Millisecond, 7*longest); fault != "" {
-		f.Add(join(path, "idleTimeout"), "%s", fault)
-	}
-	if fault := durationFault(t.ConnectTimeout, time.Millisecond, time.Minute); fault != "" {
-		f.Add(join(path, "connectTimeout"), "%s", fault)
-	}
+	f.check(join(path, "idleTimeout"), durationFault(t.IdleTimeout, time.Millisecond, 7*longest))
+	f.check(join(path, "connectTimeout"), durationFault(t.ConnectTimeout, time.Millisecond, time.Minute))
 	if t.HostHeader != "" {
 		host, _, _ := strings.Cut(t.HostHeader, ":")
-		if fault := hostFault(host); fault != "" {
-			f.Add(join(path, "hostHeader"), "%s", fault)
-		}
+		f.check(join(path, "hostHeader"), hostFault(host))
 	}
 	if t.Retries != nil {
 		t.Retries.validate(f, join(path, "retries"))
 	}
 	t.LoadBalancing.validate(f, join(path, "loadBalancing"))
 	if c := t.CircuitBreaker; c != nil {
-		for name, n := range map[string]int{"maxConnections": c.MaxConnections, "maxPendingRequests": c.MaxPendingRequests, "maxRequests": c.MaxRequests, "maxRetries": c.MaxRetries} {
-			validateCount(f, join(path, "circuitBreaker."+name), n)
-		}
+		validateCount(f, join(path, "circuitBreaker.maxConnections"), c.MaxConnections)
+		validateCount(f, join(path, "circuitBreaker.maxPendingRequests"), c.MaxPendingRequests)
+		validateCount(f, join(path, "circuitBreaker.maxRequests"), c.MaxRequests)
+		validateCount(f, join(path, "circuitBreaker.maxRetries"), c.MaxRetries)
 	}
 	if o := t.OutlierDetection; o != nil {
 		o.validate(f, join(path, "outlierDetection"))
@@ -63,9 +56,7 @@ func (r *Retries) validate(f *Faults, path string) {
 			f.Add(at(join(path, "on"), i), "%s is not a retry condition: use %s", quote(condition), strings.Join(retryConditions, ", "))
 		}
 	}
-	if fault := durationFault(r.PerTryTimeout, time.Millisecond, time.Hour); fault != "" {
-		f.Add(join(path, "perTryTimeout"), "%s", fault)
-	}
+	f.check(join(path, "perTryTimeout"), durationFault(r.PerTryTimeout, time.Millisecond, time.Hour))
 }
 
 func (l *LoadBalancing) validate(f *Faults, path string) {
@@ -78,9 +69,7 @@ func (l *LoadBalancing) validate(f *Faults, path string) {
 		if l.Policy != RingHash && l.Policy != Maglev {
 			f.Add(join(path, "hashHeader"), "is only for the policies ringHash and maglev")
 		}
-		if fault := headerNameFault(l.HashHeader); fault != "" {
-			f.Add(join(path, "hashHeader"), "%s", fault)
-		}
+		f.check(join(path, "hashHeader"), headerNameFault(l.HashHeader))
 	}
 	if len(l.LocalityWeights) > maxLabels {
 		f.Add(join(path, "localityWeights"), "has %d entries; at most %d are allowed", len(l.LocalityWeights), maxLabels)
@@ -91,11 +80,8 @@ func (l *LoadBalancing) validate(f *Faults, path string) {
 		if w.Region == "" && w.Zone == "" {
 			f.Add(entry, "names no locality: give a region, a zone or both")
 		}
-		for field, text := range map[string]string{"region": w.Region, "zone": w.Zone} {
-			if fault := labelValueFault(text); fault != "" {
-				f.Add(join(entry, field), "%s", fault)
-			}
-		}
+		f.check(join(entry, "region"), labelValueFault(w.Region))
+		f.check(join(entry, "zone"), labelValueFault(w.Zone))
 		validateWeight(f, join(entry, "weight"), w.Weight, 1_000_000)
 		key := Locality{Region: w.Region, Zone: w.Zone}
 		if first, twice := seen[key]; twice {
@@ -107,12 +93,8 @@ func (l *LoadBalancing) validate(f *Faults, path string) {
 
 func (o *OutlierDetection) validate(f *Faults, path string) {
 	validateCount(f, join(path, "consecutiveErrors"), o.ConsecutiveErrors)
-	if fault := durationFault(o.Interval, 10*time.Millisecond, time.Hour); fault != "" {
-		f.Add(join(path, "interval"), "%s", fault)
-	}
-	if fault := durationFault(o.BaseEjectionTime, 10*time.Millisecond, time.Hour); fault != "" {
-		f.Add(join(path, "baseEjectionTime"), "%s", fault)
-	}
+	f.check(join(path, "interval"), durationFault(o.Interval, 10*time.Millisecond, time.Hour))
+	f.check(join(path, "baseEjectionTime"), durationFault(o.BaseEjectionTime, 10*time.Millisecond, time.Hour))
 	if o.MaxEjectionPercent < 0 || o.MaxEjectionPercent > 100 {
 		f.Add(join(path, "maxEjectionPercent"), "%d is out of range: use 0 to 100", o.MaxEjectionPercent)
 	}
@@ -123,9 +105,7 @@ func (t *UpstreamTLS) validate(f *Faults, path string, s *Service) {
 		f.Add(path, "is for services outside the mesh: they have dns or static endpoints")
 	}
 	if t.SNI != "" {
-		if fault := hostFault(t.SNI); fault != "" {
-			f.Add(join(path, "sni"), "%s", fault)
-		}
+		f.check(join(path, "sni"), hostFault(t.SNI))
 	} else if s.Endpoints.DNS == nil && len(s.Endpoints.Static) > 0 {
 		f.Add(join(path, "sni"), "is required with static endpoints: the name in the server's certificate")
 	}
@@ -135,9 +115,7 @@ func (t *UpstreamTLS) validate(f *Faults, path string, s *Service) {
 		}
 	}
 	for i, name := range t.SubjectAltNames {
-		if fault := hostFault(strings.TrimPrefix(name, "*.")); fault != "" {
-			f.Add(at(join(path, "subjectAltNames"), i), "%s", fault)
-		}
+		f.check(at(join(path, "subjectAltNames"), i), hostFault(strings.TrimPrefix(name, "*.")))
 	}
 	if t.MinVersion != "" && t.MinVersion != "1.2" && t.MinVersion != "1.3" {
 		f.Add(join(path, "minVersion"), "%s", oneOf(t.MinVersion, "1.2", "1.3"))
@@ -154,19 +132,13 @@ func (h *HealthCheck) validate(f *Faults, path string) {
 		f.Add(path, "path and expectedStatus are only for type http")
 	}
 	if h.Path != "" {
-		if fault := pathFault(h.Path); fault != "" {
-			f.Add(join(path, "path"), "%s", fault)
-		}
+		f.check(join(path, "path"), pathFault(h.Path))
 	}
 	if h.ExpectedStatus != 0 && (h.ExpectedStatus < 100 || h.ExpectedStatus > 599) {
 		f.Add(join(path, "expectedStatus"), "%d is not an HTTP status", h.ExpectedStatus)
 	}
-	if fault := durationFault(h.Interval, 10*time.Millisecond, time.Hour); fault != "" {
-		f.Add(join(path, "interval"), "%s", fault)
-	}
-	if fault := durationFault(h.Timeout, 10*time.Millisecond, time.Hour); fault != "" {
-		f.Add(join(path, "timeout"), "%s", fault)
-	}
+	f.check(join(path, "interval"), durationFault(h.Interval, 10*time.Millisecond, time.Hour))
+	f.check(join(path, "timeout"), durationFault(h.Timeout, 10*time.Millisecond, time.Hour))
 	validateCount(f, join(path, "healthyThreshold"), h.HealthyThreshold)
 	validateCount(f, join(path, "unhealthyThreshold"), h.UnhealthyThreshold)
 }

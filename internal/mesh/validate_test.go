@@ -1,0 +1,152 @@
+package mesh_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+func goodDeclaration() mesh.Service {
+	return mesh.Service{Name: "orders", Owner: "shop", Protocol: mesh.HTTP, Port: 8080, Dependencies: []mesh.ServiceName{"payments"}}
+}
+
+func texts(faults mesh.Faults) []string {
+	var out []string
+	for _, f := range faults {
+		out = append(out, f.Path+": "+f.Message)
+	}
+	return out
+}
+
+func TestServiceValidation(t *testing.T) {
+	v2 := []mesh.Subset{{Name: "v2", Labels: map[string]string{"version": "2"}}}
+	dns := &mesh.DNSEndpoints{Host: "orders.example"}
+	cases := map[string]struct {
+		change func(*mesh.Service)
+		want   []string
+	}{
+		"good":                        {func(*mesh.Service) {}, nil},
+		"an empty list calls nothing": {func(s *mesh.Service) { s.Dependencies = []mesh.ServiceName{} }, nil},
+		"dependencies left out": {func(s *mesh.Service) { s.Dependencies = nil }, []string{
+			"dependencies: is required: list the services that this one calls, or write an empty list ([]) if it calls nothing"}},
+		"everything wrong at once": {func(s *mesh.Service) {
+			*s = mesh.Service{Name: "Orders!", Protocol: "udp", Port: 70000, Dependencies: []mesh.ServiceName{"a", "a", "B"}}
+		}, []string{
+			`name: "Orders!" is not a DNS label: use lower-case letters, digits and inner hyphens`,
+			"owner: is required: the team or person who answers for it",
+			`protocol: "udp" is not one of http, http2, grpc, tcp`,
+			"port: 70000 is not a port: use 1 to 65535",
+			`dependencies[1]: "a" is listed already, as dependencies[0]`,
+			`dependencies[2]: "B" is not a DNS label: use lower-case letters, digits and inner hyphens`}},
+		"calls itself":     {func(s *mesh.Service) { s.Dependencies = []mesh.ServiceName{"orders"} }, []string{"dependencies[0]: is the service itself; calls to itself need no declaration"}},
+		"64 characters":    {func(s *mesh.Service) { s.Name = mesh.ServiceName(strings.Repeat("a", 64)) }, []string{"name: has 64 characters; a DNS label has at most 63"}},
+		"unicode":          {func(s *mesh.Service) { s.Name = "bücher" }, []string{`name: "b\u00fccher" is not a DNS label: use lower-case letters, digits and inner hyphens`}},
+		"a path as a name": {func(s *mesh.Service) { s.Name = "../tokens" }, []string{`name: "../tokens" is not a DNS label: use lower-case letters, digits and inner hyphens`}},
+		"dns and static": {func(s *mesh.Service) {
+			s.Endpoints = mesh.Endpoints{DNS: dns, Static: []mesh.StaticEndpoint{{Address: "10.0.0.1", Port: 80}}}
+		}, []string{"endpoints: has both dns and static: choose one, or neither for registered instances"}},
+		"a name as an address": {func(s *mesh.Service) { s.Endpoints.Static = []mesh.StaticEndpoint{{Address: "db.example", Port: 80}} }, []string{`endpoints.static[0].address: "db.example" is not an IP address; for a host name use endpoints.dns`}},
+		"an address as a name": {func(s *mesh.Service) { s.Endpoints.DNS = &mesh.DNSEndpoints{Host: "10.0.0.1"} }, []string{`endpoints.dns.host: "10.0.0.1" is an IP address; use endpoints.static`}},
+		"a cut address":        {func(s *mesh.Service) { s.Endpoints.DNS = &mesh.DNSEndpoints{Host: "10.0.0"} }, []string{`endpoints.dns.host: "10.0.0" is not an IP address or host name`}},
+		"subset not declared": {func(s *mesh.Service) {
+			s.Routes = []mesh.RouteRule{{To: []mesh.WeightedSubset{{Subset: "v9", Weight: 1}}}}
+		}, []string{`routes[0].to[0].subset: "v9" is not in subsets`}},
+		"weights all 0": {func(s *mesh.Service) {
+			s.Subsets = v2
+			s.Routes = []mesh.RouteRule{{To: []mesh.WeightedSubset{{Subset: "v2"}}}}
+		}, []string{"routes[0].to: has only weights of 0: at least one has to be above it"}},
+		"unreachable rule": {func(s *mesh.Service) { s.Routes = []mesh.RouteRule{{}, {}} }, []string{"routes[0].match: matches every request, so the rules behind it are never reached: move it to the end"}},
+		"routes on tcp":    {func(s *mesh.Service) { s.Protocol = mesh.TCP; s.Routes = []mesh.RouteRule{{}} }, []string{"routes: are for http, http2 and grpc: a TCP connection has no requests to match"}},
+		"bad regex": {func(s *mesh.Service) {
+			s.Routes = []mesh.RouteRule{{Match: mesh.RequestMatch{Path: &mesh.PathMatch{Regex: "("}}}}
+		}, []string{"routes[0].match.path.regex: is not a regular expression (RE2): error parsing regexp: missing closing ): `(`"}},
+		"two kinds of path": {func(s *mesh.Service) {
+			s.Routes = []mesh.RouteRule{{Match: mesh.RequestMatch{Path: &mesh.PathMatch{Exact: "/a", Prefix: "/b"}}}}
+		}, []string{"routes[0].match.path: wants exactly one of exact, prefix and regex"}},
+		"tls inside the mesh": {func(s *mesh.Service) { s.Traffic.TLS = &mesh.UpstreamTLS{} }, []string{"traffic.tls: is for services outside the mesh: they have dns or static endpoints"}},
+		"timeout and none":    {func(s *mesh.Service) { s.Traffic.Timeout, s.Traffic.NoTimeout = mesh.Duration(time.Second), true }, []string{"traffic.noTimeout: contradicts timeout: give only one of them"}},
+		"negative timeout":    {func(s *mesh.Service) { s.Traffic.Timeout = mesh.Duration(-1) }, []string{"traffic.timeout: -1ns is out of range: use 1ms to 24h0m0s"}},
+		"unknown retry":       {func(s *mesh.Service) { s.Traffic.Retries = &mesh.Retries{Attempts: 11, On: []string{"always"}} }, []string{"traffic.retries.attempts: 11 is out of range: use 0 to 10", `traffic.retries.on[0]: "always" is not a retry condition: use 5xx, gateway-error, reset, reset-before-request, connect-failure, envoy-ratelimited, retriable-4xx, refused-stream, http3-post-connect-failure, cancelled, deadline-exceeded, internal, resource-exhausted, unavailable`}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			s := goodDeclaration()
+			c.change(&s)
+			if diff := cmp.Diff(c.want, texts(s.Validate())); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestInstanceValidation(t *testing.T) {
+	good := mesh.Instance{ID: "orders-1", Service: "orders", Address: "10.0.0.7", Port: 8080}
+	cases := map[string]struct {
+		change func(*mesh.Instance)
+		want   []string
+	}{
+		"good":             {func(*mesh.Instance) {}, nil},
+		"IPv6":             {func(i *mesh.Instance) { i.Address = "2001:db8::1" }, nil},
+		"cut address":      {func(i *mesh.Instance) { i.Address = "10.0.0" }, []string{`address: "10.0.0" is not an IP address`}},
+		"zone in address":  {func(i *mesh.Instance) { i.Address = "fe80::1%eth0" }, []string{`address: "fe80::1%eth0" is not an IP address`}},
+		"a path as an ID":  {func(i *mesh.Instance) { i.ID = "../x" }, []string{`id: "../x" has a character that is not allowed: use letters, digits, and inner "-", "_", ".", ":"`}},
+		"no ID, no port":   {func(i *mesh.Instance) { i.ID, i.Port = "", 0 }, []string{"id: is required", "port: is required: a port from 1 to 65535"}},
+		"internal health":  {func(i *mesh.Instance) { i.Health = mesh.Removed }, []string{`health: "removed" is not one of healthy, draining, unhealthy`}},
+		"negative weight":  {func(i *mesh.Instance) { i.Weight = -1 }, []string{"weight: -1 is out of range: use 0 to 1000"}},
+		"control in label": {func(i *mesh.Instance) { i.Labels = map[string]string{"v": "\x00"} }, []string{"labels.v: has control characters"}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			i := good
+			c.change(&i)
+			if diff := cmp.Diff(c.want, texts(i.Validate())); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestRouteValidation(t *testing.T) {
+	good := mesh.Route{Name: "shop", Owner: "shop", Hosts: []string{"*.example.com"}, Backends: []mesh.WeightedBackend{{Service: "web", Weight: 1}}}
+	if faults := good.Validate(); len(faults) > 0 {
+		t.Error(faults)
+	}
+	bad := mesh.Route{Name: "shop", Owner: "shop", Hosts: []string{"*"}, Backends: []mesh.WeightedBackend{{Service: "Web"}}, Rewrite: "x"}
+	want := []string{
+		`hosts[0]: "*" is not an IP address or host name`,
+		`backends[0].service: "Web" is not a DNS label: use lower-case letters, digits and inner hyphens`,
+		"backends: has only weights of 0: at least one has to be above it",
+		`rewrite: "x" has to begin with "/"`,
+		"rewrite: needs a match on an exact path or a path prefix, which it replaces",
+	}
+	if diff := cmp.Diff(want, texts(bad.Validate())); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRuntimeAndProxyValidation(t *testing.T) {
+	runtime := mesh.Runtime{Values: map[string]any{"a b": 1.0, "list": []any{}, "ok": true}}
+	if diff := cmp.Diff([]string{`values: "a b" is not a runtime key: use printable ASCII without spaces`, "values.list: wants a number, a string or a boolean"}, texts(runtime.Validate())); diff != "" {
+		t.Error(diff)
+	}
+	proxy := mesh.Proxy{Service: "web", Instance: "web-1", OutboundAddress: "localhost", AppPort: -1, DependencyPorts: map[mesh.ServiceName]mesh.Port{"ledger": 0}}
+	want := []string{`appPort: -1 is not a port: use 1 to 65535`, `outboundAddress: "localhost" is not an IP address`, "dependencyPorts.ledger: is required: a port from 1 to 65535"}
+	if diff := cmp.Diff(want, texts(proxy.Validate())); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestKindsSurviveWrapping(t *testing.T) {
+	err := fmt.Errorf("while applying: %w", mesh.Conflict("service %q changed", "web"))
+	if mesh.KindOf(err) != mesh.KindConflict {
+		t.Errorf("got %q", mesh.KindOf(err))
+	}
+	if mesh.KindOf(fmt.Errorf("plain")) != "" {
+		t.Error("a plain error has no kind")
+	}
+}
