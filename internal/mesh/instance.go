@@ -18,20 +18,20 @@ type Instance struct {
 	ID       InstanceID        `json:"id" doc:"Unique among the instances of its service." example:"orders-1"`
 	Service  ServiceName       `json:"service" doc:"The service that it is a copy of."`
 	Address  string            `json:"address" doc:"The IP address where callers reach it (its sidecar's inbound listener)." example:"10.0.0.7"`
-	Port     Port              `json:"port" minimum:"1" maximum:"65535"`
-	Locality Locality          `json:"locality,omitzero"`
+	Port     Port              `json:"port" minimum:"1" maximum:"65535" doc:"The port behind that address."`
+	Locality Locality          `json:"locality,omitzero" doc:"Where it runs."`
 	Weight   int               `json:"weight,omitempty" minimum:"1" maximum:"1000" doc:"Its share of the traffic beside the others; default 1."`
 	Labels   map[string]string `json:"labels,omitempty" doc:"For subsets." `
 	Health   Health            `json:"health,omitempty" enum:"healthy,draining,unhealthy" doc:"Default healthy."`
 	Epoch    string            `json:"epoch,omitempty" doc:"Names this registration; renew, drain and deregister send it back, so that a late one cannot touch a newer registration." readOnly:"true"`
 	Stale    bool              `json:"stale,omitempty" doc:"Its lease ended together with most others of its service; kept until it is confirmed gone." readOnly:"true"`
-	Meta     Meta              `json:"meta,omitzero"`
+	Meta     Meta              `json:"meta,omitzero" doc:"Set by the registry."`
 }
 
 // Locality is where an instance runs.
 type Locality struct {
-	Region string `json:"region,omitempty" example:"westeurope"`
-	Zone   string `json:"zone,omitempty" example:"1"`
+	Region string `json:"region,omitempty" doc:"For instance a cloud region." example:"westeurope"`
+	Zone   string `json:"zone,omitempty" doc:"For instance an availability zone." example:"1"`
 }
 
 // InstanceKey names an instance in the mesh.
@@ -50,5 +50,5 @@ func (k InstanceKey) String() string { return string(k.Service) + "/" + string(k
 // keys with numbers, strings or booleans.
 type Runtime struct {
 	Values map[string]any `json:"values" doc:"Envoy runtime keys and their values: numbers, strings or booleans."`
-	Meta   Meta           `json:"meta,omitzero"`
+	Meta   Meta           `json:"meta,omitzero" doc:"Set by the registry."`
 }

@@ -3,8 +3,8 @@ package mesh
 // Proxy is what a sidecar tells the control plane about itself, as the field
 // "heddle" of its xDS node metadata. What is left out has the documented default.
 type Proxy struct {
-	Service         ServiceName          `json:"service"`
-	Instance        InstanceID           `json:"instance"`
+	Service         ServiceName          `json:"service" doc:"The service it stands beside."`
+	Instance        InstanceID           `json:"instance" doc:"Which instance of it."`
 	InboundAddress  string               `json:"inboundAddress,omitempty" doc:"Where it takes calls to its service; default 0.0.0.0."`
 	InboundPort     Port                 `json:"inboundPort,omitempty" doc:"Default: the service's port."`
 	AppAddress      string               `json:"appAddress,omitempty" doc:"Where the application listens; default 127.0.0.1."`

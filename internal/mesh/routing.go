@@ -18,23 +18,23 @@ type RouteRule struct {
 
 // RequestMatch matches a request when all that it names do.
 type RequestMatch struct {
-	Path    *PathMatch    `json:"path,omitempty"`
+	Path    *PathMatch    `json:"path,omitempty" doc:"The path, without its query."`
 	Methods []string      `json:"methods,omitempty" doc:"Any of these." example:"GET"`
 	Headers []HeaderMatch `json:"headers,omitempty" doc:"All of these."`
 }
 
 // PathMatch matches the path, without its query, in exactly one way.
 type PathMatch struct {
-	Exact  string `json:"exact,omitempty" example:"/healthz"`
-	Prefix string `json:"prefix,omitempty" example:"/api"`
+	Exact  string `json:"exact,omitempty" doc:"The whole path." example:"/healthz"`
+	Prefix string `json:"prefix,omitempty" doc:"Whole segments: /api matches /api and /api/x, not /apix." example:"/api"`
 	Regex  string `json:"regex,omitempty" doc:"RE2, for the whole path."`
 }
 
 // HeaderMatch matches one header; with no value given, its presence.
 type HeaderMatch struct {
-	Name   string `json:"name" example:"x-canary"`
-	Exact  string `json:"exact,omitempty"`
-	Prefix string `json:"prefix,omitempty"`
+	Name   string `json:"name" doc:"The header." example:"x-canary"`
+	Exact  string `json:"exact,omitempty" doc:"The whole value."`
+	Prefix string `json:"prefix,omitempty" doc:"What the value begins with."`
 	Regex  string `json:"regex,omitempty" doc:"RE2, for the whole value."`
 	Invert bool   `json:"invert,omitempty" doc:"Matches when the header does not."`
 }
@@ -42,7 +42,7 @@ type HeaderMatch struct {
 // WeightedSubset is a share of the requests for one subset.
 type WeightedSubset struct {
 	Subset string `json:"subset,omitempty" doc:"A subset of the service; left out, all its instances."`
-	Weight int    `json:"weight" minimum:"0" maximum:"1000000"`
+	Weight int    `json:"weight" minimum:"0" maximum:"1000000" doc:"Its share beside the others."`
 }
 
 // Mirror copies a share of the requests to a subset of the same service.
@@ -54,18 +54,18 @@ type Mirror struct {
 // Route exposes services to the outside on gateways.
 type Route struct {
 	Name     RouteName         `json:"name" doc:"A DNS label." example:"shop"`
-	Owner    string            `json:"owner"`
+	Owner    string            `json:"owner" doc:"The team or person who answers for it."`
 	Hosts    []string          `json:"hosts" doc:"Host names, \"*.\" at the start for all below one." example:"shop.example.com"`
-	Match    RequestMatch      `json:"match,omitzero"`
+	Match    RequestMatch      `json:"match,omitzero" doc:"Left out, the route matches every request to its hosts."`
 	Backends []WeightedBackend `json:"backends" doc:"Services behind the route, by weight."`
 	Rewrite  string            `json:"rewrite,omitempty" doc:"Replaces the matched path prefix, or the whole of an exact path."`
 	Timeout  Duration          `json:"timeout,omitempty" doc:"Instead of the service's own."`
-	Meta     Meta              `json:"meta,omitzero"`
+	Meta     Meta              `json:"meta,omitzero" doc:"Set by the registry."`
 }
 
 // WeightedBackend is a share of a route's requests for one service.
 type WeightedBackend struct {
-	Service ServiceName `json:"service"`
-	Subset  string      `json:"subset,omitempty"`
-	Weight  int         `json:"weight" minimum:"0" maximum:"1000000"`
+	Service ServiceName `json:"service" doc:"A declared service."`
+	Subset  string      `json:"subset,omitempty" doc:"One of its subsets; left out, all its instances."`
+	Weight  int         `json:"weight" minimum:"0" maximum:"1000000" doc:"Its share beside the others."`
 }

@@ -86,7 +86,7 @@ type DNSEndpoints struct {
 // StaticEndpoint is one fixed address of a service.
 type StaticEndpoint struct {
 	Address string `json:"address" doc:"An IP address."`
-	Port    Port   `json:"port" minimum:"1" maximum:"65535"`
+	Port    Port   `json:"port" minimum:"1" maximum:"65535" doc:"The port behind that address."`
 	Weight  int    `json:"weight,omitempty" minimum:"1" maximum:"1000" doc:"Its share of the traffic beside the others; default 1."`
 }
 

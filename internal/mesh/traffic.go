@@ -9,7 +9,7 @@ type Traffic struct {
 	ConnectTimeout   Duration          `json:"connectTimeout,omitempty" doc:"For a TCP connection to an instance; default 1s."`
 	HostHeader       string            `json:"hostHeader,omitempty" doc:"The Host header sent to the service instead of the caller's."`
 	Retries          *Retries          `json:"retries,omitempty" doc:"Default: 2 attempts more, when no byte reached the service."`
-	LoadBalancing    LoadBalancing     `json:"loadBalancing,omitzero"`
+	LoadBalancing    LoadBalancing     `json:"loadBalancing,omitzero" doc:"How an instance is chosen."`
 	CircuitBreaker   *CircuitBreaker   `json:"circuitBreaker,omitempty" doc:"Limits per sidecar; what goes over them gets a 503 at once."`
 	OutlierDetection *OutlierDetection `json:"outlierDetection,omitempty" doc:"Puts instances that keep failing out of rotation for a while."`
 	TLS              *UpstreamTLS      `json:"tls,omitempty" doc:"TLS to a service outside the mesh."`
@@ -43,17 +43,17 @@ type LoadBalancing struct {
 
 // LocalityWeight is the share of one locality.
 type LocalityWeight struct {
-	Region string `json:"region,omitempty"`
-	Zone   string `json:"zone,omitempty"`
-	Weight int    `json:"weight" minimum:"0" maximum:"1000000"`
+	Region string `json:"region,omitempty" doc:"Left out, any region."`
+	Zone   string `json:"zone,omitempty" doc:"Left out, any zone."`
+	Weight int    `json:"weight" minimum:"0" maximum:"1000000" doc:"Its share beside the other localities."`
 }
 
 // CircuitBreaker bounds what one sidecar has open to a service; 0 means Envoy's default of 1024 (retries 3).
 type CircuitBreaker struct {
-	MaxConnections     int `json:"maxConnections,omitempty" minimum:"0"`
-	MaxPendingRequests int `json:"maxPendingRequests,omitempty" minimum:"0"`
-	MaxRequests        int `json:"maxRequests,omitempty" minimum:"0"`
-	MaxRetries         int `json:"maxRetries,omitempty" minimum:"0"`
+	MaxConnections     int `json:"maxConnections,omitempty" minimum:"0" doc:"Open connections; default 1024."`
+	MaxPendingRequests int `json:"maxPendingRequests,omitempty" minimum:"0" doc:"Requests that wait for a connection; default 1024."`
+	MaxRequests        int `json:"maxRequests,omitempty" minimum:"0" doc:"Requests under way; default 1024."`
+	MaxRetries         int `json:"maxRetries,omitempty" minimum:"0" doc:"Retries under way; default 3."`
 }
 
 // OutlierDetection ejects instances by what their answers were.
@@ -85,7 +85,7 @@ const (
 
 // HealthCheck is an active check that each caller's sidecar makes on each instance.
 type HealthCheck struct {
-	Type               HealthCheckType `json:"type" enum:"http,grpc,tcp"`
+	Type               HealthCheckType `json:"type" enum:"http,grpc,tcp" doc:"How the check asks."`
 	Path               string          `json:"path,omitempty" doc:"For http; default /."`
 	ExpectedStatus     int             `json:"expectedStatus,omitempty" minimum:"100" maximum:"599" doc:"For http; default 200."`
 	Interval           Duration        `json:"interval,omitempty" doc:"Default 5s."`
