@@ -1,0 +1,126 @@
+package manifest
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// Report is what [Lint] found.
+type Report struct {
+	Errors   []Fault // what cannot be meant
+	Warnings []Fault // what may be right when the mesh holds more than the files
+}
+
+// Lint looks at objects together, as only the whole of them can be wrong.
+func Lint(objects []Object) Report {
+	l := linter{services: map[mesh.ServiceName]*Object{}}
+	l.duplicates(objects)
+	for i := range objects {
+		switch o := &objects[i]; o.Kind {
+		case KindService:
+			l.dependencies(o)
+			l.ownPorts(o)
+		case KindInstance:
+			l.instance(o)
+		case KindRoute:
+			l.backends(o)
+		}
+	}
+	return l.report
+}
+
+type linter struct {
+	services map[mesh.ServiceName]*Object
+	report   Report
+}
+
+func (l *linter) error(o *Object, path, format string, args ...any) {
+	l.report.Errors = append(l.report.Errors, o.Locate(path, fmt.Sprintf(format, args...)))
+}
+
+func (l *linter) warn(o *Object, path, format string, args ...any) {
+	l.report.Warnings = append(l.report.Warnings, o.Locate(path, fmt.Sprintf(format, args...)))
+}
+
+func (l *linter) duplicates(objects []Object) {
+	first := map[string]*Object{}
+	for i := range objects {
+		o := &objects[i]
+		if earlier, twice := first[o.String()]; twice {
+			l.error(o, namePath(o.Kind), "%s is declared already, at %s", o, earlier.Locate(namePath(o.Kind), "").Place())
+			continue
+		}
+		first[o.String()] = o
+		if o.Kind == KindService {
+			l.services[o.Service.Name] = o
+		}
+	}
+}
+
+func namePath(kind Kind) string {
+	switch kind {
+	case KindInstance:
+		return "id"
+	case KindRuntime:
+		return ""
+	}
+	return "name"
+}
+
+func (l *linter) dependencies(o *Object) {
+	for i, name := range o.Service.Dependencies {
+		if l.services[name] == nil {
+			l.warn(o, at("dependencies", i), "no service %q in these files: the dependency is pending until one is declared", name)
+		}
+	}
+}
+
+// ownPorts finds dependencies that want the same port on their caller's sidecar.
+func (l *linter) ownPorts(o *Object) {
+	taken := map[mesh.Port]mesh.ServiceName{}
+	dependencies := o.Service.Dependencies
+	for i, name := range dependencies {
+		callee := l.services[name]
+		if callee == nil || callee.Service.OwnPort() == 0 {
+			continue
+		}
+		port := callee.Service.OwnPort()
+		path := at("dependencies", i)
+		if other, clash := taken[port]; clash {
+			l.error(o, path, "%q and %q both want port %d on the sidecars of %q: give one of them another listenerPort", other, name, port, o.Service.Name)
+			continue
+		}
+		taken[port] = name
+		if port == mesh.DefaultOutboundPort {
+			l.warn(o, path, "%q wants port %d on the sidecars of %q, where they take their HTTP calls by default: give it another listenerPort", name, port, o.Service.Name)
+		}
+	}
+}
+
+func (l *linter) instance(o *Object) {
+	service := l.services[o.Instance.Service]
+	if service == nil {
+		l.warn(o, "service", "no service %q in these files: an instance can only be registered when its service is declared", o.Instance.Service)
+		return
+	}
+	if !service.Service.Endpoints.Registered() {
+		l.error(o, "service", "%q has endpoints of its own (%s), so that no instance of it can be registered", o.Instance.Service, service.Locate("endpoints", "").Place())
+	}
+}
+
+func (l *linter) backends(o *Object) {
+	for i, backend := range o.Route.Backends {
+		path := at("backends", i)
+		service := l.services[backend.Service]
+		if service == nil {
+			l.warn(o, path+".service", "no service %q in these files: the backend is pending until one is declared", backend.Service)
+			continue
+		}
+		named := func(s mesh.Subset) bool { return s.Name == backend.Subset }
+		if backend.Subset != "" && !slices.ContainsFunc(service.Service.Subsets, named) {
+			l.error(o, path+".subset", "%q is not a subset of %q (%s)", backend.Subset, backend.Service, service.Locate("subsets", "").Place())
+		}
+	}
+}
