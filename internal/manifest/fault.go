@@ -37,6 +37,9 @@ func (f Fault) Place() string {
 	return fmt.Sprintf("%s:%d", name, f.Line)
 }
 
+// mostShown is how many faults a message lists: nobody reads the rest of them.
+const mostShown = 100
+
 // Error is everything that is wrong with the files that were read.
 type Error struct {
 	Faults []Fault
@@ -46,7 +49,11 @@ type Error struct {
 func (e *Error) Error() string {
 	lines := make([]string, 0, len(e.Faults)+1)
 	lines = append(lines, e.Summary()+":")
-	for _, f := range e.Faults {
+	for i, f := range e.Faults {
+		if i == mostShown {
+			lines = append(lines, fmt.Sprintf("… and %d more", len(e.Faults)-i))
+			break
+		}
 		lines = append(lines, f.String())
 	}
 	return strings.Join(lines, "\n")

@@ -150,16 +150,8 @@ func (n *node) find(path string) (found *node, line int, whole bool) {
 func (n *node) step(path string) (rest string, next *node, line int) {
 	path = strings.TrimPrefix(path, ".")
 	if n.object != nil {
-		longest := -1
-		for _, name := range n.object.names {
-			shown := cut(name)
-			tail, fits := strings.CutPrefix(path, shown)
-			if !fits || len(shown) <= longest || tail != "" && tail[0] != '.' && tail[0] != '[' {
-				continue
-			}
-			longest, rest, next, line = len(shown), tail, n.object.values[name], n.object.lines[name]
-		}
-		return rest, next, line
+		name, rest := n.object.longest(path)
+		return rest, n.object.values[name], n.object.lines[name]
 	}
 	index, tail, ok := strings.Cut(strings.TrimPrefix(path, "["), "]")
 	i, err := strconv.Atoi(index)
@@ -167,6 +159,24 @@ func (n *node) step(path string) (rest string, next *node, line int) {
 		return "", nil, 0
 	}
 	return tail, n.list[i], n.list[i].line
+}
+
+// longest gives the longest name that path starts with, and what is behind it.
+func (f *fields) longest(path string) (name, rest string) {
+	for end := len(path); end > 0; end = strings.LastIndexAny(path[:end], ".[") {
+		if _, ok := f.values[path[:end]]; ok {
+			return path[:end], path[end:]
+		}
+	}
+	if !strings.Contains(path, "…") {
+		return "", ""
+	}
+	for _, name := range f.names { // one that was cut
+		if tail, fits := strings.CutPrefix(path, cut(name)); fits && len(name) > len(cut(name)) {
+			return name, tail
+		}
+	}
+	return "", ""
 }
 
 func join(parent, field string) string {

@@ -12,6 +12,9 @@ import (
 
 // YAML writes objects, one document each, so that [Read] gives them back unchanged.
 func YAML(w io.Writer, objects []Object) error {
+	if len(objects) == 0 { // the encoder cannot end what it did not begin
+		return nil
+	}
 	enc := yaml.NewEncoder(w)
 	enc.SetIndent(2)
 	for i := range objects {

@@ -162,7 +162,7 @@ func isOldBool(y *yaml.Node) bool {
 		return false
 	}
 	switch strings.ToLower(y.Value) {
-	case "y", "n", "yes", "no", "on", "off":
+	case "yes", "no", "on", "off": // "y" and "n" too, but no reader in use takes them so
 		return true
 	}
 	return false
@@ -171,7 +171,7 @@ func isOldBool(y *yaml.Node) bool {
 func oldBoolFault(word string) string {
 	boolean := "false"
 	switch strings.ToLower(word) {
-	case "y", "yes", "on":
+	case "yes", "on":
 		boolean = "true"
 	}
 	return fmt.Sprintf("%s without quotes is text to some readers of YAML and %s to others: write %q if text is meant, %s if not", word, boolean, word, boolean)
