@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"internal/server":          {"internal/mesh", "internal/catalog"},
 	"internal/server/grpcapi":  {"internal/mesh", "api/heddle/v1"},
 	"internal/manifest":        {"internal/mesh"},
+	"internal/present":         {},
 	"internal/proxy":           {"internal/mesh"},
 	"internal/demo":            {"*"},
 	"internal/envoytest":       {},
