@@ -1,0 +1,85 @@
+package main
+
+import (
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/proxy"
+)
+
+// bootstrapCmd prints the configuration that a sidecar's Envoy starts from.
+type bootstrapCmd struct {
+	sidecarFlags
+}
+
+// Help shows examples below the flags.
+func (*bootstrapCmd) Help() string {
+	return `For an Envoy that something else than heddle proxy runs. Whoever runs it also registers the instance (heddle register --keep).
+
+Examples:
+  heddle bootstrap --service orders --instance orders-1 --app-port 8080 > bootstrap.json
+  envoy -c bootstrap.json --disable-hot-restart
+  heddle bootstrap --service web --xds 10.0.0.1:18000,10.0.0.2:18000 --admin-port 9901`
+}
+
+// Run prints the bootstrap.
+func (c *bootstrapCmd) Run(con *console) error {
+	config, err := c.config()
+	if err != nil {
+		return err
+	}
+	data, err := proxy.Bootstrap(config)
+	if err != nil {
+		return err
+	}
+	_, err = con.out.Write(data)
+	return err
+}
+
+// sidecarFlags are what heddle bootstrap and heddle proxy share: who the
+// sidecar is, where its control plane is, and where it listens.
+type sidecarFlags struct {
+	Service  string   `required:"" env:"HEDDLE_SERVICE" placeholder:"NAME" help:"The service whose workload this is."`
+	Instance string   `env:"HEDDLE_INSTANCE" placeholder:"ID" help:"Unique among the instances of the service. Default: this machine's host name."`
+	Region   string   `env:"HEDDLE_REGION" placeholder:"NAME" help:"Where the workload runs, for locality weights."`
+	Zone     string   `env:"HEDDLE_ZONE" placeholder:"NAME" help:"Where in the region."`
+	XDS      []string `name:"xds" env:"HEDDLE_XDS" default:"127.0.0.1:18000" placeholder:"HOST:PORT" help:"The control planes; several are tried by turns."`
+	XDSMode  string   `name:"xds-mode" enum:"delta,sotw" default:"delta" help:"Variant of the xDS protocol: delta (what changed) or sotw (state of the world)."`
+
+	InboundAddress  string         `placeholder:"IP" help:"Where Envoy takes calls to the service. Default: all addresses."`
+	InboundPort     int            `placeholder:"PORT" help:"The port there. Default: the service's port."`
+	AppAddress      string         `placeholder:"IP" help:"Where the application listens. Default: 127.0.0.1."`
+	AppPort         int            `placeholder:"PORT" help:"The port there. Without it the workload only makes calls: it takes none and is not registered."`
+	OutboundAddress string         `placeholder:"IP" help:"Where Envoy takes the application's calls. Default: 127.0.0.1."`
+	OutboundPort    int            `placeholder:"PORT" help:"The port there for HTTP and gRPC. Default: 15001."`
+	DependencyPort  map[string]int `placeholder:"NAME=PORT" mapsep:"none" help:"The port for a dependency that has a listener of its own (TCP), instead of the one it declares. May be repeated."`
+
+	AdminPort      int `placeholder:"PORT" help:"The port of Envoy's admin interface on loopback. Default: a free one."`
+	MaxConnections int `default:"50000" placeholder:"N" help:"Most connections that Envoy takes at once."`
+}
+
+// config turns the flags into what the proxy package takes.
+func (f *sidecarFlags) config() (proxy.BootstrapConfig, error) {
+	instance := f.Instance
+	if instance == "" {
+		name, err := proxy.DefaultInstance()
+		if err != nil {
+			return proxy.BootstrapConfig{}, err
+		}
+		instance = string(name)
+	}
+	ports := map[mesh.ServiceName]mesh.Port{}
+	for name, port := range f.DependencyPort {
+		ports[mesh.ServiceName(name)] = mesh.Port(port)
+	}
+	return proxy.BootstrapConfig{
+		Proxy: mesh.Proxy{
+			Service: mesh.ServiceName(f.Service), Instance: mesh.InstanceID(instance),
+			InboundAddress: f.InboundAddress, InboundPort: mesh.Port(f.InboundPort),
+			AppAddress: f.AppAddress, AppPort: mesh.Port(f.AppPort),
+			OutboundAddress: f.OutboundAddress, OutboundPort: mesh.Port(f.OutboundPort),
+			DependencyPorts: ports,
+		},
+		Locality: mesh.Locality{Region: f.Region, Zone: f.Zone},
+		XDS:      f.XDS, XDSMode: proxy.XDSMode(f.XDSMode),
+		AdminPort: mesh.Port(f.AdminPort), MaxConnections: f.MaxConnections,
+	}, nil
+}
