@@ -1,0 +1,8 @@
+//go:build !linux
+
+package envoytest
+
+import "os/exec"
+
+// dieWithParent does nothing where the kernel has no parent-death signal.
+func dieWithParent(*exec.Cmd) {}
