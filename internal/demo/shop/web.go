@@ -1,0 +1,58 @@
+package shop
+
+import (
+	"context"
+	"net"
+	"net/http"
+)
+
+// web is the front: it calls orders for a checkout, and whatever is asked for
+// under /call/, handing on the answer as it is.
+func (a *App) web(sidecar Sidecar) func(context.Context, net.Listener) error {
+	out := newCaller(sidecar.HTTP)
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		a.finish(w, "try /checkout, /orders or /call/reviews", nil)
+	})
+	mux.HandleFunc("GET /checkout", func(w http.ResponseWriter, r *http.Request) {
+		orders, err := out.ask(r.Context(), Orders, "/orders/checkout")
+		if err != nil {
+			a.finish(w, "", err)
+			return
+		}
+		a.finish(w, "bought", nil, orders)
+	})
+	mux.HandleFunc("GET /orders", func(w http.ResponseWriter, r *http.Request) {
+		orders, err := out.ask(r.Context(), Orders, "/orders")
+		if err != nil {
+			a.finish(w, "", err)
+			return
+		}
+		a.finish(w, "", nil, orders)
+	})
+	mux.HandleFunc("GET /call/{service}", func(w http.ResponseWriter, r *http.Request) {
+		got, err := out.get(r.Context(), r.PathValue("service"), "/")
+		if err != nil {
+			a.finish(w, "", err)
+			return
+		}
+		for _, name := range []string{"Content-Type", "X-Heddle-Reason"} {
+			if value := got.header.Get(name); value != "" {
+				w.Header().Set(name, value)
+			}
+		}
+		w.WriteHeader(got.status)
+		_, _ = w.Write(got.body) // fails only when the caller is gone
+	})
+	return func(ctx context.Context, l net.Listener) error {
+		defer out.close()
+		return a.serveHTTP(ctx, l, mux)
+	}
+}
+
+// reviews answers for itself.
+func (a *App) reviews(ctx context.Context, l net.Listener) error {
+	return a.serveHTTP(ctx, l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		a.finish(w, "five stars", nil)
+	}))
+}
