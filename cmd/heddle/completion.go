@@ -1,6 +1,96 @@
 package main
 
+import (
+	"embed"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+//go:embed shells
+var shellScripts embed.FS
+
 // completionCmd prints a shell script.
 type completionCmd struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
+}
+
+// Help shows examples below the usage.
+func (completionCmd) Help() string {
+	return `Examples:
+
+  source <(heddle completion bash)               in ~/.bashrc
+  source <(heddle completion zsh)                in ~/.zshrc, behind compinit
+  heddle completion fish | source                in ~/.config/fish/config.fish
+
+Names of services, instances and routes are completed too while the server can be reached.`
+}
+
+// Run prints the script.
+func (c completionCmd) Run(con *console) error {
+	script, err := shellScripts.ReadFile("shells/heddle." + c.Shell)
+	if err != nil {
+		return err
+	}
+	_, err = con.out.Write(script)
+	return err
+}
+
+// completeCmd is what the scripts call: it prints the candidates for the last
+// word, one a line, or ":files" where the shell knows better.
+type completeCmd struct {
+	Shell string   `required:"" enum:"bash,zsh,fish"`
+	Words []string `arg:"" optional:""`
+}
+
+// Run prints the candidates. It never fails: a broken completion must not
+// disturb whoever types.
+func (c completeCmd) Run(app *kong.Kong, names nameSource, con *console) error {
+	words := c.Words
+	if c.Shell == "bash" {
+		words = rejoin(words)
+	}
+	if len(words) == 0 {
+		words = []string{""}
+	}
+	for _, one := range newCompleter(app.Model.Node, names).complete(words) {
+		if c.Shell == "bash" { // it replaces only what is behind the "="
+			if _, value, found := strings.Cut(one.text, "="); found && strings.HasPrefix(one.text, "--") {
+				one.text = value
+			}
+		}
+		printCandidate(con.out, c.Shell, one)
+	}
+	return nil
+}
+
+func printCandidate(w io.Writer, shell string, one candidate) {
+	help, _, _ := strings.Cut(one.help, "\n")
+	switch {
+	case shell == "zsh" && one.text != filesFollow: // _describe splits at colons
+		fmt.Fprintf(w, "%s:%s\n", strings.ReplaceAll(one.text, ":", `\:`), help)
+	case shell == "fish" && help != "":
+		fmt.Fprintf(w, "%s\t%s\n", one.text, help)
+	default:
+		fmt.Fprintln(w, one.text)
+	}
+}
+
+// rejoin undoes bash's splitting of words at "=".
+func rejoin(words []string) []string {
+	var joined []string
+	for i, word := range words {
+		last := len(joined) - 1
+		switch {
+		case last >= 0 && word == "=" && strings.HasPrefix(joined[last], "--"):
+			joined[last] += "="
+		case last >= 0 && i > 0 && words[i-1] == "=" && strings.HasPrefix(joined[last], "--"):
+			joined[last] += word
+		default:
+			joined = append(joined, word)
+		}
+	}
+	return joined
 }

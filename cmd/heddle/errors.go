@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
-	"github.com/alecthomas/kong"
-
+	"github.com/heddle-mesh/heddle/internal/manifest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/present"
 )
 
 // The exit codes. Scripts rely on them.
@@ -21,23 +22,47 @@ const (
 	exitUnavailable = 6
 )
 
-// usageError is a command line that makes no sense.
-type usageError struct{ message string }
-
-func (e *usageError) Error() string { return e.message }
-
-// usage explains what the parser did not understand.
-func usage(_ *kong.Kong, _ []string, err error) error {
-	return &usageError{message: err.Error()}
+// hinted is an error with what to do about it.
+type hinted struct {
+	err  error
+	hint string
 }
+
+func (e *hinted) Error() string { return e.err.Error() }
+func (e *hinted) Unwrap() error { return e.err }
 
 // fail prints err, if there is one, and gives the exit code.
 func (c *console) fail(err error) int {
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(c.err, "heddle: %v\n", err)
+	fmt.Fprintln(c.err, present.SafeLines("heddle: "+strings.Join(account(err), "\n")))
 	return exitCode(err)
+}
+
+// account tells an error in lines: what happened, the faults, what to do.
+func account(err error) []string {
+	var files *manifest.Error
+	var refused *mesh.Error
+	var advice *hinted
+	lines := []string{err.Error()}
+	switch {
+	case errors.Is(err, context.Canceled):
+		lines = []string{"interrupted"}
+	case errors.As(err, &files):
+	case errors.As(err, &refused) && len(refused.Faults) > 0:
+		// What wraps the refusal stays before it; the faults get lines of their own.
+		short := *refused
+		short.Faults = nil
+		lines[0] = strings.Replace(lines[0], refused.Error(), short.Error(), 1) + ":"
+		for _, fault := range refused.Faults {
+			lines = append(lines, mesh.Faults{fault}.String())
+		}
+	}
+	if errors.As(err, &advice) {
+		lines = append(lines, advice.hint)
+	}
+	return lines
 }
 
 func exitCode(err error) int {

@@ -1,6 +1,62 @@
 package main
 
+import (
+	"errors"
+	"fmt"
+
+	"github.com/heddle-mesh/heddle/internal/manifest"
+	"github.com/heddle-mesh/heddle/internal/present"
+)
+
 // lintCmd checks files offline.
 type lintCmd struct {
-	Files []string `name:"file" short:"f" sep:"none" required:"" placeholder:"FILE|DIR|-" help:"File, folder of files, or - for standard input. May be repeated."`
+	Files []string `name:"file" short:"f" sep:"none" required:"" complete:"files" placeholder:"FILE|DIR|-" help:"File, folder of files, or - for standard input. May be repeated."`
+}
+
+// Help shows examples below the flags.
+func (lintCmd) Help() string {
+	return `Everything the server would refuse is an error, and so is what cannot be meant across files: an object that is declared twice, or two dependencies of one service that want the same port. A dependency that no file declares is a warning, for the mesh may have it. Faults are written as file:line: field: message.
+
+Examples:
+
+  heddle lint -f mesh.yaml
+  heddle lint -f teams/
+  git show HEAD:mesh.yaml | heddle lint -f -`
+}
+
+// Run prints what is wrong; errors fail it, warnings do not.
+func (c lintCmd) Run(con *console) error {
+	objects, err := manifest.Read(c.Files, con.in)
+	var unread *manifest.Error
+	switch {
+	case errors.As(err, &unread):
+		con.faults(present.Bad, "error", unread.Faults)
+		return fmt.Errorf("%s", unread.Summary())
+	case err != nil:
+		return err
+	}
+	report := manifest.Lint(objects)
+	con.faults(present.Bad, "error", report.Errors)
+	con.faults(present.Warn, "warning", report.Warnings)
+	if len(report.Errors) > 0 {
+		wrong := manifest.Error{Faults: report.Errors}
+		return fmt.Errorf("%s", wrong.Summary())
+	}
+	fmt.Fprintf(con.out, "%s: no errors\n", count(len(objects), "object"))
+	return nil
+}
+
+// faults prints faults as compilers do.
+func (c *console) faults(tone present.Tone, word string, faults []manifest.Fault) {
+	for _, fault := range faults {
+		fmt.Fprintf(c.out, "%s: %s\n", c.palette.Paint(tone, word), present.Safe(fault.String()))
+	}
+}
+
+// count writes a number with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }

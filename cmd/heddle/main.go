@@ -14,6 +14,8 @@ import (
 type cli struct {
 	globals
 
+	Bootstrap bootstrapCmd `cmd:"" group:"running" help:"Print the configuration that a sidecar's Envoy starts from."`
+
 	Apply      applyCmd      `cmd:"" group:"objects" help:"Create or change the objects in files."`
 	Get        getCmd        `cmd:"" group:"objects" help:"Show services, instances, routes or the runtime layer."`
 	Delete     deleteCmd     `cmd:"" group:"objects" help:"Delete services or routes."`
@@ -28,6 +30,8 @@ type cli struct {
 	Token      tokenCmd      `cmd:"" group:"other" help:"Create, list and revoke access tokens."`
 	Completion completionCmd `cmd:"" group:"other" help:"Print a script that completes heddle's commands in a shell."`
 	Version    versionCmd    `cmd:"" group:"other" help:"Print the version."`
+
+	Complete completeCmd `cmd:"" name:"__complete" hidden:""`
 }
 
 func main() {
@@ -47,6 +51,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return con.fail(err)
 	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
 	exited := -1 // --help prints and exits from within Parse
 	parser.Exit = func(code int) { exited = max(exited, code) }
 	parsed, err := parser.Parse(args)
@@ -54,10 +61,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exited
 	}
 	if err != nil {
-		return con.fail(usage(parser, args, err))
+		return con.fail(usage(err))
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
-	parsed.Bind(&line.globals, con, line.logger(stderr))
+	parsed.Bind(&line.globals, con, line.logger(stderr), nameSource(line.liveNames(ctx)))
 	return con.fail(parsed.Run())
 }
 

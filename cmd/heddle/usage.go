@@ -1,0 +1,59 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// usageError is a command line that makes no sense.
+type usageError struct{ message string }
+
+func (e *usageError) Error() string { return e.message }
+
+// usage explains what the parser did not understand, and where the help is.
+func usage(err error) error {
+	message, command := err.Error(), "heddle"
+	var refused *kong.ParseError
+	if errors.As(err, &refused) && refused.Context != nil {
+		node := refused.Context.Model.Node
+		if selected := refused.Context.Selected(); selected != nil {
+			node = selected
+		}
+		for _, step := range refused.Context.Path { // as far as the words were understood
+			if step.Command != nil {
+				node = step.Command
+			}
+		}
+		command = node.FullPath()
+		if len(node.Children) > 0 {
+			message = unknownCommand(message, node)
+		} else if argument, ok := strings.CutPrefix(message, "expected "); ok {
+			message = "missing: " + strings.Trim(argument, `"`)
+		}
+	}
+	return &hinted{err: &usageError{message: message}, hint: fmt.Sprintf("see: %s --help", command)}
+}
+
+// unknownCommand turns kong's words for a wrong or missing command into plain ones.
+func unknownCommand(message string, node *kong.Node) string {
+	if word, ok := strings.CutPrefix(message, "unexpected argument "); ok {
+		word, guess, _ := strings.Cut(word, ", ")
+		if guess != "" {
+			guess = ": " + guess
+		}
+		return fmt.Sprintf("unknown command %q%s", word, guess)
+	}
+	if strings.HasPrefix(message, "expected ") {
+		var names []string
+		for _, child := range node.Children {
+			if !child.Hidden {
+				names = append(names, child.Name)
+			}
+		}
+		return "a command is missing: use one of " + strings.Join(names, ", ")
+	}
+	return message
+}
