@@ -1,0 +1,90 @@
+package client
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// DefaultAddress is where a server listens unless told otherwise.
+const DefaultAddress = "http://127.0.0.1:7080"
+
+// Config has settings whose zero values work.
+type Config struct {
+	Address    string        // "http://host:port", "https://host:port" or "host:port"; default [DefaultAddress]
+	Token      string        // the bearer token for writes; "" for reading only
+	HTTPClient *http.Client  // default: a client of its own
+	UserAgent  string        // default "heddle"
+	Timeout    time.Duration // of one call, Events aside; default 15 s
+}
+
+// Client calls one server.
+type Client struct {
+	base      *url.URL
+	token     string
+	http      *http.Client
+	userAgent string
+	timeout   time.Duration
+	requestID string
+}
+
+// New makes a client; it does not connect yet.
+func New(cfg Config) (*Client, error) {
+	base, err := parseAddress(cfg.Address)
+	if err != nil {
+		return nil, err
+	}
+	if strings.ContainsFunc(cfg.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, fmt.Errorf("the token has characters that no token has, such as spaces: check how it was copied")
+	}
+	c := &Client{base: base, token: cfg.Token, http: cfg.HTTPClient, userAgent: cfg.UserAgent, timeout: cfg.Timeout}
+	if c.http == nil {
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		transport.MaxIdleConnsPerHost = 16
+		c.http = &http.Client{Transport: transport}
+	}
+	if c.userAgent == "" {
+		c.userAgent = "heddle"
+	}
+	if c.timeout == 0 {
+		c.timeout = 15 * time.Second
+	}
+	return c, nil
+}
+
+// WithRequestID gives a copy of c whose next write carries id. A write sent
+// again with the same id and the same content changes nothing and gets the
+// first answer; with other content it is refused as a conflict. Use one id for
+// one write.
+func (c *Client) WithRequestID(id string) *Client {
+	with := *c
+	with.requestID = id
+	return &with
+}
+
+// Address is the server's URL.
+func (c *Client) Address() string { return c.base.String() }
+
+// Close drops the idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+func parseAddress(address string) (*url.URL, error) {
+	if address == "" {
+		address = DefaultAddress
+	}
+	if !strings.Contains(address, "://") {
+		address = "http://" + address
+	}
+	base, err := url.Parse(strings.TrimRight(address, "/"))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("the server's address %q is not a URL: use one such as %s", address, DefaultAddress)
+	case base.Scheme != "http" && base.Scheme != "https":
+		return nil, fmt.Errorf("the server's address %q has to begin with http:// or https://", address)
+	case base.Host == "" || base.User != nil || base.RawQuery != "" || base.Fragment != "":
+		return nil, fmt.Errorf("the server's address %q has to be a scheme, a host and a port, such as %s", address, DefaultAddress)
+	}
+	return base, nil
+}

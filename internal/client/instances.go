@@ -1,0 +1,78 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// registration is the body of a batch registration.
+type registration struct {
+	Instances []mesh.Instance `json:"instances"`
+	TTL       mesh.Duration   `json:"ttl,omitempty"`
+}
+
+// Register registers the instances, all or none. Each gets a lease of ttl (0:
+// the server's default), named by the Epoch of the instance that comes back,
+// in the same order. An instance that is registered already is replaced, and
+// its former epoch is void.
+func (c *Client) Register(ctx context.Context, instances []mesh.Instance, ttl time.Duration) ([]mesh.Instance, error) {
+	var out page[mesh.Instance]
+	err := c.do(ctx, request{method: http.MethodPost, segments: api("instances"), body: registration{Instances: instances, TTL: mesh.Duration(ttl)}}, &out)
+	return out.Items, err
+}
+
+// Renew renews the lease and gives its length. [mesh.KindNotFound] means that
+// it ended: register again. [mesh.KindConflict] means that a newer
+// registration has the instance's name.
+func (c *Client) Renew(ctx context.Context, key mesh.InstanceKey, epoch string) (time.Duration, error) {
+	var out struct {
+		TTL mesh.Duration `json:"ttl"`
+	}
+	body := struct {
+		Epoch string `json:"epoch"`
+	}{epoch}
+	err := c.do(ctx, request{method: http.MethodPut, segments: instancePath(key, "lease"), body: body}, &out)
+	return out.TTL.Std(), err
+}
+
+// SetHealth sets the instance's health: [mesh.Draining] before it stops,
+// [mesh.Healthy] to take that back. epoch "" is an operator's write, whichever
+// the registration.
+func (c *Client) SetHealth(ctx context.Context, key mesh.InstanceKey, epoch string, health mesh.Health) (mesh.Instance, error) {
+	var out mesh.Instance
+	body := struct {
+		Health mesh.Health `json:"health"`
+		Epoch  string      `json:"epoch,omitempty"`
+	}{health, epoch}
+	err := c.do(ctx, request{method: http.MethodPut, segments: instancePath(key, "health"), body: body}, &out)
+	return out, err
+}
+
+// Deregister removes the instance. epoch "" is an operator's removal, whichever
+// the registration.
+func (c *Client) Deregister(ctx context.Context, key mesh.InstanceKey, epoch string) error {
+	query := url.Values{}
+	if epoch != "" {
+		query.Set("epoch", epoch)
+	}
+	return c.do(ctx, request{method: http.MethodDelete, segments: instancePath(key), query: query}, nil)
+}
+
+// Instances lists the instances of a service by ID; service "" lists those of all.
+func (c *Client) Instances(ctx context.Context, service mesh.ServiceName) ([]mesh.Instance, error) {
+	segments := api("instances")
+	if service != "" {
+		segments = api("services", string(service), "instances")
+	}
+	var out page[mesh.Instance]
+	err := c.do(ctx, request{method: http.MethodGet, segments: segments}, &out)
+	return out.Items, err
+}
+
+func instancePath(key mesh.InstanceKey, more ...string) []string {
+	return api(append([]string{"instances", string(key.Service), string(key.ID)}, more...)...)
+}
