@@ -1,0 +1,180 @@
+package xds
+
+import (
+	"time"
+)
+
+// fate is what becomes of one pending name.
+type fate int
+
+const (
+	fateNothing fate = iota // the client has it right
+	fateSend                // it is sent
+	fateRemove              // the client is told that it is gone, or never was
+	fateKeep                // it is gone, but the client may still be using it
+)
+
+// judge decides on one pending name.
+func (s *session) judge(sub *subscription, id name, answer bool, now time.Time, v view) (f fate, r *Resource, look time.Time) {
+	if !answer && !sub.covers(id) && !sub.items[id].held() {
+		return fateNothing, nil, time.Time{}
+	}
+	it := sub.items[id]
+	if r = v.lookup(sub.kind, id); r != nil {
+		if answer || !it.held() || it.version() != r.version {
+			return fateSend, r, time.Time{}
+		}
+		return fateNothing, nil, time.Time{}
+	}
+	switch {
+	case answer:
+		return fateRemove, nil, time.Time{}
+	case !it.held():
+		return fateNothing, nil, time.Time{}
+	}
+	if held, look := s.keepRemoved(now, sub); held {
+		return fateKeep, nil, look
+	}
+	return fateRemove, nil, time.Time{}
+}
+
+// composeDelta drafts a response of what changed.
+func (s *session) composeDelta(now time.Time, sub *subscription, v view) *draft {
+	sub.scan(v, now)
+	d := &draft{send: sub.owed}
+	for _, id := range sub.pendingNames() {
+		answer := sub.pending[id]
+		f, r, look := s.judge(sub, id, answer, now, v)
+		switch f {
+		case fateSend:
+			d.resources = append(d.resources, r)
+			d.changed = append(d.changed, sentItem{id: id, version: r.version, origin: r.Origin})
+			sub.setHeld(id, r.version)
+		case fateRemove:
+			d.removed = append(d.removed, id)
+			d.changed = append(d.changed, sentItem{id: id})
+			sub.setAbsent(id, true)
+		case fateKeep:
+			d.keep(id, answer, look)
+		}
+	}
+	d.send = d.send || len(d.changed) > 0
+	return d
+}
+
+// composeSotW drafts a response of what changed or, for the types whose
+// responses hold everything, of all that is subscribed to if any of it changed.
+func (s *session) composeSotW(now time.Time, sub *subscription, v view) *draft {
+	if sub.resumes(v) {
+		return &draft{}
+	}
+	sub.scan(v, now)
+	full := sub.kind.facts().full
+	d := &draft{send: sub.owed}
+	for _, id := range sub.pendingNames() {
+		answer := sub.pending[id]
+		f, r, look := s.judge(sub, id, answer, now, v)
+		switch f {
+		case fateSend:
+			d.send = true
+			d.changed = append(d.changed, sentItem{id: id, version: r.version, origin: r.Origin})
+			sub.setHeld(id, r.version)
+			if !full {
+				d.resources = append(d.resources, r)
+			}
+		case fateRemove:
+			// Only a response that holds everything can say so, by silence.
+			d.send = d.send || full
+			delete(sub.ghosts, id)
+			sub.setAbsent(id, false)
+		case fateKeep:
+			if full && sub.ghosts[id] == nil {
+				// Its bytes are no longer known: the next response is without it.
+				d.send = true
+				sub.setAbsent(id, false)
+				continue
+			}
+			d.keep(id, answer, look)
+		}
+	}
+	if full && d.send {
+		d.resources = sub.everything(v)
+	}
+	return d
+}
+
+// everything is the full state of a subscription: what is held is what was
+// there when it was last composed, so it is looked up again only for its bytes.
+func (s *subscription) everything(v view) []*Resource {
+	names := make([]name, 0, len(s.items))
+	for id, it := range s.items {
+		if it.held() {
+			names = append(names, id)
+		}
+	}
+	sortNames(names)
+	all := make([]*Resource, 0, len(names))
+	for _, id := range names {
+		if r := v.lookup(s.kind, id); r != nil {
+			all = append(all, r)
+		} else if ghost := s.ghosts[id]; ghost != nil {
+			all = append(all, ghost)
+		}
+	}
+	return all
+}
+
+// scan makes everything that the scope holds pending, after the type as a whole
+// was subscribed to.
+func (s *subscription) scan(v view, now time.Time) {
+	if !s.rescan {
+		return
+	}
+	s.rescan = false
+	if s.pending == nil {
+		s.pending = map[name]bool{}
+	}
+	for _, id := range v.names(s.kind) {
+		s.pending[id] = s.pending[id]
+	}
+}
+
+// resumes says whether a SotW client came with exactly what the scope holds. If
+// so it is taken to have it: a version is a hash of the whole content, and the
+// wildcard is all that it asked for (xDS protocol, "ACK/NACK and resource type
+// instance version").
+func (s *subscription) resumes(v view) bool {
+	if s.resume == "" || s.resume != v.version(s.kind).String() {
+		return false
+	}
+	for _, id := range v.names(s.kind) {
+		s.setHeld(id, v.lookup(s.kind, id).version)
+	}
+	return true
+}
+
+func (s *subscription) pendingNames() []name {
+	names := make([]name, 0, len(s.pending))
+	for id := range s.pending {
+		names = append(names, id)
+	}
+	sortNames(names)
+	return names
+}
+
+// setGhost keeps what a SotW client may still be using after it left the scope.
+func (s *subscription) setGhost(id name, gone *Resource, delta bool) {
+	if delta || !s.kind.facts().full || len(s.kind.facts().usedBy) == 0 {
+		return
+	}
+	if gone == nil {
+		delete(s.ghosts, id)
+		return
+	}
+	if s.items[id].held() {
+		if s.ghosts == nil {
+			s.ghosts = map[name]*Resource{}
+		}
+		s.ghosts[id] = gone
+	}
+}

@@ -1,0 +1,30 @@
+// Package xds serves configuration to proxies over Envoy's xDS protocol: state
+// of the world and delta, on the aggregated stream and on the separate services
+// for clusters, endpoints, listeners, routes, secrets and runtime. It knows
+// types, names, versions and bytes; nothing of services.
+//
+// Main types: a [Resource] is one named piece of configuration, encoded once by
+// [NewResource]; a [Server] holds them and the proxies' streams. An [Update]
+// given to [Server.Apply] is one transaction: new resources, and which scope
+// holds which. A [ScopeOpener] says which scope a proxy belongs to; a stream
+// sees that scope and nothing else. [Server.Status] tells how far each proxy
+// has come.
+//
+// # The way of a change
+//
+// Apply changes the table and marks the changed names in the mailboxes of the
+// streams that asked for them. A mailbox is a set of names: a proxy that does
+// not read costs the names that it asked for, and is sent the latest state when
+// it reads again. Each stream has a session, a state machine without I/O and
+// clock, that composes one response at a time from its subscriptions and what
+// the scope holds now:
+//
+//   - order.go says what waits for what on the aggregated stream;
+//   - compose.go what is put into a response;
+//   - request.go how names are asked for; answer.go how responses are answered;
+//   - wire.go how a response is put together from bytes that all streams share.
+//
+// The server has no goroutine of its own. A stream has two: its gRPC handler
+// composes and sends, a second one receives. [Server.Shutdown] ends all streams
+// and waits for them.
+package xds

@@ -1,0 +1,63 @@
+package xds
+
+import (
+	"sync"
+	"time"
+)
+
+// mailbox takes the names that changed for one stream, until the stream looks.
+// It is a set, not a queue: however often a resource changes while the stream
+// is busy, it costs one entry, and what is sent is the latest.
+type mailbox struct {
+	scope *scope // the one the stream belongs to; never changes
+
+	// wild are the types that the stream subscribes to as a whole. Guarded by
+	// the table's lock.
+	wild [kindCount]bool
+
+	// wake has room for one signal: there is something to look at.
+	wake chan struct{}
+
+	mu    sync.Mutex // guards marks; a leaf: nothing else is locked under it
+	marks [kindCount]marks
+}
+
+// marks are the names of one type that changed.
+type marks struct {
+	since time.Time // of the oldest change among them
+	// gone holds for each name the resource that left the scope, or nil when it
+	// is there still (or never was).
+	gone map[name]*Resource
+}
+
+func newMailbox() *mailbox {
+	return &mailbox{wake: make(chan struct{}, 1)}
+}
+
+// mark notes one changed name. The caller signals when its transaction is done.
+func (b *mailbox) mark(k kind, n name, gone *Resource, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	m := &b.marks[k]
+	if m.gone == nil {
+		m.gone = map[name]*Resource{}
+		m.since = now
+	}
+	m.gone[n] = gone
+}
+
+// take empties the mailbox.
+func (b *mailbox) take() (taken [kindCount]marks) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	taken, b.marks = b.marks, taken
+	return taken
+}
+
+// signal wakes the stream, or does nothing if it has been woken already.
+func (b *mailbox) signal() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,289 @@
+package xds
+
+import (
+	"strconv"
+	"time"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// request is a discovery request of either variant, without its node.
+type request struct {
+	typeURL string
+	nonce   string
+	nack    *nackDetail
+
+	// SotW: the whole list of names, and the version that the client has.
+	names   []string
+	version string
+
+	// Delta: the change of the list, and the versions that the client has.
+	subscribe   []string
+	unsubscribe []string
+	initial     map[string]string
+}
+
+// nackDetail is why a client refused a response.
+type nackDetail struct{ message string }
+
+func sotwRequest(r *discoveryv3.DiscoveryRequest) request {
+	out := request{typeURL: r.GetTypeUrl(), nonce: r.GetResponseNonce(), names: r.GetResourceNames(), version: r.GetVersionInfo()}
+	if r.GetErrorDetail() != nil {
+		out.nack = &nackDetail{message: r.GetErrorDetail().GetMessage()}
+	}
+	return out
+}
+
+func deltaRequest(r *discoveryv3.DeltaDiscoveryRequest) request {
+	out := request{typeURL: r.GetTypeUrl(), nonce: r.GetResponseNonce(), initial: r.GetInitialResourceVersions(),
+		subscribe: r.GetResourceNamesSubscribe(), unsubscribe: r.GetResourceNamesUnsubscribe()}
+	if r.GetErrorDetail() != nil {
+		out.nack = &nackDetail{message: r.GetErrorDetail().GetMessage()}
+	}
+	return out
+}
+
+// outcome is what a request did.
+type outcome struct {
+	unknownType bool // the type is not served: nothing was done
+	interest    interest
+	ack         *ack
+	nack        *Nack
+}
+
+// ack is one acknowledged response.
+type ack struct {
+	kind    kind
+	applied bool          // it was caused by an update
+	took    time.Duration // since the oldest change in it
+}
+
+// request takes in one request. An error is a gRPC status that ends the stream.
+func (s *session) request(now time.Time, r request) (outcome, error) {
+	k, known, err := s.kindOf(r.typeURL)
+	if err != nil {
+		return outcome{}, err
+	}
+	if !known {
+		return outcome{unknownType: true}, nil
+	}
+	if err := s.checkSize(r); err != nil {
+		return outcome{}, err
+	}
+	sub := s.subs[k]
+	first := sub == nil
+	if first {
+		sub = newSubscription(k)
+		s.subs[k] = sub
+	}
+	out := outcome{interest: interest{kind: k}}
+	fresh := true
+	if !first {
+		fresh = s.answer(now, sub, r, &out)
+	}
+	switch {
+	case s.delta:
+		s.deltaNames(now, sub, r, first, &out.interest)
+	case first, fresh:
+		s.sotwNames(now, sub, r, first, &out.interest)
+	}
+	out.interest.wild = sub.wildcard
+	if sub.asked > s.limits.Names {
+		return out, status.Errorf(codes.ResourceExhausted, "%d %s names subscribed to on one stream; at most %d are taken", sub.asked, k, s.limits.Names)
+	}
+	return out, nil
+}
+
+// kindOf finds what a request is about. A type that nobody here knows is not
+// an error on an aggregated stream: a newer client may ask for more than this
+// server has, and must keep what it gets.
+func (s *session) kindOf(typeURL string) (k kind, known bool, err error) {
+	if !s.aggregated {
+		if typeURL != "" && typeURL != s.only.facts().url {
+			return 0, false, status.Errorf(codes.InvalidArgument,
+				"type_url %.200q on a stream that serves %s; use the aggregated service for other types", typeURL, s.only.facts().url)
+		}
+		return s.only, true, nil
+	}
+	if typeURL == "" {
+		return 0, false, status.Error(codes.InvalidArgument, "type_url is empty; an aggregated stream needs it in every request")
+	}
+	k, known = kindOf(typeURL)
+	return k, known, nil
+}
+
+// checkSize refuses lists that no proxy needs, so that one client cannot take
+// the memory of all.
+func (s *session) checkSize(r request) error {
+	limit := s.limits.Names
+	for _, n := range []int{len(r.names), len(r.subscribe), len(r.unsubscribe), len(r.initial)} {
+		if n > limit {
+			return status.Errorf(codes.ResourceExhausted, "a request with %d resource names; at most %d are taken", n, limit)
+		}
+	}
+	for _, list := range [][]string{r.names, r.subscribe, r.unsubscribe} {
+		for _, n := range list {
+			if n == "" {
+				return status.Error(codes.InvalidArgument, "an empty resource name; leave it out")
+			}
+			if len(n) > s.limits.NameBytes {
+				return status.Errorf(codes.InvalidArgument, "a resource name of %d bytes; at most %d are taken", len(n), s.limits.NameBytes)
+			}
+		}
+	}
+	return nil
+}
+
+// answer takes in the acknowledgement or refusal that a request may carry. It
+// says whether the request's nonce is that of the latest response: a SotW
+// request is ignored if not (xDS protocol, "Resource updates").
+func (s *session) answer(now time.Time, sub *subscription, r request, out *outcome) (fresh bool) {
+	if r.nonce == "" {
+		// Not an answer. The client sent it before it saw a response, or, in
+		// delta, of its own accord.
+		return sub.nonce == 0
+	}
+	nonce, err := strconv.ParseUint(r.nonce, 10, 64)
+	if err != nil {
+		return false
+	}
+	fresh = nonce == sub.nonce
+	i := sub.inFlight(nonce)
+	if i < 0 {
+		return fresh // answered before: a change of names under an old nonce
+	}
+	f := sub.flights[i]
+	if s.delta {
+		sub.flights = append(sub.flights[:i:i], sub.flights[i+1:]...)
+	} else {
+		// A SotW client answers in order, and each response builds on the last.
+		sub.flights = append([]flight(nil), sub.flights[i+1:]...)
+	}
+	if r.nack != nil {
+		out.nack = s.nacked(now, sub, f, r.nack.message)
+		return fresh
+	}
+	s.acked(now, sub, f)
+	out.ack = &ack{kind: sub.kind, applied: f.applied, took: now.Sub(f.since)}
+	return fresh
+}
+
+// deltaNames takes in the names of a delta request. They count whatever the
+// nonce (xDS protocol, "Incremental xDS").
+func (s *session) deltaNames(now time.Time, sub *subscription, r request, first bool, in *interest) {
+	if first {
+		if sub.kind.facts().full && len(r.subscribe) == 0 && len(r.unsubscribe) == 0 {
+			sub.setWildcard(now)
+		}
+		s.takeInitial(now, sub, r)
+	}
+	for _, n := range r.subscribe {
+		sub.named = true
+		if n == wildcardName {
+			sub.setWildcard(now)
+			continue
+		}
+		id := nameOf(n)
+		known := first && sub.items[id].held()
+		if sub.ask(id) {
+			in.wait = append(in.wait, id)
+		}
+		// Asked for again, it is sent again: the client may have forgotten it
+		// (xDS protocol, "Subscribing to Resources").
+		sub.want(id, !known, now, false)
+	}
+	if first && !sub.wildcard {
+		sub.forgetUnasked()
+	}
+	for _, n := range r.unsubscribe {
+		if n == wildcardName {
+			sub.dropWildcard()
+			continue
+		}
+		id := nameOf(n)
+		if !sub.items[id].explicit() {
+			continue // a phantom: nothing to end
+		}
+		sub.drop(id)
+		in.quit = append(in.quit, id)
+		if sub.wildcard {
+			// The client cannot know whether the wildcard covers the name, so it
+			// is told (xDS protocol, "Unsubscribing from Resources").
+			sub.want(id, true, now, false)
+		}
+	}
+}
+
+// takeInitial notes what a client says it has from an earlier stream. What is
+// there in that version is not sent again; what is gone is removed.
+func (s *session) takeInitial(now time.Time, sub *subscription, r request) {
+	for n, v := range r.initial {
+		id := nameOf(n)
+		sub.setHeld(id, parseVersion(v))
+		sub.want(id, false, now, false)
+	}
+	if len(r.initial) > 0 && len(sub.kind.facts().usedBy) > 0 {
+		// The client's old routes use the clusters that it has, and may be
+		// asked for later on this stream: nothing is taken away before.
+		sub.keepUntil = now.Add(s.patience)
+	}
+}
+
+// sotwNames takes in the names of a SotW request, which are all that the client
+// wants from now on.
+func (s *session) sotwNames(now time.Time, sub *subscription, r request, first bool, in *interest) {
+	if len(r.names) > 0 {
+		sub.named = true
+	}
+	wildcard := !sub.named && sub.kind.facts().full
+	wanted := make(map[name]struct{}, len(r.names))
+	for _, n := range r.names {
+		if n == wildcardName {
+			wildcard = true
+			continue
+		}
+		wanted[nameOf(n)] = struct{}{}
+	}
+	if sub.wildcard && !wildcard {
+		sub.dropWildcard()
+	}
+	for id, it := range sub.items {
+		if _, still := wanted[id]; !still && it.explicit() {
+			sub.drop(id)
+			in.quit = append(in.quit, id)
+		}
+	}
+	if wildcard && !sub.wildcard {
+		sub.setWildcard(now)
+		if first && len(wanted) == 0 {
+			sub.resume = r.version
+		}
+	}
+	for id := range wanted {
+		if sub.ask(id) {
+			in.wait = append(in.wait, id)
+			sub.want(id, true, now, false)
+		}
+	}
+}
+
+func (s *subscription) setWildcard(now time.Time) {
+	if s.wildcard {
+		return
+	}
+	if !s.due() {
+		s.pendingSince, s.pendingApply = now, false
+	}
+	s.wildcard, s.rescan, s.owed = true, true, true
+}
+
+// forgetUnasked drops what the client said it has but did not ask for.
+func (s *subscription) forgetUnasked() {
+	for id, it := range s.items {
+		if !it.explicit() {
+			s.drop(id)
+		}
+	}
+}

@@ -1,0 +1,174 @@
+package xds
+
+import (
+	"strconv"
+	"time"
+)
+
+// session is the state machine of one stream: requests and changed names go
+// in, responses come out. It does no I/O, starts nothing and asks no clock;
+// whoever drives it passes the time in and holds the locks.
+type session struct {
+	delta      bool
+	aggregated bool
+	only       kind // the one type of a stream that is not aggregated
+	limits     Limits
+
+	// patience is how long anything is held back for the sake of an order. A
+	// client that stays silent or refuses is not waited for any longer.
+	patience time.Duration
+
+	subs  [kindCount]*subscription
+	nonce uint64
+	// warming are the clusters that this stream was sent and that may not take
+	// traffic yet.
+	warming map[name]*warming
+}
+
+// Limits bound what one stream may ask for. Zero fields have the defaults.
+type Limits struct {
+	Names     int // resource names of one type; default 20,000
+	NameBytes int // bytes of one name; default 1,024
+}
+
+const (
+	defaultNames     = 20_000
+	defaultNameBytes = 1_024
+)
+
+// maxInFlight is how many responses of one type may be unanswered. Beyond it
+// changes are gathered, so that a busy client gets the latest state rather than
+// every state. It also bounds what is remembered of a client that never answers.
+const maxInFlight = 4
+
+func newSession(delta, aggregated bool, only kind, limits Limits, patience time.Duration) *session {
+	if limits.Names == 0 {
+		limits.Names = defaultNames
+	}
+	if limits.NameBytes == 0 {
+		limits.NameBytes = defaultNameBytes
+	}
+	return &session{delta: delta, aggregated: aggregated, only: only, limits: limits, patience: patience,
+		warming: map[name]*warming{}}
+}
+
+// touch takes in the names that changed.
+func (s *session) touch(taken [kindCount]marks) {
+	for k, m := range taken {
+		sub := s.subs[k]
+		if sub == nil {
+			continue
+		}
+		for id, gone := range m.gone {
+			if !sub.covers(id) {
+				continue
+			}
+			sub.want(id, false, m.since, true)
+			sub.setGhost(id, gone, s.delta)
+		}
+	}
+}
+
+// response is what to send next.
+type response struct {
+	kind      kind
+	version   version // of all that the client then holds of the type
+	nonce     string
+	resources []*Resource
+	removed   []name // delta only
+}
+
+// next composes the next response, in the order of the kinds. Without one, look
+// says when to try again although nothing happened; zero: never.
+func (s *session) next(now time.Time, v view) (r *response, look time.Time) {
+	for k := range kindCount {
+		sub := s.subs[k]
+		if sub == nil || !sub.due() {
+			continue
+		}
+		if until := s.holdBack(now, sub); !until.IsZero() {
+			look = sooner(look, until)
+			continue
+		}
+		var composed *draft
+		if s.delta {
+			composed = s.composeDelta(now, sub, v)
+		} else {
+			composed = s.composeSotW(now, sub, v)
+		}
+		look = sooner(look, composed.look)
+		if composed.send {
+			return s.dispatch(now, sub, composed, v), time.Time{}
+		}
+		sub.resting(composed)
+	}
+	return nil, look
+}
+
+// holdBack says until when a type as a whole has to wait, or zero.
+func (s *session) holdBack(now time.Time, sub *subscription) time.Time {
+	for len(sub.flights) >= maxInFlight {
+		if until := sub.flights[0].at.Add(s.patience); now.Before(until) {
+			return until
+		}
+		sub.flights = sub.flights[1:] // never answered: forgotten
+	}
+	if sub.kind.facts().needsClusters {
+		return s.clustersReadyAt(now)
+	}
+	return time.Time{}
+}
+
+// draft is a response in the making.
+type draft struct {
+	send      bool
+	resources []*Resource
+	removed   []name
+	changed   []sentItem // what is new to the client, for its answer
+	kept      map[name]bool
+	look      time.Time // when kept removals may be looked at again
+}
+
+func (d *draft) keep(id name, answer bool, look time.Time) {
+	if d.kept == nil {
+		d.kept = map[name]bool{}
+	}
+	d.kept[id] = answer
+	d.look = sooner(d.look, look)
+}
+
+// resting closes a look that found nothing to send.
+func (s *subscription) resting(d *draft) {
+	s.pending, s.rescan, s.owed, s.resume = d.kept, false, false, ""
+	if s.nonce == 0 || s.acknowledged && s.sent == s.acked {
+		// The client holds what it should without being sent it: it said so, or
+		// gave up the rest.
+		s.sent, s.acked, s.acknowledged = s.held, s.held, true
+	}
+}
+
+// dispatch closes a draft that goes out.
+func (s *session) dispatch(now time.Time, sub *subscription, d *draft, v view) *response {
+	s.nonce++
+	f := flight{nonce: s.nonce, at: now, since: sub.pendingSince, applied: sub.pendingApply, items: d.changed, version: sub.held}
+	if f.since.IsZero() {
+		f.since = now
+	}
+	sub.flights = append(sub.flights, f)
+	sub.nonce, sub.sent = s.nonce, sub.held
+	sub.responses++
+	sub.pending, sub.rescan, sub.owed, sub.resume = d.kept, false, false, ""
+	if sub.kind == kindCluster && s.aggregated {
+		s.warm(now, d, v)
+	}
+	return &response{kind: sub.kind, version: sub.held, nonce: strconv.FormatUint(s.nonce, 10),
+		resources: d.resources, removed: d.removed}
+}
+
+// sooner gives the earlier of two times, of which zero is none.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,87 @@
+package xds
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// ProxyStatus is how far one stream has come. A proxy on the aggregated service
+// has one stream, one on the separate services has one for each.
+type ProxyStatus struct {
+	Node      string // the node's id
+	Service   string // what stands before the slash in the node's id
+	Instance  string // what stands behind it
+	Cluster   string // the node's cluster
+	Scope     string // empty while the scope is being opened
+	Address   string // the client's end of the connection
+	Transport Transport
+	Connected time.Time
+	Types     []TypeStatus // what was asked for, in the order of sending
+	Refused   []string     // type URLs that were asked for and that are not served
+}
+
+// TypeStatus is how far one stream has come with one type.
+type TypeStatus struct {
+	Type         string // type URL
+	Wildcard     bool   // everything that the scope holds is subscribed to
+	Names        int    // how many names are subscribed to by themselves
+	Sent         string // version of all that the client holds once it has taken in the last response; empty: nothing was sent
+	Acknowledged string // the same as of the last acknowledgement
+	Responses    uint64
+	Nacks        uint64
+	LastNack     *Nack     // nil: there was none
+	BehindSince  time.Time // since when the client lacks something; zero: it has everything
+}
+
+// Status lists the open streams, by node and transport.
+func (s *Server) Status() []ProxyStatus {
+	s.mu.Lock()
+	streams := make([]*stream, 0, len(s.streams))
+	for _, st := range s.streams {
+		streams = append(streams, st)
+	}
+	s.mu.Unlock()
+	all := make([]ProxyStatus, 0, len(streams))
+	for _, st := range streams {
+		all = append(all, st.status())
+	}
+	slices.SortFunc(all, func(a, b ProxyStatus) int {
+		return cmp.Or(strings.Compare(a.Node, b.Node), strings.Compare(string(a.Transport), string(b.Transport)),
+			a.Connected.Compare(b.Connected))
+	})
+	return all
+}
+
+func (st *stream) status() ProxyStatus {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	p := ProxyStatus{Node: st.node.GetId(), Cluster: st.node.GetCluster(), Scope: st.scopeName, Address: st.peer,
+		Transport: st.transport, Connected: st.connected, Refused: slices.Clone(st.refused)}
+	p.Service, p.Instance, _ = strings.Cut(p.Node, "/")
+	for _, sub := range st.session.subs {
+		if sub != nil {
+			p.Types = append(p.Types, sub.status())
+		}
+	}
+	return p
+}
+
+func (s *subscription) status() TypeStatus {
+	t := TypeStatus{Type: s.kind.facts().url, Wildcard: s.wildcard, Names: s.asked,
+		Responses: s.responses, Nacks: s.nacks, BehindSince: s.behindSince()}
+	if s.nonce != 0 || s.acknowledged {
+		t.Sent = s.sent.String()
+	}
+	if s.acknowledged {
+		t.Acknowledged = s.acked.String()
+	}
+	if s.lastNack != nil {
+		nack := *s.lastNack
+		nack.Names, nack.Origins = slices.Clone(nack.Names), slices.Clone(nack.Origins)
+		nack.Standing = len(s.rejected) > 0
+		t.LastNack = &nack
+	}
+	return t
+}

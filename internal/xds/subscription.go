@@ -1,0 +1,222 @@
+package xds
+
+import (
+	"time"
+)
+
+// wildcardName subscribes to a type as a whole.
+const wildcardName = "*"
+
+// subscription is what one stream asked for of one type, and what it has.
+type subscription struct {
+	kind     kind
+	wildcard bool
+	named    bool // names were asked for at least once: an empty list is no wildcard any more
+
+	// items holds every name that was asked for explicitly or that the client
+	// holds.
+	items map[name]item
+	asked int // how many of them were asked for
+
+	// pending are the names to look at when the next response is composed.
+	// True: the client asked, so it is answered even if nothing changed.
+	pending      map[name]bool
+	pendingSince time.Time // of the oldest of them
+	pendingApply bool      // they come from an update, not from a request
+	rescan       bool      // every name that the scope holds is to be looked at
+	owed         bool      // an answer is due even if it is empty
+	resume       string    // the version of the whole type that a SotW client came with
+
+	// ghosts are resources that left the scope and that a SotW response still
+	// holds, because the client may still be using them.
+	ghosts map[name]*Resource
+	// keepUntil: before this, nothing that the client said it has is removed.
+	keepUntil time.Time
+
+	flights  []flight         // sent and neither acknowledged nor refused, oldest first
+	rejected map[name]version // refused, and not replaced by something accepted yet
+
+	held         version // of what the client was sent: the sum over items
+	sent, acked  version // held, as of the last response and the last acknowledgement
+	nonce        uint64  // of the last response; 0: none was sent
+	acknowledged bool    // at least one response was acknowledged
+	lastNack     *Nack
+	rejectedAt   time.Time
+	responses    uint64
+	nacks        uint64
+}
+
+// flight is one response that the client has not answered yet.
+type flight struct {
+	nonce   uint64
+	at      time.Time
+	since   time.Time // of the oldest change in it
+	applied bool      // it was caused by an update
+	items   []sentItem
+	version version
+}
+
+type sentItem struct {
+	id      name
+	version version // 0: told that it does not exist
+	origin  Origin
+}
+
+func newSubscription(k kind) *subscription {
+	return &subscription{kind: k, items: map[name]item{}}
+}
+
+// covers says whether the client asked for a name, by itself or with the rest.
+func (s *subscription) covers(id name) bool { return s.wildcard || s.items[id].explicit() }
+
+// want puts a name on the list of what to look at.
+func (s *subscription) want(id name, answer bool, now time.Time, applied bool) {
+	if s.pending == nil {
+		s.pending = map[name]bool{}
+	}
+	if len(s.pending) == 0 && !s.rescan && !s.owed {
+		s.pendingSince, s.pendingApply = now, applied
+	}
+	s.pending[id] = s.pending[id] || answer
+}
+
+// due says whether there is anything to look at.
+func (s *subscription) due() bool { return s.owed || s.rescan || len(s.pending) > 0 }
+
+// ask makes a name one that the client asked for, and says whether it was not.
+func (s *subscription) ask(id name) bool {
+	it := s.items[id]
+	if it.explicit() {
+		return false
+	}
+	s.items[id] = it | itemExplicit
+	s.asked++
+	return true
+}
+
+// askedNames are the names that the client asked for by themselves.
+func (s *subscription) askedNames() []name {
+	names := make([]name, 0, s.asked)
+	for id, it := range s.items {
+		if it.explicit() {
+			names = append(names, id)
+		}
+	}
+	return names
+}
+
+// setHeld notes that the client has a version.
+func (s *subscription) setHeld(id name, v version) {
+	it := s.items[id]
+	if it.held() {
+		s.held -= it.version()
+	}
+	s.items[id] = it.has(v)
+	s.held += v
+}
+
+// setAbsent notes that the client was told, or may conclude, that there is no
+// such resource.
+func (s *subscription) setAbsent(id name, told bool) {
+	it, ok := s.items[id]
+	if !ok {
+		return
+	}
+	if it.held() {
+		s.held -= it.version()
+	}
+	it = it.forgotten()
+	delete(s.rejected, id)
+	switch {
+	case !it.explicit():
+		delete(s.items, id)
+	case told:
+		s.items[id] = it | itemAbsent
+	default:
+		s.items[id] = it
+	}
+}
+
+// drop ends the explicit subscription to a name. What the wildcard covers stays
+// known.
+func (s *subscription) drop(id name) {
+	it, ok := s.items[id]
+	if !ok {
+		return
+	}
+	if it.explicit() {
+		s.asked--
+	}
+	it &^= itemExplicit
+	if s.wildcard && it.held() {
+		s.items[id] = it
+		return
+	}
+	if it.held() {
+		s.held -= it.version()
+	}
+	delete(s.items, id)
+	delete(s.pending, id)
+	delete(s.ghosts, id)
+	delete(s.rejected, id)
+}
+
+// dropWildcard ends the subscription to the type as a whole.
+func (s *subscription) dropWildcard() {
+	s.wildcard, s.rescan, s.owed = false, false, false
+	for id, it := range s.items {
+		if !it.explicit() {
+			s.drop(id)
+		}
+	}
+}
+
+// inFlight finds a response by its nonce.
+func (s *subscription) inFlight(nonce uint64) int {
+	for i := range s.flights {
+		if s.flights[i].nonce == nonce {
+			return i
+		}
+	}
+	return -1
+}
+
+// settled says whether the client has taken in everything that is due of this
+// type. A response that is not answered within patience no longer counts; one
+// that was refused does, for as long as nothing better replaced it, because
+// the client then goes on with what it had.
+func (s *subscription) settled(now time.Time, patience time.Duration) (ok bool, look time.Time) {
+	if s == nil {
+		return true, time.Time{}
+	}
+	if s.due() || len(s.rejected) > 0 {
+		return false, time.Time{}
+	}
+	if n := len(s.flights); n > 0 {
+		if until := s.flights[n-1].at.Add(patience); now.Before(until) {
+			return false, until
+		}
+	}
+	return true, time.Time{}
+}
+
+// behindSince is when the oldest change happened that the client has not taken
+// in; zero if there is none.
+func (s *subscription) behindSince() time.Time {
+	var oldest time.Time
+	earlier := func(t time.Time) {
+		if !t.IsZero() && (oldest.IsZero() || t.Before(oldest)) {
+			oldest = t
+		}
+	}
+	if s.due() {
+		earlier(s.pendingSince)
+	}
+	if len(s.flights) > 0 {
+		earlier(s.flights[0].since)
+	}
+	if len(s.rejected) > 0 {
+		earlier(s.rejectedAt)
+	}
+	return oldest
+}

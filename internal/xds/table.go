@@ -1,0 +1,216 @@
+package xds
+
+import (
+	"sync"
+	"time"
+)
+
+// table holds every resource once, who may see it, and who asked for it.
+//
+// Lock order: stream.mu, then table.mu, then mailbox.mu. Nothing is sent or
+// received under any of them.
+type table struct {
+	mu      sync.RWMutex // guards all fields below and those of entries and scopes
+	entries [kindCount]map[name]*entry
+	scopes  map[string]*scope
+	present [kindCount]int // how many resources there are of each type
+}
+
+// entry is the place of one resource: it is there while a scope holds it or a
+// stream waits for it. What streams are sent is read through [view.lookup]
+// alone, so that a refused version can be kept from them there.
+type entry struct {
+	kind    kind
+	id      name
+	current *Resource // nil: there is none
+	holders []*scope
+	waiters map[*mailbox]struct{} // the streams that asked for it by name
+}
+
+// scope is what one group of streams may see.
+type scope struct {
+	name    string
+	members [kindCount]map[name]*entry
+	boxes   map[*mailbox]struct{} // of all its streams
+	wild    [kindCount]map[*mailbox]struct{}
+}
+
+func newTable() *table {
+	t := &table{scopes: map[string]*scope{}}
+	for k := range t.entries {
+		t.entries[k] = map[name]*entry{}
+	}
+	return t
+}
+
+// Update is one transaction: streams see all of it or nothing.
+type Update struct {
+	// Revision says which state of the source it was made from, for logs.
+	Revision string
+	// Put are new or changed resources. One whose version is there already
+	// changes nothing and wakes nobody. One that no scope holds when the
+	// transaction is done is dropped.
+	Put []*Resource
+	// Scopes gives the full new set of members of each scope that changed. A
+	// nil slice takes the scope away.
+	Scopes map[string][]Key
+}
+
+// apply does the update and wakes the streams that it concerns: those that
+// asked for what changed, and no others. It gives the number of faulty keys
+// and resources, which it passes over, and of the streams woken.
+func (t *table) apply(u Update, now time.Time) (faulty, woken int) {
+	touched := map[*mailbox]struct{}{}
+	t.mu.Lock()
+	for scopeName, keys := range u.Scopes {
+		faulty += t.setMembers(t.scope(scopeName), keys, now, touched)
+		t.dropScope(t.scopes[scopeName])
+	}
+	for _, r := range u.Put {
+		if r == nil || r.wire == nil {
+			faulty++
+			continue
+		}
+		t.put(r, now, touched)
+	}
+	t.mu.Unlock()
+	for box := range touched {
+		box.signal()
+	}
+	return faulty, len(touched)
+}
+
+// put makes r the current resource of its entry.
+func (t *table) put(r *Resource, now time.Time, touched map[*mailbox]struct{}) {
+	e := t.entries[r.kind][r.id]
+	if e == nil || len(e.holders) == 0 {
+		return
+	}
+	before := e.current
+	e.current = r // also when the content is equal: its origin may be newer
+	if before == nil {
+		t.present[r.kind]++
+	} else if before.version == r.version {
+		return
+	}
+	for _, s := range e.holders {
+		for box := range s.wild[r.kind] {
+			touched[box] = struct{}{}
+			box.mark(r.kind, r.id, nil, now)
+		}
+	}
+	for box := range e.waiters {
+		if box.scope.members[r.kind][r.id] == e {
+			touched[box] = struct{}{}
+			box.mark(r.kind, r.id, nil, now)
+		}
+	}
+}
+
+// setMembers gives a scope its new members and marks the difference for its
+// streams.
+func (t *table) setMembers(s *scope, keys []Key, now time.Time, touched map[*mailbox]struct{}) (faulty int) {
+	var next [kindCount]map[name]struct{}
+	for _, key := range keys {
+		k, ok := kindOf(key.Type)
+		if !ok || key.Name == "" {
+			faulty++
+			continue
+		}
+		if next[k] == nil {
+			next[k] = map[name]struct{}{}
+		}
+		next[k][nameOf(key.Name)] = struct{}{}
+	}
+	for k := range kindCount {
+		for id, e := range s.members[k] {
+			if _, stays := next[k][id]; stays {
+				continue
+			}
+			gone := e.current
+			delete(s.members[k], id)
+			t.release(e, s)
+			t.tell(s, e, gone, now, touched)
+		}
+		for id := range next[k] {
+			if _, held := s.members[k][id]; held {
+				continue
+			}
+			e := t.entry(k, id)
+			e.holders = append(e.holders, s)
+			if s.members[k] == nil {
+				s.members[k] = map[name]*entry{}
+			}
+			s.members[k][id] = e
+			t.tell(s, e, nil, now, touched)
+		}
+	}
+	return faulty
+}
+
+// tell marks one entry for the streams of one scope that asked for it.
+func (t *table) tell(s *scope, e *entry, gone *Resource, now time.Time, touched map[*mailbox]struct{}) {
+	for box := range s.boxes {
+		if _, waits := e.waiters[box]; waits || box.wild[e.kind] {
+			touched[box] = struct{}{}
+			box.mark(e.kind, e.id, gone, now)
+		}
+	}
+}
+
+// release takes a scope's hold off an entry. A resource that no scope holds
+// leaves the server.
+func (t *table) release(e *entry, s *scope) {
+	for i, holder := range e.holders {
+		if holder == s {
+			last := len(e.holders) - 1
+			e.holders[i], e.holders[last] = e.holders[last], nil
+			e.holders = e.holders[:last]
+			break
+		}
+	}
+	if len(e.holders) == 0 && e.current != nil {
+		e.current = nil
+		t.present[e.kind]--
+	}
+	t.dropEntry(e)
+}
+
+// scope finds or makes the scope of that name.
+func (t *table) scope(scopeName string) *scope {
+	s := t.scopes[scopeName]
+	if s == nil {
+		s = &scope{name: scopeName, boxes: map[*mailbox]struct{}{}}
+		t.scopes[scopeName] = s
+	}
+	return s
+}
+
+// entry finds or makes the entry of a name.
+func (t *table) entry(k kind, id name) *entry {
+	e := t.entries[k][id]
+	if e == nil {
+		e = &entry{kind: k, id: id}
+		t.entries[k][id] = e
+	}
+	return e
+}
+
+// dropEntry forgets an entry that nobody holds and nobody waits for.
+func (t *table) dropEntry(e *entry) {
+	if len(e.holders) == 0 && len(e.waiters) == 0 {
+		delete(t.entries[e.kind], e.id)
+	}
+}
+
+// dropScope forgets a scope that holds nothing and has no streams.
+func (t *table) dropScope(s *scope) {
+	for k := range s.members {
+		if len(s.members[k]) > 0 {
+			return
+		}
+	}
+	if len(s.boxes) == 0 {
+		delete(t.scopes, s.name)
+	}
+}
