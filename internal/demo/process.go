@@ -1,0 +1,183 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// marker is the environment variable by which the processes of a demo, and
+// what they start in turn, are told from all others.
+const marker = "HEDDLE_DEMO_RUN"
+
+// process is one child. When exited is closed it is gone, and failure may be read.
+type process struct {
+	name    string
+	logPath string
+	pid     int
+	wanted  atomic.Bool // its end was asked for
+	exited  chan struct{}
+	failure error
+}
+
+// launcher starts children that all carry one mark.
+type launcher struct {
+	mark   string
+	folder string          // for their logs
+	died   chan<- *process // gets those that end unasked, as far as there is room
+}
+
+// start runs a program with its output in a log file. The child leads a
+// process group, so that a Ctrl-C at the terminal reaches only the demo, which
+// then stops its children in order.
+func (l launcher) start(name, path string, args ...string) (*process, error) {
+	logPath := filepath.Join(l.folder, name+".log")
+	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	defer log.Close()                  // the child has its own copy
+	cmd := exec.Command(path, args...) //nolint:noctx // it outlives ctx on purpose: it is stopped in its turn
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = l.environment(cmd.Environ())
+	cmd.SysProcAttr = childAttributes()
+
+	p := &process{name: name, logPath: logPath, exited: make(chan struct{})}
+	started := make(chan error)
+	go p.hold(cmd, started, l.died)
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	return p, nil
+}
+
+// environment leaves out what the user has set for heddle itself: a token or a
+// server of another mesh must not reach the demo's own.
+func (l launcher) environment(inherited []string) []string {
+	kept := []string{marker + "=" + l.mark}
+	for _, entry := range inherited {
+		if !strings.HasPrefix(entry, "HEDDLE_") {
+			kept = append(kept, entry)
+		}
+	}
+	return kept
+}
+
+// hold starts the child and waits for it, on one locked thread: the parent
+// death signal comes when the thread that forked ends (prctl(2)), and a Go
+// program ends threads when it likes.
+func (p *process) hold(cmd *exec.Cmd, started chan<- error, died chan<- *process) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := cmd.Start(); err != nil {
+		started <- err
+		return
+	}
+	p.pid = cmd.Process.Pid
+	started <- nil
+	p.failure = cmd.Wait()
+	close(p.exited)
+	if !p.wanted.Load() {
+		select {
+		case died <- p:
+		default: // the first ones are enough to end the demo
+		}
+	}
+}
+
+// stop asks the child to end, and after the grace makes it. It returns when
+// the child is gone, and says whether it went by itself.
+func (p *process) stop(grace time.Duration) bool {
+	p.wanted.Store(true)
+	if p.gone() {
+		return true
+	}
+	_ = syscall.Kill(p.pid, syscall.SIGTERM) // an error means that it is gone already
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-p.exited:
+		return true
+	case <-timer.C:
+		p.kill()
+		return false
+	}
+}
+
+// kill ends the child's process group at once and waits for the child.
+func (p *process) kill() {
+	p.wanted.Store(true)
+	if !p.gone() { // else the number may be another process's by now
+		_ = syscall.Kill(-p.pid, syscall.SIGKILL)
+	}
+	<-p.exited
+}
+
+func (p *process) gone() bool {
+	select {
+	case <-p.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// ended is an error that says so, with the last lines of the child's log; nil
+// while it lives.
+func (p *process) ended() error {
+	if !p.gone() {
+		return nil
+	}
+	how := "it ended without an error"
+	if p.failure != nil {
+		how = p.failure.Error()
+	}
+	return fmt.Errorf("%s ended: %s; its log (%s) ends with:\n%s", p.name, how, p.logPath, lastLines(p.logPath, 8))
+}
+
+// awaitFile waits for a file that the child writes when it is ready, and hands
+// it to read.
+func (p *process) awaitFile(ctx context.Context, path string, within time.Duration, read func([]byte) error) error {
+	err := poll(ctx, within, p.name+" to be ready", func(context.Context) error {
+		if p.gone() {
+			return nil // looked at below
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return errors.New("it has not said that it is")
+		}
+		return read(data)
+	})
+	if err != nil {
+		return fmt.Errorf("%w; its log (%s) ends with:\n%s", err, p.logPath, lastLines(p.logPath, 8))
+	}
+	return p.ended()
+}
+
+// lastLines gives the end of a text file, as well as it can be read.
+func lastLines(path string, most int) string {
+	file, err := os.Open(path)
+	if err != nil {
+		return err.Error()
+	}
+	defer file.Close()
+	if info, err := file.Stat(); err == nil && info.Size() > 1<<16 {
+		_, _ = file.Seek(-1<<16, io.SeekEnd) // else it is read from its beginning
+	}
+	data, err := io.ReadAll(file)
+	if err != nil {
+		return err.Error()
+	}
+	lines := bytes.Split(bytes.TrimSpace(data), []byte("\n"))
+	return string(bytes.Join(lines[max(0, len(lines)-most):], []byte("\n")))
+}

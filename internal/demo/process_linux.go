@@ -1,0 +1,39 @@
+package demo
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+)
+
+// childAttributes has the kernel kill the child when this process ends in
+// whatever way, SIGKILL included.
+func childAttributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}
+
+// leftovers lists the processes that carry the mark. One that is ending has no
+// environment any more, and does not count.
+func leftovers(mark string) []int {
+	files, _ := filepath.Glob("/proc/[0-9]*/environ") // the pattern is well formed
+	wanted := []byte(marker + "=" + mark)
+	var found []int
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			continue // another user's, or gone
+		}
+		for entry := range bytes.SplitSeq(data, []byte{0}) {
+			if !bytes.Equal(entry, wanted) {
+				continue
+			}
+			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {
+				found = append(found, pid)
+			}
+			break
+		}
+	}
+	return found
+}
