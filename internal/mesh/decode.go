@@ -150,21 +150,24 @@ func assignStruct(v reflect.Value, node any, path string, faults *Faults) {
 		faults.Add(path, "wants an object, not %s", nodeName(node))
 		return
 	}
-	known := map[string]int{}
-	for i := range v.NumField() {
-		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
-		known[name] = i
+	known := map[string][]int{}
+	for _, field := range reflect.VisibleFields(v.Type()) {
+		if field.Anonymous { // its fields are this struct's own, as for encoding/json
+			continue
+		}
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		known[name] = field.Index
 	}
 	for _, name := range obj.twice {
 		faults.Add(join(path, name), "is given twice")
 	}
 	for _, name := range slices.Sorted(maps.Keys(obj.fields)) {
-		i, ok := known[name]
+		index, ok := known[name]
 		if !ok {
 			faults.Add(join(path, cut(name)), "is not a field here%s", suggestion(name, known))
 			continue
 		}
-		assign(v.Field(i), obj.fields[name], join(path, name), faults)
+		assign(v.FieldByIndex(index), obj.fields[name], join(path, name), faults)
 	}
 }
 
@@ -287,7 +290,7 @@ func nodeName(node any) string {
 
 // suggestion names the field that was probably meant: the same letters, or one
 // edit away.
-func suggestion(name string, known map[string]int) string {
+func suggestion(name string, known map[string][]int) string {
 	for _, candidate := range slices.Sorted(maps.Keys(known)) {
 		if strings.EqualFold(name, candidate) || nearlySame(name, candidate) {
 			return fmt.Sprintf("; did you mean %q?", candidate)

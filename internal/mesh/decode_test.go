@@ -123,3 +123,18 @@ func FuzzDecode(f *testing.F) {
 		_ = ours.Validate()
 	})
 }
+
+func TestDecodeTakesTheFieldsOfEmbeddedStructs(t *testing.T) {
+	type withStatus struct {
+		mesh.Service
+		Status struct{ Pending []string }
+	}
+	var got withStatus
+	if err := mesh.Decode([]byte(goodService), &got); err != nil || got.Name != "web" {
+		t.Errorf("got %v, %v", got.Service, err)
+	}
+	err := mesh.Decode([]byte(`{"Service":{}}`), &got)
+	if faults := faultsOf(t, err); len(faults) != 1 || !strings.HasPrefix(faults[0], "Service: is not a field") {
+		t.Errorf("got %v", faults)
+	}
+}
