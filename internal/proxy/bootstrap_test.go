@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/heddle-mesh/heddle/internal/envoytest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
 )
@@ -59,7 +60,7 @@ func TestBootstrapMatchesGoldenAndEnvoyAcceptsIt(t *testing.T) {
 			if diff := cmp.Diff(string(want), string(got)); diff != "" {
 				t.Errorf("differs from %s (-want +got):\n%s", file, diff)
 			}
-			validateWithEnvoy(t, got)
+			envoytest.Validate(t, got)
 		})
 	}
 }

@@ -1,0 +1,186 @@
+package proxy
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The names of the listeners that take calls to the service, and the
+// application's own calls, begin so; the control plane appends the scope.
+const (
+	inboundPrefix  = "inbound."
+	outboundPrefix = "outbound."
+)
+
+// admin is the admin interface of one Envoy.
+type admin struct {
+	base   string
+	client *http.Client
+}
+
+func newAdmin(address string) *admin {
+	return &admin{base: "http://" + address, client: &http.Client{
+		Timeout:   2 * time.Second,
+		Transport: &http.Transport{MaxIdleConns: 1, IdleConnTimeout: 10 * time.Second},
+	}}
+}
+
+func (a *admin) close() { a.client.CloseIdleConnections() }
+
+// live says whether Envoy takes part: neither still starting, nor failed on
+// purpose (POST /healthcheck/fail, which operators do by hand). If not, why.
+func (a *admin) live(ctx context.Context) (state string, ok bool) {
+	body, err := a.do(ctx, http.MethodGet, "/ready", nil)
+	if err != nil {
+		return err.Error(), false
+	}
+	return strings.TrimSpace(string(body)), true
+}
+
+// listeners are the two that the runner looks for; an invalid address: it is not there.
+type listeners struct {
+	inbound, outbound netip.AddrPort
+}
+
+// listeners asks what Envoy listens on. Envoy lists a listener once it is warm;
+// its socket takes connections by then.
+func (a *admin) listeners(ctx context.Context) (listeners, error) {
+	body, err := a.do(ctx, http.MethodGet, "/listeners", url.Values{"format": {"json"}})
+	if err != nil {
+		return listeners{}, err
+	}
+	var answer struct {
+		Statuses []struct {
+			Name    string `json:"name"`
+			Address struct {
+				Socket struct {
+					Address string `json:"address"`
+					Port    uint16 `json:"port_value"`
+				} `json:"socket_address"`
+			} `json:"local_address"`
+		} `json:"listener_statuses"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return listeners{}, fmt.Errorf("read Envoy's listeners: %w", err)
+	}
+	var found listeners
+	for _, one := range answer.Statuses {
+		ip, err := netip.ParseAddr(one.Address.Socket.Address)
+		if err != nil {
+			continue // a pipe
+		}
+		address := netip.AddrPortFrom(ip, one.Address.Socket.Port)
+		switch {
+		case strings.HasPrefix(one.Name, inboundPrefix):
+			found.inbound = address
+		case strings.HasPrefix(one.Name, outboundPrefix):
+			found.outbound = address
+		}
+	}
+	return found, nil
+}
+
+// refusals tells why Envoy refused listeners that the control plane sent: for
+// each, its name and Envoy's words.
+func (a *admin) refusals(ctx context.Context) ([]string, error) {
+	if refused, err := a.sum(ctx, `^listener_manager\.lds\.update_rejected$`); err != nil || refused == 0 {
+		return nil, err
+	}
+	body, err := a.do(ctx, http.MethodGet, "/config_dump", url.Values{"resource": {"dynamic_listeners"}, "mask": {"name,error_state.details"}})
+	if err != nil {
+		return nil, err
+	}
+	var dump struct {
+		Configs []struct {
+			Name  string `json:"name"`
+			Error struct {
+				Details string `json:"details"`
+			} `json:"error_state"`
+		} `json:"configs"`
+	}
+	if err := json.Unmarshal(body, &dump); err != nil {
+		return nil, fmt.Errorf("read Envoy's refused listeners: %w", err)
+	}
+	var why []string
+	for _, one := range dump.Configs {
+		if one.Error.Details != "" {
+			why = append(why, one.Name+": "+one.Error.Details)
+		}
+	}
+	return why, nil
+}
+
+// configured says whether the control plane has given Envoy its listeners.
+func (a *admin) configured(ctx context.Context) (bool, error) {
+	updates, err := a.sum(ctx, `^listener_manager\.lds\.update_success$`)
+	return updates > 0, err
+}
+
+// active counts what would fail if Envoy stopped now: HTTP requests that it is
+// working on in either direction, and connections and requests into the
+// application. Connections out to a TCP dependency are not counted: pools keep
+// them open for hours, and the application knows how to make new ones.
+func (a *admin) active(ctx context.Context) (int, error) {
+	return a.sum(ctx, `^(http\..*\.downstream_rq_active|cluster\.app\..*\.upstream_rq_active)$`)
+}
+
+// sum adds up the counters and gauges whose name matches the RE2 pattern,
+// without those of the admin interface itself.
+func (a *admin) sum(ctx context.Context, names string) (int, error) {
+	body, err := a.do(ctx, http.MethodGet, "/stats", url.Values{"filter": {names}})
+	if err != nil {
+		return 0, err
+	}
+	total := 0
+	for line := range strings.Lines(string(body)) {
+		name, value, _ := strings.Cut(line, ": ")
+		if strings.HasPrefix(name, "http.admin.") {
+			continue
+		}
+		n, err := strconv.Atoi(strings.TrimSpace(value))
+		if err != nil {
+			return 0, fmt.Errorf("read Envoy's stats: %w", err)
+		}
+		total += n
+	}
+	return total, nil
+}
+
+// drain has Envoy ask all callers to go (connection: close, GOAWAY) while it
+// still takes what comes.
+func (a *admin) drain(ctx context.Context) error {
+	_, err := a.do(ctx, http.MethodPost, "/drain_listeners?graceful&skip_exit", nil)
+	return err
+}
+
+func (a *admin) do(ctx context.Context, method, path string, query url.Values) ([]byte, error) {
+	target := a.base + path
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	request, err := http.NewRequestWithContext(ctx, method, target, nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask Envoy's admin interface: %w", err)
+	}
+	response, err := a.client.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("ask Envoy's admin interface: %w", err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 16<<20))
+	if err != nil {
+		return nil, fmt.Errorf("ask Envoy's admin interface: %w", err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("Envoy's admin interface answers %s: %s", response.Status, strings.TrimSpace(string(body)))
+	}
+	return body, nil
+}

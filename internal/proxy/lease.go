@@ -1,0 +1,264 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// Registrar is where instances are registered. Its errors carry a
+// [mesh.ErrorKind]; what carries none counts as unavailable.
+type Registrar interface {
+	Register(ctx context.Context, instances []mesh.Instance, ttl time.Duration) ([]mesh.Instance, error)
+	Renew(ctx context.Context, key mesh.InstanceKey, epoch string) (time.Duration, error)
+	SetHealth(ctx context.Context, key mesh.InstanceKey, epoch string, health mesh.Health) (mesh.Instance, error)
+	Deregister(ctx context.Context, key mesh.InstanceKey, epoch string) error
+}
+
+// state is what the registration should be, or is.
+type state struct {
+	health mesh.Health // "" : not registered
+	port   mesh.Port   // where callers reach the instance
+}
+
+// lease brings one instance's registration to the state that is wanted, and
+// keeps it there. Only run talks to the Registrar; set and settle may be called
+// from anywhere.
+//
+// Who owns an id: the newest registration does, its epoch says which that is. A
+// lease whose epoch was replaced (Conflict) never takes the id back while the
+// other one lives, or two sidecars with one id would take it from each other
+// for ever. It keeps asking with its old epoch, and registers again when the
+// answer is that nobody owns the id (NotFound).
+type lease struct {
+	registrar Registrar
+	instance  mesh.Instance // without port, health and epoch
+	ttl       time.Duration
+	log       *slog.Logger
+
+	mu      sync.Mutex
+	want    state         // guarded by mu
+	asked   int           // guarded by mu; counts the changes of want
+	seen    int           // guarded by mu; the value of asked that run acts on, with no older call under way
+	have    state         // guarded by mu; written by run only
+	held    string        // guarded by mu; the epoch that have is about
+	changed chan struct{} // guarded by mu; closed and replaced when have or seen changes
+	wake    chan struct{} // capacity 1: want has changed
+
+	// Of run alone.
+	epoch     string        // of the last registration; kept while contested
+	owned     bool          // the registration with epoch is there, as far as is known
+	contested bool          // another epoch owns the id
+	ever      bool          // a registration succeeded
+	granted   time.Duration // the ttl that the server gave
+	due       time.Time     // of the next renewal, or of the next look at a contested id
+	fault     fault
+	retry     *backoff.ExponentialBackOff
+}
+
+// fault is what keeps the lease from its state; each is logged once.
+type fault string
+
+const (
+	faultNone        fault = ""
+	faultUnavailable fault = "unavailable"
+	faultRefused     fault = "refused"
+)
+
+func newLease(registrar Registrar, instance mesh.Instance, ttl time.Duration, log *slog.Logger) *lease {
+	retry := backoff.NewExponentialBackOff()
+	retry.InitialInterval = 200 * time.Millisecond
+	retry.MaxInterval = max(ttl/3, retry.InitialInterval)
+	return &lease{
+		registrar: registrar, instance: instance, ttl: ttl, log: log.With("instance", instance.Key().String()),
+		changed: make(chan struct{}), wake: make(chan struct{}, 1), granted: ttl, retry: retry,
+	}
+}
+
+// run works until ctx ends. It returns an error only when the very first
+// registration is refused for a reason that waiting does not mend.
+func (l *lease) run(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		pause, err := l.step(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		timer.Reset(pause)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-l.wake:
+			l.retry.Reset() // a new wish is worth a prompt try
+		case <-timer.C:
+		}
+	}
+}
+
+// forever is the pause when only a new wish changes anything.
+const forever = 1 << 62
+
+// step makes at most one call, and says how long nothing is to be done after it.
+func (l *lease) step(ctx context.Context) (time.Duration, error) {
+	l.mu.Lock()
+	want, have := l.want, l.have
+	if l.seen != l.asked {
+		l.seen = l.asked
+		l.broadcast()
+	}
+	l.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, min(max(l.granted/3, time.Second), 5*time.Second))
+	defer cancel()
+
+	switch {
+	case l.contested && want.health == mesh.Healthy:
+		if wait := time.Until(l.due); wait > 0 {
+			return wait, nil
+		}
+		return l.renew(ctx)
+	case !l.owned && want.health != mesh.Healthy:
+		// What is not there need not be marked, and is never brought back to be marked.
+		l.publish(state{health: want.health})
+		return forever, nil
+	case !l.owned:
+		return l.register(ctx, want)
+	case want.health == "":
+		return l.deregister(ctx)
+	case want.port != have.port && want.health == mesh.Healthy:
+		return l.register(ctx, want)
+	case want.health != have.health:
+		return l.mark(ctx, want)
+	}
+	if wait := time.Until(l.due); wait > 0 {
+		return wait, nil
+	}
+	return l.renew(ctx)
+}
+
+func (l *lease) register(ctx context.Context, want state) (time.Duration, error) {
+	instance := l.instance
+	instance.Port, instance.Health = want.port, want.health
+	made, err := l.registrar.Register(ctx, []mesh.Instance{instance}, l.ttl)
+	if err == nil && len(made) != 1 {
+		err = errors.New("the answer to the registration holds no instance")
+	}
+	if err != nil {
+		if kind := mesh.KindOf(err); !l.ever && (kind == mesh.KindInvalid || kind == mesh.KindDenied) {
+			return 0, err
+		}
+		return l.failed(err, "register the instance"), nil
+	}
+	again := l.ever
+	l.epoch, l.owned, l.contested, l.ever, l.granted = made[0].Epoch, true, false, true, l.ttl
+	l.succeeded(want)
+	l.log.Info("registered: callers find it now", "address", instance.Address, "port", int(instance.Port), "ttl", l.ttl, "again", again)
+	return time.Until(l.due), nil
+}
+
+func (l *lease) renew(ctx context.Context) (time.Duration, error) {
+	ttl, err := l.registrar.Renew(ctx, l.instance.Key(), l.epoch)
+	if err != nil {
+		return l.failed(err, "renew the registration"), nil
+	}
+	if ttl > 0 {
+		l.granted = ttl
+	}
+	// A contested epoch that can be renewed after all was never replaced.
+	l.contested, l.owned = false, true
+	l.mu.Lock()
+	have := l.have
+	l.mu.Unlock()
+	l.succeeded(have)
+	return time.Until(l.due), nil
+}
+
+func (l *lease) mark(ctx context.Context, want state) (time.Duration, error) {
+	if _, err := l.registrar.SetHealth(ctx, l.instance.Key(), l.epoch, want.health); err != nil {
+		return l.failed(err, "mark the instance "+string(want.health)), nil
+	}
+	l.mu.Lock()
+	port := l.have.port
+	l.mu.Unlock()
+	due := l.due // marking renews nothing
+	l.succeeded(state{health: want.health, port: port})
+	l.due = due
+	l.log.Info("marked " + string(want.health))
+	return 0, nil
+}
+
+func (l *lease) deregister(ctx context.Context) (time.Duration, error) {
+	if err := l.registrar.Deregister(ctx, l.instance.Key(), l.epoch); err != nil {
+		return l.failed(err, "deregister the instance"), nil
+	}
+	l.owned = false
+	l.succeeded(state{})
+	l.log.Info("deregistered")
+	return forever, nil
+}
+
+// succeeded notes the new state, and that the registrar is there.
+func (l *lease) succeeded(have state) {
+	if l.fault != faultNone {
+		l.log.Info("the control plane answers again", "after", string(l.fault))
+		l.fault = faultNone
+	}
+	l.retry.Reset()
+	l.due = time.Now().Add(jitter(l.granted / 3))
+	l.publish(have)
+}
+
+// failed decides what an error means, logs it if it is news, and says how long
+// to wait.
+func (l *lease) failed(err error, what string) time.Duration {
+	switch mesh.KindOf(err) {
+	case mesh.KindNotFound:
+		if !l.owned && !l.contested { // it was a registration: the service itself is not there
+			return l.report(faultRefused, slog.LevelWarn, "cannot "+what+" yet: trying again until the service is declared", err)
+		}
+		if l.owned {
+			l.log.Warn("the registration is gone: its lease ended while the control plane could not be reached, or someone removed it; registering again if it can serve")
+		} else {
+			l.log.Info("the other owner of the instance's id is gone: registering again")
+		}
+		l.owned, l.contested = false, false
+		l.publish(state{})
+		return 0
+	case mesh.KindConflict:
+		if !l.contested {
+			l.log.Error("another registration has taken the instance's id: two sidecars may have the same --service and --instance; "+
+				"this one goes on serving what reaches it, and registers again only when the other is gone", "error", err)
+		}
+		l.owned, l.contested = false, true
+		l.due = time.Now().Add(jitter(l.granted / 3))
+		l.publish(state{})
+		return 0 // the next step sees what is still to be done, if anything
+	case mesh.KindDenied, mesh.KindInvalid:
+		return l.report(faultRefused, slog.LevelError, "cannot "+what+": the control plane refuses it; traffic goes on, trying again", err)
+	default:
+		return l.report(faultUnavailable, slog.LevelWarn, "cannot "+what+": the control plane cannot be reached; traffic goes on with what Envoy has, trying again", err)
+	}
+}
+
+func (l *lease) report(now fault, level slog.Level, message string, err error) time.Duration {
+	if l.fault != now {
+		l.fault = now
+		l.log.Log(context.Background(), level, message, "error", err)
+	}
+	return l.retry.NextBackOff()
+}
+
+// jitter keeps sidecars that started together from renewing together.
+func jitter(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.85 + 0.3*rand.Float64()))
+}

@@ -1,0 +1,175 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// How often Envoy and the application are looked at.
+const (
+	startPoll  = 20 * time.Millisecond // while callers wait for the instance
+	slowPoll   = 250 * time.Millisecond
+	steadyPoll = time.Second
+	// A start that takes longer than hastyStart is not sped up by asking often.
+	hastyStart = 5 * time.Second
+	// patience is how many looks in a row must fail before an instance that serves
+	// is taken out: one slow answer of a busy machine is no reason.
+	patience = 3
+	// explainAfter is how long a start may take before the log says what it waits for.
+	explainAfter = 3 * time.Second
+	explainEvery = time.Minute
+)
+
+// watch looks after one Envoy until it ends (an [ended] error), ctx ends (nil),
+// or it cannot be helped (a [fatal] error): it says to the lease what is wanted.
+func (r *Runner) watch(ctx context.Context, e *envoy, registration *lease) error {
+	look, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(e.exited, stop)() // a look ends with its Envoy
+	began := time.Now()
+	explained := began.Add(explainAfter - explainEvery)
+	up, failures := false, 0
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		changed := registration.changes()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-e.exited.Done():
+			return e.death(true)
+		case <-changed:
+			r.report(e, registration)
+			continue
+		case <-timer.C:
+		}
+		found, err := r.look(look, e)
+		if look.Err() != nil {
+			continue
+		}
+		if errors.As(err, new(*fatal)) {
+			return err
+		}
+		if err == nil {
+			if !up {
+				r.log.Info("the sidecar can serve", "after", time.Since(began).Round(time.Millisecond), "inbound", found.inbound.String(), "outbound", found.outbound.String())
+			}
+			up, failures, r.served = true, 0, true
+			r.want(found, registration)
+			r.reachable(e, found)
+			r.report(e, registration)
+			timer.Reset(steadyPoll)
+			continue
+		}
+		failures++
+		if up && failures == patience {
+			up = false
+			r.log.Warn("the sidecar cannot serve any more: taking the instance out", "error", err)
+			registration.set(state{health: r.absent()})
+		}
+		if !up && time.Since(explained) > explainEvery {
+			explained = time.Now()
+			r.log.Warn("the sidecar cannot serve yet: waiting", "error", err)
+		}
+		switch {
+		case up:
+			timer.Reset(steadyPoll)
+		case time.Since(began) < hastyStart:
+			timer.Reset(startPoll)
+		default:
+			timer.Reset(slowPoll)
+		}
+	}
+}
+
+// look says where Envoy listens, or why the sidecar cannot serve.
+func (r *Runner) look(ctx context.Context, e *envoy) (listeners, error) {
+	if state, ok := e.admin.live(ctx); !ok {
+		return listeners{}, errors.New("Envoy is not ready: " + state)
+	}
+	found, err := e.admin.listeners(ctx)
+	if err != nil {
+		return listeners{}, err
+	}
+	if !r.served {
+		if err := r.refused(ctx, e); err != nil {
+			return listeners{}, err
+		}
+	}
+	switch {
+	case r.config.takesCalls() && !found.inbound.IsValid():
+		return listeners{}, errors.New("the control plane has not given Envoy the listener for calls to the service: is it there (--xds), and is the service declared?")
+	case !r.config.takesCalls():
+		given, err := e.admin.configured(ctx)
+		if err != nil {
+			return listeners{}, err
+		}
+		if !given {
+			return listeners{}, errors.New("the control plane has not given Envoy its listeners: is it there (--xds), and is the service declared?")
+		}
+	}
+	if r.served && r.config.AppReady.once {
+		return found, nil
+	}
+	if err := r.config.AppReady.check(ctx); err != nil {
+		return listeners{}, errors.New("the application is not ready: " + err.Error())
+	}
+	return found, nil
+}
+
+// refused looks, at the start, for a listener whose port Envoy could not have:
+// that is for whoever runs this sidecar to mend. Anything else that Envoy
+// refuses is the control plane's to mend, which goes on without it.
+func (r *Runner) refused(ctx context.Context, e *envoy) error {
+	refusals, err := e.admin.refusals(ctx)
+	if err != nil {
+		return err
+	}
+	for _, why := range refusals {
+		if strings.Contains(why, "cannot bind") {
+			return &fatal{&mesh.Error{Kind: mesh.KindInvalid, Message: "Envoy cannot listen: " + why + "; end what has the port, or choose another"}}
+		}
+	}
+	return nil
+}
+
+// want registers the instance, or keeps it registered.
+func (r *Runner) want(found listeners, registration *lease) {
+	if !r.config.takesCalls() {
+		return
+	}
+	port := r.config.AdvertisePort
+	if port == 0 {
+		port = mesh.Port(found.inbound.Port())
+	}
+	registration.set(state{health: mesh.Healthy, port: port})
+}
+
+// reachable notes where the sidecar is reached now.
+func (r *Runner) reachable(e *envoy, found listeners) {
+	r.status.Admin, r.status.PID = e.address, e.pid
+	r.status.Inbound, r.status.Outbound = found.inbound, found.outbound
+}
+
+// report tells the status if it is news, and if the instance is registered where
+// it has to be.
+func (r *Runner) report(e *envoy, registration *lease) {
+	if r.config.Report == nil || r.status.PID != e.pid {
+		return // this Envoy has not served yet
+	}
+	if r.config.takesCalls() {
+		epoch, healthy := registration.holding()
+		if !healthy {
+			return
+		}
+		r.status.Epoch = epoch
+	}
+	if r.status != r.reported {
+		r.reported = r.status
+		r.config.Report(r.status)
+	}
+}
