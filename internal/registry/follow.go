@@ -1,0 +1,94 @@
+package registry
+
+import (
+	"context"
+	"errors"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// Follow hands over the changes after a revision, for one reader that wants to
+// come back to where it was: batch after batch, until ctx ends, handle fails or
+// etcd is away. from 0, and a revision that etcd has compacted, begin with the
+// whole mesh (Batch.Reset). A batch without changes says that everything before
+// it has been handed over. Unlike [Store.Watch] it keeps nothing: the reader
+// comes again, with the last revision that it saw.
+func (s *Store) Follow(ctx context.Context, from int64, handle func(Batch) error) error {
+	for {
+		err := s.followOnce(ctx, from, handle)
+		if !errors.Is(err, rpctypes.ErrCompacted) {
+			return err
+		}
+		from = 0
+	}
+}
+
+func (s *Store) followOnce(ctx context.Context, from int64, handle func(Batch) error) error {
+	const tried = "follow the mesh"
+	if from <= 0 {
+		listed, revision, err := s.listMesh(ctx, 0)
+		if err != nil {
+			return refusal(err, tried)
+		}
+		if err := handle(Batch{Revision: revision, Changes: readable(listed, revision), Synced: true, Reset: true}); err != nil {
+			return err
+		}
+		from = revision
+	}
+	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
+	defer cancel()
+	for answer := range s.client.Watch(ctx, root, clientv3.WithPrefix(), clientv3.WithRev(from+1), clientv3.WithPrevKV(), clientv3.WithProgressNotify()) {
+		if errors.Is(answer.Err(), rpctypes.ErrCompacted) {
+			return rpctypes.ErrCompacted
+		}
+		if err := answer.Err(); err != nil {
+			return refusal(err, tried)
+		}
+		if answer.Created {
+			continue
+		}
+		if err := handle(Batch{Revision: answer.Header.Revision, Changes: eventChanges(answer.Events), Synced: true}); err != nil {
+			return err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return mesh.Unavailable(nil, "%s: etcd ended the watch", tried)
+}
+
+// readable gives what can be read of a list, by key.
+func readable(listed map[string]stored, revision int64) []mesh.Change {
+	m := mirror{store: &Store{logger: discard()}, known: map[string]known{}}
+	return m.replace(listed, revision)
+}
+
+func eventChanges(events []*clientv3.Event) []mesh.Change {
+	var changes []mesh.Change
+	for _, event := range events {
+		key := string(event.Kv.Key)
+		if !inMesh(key) {
+			continue
+		}
+		if event.Type != clientv3.EventTypeDelete {
+			if change, err := decodeChange(key, event.Kv.Value, event.Kv.ModRevision); err == nil {
+				changes = append(changes, change)
+			}
+			continue
+		}
+		change, known := deletionOf(key, event.Kv.ModRevision)
+		if event.PrevKv != nil {
+			if before, err := decodeChange(key, event.PrevKv.Value, event.PrevKv.ModRevision); err == nil {
+				change, known = before, true
+				change.Deleted, change.Revision = true, event.Kv.ModRevision
+			}
+		}
+		if known {
+			changes = append(changes, change)
+		}
+	}
+	return changes
+}

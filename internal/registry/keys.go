@@ -1,0 +1,36 @@
+package registry
+
+import (
+	"strings"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// The keys. Everything of ours is below root.
+const (
+	root           = "/heddle/v1/"
+	servicePrefix  = root + "services/"
+	instancePrefix = root + "instances/"
+	routePrefix    = root + "routes/"
+	runtimeKey     = root + "runtime"
+	tokenPrefix    = root + "tokens/"
+	requestPrefix  = root + "requests/"
+)
+
+// meshPrefixes are what a watcher of the mesh lists.
+var meshPrefixes = [...]string{servicePrefix, instancePrefix, routePrefix, runtimeKey}
+
+func instanceKey(key mesh.InstanceKey) string {
+	return instancePrefix + string(key.Service) + "/" + string(key.ID)
+}
+
+// inMesh says whether a key below root is part of the mesh, rather than of the
+// registry's own bookkeeping.
+func inMesh(key string) bool {
+	for _, prefix := range meshPrefixes {
+		if strings.HasPrefix(key, prefix) {
+			return true
+		}
+	}
+	return false
+}

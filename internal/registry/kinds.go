@@ -1,0 +1,140 @@
+package registry
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// kind is what the registry has to know of a type of stored object. T is the
+// type in the model.
+type kind[T any] struct {
+	noun     string // for messages
+	prefix   string
+	name     func(*T) string // the key below prefix
+	meta     func(*T) *mesh.Meta
+	validate func(*T) mesh.Faults
+	change   func(*T) mesh.Change
+}
+
+var services = kind[mesh.Service]{
+	noun: "service", prefix: servicePrefix,
+	name:     func(s *mesh.Service) string { return string(s.Name) },
+	meta:     func(s *mesh.Service) *mesh.Meta { return &s.Meta },
+	validate: (*mesh.Service).Validate,
+	change:   func(s *mesh.Service) mesh.Change { return mesh.Change{Service: s} },
+}
+
+var instances = kind[mesh.Instance]{
+	noun: "instance", prefix: instancePrefix,
+	name: func(i *mesh.Instance) string { return i.Key().String() },
+	meta: func(i *mesh.Instance) *mesh.Meta { return &i.Meta },
+	validate: func(i *mesh.Instance) mesh.Faults {
+		plain := *i
+		if plain.Health == mesh.Removed { // only the registry itself writes it
+			plain.Health = mesh.Healthy
+		}
+		return plain.Validate()
+	},
+	change: func(i *mesh.Instance) mesh.Change { return mesh.Change{Instance: i} },
+}
+
+var routes = kind[mesh.Route]{
+	noun: "route", prefix: routePrefix,
+	name:     func(r *mesh.Route) string { return string(r.Name) },
+	meta:     func(r *mesh.Route) *mesh.Meta { return &r.Meta },
+	validate: (*mesh.Route).Validate,
+	change:   func(r *mesh.Route) mesh.Change { return mesh.Change{Route: r} },
+}
+
+var runtimes = kind[mesh.Runtime]{
+	noun: "runtime layer", prefix: runtimeKey,
+	name:     func(*mesh.Runtime) string { return "" },
+	meta:     func(r *mesh.Runtime) *mesh.Meta { return &r.Meta },
+	validate: (*mesh.Runtime).Validate,
+	change:   func(r *mesh.Runtime) mesh.Change { return mesh.Change{Runtime: r} },
+}
+
+func (k *kind[T]) key(object *T) string { return k.prefix + k.name(object) }
+
+func (k *kind[T]) title(object *T) string {
+	return strings.TrimSpace(fmt.Sprintf("%s %s", k.noun, k.name(object)))
+}
+
+// encode gives the stored form: the model's JSON, without the revision, which
+// is etcd's to say.
+func (k *kind[T]) encode(object T, w Write, now time.Time) ([]byte, error) {
+	*k.meta(&object) = mesh.Meta{Author: w.Author, Source: w.Source, UpdatedAt: now.UTC()}
+	data, err := json.Marshal(object)
+	if err != nil {
+		return nil, &mesh.Error{Kind: mesh.KindInvalid, Message: "write " + k.title(&object), Err: err}
+	}
+	return data, nil
+}
+
+// decode reads a stored value. Fields that are not known are passed over, so
+// that a newer Heddle may write beside an older one; what the model would
+// refuse is refused.
+func (k *kind[T]) decode(key string, value []byte, revision int64) (*T, error) {
+	object := new(T)
+	if err := json.Unmarshal(value, object); err != nil {
+		return nil, fmt.Errorf("not the JSON of a %s: %w", k.noun, err)
+	}
+	if k.key(object) != key {
+		return nil, fmt.Errorf("the %s in it is %q, not the key's", k.noun, k.name(object))
+	}
+	if faults := k.validate(object); len(faults) > 0 {
+		return nil, fmt.Errorf("not a valid %s: %s", k.noun, faults.String())
+	}
+	k.meta(object).Revision = revision
+	return object, nil
+}
+
+// decodeChange reads any value of the mesh.
+func decodeChange(key string, value []byte, revision int64) (mesh.Change, error) {
+	switch {
+	case strings.HasPrefix(key, servicePrefix):
+		return changeOf(&services, key, value, revision)
+	case strings.HasPrefix(key, instancePrefix):
+		return changeOf(&instances, key, value, revision)
+	case strings.HasPrefix(key, routePrefix):
+		return changeOf(&routes, key, value, revision)
+	case key == runtimeKey:
+		return changeOf(&runtimes, key, value, revision)
+	}
+	return mesh.Change{}, fmt.Errorf("nothing of the mesh has the key %q", key)
+}
+
+func changeOf[T any](k *kind[T], key string, value []byte, revision int64) (mesh.Change, error) {
+	object, err := k.decode(key, value, revision)
+	if err != nil {
+		return mesh.Change{}, err
+	}
+	change := k.change(object)
+	change.Revision = revision
+	return change, nil
+}
+
+// deletionOf names what was deleted, by its key alone.
+func deletionOf(key string, revision int64) (mesh.Change, bool) {
+	change := mesh.Change{Deleted: true, Revision: revision}
+	if name, is := strings.CutPrefix(key, servicePrefix); is {
+		change.Service = &mesh.Service{Name: mesh.ServiceName(name)}
+	} else if name, is := strings.CutPrefix(key, routePrefix); is {
+		change.Route = &mesh.Route{Name: mesh.RouteName(name)}
+	} else if name, is := strings.CutPrefix(key, instancePrefix); is {
+		service, id, ok := strings.Cut(name, "/")
+		if !ok {
+			return mesh.Change{}, false
+		}
+		change.Instance = &mesh.Instance{Service: mesh.ServiceName(service), ID: mesh.InstanceID(id)}
+	} else if key == runtimeKey {
+		change.Runtime = &mesh.Runtime{}
+	} else {
+		return mesh.Change{}, false
+	}
+	return change, true
+}

@@ -1,0 +1,123 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"slices"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// mirror is what a watcher knows of the mesh, so that it can tell what a list
+// changes. Objects in it are shared with those it was handed to, and never change.
+type mirror struct {
+	store    *Store
+	revision int64 // 0: nothing listed yet
+	known    map[string]known
+}
+
+// known is one key: what was last read of it.
+type known struct {
+	revision int64       // of the value in etcd
+	good     bool        // whether that value, or one before it, could be read
+	change   mesh.Change // the last good value, if good
+}
+
+// stored is one key of a list.
+type stored struct {
+	value    []byte
+	revision int64
+}
+
+func newMirror(s *Store) *mirror { return &mirror{store: s, known: map[string]known{}} }
+
+// listMesh reads the whole mesh at one revision (0: now), and gives that revision.
+func (s *Store) listMesh(ctx context.Context, at int64) (map[string]stored, int64, error) {
+	listed := map[string]stored{}
+	for _, prefix := range meshPrefixes {
+		revision, err := s.pages(ctx, prefix, at, func(kv *mvccpb.KeyValue) {
+			listed[string(kv.Key)] = stored{bytes.Clone(kv.Value), kv.ModRevision}
+		})
+		if err != nil {
+			return nil, 0, err
+		}
+		at = revision
+	}
+	return listed, at, nil
+}
+
+// replace makes the mirror what was listed, and gives the differences by key.
+func (m *mirror) replace(listed map[string]stored, revision int64) []mesh.Change {
+	var changes []mesh.Change
+	for _, key := range slices.Sorted(maps.Keys(m.known)) {
+		if _, there := listed[key]; !there {
+			changes = append(changes, m.remove(key, revision)...)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(listed)) {
+		if m.known[key].revision != listed[key].revision {
+			changes = append(changes, m.put(key, listed[key].value, listed[key].revision)...)
+		}
+	}
+	m.revision = max(m.revision, revision)
+	return changes
+}
+
+// put takes in a value. One that cannot be read is set aside; what was good
+// before it stays.
+func (m *mirror) put(key string, value []byte, revision int64) []mesh.Change {
+	before := m.known[key]
+	change, err := decodeChange(key, value, revision)
+	if err != nil {
+		m.known[key] = known{revision: revision, good: before.good, change: before.change}
+		m.store.setAside(Quarantine{Key: key, Reason: err.Error(), Revision: revision}, before.good)
+		return nil
+	}
+	m.known[key] = known{revision: revision, good: true, change: change}
+	m.store.readAgain(key)
+	return []mesh.Change{change}
+}
+
+// remove takes in a deletion.
+func (m *mirror) remove(key string, revision int64) []mesh.Change {
+	before, there := m.known[key]
+	delete(m.known, key)
+	m.store.readAgain(key)
+	if !there || !before.good {
+		return nil
+	}
+	gone := before.change
+	gone.Deleted, gone.Revision = true, revision
+	return []mesh.Change{gone}
+}
+
+// Quarantined lists the values that could not be read, by key, as the latest
+// [Store.Watch] saw them.
+func (s *Store) Quarantined() []Quarantine {
+	s.quarantine.mu.Lock()
+	defer s.quarantine.mu.Unlock()
+	list := make([]Quarantine, 0, len(s.quarantine.byKey))
+	for _, key := range slices.Sorted(maps.Keys(s.quarantine.byKey)) {
+		list = append(list, s.quarantine.byKey[key])
+	}
+	return list
+}
+
+func (s *Store) setAside(q Quarantine, lastGood bool) {
+	s.quarantine.mu.Lock()
+	if s.quarantine.byKey == nil {
+		s.quarantine.byKey = map[string]Quarantine{}
+	}
+	s.quarantine.byKey[q.Key] = q
+	s.quarantine.mu.Unlock()
+	s.logger.Error("a value in etcd cannot be read and is set aside", "key", q.Key, "revision", q.Revision, "reason", q.Reason, "last_good_stays", lastGood)
+}
+
+func (s *Store) readAgain(key string) {
+	s.quarantine.mu.Lock()
+	defer s.quarantine.mu.Unlock()
+	delete(s.quarantine.byKey, key)
+}

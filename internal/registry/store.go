@@ -1,0 +1,180 @@
+package registry
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"go.etcd.io/etcd/client/pkg/v3/transport"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// Config says how an etcd cluster is reached.
+type Config struct {
+	Endpoints    []string // URLs or host:port
+	Username     string
+	PasswordFile string // file that holds the password of Username
+	CAFile       string // PEM; verifies the cluster's certificates
+	CertFile     string // PEM client certificate, with KeyFile; read again at each connection
+	KeyFile      string
+	// Timeout bounds each read and write; default 3 s. What takes longer is
+	// reported as unavailable.
+	Timeout time.Duration
+	Logger  *slog.Logger // default: discard
+}
+
+// Store reads and writes the mesh. Its methods may be called at once. Their
+// errors are [mesh.Error]s: invalid, not found, conflict, denied or unavailable.
+type Store struct {
+	client     *clientv3.Client
+	timeout    time.Duration
+	logger     *slog.Logger
+	quarantine quarantine
+	tokens     tokenCache
+}
+
+// Write says who writes, and on which condition.
+type Write struct {
+	Author string // who, for Meta.Author
+	Source string // by which way, for Meta.Source
+	// Revision is what the writer last saw; the write is refused with a
+	// conflict if the object has changed since. 0: whatever is there.
+	Revision int64
+	// Create refuses the write with a conflict if the object exists.
+	Create bool
+	// RequestID makes the write happen once: sent again with the same content
+	// it gives the first result, with other content a conflict. It is
+	// remembered for a day, for each author. Empty: no such check.
+	RequestID string
+}
+
+// Open connects to an etcd cluster and makes sure that it answers.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	clientConfig := clientv3.Config{Endpoints: cfg.Endpoints, Username: cfg.Username}
+	if cfg.PasswordFile != "" {
+		password, err := os.ReadFile(cfg.PasswordFile)
+		if err != nil {
+			return nil, &mesh.Error{Kind: mesh.KindInvalid, Message: "read the password for etcd", Err: err}
+		}
+		clientConfig.Password = strings.TrimRight(string(password), "\r\n")
+	}
+	tlsConfig, err := clientTLS(cfg)
+	if err != nil {
+		return nil, err
+	}
+	clientConfig.TLS = tlsConfig
+	s, err := newStore(clientConfig, cfg)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	if err := s.Ping(ctx); err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func clientTLS(cfg Config) (*tls.Config, error) {
+	if cfg.CAFile == "" && cfg.CertFile == "" && cfg.KeyFile == "" {
+		for _, endpoint := range cfg.Endpoints {
+			if strings.HasPrefix(endpoint, "https://") {
+				return &tls.Config{MinVersion: tls.VersionTLS12}, nil
+			}
+		}
+		return nil, nil //nolint:nilnil // no TLS is what was asked for
+	}
+	info := transport.TLSInfo{TrustedCAFile: cfg.CAFile, CertFile: cfg.CertFile, KeyFile: cfg.KeyFile}
+	tlsConfig, err := info.ClientConfig()
+	if err != nil {
+		return nil, &mesh.Error{Kind: mesh.KindInvalid, Message: "read the TLS files for etcd", Err: err}
+	}
+	return tlsConfig, nil
+}
+
+func newStore(clientConfig clientv3.Config, cfg Config) (*Store, error) {
+	logger := cfg.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	clientConfig.DialKeepAliveTime = 10 * time.Second
+	clientConfig.DialKeepAliveTimeout = 3 * time.Second
+	clientConfig.Logger = zapTo(logger)
+	clientConfig.DialOptions = []grpc.DialOption{
+		// An etcd that comes back is found again within a second, not after
+		// gRPC's default of up to two minutes.
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+			MinConnectTimeout: 3 * time.Second,
+		}),
+	}
+	client, err := clientv3.New(clientConfig)
+	if err != nil {
+		return nil, mesh.Unavailable(err, "connect to etcd at %s", strings.Join(clientConfig.Endpoints, ", "))
+	}
+	return &Store{client: client, timeout: cmp.Or(cfg.Timeout, 3*time.Second), logger: logger}, nil
+}
+
+// Close ends the connection. Watches under way end with it.
+func (s *Store) Close() error { return s.client.Close() }
+
+// Ping asks etcd for an answer that needs its quorum.
+func (s *Store) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	_, err := s.client.Get(ctx, root, clientv3.WithLimit(1), clientv3.WithKeysOnly())
+	return refusal(err, "ask etcd")
+}
+
+// refusal turns etcd's errors into the model's. nil stays nil.
+func refusal(err error, tried string) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, context.DeadlineExceeded):
+		return mesh.Unavailable(err, "%s: etcd did not answer in time", tried)
+	}
+	var e rpctypes.EtcdError
+	code := status.Code(err)
+	if errors.As(err, &e) {
+		code = e.Code()
+	}
+	switch code {
+	case codes.PermissionDenied, codes.Unauthenticated:
+		return mesh.Unavailable(err, "%s: etcd refuses this server's user; see --etcd-user", tried)
+	case codes.ResourceExhausted:
+		return mesh.Unavailable(err, "%s: etcd has no room", tried)
+	case codes.InvalidArgument:
+		return &mesh.Error{Kind: mesh.KindInvalid, Message: tried + ": etcd refuses it", Err: err}
+	}
+	return mesh.Unavailable(err, "%s: etcd is not available", tried)
+}
+
+// quarantine lists the values that could not be read.
+type quarantine struct {
+	mu    sync.Mutex
+	byKey map[string]Quarantine // guarded by mu
+}
+
+// Quarantine is a stored value that could not be read.
+type Quarantine struct {
+	Key      string // in etcd
+	Reason   string
+	Revision int64 // of the value
+}

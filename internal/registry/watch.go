@@ -1,0 +1,173 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// Batch is what one step of a watch brings.
+type Batch struct {
+	// Revision is etcd's, up to which the watcher now knows everything.
+	Revision int64
+	// Changes are in the order of their revisions. A deleted object is given
+	// as it was last, or by its name alone.
+	Changes []mesh.Change
+	// Synced says that with this batch the watcher knows the whole mesh.
+	Synced bool
+	// Reset says that the changes are the whole mesh, and that what is not
+	// among them does not exist (Follow only).
+	Reset bool
+}
+
+// WatchConfig has settings whose zero values work.
+type WatchConfig struct {
+	// RelistInterval is how often the mirror is compared with a full list, to
+	// prove that the watch missed nothing; jittered, default 5 minutes.
+	RelistInterval time.Duration
+	// Diverged is told how many objects such a list found to differ, if any.
+	Diverged func(objects int)
+	// Down is told why etcd could not be followed, each time; nil once it is
+	// followed again.
+	Down func(error)
+}
+
+// Watch hands over the whole mesh, and from then on what changes, until ctx
+// ends; it returns then. It lists at a revision and watches from the next one.
+// After a compaction or a broken watch it lists again and hands over only the
+// differences. An outage hands over nothing: what was known stays. handle is
+// called by one goroutine, one batch at a time.
+func (s *Store) Watch(ctx context.Context, cfg WatchConfig, handle func(Batch)) error {
+	if cfg.RelistInterval == 0 {
+		cfg.RelistInterval = 5 * time.Minute
+	}
+	w := &watcher{store: s, cfg: cfg, handle: handle, mirror: newMirror(s)}
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval = 50*time.Millisecond, 2*time.Second
+	for {
+		err := w.once(ctx, wait.Reset)
+		if ctx.Err() != nil {
+			return nil
+		}
+		pause := wait.NextBackOff()
+		if errors.Is(err, rpctypes.ErrCompacted) {
+			pause = 0
+		}
+		s.logger.Warn("etcd could not be followed; what is known stays in force", "error", err, "retry_in", pause)
+		w.down(err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}
+
+// watcher is a Watch under way; one goroutine owns it.
+type watcher struct {
+	store  *Store
+	cfg    WatchConfig
+	handle func(Batch)
+	mirror *mirror
+}
+
+func (w *watcher) down(err error) {
+	if w.cfg.Down != nil {
+		w.cfg.Down(err)
+	}
+}
+
+// once lists, hands over the differences, and watches until that fails.
+func (w *watcher) once(ctx context.Context, healthy func()) error {
+	if _, err := w.relist(ctx, 0); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
+	defer cancel()
+	answers := w.store.client.Watch(ctx, root, clientv3.WithPrefix(), clientv3.WithRev(w.mirror.revision+1), clientv3.WithCreatedNotify())
+	proof := time.NewTimer(w.nextProof())
+	defer proof.Stop()
+	for {
+		select {
+		case <-proof.C:
+			w.prove(ctx)
+			proof.Reset(w.nextProof())
+		case answer, open := <-answers:
+			switch {
+			case !open:
+				return errors.New("the watch ended")
+			case answer.Err() != nil:
+				return answer.Err()
+			case answer.Created:
+				healthy()
+				w.down(nil)
+				continue
+			}
+			w.take(answer)
+		}
+	}
+}
+
+// nextProof spreads the full lists of many servers over time.
+func (w *watcher) nextProof() time.Duration {
+	return time.Duration(float64(w.cfg.RelistInterval) * (0.75 + rand.Float64()/2)) //nolint:gosec // jitter
+}
+
+// take applies one answer of the watch.
+func (w *watcher) take(answer clientv3.WatchResponse) {
+	batch := Batch{Revision: answer.Header.Revision, Synced: true}
+	for _, event := range answer.Events {
+		key := string(event.Kv.Key)
+		if !inMesh(key) {
+			continue
+		}
+		if event.Type == clientv3.EventTypeDelete {
+			batch.Changes = append(batch.Changes, w.mirror.remove(key, event.Kv.ModRevision)...)
+			continue
+		}
+		batch.Changes = append(batch.Changes, w.mirror.put(key, event.Kv.Value, event.Kv.ModRevision)...)
+	}
+	w.mirror.revision = max(w.mirror.revision, answer.Header.Revision)
+	if len(batch.Changes) > 0 {
+		w.handle(batch)
+	}
+}
+
+// relist compares the mirror with a full list at a revision (0: now) and hands
+// over the differences. It gives their number.
+func (w *watcher) relist(ctx context.Context, at int64) (int, error) {
+	listed, revision, err := w.store.listMesh(ctx, at)
+	if err != nil {
+		return 0, err
+	}
+	first := w.mirror.revision == 0
+	changes := w.mirror.replace(listed, revision)
+	if first || len(changes) > 0 {
+		w.handle(Batch{Revision: revision, Changes: changes, Synced: true})
+	}
+	return len(changes), nil
+}
+
+// prove compares the mirror with etcd at the very revision that the mirror is
+// at. A difference means that something was missed, and is mended and told.
+func (w *watcher) prove(ctx context.Context) {
+	found, err := w.relist(ctx, w.mirror.revision)
+	if err != nil {
+		w.store.logger.Debug("the mirror could not be compared with etcd; it will be next time", "error", err)
+		return
+	}
+	if found > 0 {
+		w.store.logger.Error("the watch of etcd had missed changes; they are applied now", "objects", found)
+		if w.cfg.Diverged != nil {
+			w.cfg.Diverged(found)
+		}
+	}
+}
