@@ -156,9 +156,9 @@ func (c *completer) values(v *kong.Value) []candidate {
 	case "files":
 		add(filesFollow)
 	case "kinds":
-		add("services", "instances", "routes", "runtime")
+		add(kindServices, kindInstances, kindRoutes, kindUpstreams, kindRuntime)
 	case "deletable":
-		add("service", "route")
+		add("service", "route", "upstream", "instance")
 	case "names":
 		add(c.namesOf(kindGiven(c.positionals))...)
 	case "instance":

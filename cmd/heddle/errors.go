@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/heddle-mesh/heddle/internal/manifest"
@@ -36,33 +37,58 @@ func (c *console) fail(err error) int {
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintln(c.err, present.SafeLines("heddle: "+strings.Join(account(err), "\n")))
+	messages, hints := accounts(err)
+	for _, message := range messages {
+		fmt.Fprintln(c.err, present.SafeLines("heddle: "+message))
+	}
+	for _, hint := range hints {
+		fmt.Fprintln(c.err, present.SafeLines(hint))
+	}
 	return exitCode(err)
 }
 
-// account tells an error in lines: what happened, the faults, what to do.
-func account(err error) []string {
+// accounts tells an error, or each of those joined in it, with its faults, and
+// what to do, each hint once.
+func accounts(err error) (messages, hints []string) {
 	var files *manifest.Error
-	var refused *mesh.Error
 	var advice *hinted
-	lines := []string{err.Error()}
-	switch {
-	case errors.Is(err, context.Canceled):
-		lines = []string{"interrupted"}
-	case errors.As(err, &files):
-	case errors.As(err, &refused) && len(refused.Faults) > 0:
-		// What wraps the refusal stays before it; the faults get lines of their own.
-		short := *refused
-		short.Faults = nil
-		lines[0] = strings.Replace(lines[0], refused.Error(), short.Error(), 1) + ":"
-		for _, fault := range refused.Faults {
-			lines = append(lines, mesh.Faults{fault}.String())
+	switch joined := err.(type) { //nolint:errorlint // the outermost only
+	case *hinted:
+		messages, hints = accounts(joined.err)
+		return messages, append(hints, joined.hint)
+	case interface{ Unwrap() []error }:
+		for _, one := range joined.Unwrap() {
+			more, advice := accounts(one)
+			messages, hints = append(messages, more...), append(hints, advice...)
 		}
+		slices.Sort(hints)
+		return messages, slices.Compact(hints)
 	}
 	if errors.As(err, &advice) {
-		lines = append(lines, advice.hint)
+		hints = append(hints, advice.hint)
 	}
-	return lines
+	switch {
+	case errors.Is(err, context.Canceled):
+		return []string{"interrupted"}, hints
+	case errors.As(err, &files):
+		return []string{err.Error()}, hints
+	}
+	return []string{faultsBelow(err)}, hints
+}
+
+// faultsBelow gives each fault of a refusal a line of its own.
+func faultsBelow(err error) string {
+	var refused *mesh.Error
+	if !errors.As(err, &refused) || len(refused.Faults) == 0 {
+		return err.Error()
+	}
+	short := *refused // what wraps the refusal stays before it
+	short.Faults = nil
+	lines := []string{strings.Replace(err.Error(), refused.Error(), short.Error(), 1) + ":"}
+	for _, fault := range refused.Faults {
+		lines = append(lines, "  "+mesh.Faults{fault}.String())
+	}
+	return strings.Join(lines, "\n")
 }
 
 func exitCode(err error) int {

@@ -6,16 +6,35 @@ import (
 	"os"
 	"strings"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
 // globals are the flags that every command takes.
 type globals struct {
-	Server    string `group:"globals" env:"HEDDLE_SERVER" default:"http://127.0.0.1:7080" placeholder:"URL" help:"The server's REST API."`
-	Token     string `group:"globals" env:"HEDDLE_TOKEN" placeholder:"TOKEN" help:"Access token; writes need one. Other users of this machine can see flags: better use HEDDLE_TOKEN or --token-file."`
-	TokenFile string `group:"globals" env:"HEDDLE_TOKEN_FILE" type:"path" placeholder:"FILE" help:"File that holds the access token."`
-	LogLevel  string `group:"globals" enum:"debug,info,warn,error" default:"info" help:"Least level of the log lines on standard error: debug, info, warn or error."`
-	LogFormat string `group:"globals" enum:"text,json" default:"text" help:"Format of the log lines: text or json."`
+	Server    string   `group:"globals" env:"HEDDLE_SERVER" default:"http://127.0.0.1:7080" placeholder:"URL" help:"The server's REST API."`
+	Token     string   `group:"globals" env:"HEDDLE_TOKEN" placeholder:"TOKEN" help:"Access token; writes need one. Other users of this machine can see flags: better use HEDDLE_TOKEN or --token-file."`
+	TokenFile filePath `group:"globals" env:"HEDDLE_TOKEN_FILE" complete:"files" placeholder:"FILE" help:"File that holds the access token."`
+	LogLevel  string   `group:"globals" enum:"debug,info,warn,error" default:"info" help:"Least level of the log lines on standard error: debug, info, warn or error."`
+	LogFormat string   `group:"globals" enum:"text,json" default:"text" help:"Format of the log lines: text or json."`
+}
+
+// filePath is a file's name with "~" expanded. Unlike kong's type "path", an
+// empty one (an environment variable that is set to nothing) stays empty.
+type filePath string
+
+// Decode reads the name for kong.
+func (p *filePath) Decode(ctx *kong.DecodeContext) error {
+	var name string
+	if err := ctx.Scan.PopValueInto("file", &name); err != nil {
+		return err
+	}
+	if name != "" {
+		name = kong.ExpandPath(name)
+	}
+	*p = filePath(name)
+	return nil
 }
 
 // logger writes the log of a long-running command.
@@ -34,13 +53,13 @@ func (g *globals) token() (string, error) {
 	if g.Token != "" || g.TokenFile == "" {
 		return strings.TrimSpace(g.Token), nil
 	}
-	data, err := os.ReadFile(g.TokenFile)
+	data, err := os.ReadFile(string(g.TokenFile))
 	if err != nil {
 		return "", &mesh.Error{Kind: mesh.KindInvalid, Message: "read the access token (--token-file, HEDDLE_TOKEN_FILE)", Err: err}
 	}
 	token := strings.TrimSpace(string(data))
 	if token == "" {
-		return "", &mesh.Error{Kind: mesh.KindInvalid, Message: "the token file " + g.TokenFile + " is empty"}
+		return "", &mesh.Error{Kind: mesh.KindInvalid, Message: "the token file " + string(g.TokenFile) + " is empty"}
 	}
 	return token, nil
 }

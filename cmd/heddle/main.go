@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/heddle-mesh/heddle/internal/client"
 )
 
 // cli is the whole command line.
@@ -17,8 +19,8 @@ type cli struct {
 	Bootstrap bootstrapCmd `cmd:"" group:"running" help:"Print the configuration that a sidecar's Envoy starts from."`
 
 	Apply      applyCmd      `cmd:"" group:"objects" help:"Create or change the objects in files."`
-	Get        getCmd        `cmd:"" group:"objects" help:"Show services, instances, routes or the runtime layer."`
-	Delete     deleteCmd     `cmd:"" group:"objects" help:"Delete services or routes."`
+	Get        getCmd        `cmd:"" group:"objects" help:"Show services, instances, routes, upstreams or the runtime layer."`
+	Delete     deleteCmd     `cmd:"" group:"objects" help:"Delete services, routes or instances."`
 	Lint       lintCmd       `cmd:"" group:"objects" help:"Check files without a server."`
 	Register   registerCmd   `cmd:"" group:"objects" help:"Register one instance of a service, for as long as its lease."`
 	Deregister deregisterCmd `cmd:"" group:"objects" help:"Remove one instance of a service."`
@@ -43,7 +45,8 @@ func main() {
 
 // run is main without the process around it. What a command's Run method may
 // ask for, by type, is what is bound here: context.Context (ends on SIGINT and
-// SIGTERM), *globals, *console, and *slog.Logger.
+// SIGTERM), *globals, *console, *slog.Logger, and *client.Client, which is made
+// when it is asked for.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	con := newConsole(stdin, stdout, stderr)
 	var line cli
@@ -64,8 +67,22 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return con.fail(usage(err))
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
-	parsed.Bind(&line.globals, con, line.logger(stderr), nameSource(line.liveNames(ctx)))
-	return con.fail(parsed.Run())
+	parsed.Bind(&line.globals, con, line.logger(stderr), line.liveNames(ctx))
+	var api *client.Client
+	defer func() {
+		if api != nil {
+			api.Close()
+		}
+	}()
+	err = parsed.BindSingletonProvider(func() (*client.Client, error) {
+		var err error
+		api, err = line.connect()
+		return api, err
+	})
+	if err != nil {
+		return con.fail(err)
+	}
+	return con.fail(line.advise(parsed.Run()))
 }
 
 // newParser builds the command line's grammar.

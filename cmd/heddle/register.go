@@ -1,6 +1,15 @@
 package main
 
-import "time"
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/client"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/present"
+)
 
 // registerCmd registers one instance.
 type registerCmd struct {
@@ -13,6 +22,7 @@ type registerCmd struct {
 	Region  string            `placeholder:"NAME" help:"Where it runs."`
 	Zone    string            `placeholder:"NAME" help:"Where it runs."`
 	Label   map[string]string `placeholder:"KEY=VALUE" mapsep:"none" help:"A label, for subsets. May be repeated."`
+	Output  string            `short:"o" enum:"lines,json,yaml" default:"lines" help:"lines, json or yaml: the instance with its epoch."`
 	Keep    bool              `help:"Stay, renew the registration, and deregister it on Ctrl-C."`
 }
 
@@ -24,4 +34,47 @@ Examples:
 
   heddle register orders --id orders-1 --address 10.0.0.7 --port 8080 --keep
   heddle register orders --id orders-2 --address 10.0.0.8 --port 8080 --label version=v2 --ttl 10m`
+}
+
+// Run registers the instance and, if asked to, keeps it.
+func (c *registerCmd) Run(ctx context.Context, api *client.Client, con *console, log *slog.Logger) error {
+	instance := mesh.Instance{
+		ID: mesh.InstanceID(c.ID), Service: mesh.ServiceName(c.Service),
+		Address: c.Address, Port: mesh.Port(c.Port), Weight: c.Weight, Labels: c.Label,
+		Locality: mesh.Locality{Region: c.Region, Zone: c.Zone},
+	}
+	if err := mesh.Invalid("register "+instance.Key().String(), instance.Validate()); err != nil {
+		return err
+	}
+	if c.TTL <= 0 {
+		return &usageError{message: "--ttl has to be longer than nothing"}
+	}
+	registered, err := registerOne(ctx, api, instance, c.TTL)
+	if mesh.KindOf(err) == mesh.KindNotFound {
+		return suggest(ctx, api, kindServices, c.Service, err)
+	}
+	if err != nil {
+		return err
+	}
+	if c.Output == "lines" {
+		fmt.Fprintf(con.out, "instance/%s registered for %s\n", instance.Key(), present.Age(c.TTL))
+	} else if err := con.encode(c.Output, registered); err != nil {
+		return err
+	}
+	if !c.Keep {
+		return nil
+	}
+	k := keeper{api: api, log: log, instance: instance, ttl: c.TTL, epoch: registered.Epoch}
+	return k.keep(ctx)
+}
+
+func registerOne(ctx context.Context, api *client.Client, instance mesh.Instance, ttl time.Duration) (mesh.Instance, error) {
+	registered, err := api.Register(ctx, []mesh.Instance{instance}, ttl)
+	if err != nil {
+		return mesh.Instance{}, err
+	}
+	if len(registered) != 1 {
+		return mesh.Instance{}, fmt.Errorf("register %s: the server answered with %d instances", instance.Key(), len(registered))
+	}
+	return registered[0], nil
 }

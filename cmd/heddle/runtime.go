@@ -1,5 +1,19 @@
 package main
 
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/heddle-mesh/heddle/internal/client"
+	"github.com/heddle-mesh/heddle/internal/manifest"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/present"
+)
+
 // runtimeCmd groups what is done with the runtime layer.
 type runtimeCmd struct {
 	Get   runtimeGetCmd   `cmd:"" help:"Show the runtime layer."`
@@ -46,4 +60,107 @@ type runtimeUnsetCmd struct {
 // Help shows examples below the flags.
 func (runtimeUnsetCmd) Help() string {
 	return "Example:\n\n  heddle runtime unset upstream.healthy_panic_threshold"
+}
+
+// Run shows the layer.
+func (c *runtimeGetCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+	runtime, err := api.Runtime(ctx)
+	if err != nil {
+		return err
+	}
+	objects := []manifest.Object{manifest.Of(runtime)}
+	switch c.Output {
+	case "json":
+		return manifest.JSON(con.out, objects, true)
+	case "yaml":
+		return manifest.YAML(con.out, objects)
+	}
+	return runtimeTable(con.palette, runtime).Write(con.out)
+}
+
+// Run sets keys.
+func (c *runtimeSetCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+	given := map[string]any{}
+	for _, word := range c.Values {
+		key, text, found := strings.Cut(word, "=")
+		if !found || key == "" {
+			return &usageError{message: fmt.Sprintf("%q is not KEY=VALUE", word)}
+		}
+		given[key] = runtimeValue(text)
+	}
+	return changeRuntime(ctx, api, con, func(values map[string]any) error {
+		maps.Copy(values, given)
+		return nil
+	})
+}
+
+// Run removes keys, all or none.
+func (c *runtimeUnsetCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+	return changeRuntime(ctx, api, con, func(values map[string]any) error {
+		var missing []error
+		for _, key := range c.Keys {
+			if _, there := values[key]; !there {
+				err := mesh.NotFound("the runtime layer has no key %q", key)
+				if guess := didYouMean(key, slices.Sorted(maps.Keys(values))); guess != "" {
+					err = &hinted{err: err, hint: guess}
+				}
+				missing = append(missing, err)
+			}
+			delete(values, key)
+		}
+		return joinErrors(missing)
+	})
+}
+
+// runtimeValue reads a number, a boolean or a text in quotes; what is none of
+// these is text as it stands.
+func runtimeValue(text string) any {
+	var value any
+	if json.Unmarshal([]byte(text), &value) == nil {
+		switch value.(type) {
+		case float64, bool, string:
+			return value
+		}
+	}
+	return text
+}
+
+// changeRuntime reads the layer, changes it and writes it, again when somebody
+// else wrote it in between.
+func changeRuntime(ctx context.Context, api *client.Client, con *console, change func(map[string]any) error) error {
+	const most = 5
+	for attempt := 1; ; attempt++ {
+		before, err := api.Runtime(ctx)
+		if err != nil {
+			return err
+		}
+		after := before
+		after.Values = maps.Clone(before.Values)
+		if after.Values == nil {
+			after.Values = map[string]any{}
+		}
+		if err := change(after.Values); err != nil {
+			return err
+		}
+		edits, err := editsBetween(manifest.Of(before), manifest.Of(after))
+		if err != nil {
+			return err
+		}
+		if len(edits) > 0 {
+			_, err = api.PutRuntime(ctx, after)
+		}
+		if mesh.KindOf(err) == mesh.KindConflict && attempt < most {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if len(edits) == 0 {
+			fmt.Fprintln(con.out, "runtime unchanged")
+		}
+		for _, e := range edits {
+			fmt.Fprintln(con.out, present.Safe(e.String()))
+		}
+		return nil
+	}
 }

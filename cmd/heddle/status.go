@@ -1,23 +1,213 @@
 package main
 
-import "time"
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/client"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/present"
+)
 
 // statusCmd shows how the mesh is.
 type statusCmd struct {
 	Service  string        `arg:"" optional:"" complete:"services" help:"Only this service."`
 	Watch    bool          `short:"w" help:"Show it again and again, until Ctrl-C."`
 	Interval time.Duration `default:"2s" help:"Pause between two looks with --watch."`
-	Output   string        `short:"o" enum:"table,json,yaml" default:"table" help:"table, json or yaml."`
+	Output   string        `short:"o" enum:"table,json,yaml" default:"table" help:"table, json or yaml; with --watch json is one line for each look."`
 }
 
 // Help shows examples below the flags.
 func (statusCmd) Help() string {
-	return `Shows whether the server is ready; for each proxy whether it is connected, what it was sent and what it acknowledged, what it refused and since when it is behind; and what is wrong: objects set aside because they cannot be read, dependencies that nobody declares, subsets without instances.
+	return `Shows whether the server is ready; for each proxy how long it is connected, what it was sent and what it acknowledged, what it refused and for how long it is behind; and what is wrong: objects set aside because they cannot be read, dependencies that nobody declares, subsets without instances.
+
+A version stands under its type once the proxy acknowledged it; "a>b" means that b was sent and a is what the proxy has. The exit code is 6 when the server is not ready, whatever the proxies do.
 
 Examples:
 
   heddle status
   heddle status orders
   heddle status --watch
-  heddle status -o json | jq '.problems'`
+  heddle status -o json | jq '.problems'
+  heddle status -o json | jq -r '.proxies[] | select(.behind) | .node'`
+}
+
+// meshStatus is what heddle status -o json writes. Fields are added to it, never changed.
+type meshStatus struct {
+	Server   serverStatus     `json:"server"`
+	Proxies  []proxyStatus    `json:"proxies"`
+	Problems []client.Problem `json:"problems"`
+}
+
+type serverStatus struct {
+	Address string `json:"address"`
+	Version string `json:"version,omitempty"`
+	Ready   bool   `json:"ready"`
+	Message string `json:"message,omitempty"` // why it is not
+}
+
+type proxyStatus struct {
+	client.Proxy
+	Behind bool `json:"behind"` // with any of its types
+}
+
+// Run looks once, or until ctx ends.
+func (c *statusCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+	if !c.Watch {
+		status, notReady := c.look(ctx, api)
+		if status == nil {
+			return notReady
+		}
+		if err := c.print(con, *status); err != nil {
+			return err
+		}
+		return notReady
+	}
+	if c.Interval < 100*time.Millisecond {
+		return &usageError{message: "--interval has to be at least 100ms"}
+	}
+	tick := time.NewTicker(c.Interval)
+	defer tick.Stop()
+	for {
+		if err := c.again(ctx, api, con); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// again is one look of many: a server that is away is told, and waited for.
+func (c *statusCmd) again(ctx context.Context, api *client.Client, con *console) error {
+	status, err := c.look(ctx, api)
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case status == nil && mesh.KindOf(err) != mesh.KindUnavailable:
+		return err
+	case status == nil:
+		status = &meshStatus{Server: serverStatus{Address: api.Address(), Message: err.Error()}, Proxies: []proxyStatus{}, Problems: []client.Problem{}}
+	}
+	switch {
+	case c.Output == "json":
+		enc := json.NewEncoder(con.out)
+		enc.SetEscapeHTML(false)
+		return enc.Encode(status)
+	case c.Output == "yaml":
+		fmt.Fprintln(con.out, "---")
+	case con.terminal:
+		fmt.Fprint(con.out, "\x1b[H\x1b[2J\x1b[3J") // home, and clear (ECMA-48, 8.3.21 and 8.3.39)
+	default:
+		fmt.Fprintf(con.out, "\n%s\n", time.Now().Format(time.RFC3339))
+	}
+	return c.print(con, *status)
+}
+
+// look asks the server. It gives nil when the server cannot be asked; a server
+// that answers and is not ready is both: a status and an error.
+func (c *statusCmd) look(ctx context.Context, api *client.Client) (*meshStatus, error) {
+	status := meshStatus{Server: serverStatus{Address: api.Address()}, Proxies: []proxyStatus{}, Problems: []client.Problem{}}
+	version, err := api.Version(ctx)
+	if err != nil && mesh.KindOf(err) != mesh.KindNotFound {
+		return nil, err
+	}
+	status.Server.Version = version.Version
+	if err := api.Ready(ctx); err != nil {
+		status.Server.Message = err.Error()
+		return &status, fmt.Errorf("the server is not ready: %w", err)
+	}
+	status.Server.Ready = true
+	if c.Service != "" {
+		if _, err := api.Service(ctx, mesh.ServiceName(c.Service)); err != nil {
+			if mesh.KindOf(err) == mesh.KindNotFound {
+				err = suggest(ctx, api, kindServices, c.Service, err)
+			}
+			return nil, err
+		}
+	}
+	proxies, err := api.Proxies(ctx)
+	if err != nil {
+		return nil, err
+	}
+	problems, err := api.Problems(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, proxy := range proxies {
+		if c.Service == "" || string(proxy.Service) == c.Service || strings.HasPrefix(proxy.Node, c.Service+"/") {
+			status.Proxies = append(status.Proxies, proxyStatus{Proxy: proxy, Behind: isBehind(proxy)})
+		}
+	}
+	for _, problem := range problems {
+		if c.Service == "" || concerns(problem.Object, c.Service) {
+			status.Problems = append(status.Problems, problem)
+		}
+	}
+	return &status, nil
+}
+
+func isBehind(p client.Proxy) bool {
+	for _, t := range p.Types {
+		if !t.BehindSince.IsZero() {
+			return true
+		}
+	}
+	return false
+}
+
+// concerns says whether a problem's object is the service or one of its instances.
+func concerns(object, service string) bool {
+	return object == "service/"+service || strings.HasPrefix(object, "instance/"+service+"/")
+}
+
+func (c *statusCmd) print(con *console, status meshStatus) error {
+	if c.Output != "table" {
+		return con.encode(c.Output, status)
+	}
+	p := con.palette
+	server := status.Server
+	state := p.Paint(present.Good, "ready")
+	if !server.Ready {
+		state = p.Paint(present.Bad, "not ready") + ": " + present.Safe(server.Message)
+	}
+	if server.Version != "" {
+		state += ", version " + present.Safe(server.Version)
+	}
+	fmt.Fprintf(con.out, "server   %s %s\n", present.Safe(server.Address), state)
+	fmt.Fprintf(con.out, "proxies  %s\n", proxiesLine(p, status.Proxies))
+	fmt.Fprintf(con.out, "problems %s\n", problemsLine(p, status.Problems))
+	if err := section(con, len(status.Proxies), proxiesTable(p, status.Proxies)); err != nil {
+		return err
+	}
+	rejections(con, status.Proxies)
+	return section(con, len(status.Problems), problemsTable(p, status.Problems))
+}
+
+func proxiesLine(p present.Palette, proxies []proxyStatus) string {
+	behind := 0
+	for _, proxy := range proxies {
+		if proxy.Behind {
+			behind++
+		}
+	}
+	switch {
+	case len(proxies) == 0:
+		return "none connected"
+	case behind > 0:
+		return fmt.Sprintf("%d connected, %s", len(proxies), p.Paint(present.Bad, fmt.Sprintf("%d behind", behind)))
+	}
+	return fmt.Sprintf("%d connected, %s", len(proxies), p.Paint(present.Good, "all up to date"))
+}
+
+func problemsLine(p present.Palette, problems []client.Problem) string {
+	if len(problems) == 0 {
+		return p.Paint(present.Good, "none")
+	}
+	return p.Paint(present.Warn, fmt.Sprint(len(problems)))
 }

@@ -1,5 +1,14 @@
 package main
 
+import (
+	"context"
+	"fmt"
+
+	"github.com/heddle-mesh/heddle/internal/client"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/present"
+)
+
 // tokenCmd groups what is done with access tokens.
 type tokenCmd struct {
 	Create tokenCreateCmd `cmd:"" help:"Create a token and print its secret, once."`
@@ -40,3 +49,51 @@ type tokenRevokeCmd struct {
 
 // Help shows examples below the usage.
 func (tokenRevokeCmd) Help() string { return "Example:\n\n  heddle token revoke 4f2a9c" }
+
+// Run prints the secret alone on standard output, so that it can go into a file.
+func (c *tokenCreateCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+	token, secret, err := api.CreateToken(ctx, mesh.ServiceName(c.Service), c.Description)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(con.out, secret)
+	fmt.Fprintf(con.err, "token %s may write %s; its secret is not shown again; end it with: heddle token revoke %s\n", token.ID, mayWrite(token), token.ID)
+	return nil
+}
+
+// mayWrite says in words what a token is for.
+func mayWrite(token client.Token) string {
+	if token.Service == "" {
+		return "everything"
+	}
+	return fmt.Sprintf("service %q and its instances", token.Service)
+}
+
+// Run lists the tokens.
+func (c *tokenListCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+	tokens, err := api.Tokens(ctx)
+	if err != nil {
+		return err
+	}
+	if c.Output != "table" {
+		return con.encode(c.Output, append([]client.Token{}, tokens...))
+	}
+	table := present.NewTable(con.palette, "ID", "SERVICE", "DESCRIPTION", "AUTHOR", "AGE")
+	for _, token := range tokens {
+		service := string(token.Service)
+		if service == "" {
+			service = "(all)"
+		}
+		table.Add(present.Text(token.ID, service, token.Description, token.Author, since(token.CreatedAt))...)
+	}
+	return table.Write(con.out)
+}
+
+// Run ends the token.
+func (c *tokenRevokeCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+	if err := api.RevokeToken(ctx, c.ID); err != nil {
+		return err
+	}
+	fmt.Fprintf(con.out, "token %s revoked\n", present.Safe(c.ID))
+	return nil
+}

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -35,6 +36,7 @@ type Embedded struct {
 	sockets string // a folder of its own for the sockets, or ""
 	client  string // URL
 	logger  *slog.Logger
+	closing sync.Once
 }
 
 // startTimeout bounds how long the etcd may take to read its data.
@@ -125,8 +127,10 @@ func (e *Embedded) Open(ctx context.Context) (*Store, error) {
 // Failed receives the reason if the etcd cannot go on.
 func (e *Embedded) Failed() <-chan error { return e.etcd.Err() }
 
-// Close stops the etcd and waits until it has.
-func (e *Embedded) Close() {
+// Close stops the etcd and waits until it has. It may be called again.
+func (e *Embedded) Close() { e.closing.Do(e.close) }
+
+func (e *Embedded) close() {
 	if e.etcd != nil {
 		e.etcd.Close()
 	}

@@ -21,12 +21,14 @@ const maxNackBytes = 4096
 
 // acked takes in an acknowledgement.
 func (s *session) acked(now time.Time, sub *subscription, f flight) {
-	sub.acked, sub.acknowledged = f.version, true
 	for _, one := range f.items {
 		delete(sub.rejected, one.id)
 	}
 	if !s.delta && sub.kind.facts().full {
 		clear(sub.rejected) // the whole state was accepted
+	}
+	if len(sub.rejected) == 0 { // else the client still lacks what it refused before
+		sub.acked, sub.acknowledged = f.version, true
 	}
 	s.warmed(now, sub.kind, f)
 }

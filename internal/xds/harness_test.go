@@ -21,7 +21,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/heddle-mesh/heddle/internal/xds"
 )
@@ -83,17 +83,15 @@ func newRig(t testing.TB, c xds.Config) *rig {
 func message(typeURL, name, content string) proto.Message {
 	switch typeURL {
 	case xds.TypeCluster:
-		timeout := durationpb.New(time.Duration(len(content)+1) * time.Second)
 		if strings.HasPrefix(content, "eds") {
-			return &clusterv3.Cluster{Name: name, AltStatName: content, ConnectTimeout: timeout,
+			return &clusterv3.Cluster{Name: name, AltStatName: content,
 				ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
 				EdsClusterConfig: &clusterv3.Cluster_EdsClusterConfig{EdsConfig: &corev3.ConfigSource{
 					ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}}}}}
 		}
-		return &clusterv3.Cluster{Name: name, AltStatName: content, ConnectTimeout: timeout}
+		return &clusterv3.Cluster{Name: name, AltStatName: content}
 	case xds.TypeEndpoint:
-		return &endpointv3.ClusterLoadAssignment{ClusterName: name, Policy: &endpointv3.ClusterLoadAssignment_Policy{
-			EndpointStaleAfter: durationpb.New(time.Duration(hash(content)))}}
+		return &endpointv3.ClusterLoadAssignment{ClusterName: name, NamedEndpoints: map[string]*endpointv3.Endpoint{content: {}}}
 	case xds.TypeListener:
 		return &listenerv3.Listener{Name: name, StatPrefix: content}
 	case xds.TypeRoute:
@@ -102,15 +100,8 @@ func message(typeURL, name, content string) proto.Message {
 		return &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_GenericSecret{GenericSecret: &tlsv3.GenericSecret{
 			Secret: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: content}}}}}
 	default:
-		return &runtimev3.Runtime{Name: name + content}
+		return &runtimev3.Runtime{Name: name, Layer: &structpb.Struct{Fields: map[string]*structpb.Value{content: structpb.NewBoolValue(true)}}}
 	}
-}
-
-func hash(s string) (sum uint16) {
-	for _, b := range []byte(s) {
-		sum = sum*31 + uint16(b)
-	}
-	return sum
 }
 
 func resource(t testing.TB, typeURL, name, content string) *xds.Resource {

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/client"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// connect makes the client of the server that the flags name.
+func (g *globals) connect() (*client.Client, error) {
+	token, err := g.token()
+	if err != nil {
+		return nil, err
+	}
+	c, err := client.New(client.Config{Address: g.Server, Token: token, UserAgent: "heddle-cli"})
+	if err != nil {
+		return nil, &usageError{message: err.Error()}
+	}
+	return c, nil
+}
+
+// advise adds what the one who typed the command can do about err.
+func (g *globals) advise(err error) error {
+	token, unread := g.token()
+	switch {
+	case mesh.KindOf(err) == mesh.KindDenied && unread == nil && token == "":
+		return &hinted{err: err, hint: "no access token was given: set HEDDLE_TOKEN_FILE (or --token-file) to a file that holds one; the server writes the admin token at its first start (heddle server --admin-token-file)"}
+	case mesh.KindOf(err) == mesh.KindConflict:
+		return &hinted{err: err, hint: "look at what is there now with \"heddle get\", and decide anew"}
+	}
+	return err
+}
+
+// liveNames asks the server for names to complete. Whatever goes wrong, or
+// takes long, there are none.
+func (g *globals) liveNames(ctx context.Context) nameSource {
+	return func(server, what string) []string {
+		with := *g
+		if server != "" {
+			with.Server = server
+		}
+		c, err := with.connect()
+		if err != nil {
+			return nil
+		}
+		defer c.Close()
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		names, err := namesOf(ctx, c, what)
+		if err != nil {
+			return nil
+		}
+		return names
+	}
+}
+
+// joinErrors is errors.Join that leaves a single error as it is, so that its
+// message and its hint stay whole.
+func joinErrors(errs []error) error {
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/heddle-mesh/heddle/internal/client"
+	"github.com/heddle-mesh/heddle/internal/manifest"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// holding is a part of what the mesh holds.
+type holding struct {
+	objects []manifest.Object
+	pending map[mesh.ServiceName][]mesh.ServiceName // by service: dependencies that nobody has declared
+}
+
+func (h *holding) addService(s client.Service) {
+	h.objects = append(h.objects, manifest.Of(s.Service))
+	if len(s.Status.Pending) > 0 {
+		h.pending[s.Name] = s.Status.Pending
+	}
+}
+
+// list asks for all objects of a kind.
+func list(ctx context.Context, c *client.Client, kind string) (holding, error) {
+	h := holding{pending: map[mesh.ServiceName][]mesh.ServiceName{}}
+	switch kind {
+	case kindServices, kindUpstreams:
+		services, err := c.Services(ctx)
+		for _, s := range services {
+			if kind == kindServices || !s.Endpoints.Registered() {
+				h.addService(s)
+			}
+		}
+		return h, err
+	case kindInstances:
+		instances, err := c.Instances(ctx, "")
+		h.objects = objectsOf(instances)
+		return h, err
+	case kindRoutes:
+		routes, err := c.Routes(ctx)
+		h.objects = objectsOf(routes)
+		return h, err
+	}
+	runtime, err := c.Runtime(ctx)
+	h.objects = []manifest.Object{manifest.Of(runtime)}
+	return h, err
+}
+
+// pick asks for the objects of a kind with these names. Those that it found
+// come back also when others are missing, which the error tells.
+func pick(ctx context.Context, c *client.Client, kind string, names []string) (holding, error) {
+	h := holding{pending: map[mesh.ServiceName][]mesh.ServiceName{}}
+	var missing []error
+	for _, name := range names {
+		err := pickOne(ctx, c, kind, name, &h)
+		if mesh.KindOf(err) == mesh.KindNotFound {
+			missing = append(missing, suggest(ctx, c, kind, name, err))
+			continue
+		}
+		if err != nil {
+			return h, err
+		}
+	}
+	return h, joinErrors(missing)
+}
+
+func pickOne(ctx context.Context, c *client.Client, kind, name string, h *holding) error {
+	switch kind {
+	case kindServices, kindUpstreams:
+		service, err := c.Service(ctx, mesh.ServiceName(name))
+		if err != nil {
+			return err
+		}
+		if kind == kindUpstreams && service.Endpoints.Registered() {
+			return mesh.NotFound("service %q is no upstream: its instances are registered one by one", name)
+		}
+		h.addService(service)
+		return nil
+	case kindRoutes:
+		route, err := c.Route(ctx, mesh.RouteName(name))
+		if err == nil {
+			h.objects = append(h.objects, manifest.Of(route))
+		}
+		return err
+	case kindInstances:
+		service, id, one := strings.Cut(name, "/")
+		instances, err := c.Instances(ctx, mesh.ServiceName(service))
+		if err != nil {
+			return err
+		}
+		if one {
+			instances = slices.DeleteFunc(instances, func(i mesh.Instance) bool { return string(i.ID) != id })
+			if len(instances) == 0 {
+				return mesh.NotFound("service %q has no instance %q", service, id)
+			}
+		}
+		h.objects = append(h.objects, objectsOf(instances)...)
+		return nil
+	}
+	return &usageError{message: "there is one runtime layer, and it has no name"}
+}
+
+// suggest adds the name that was probably meant to a not-found error.
+func suggest(ctx context.Context, c *client.Client, kind, name string, notFound error) error {
+	service, id, one := strings.Cut(name, "/")
+	what := kind
+	if kind == kindInstances {
+		what, name = kindServices, service
+		if one {
+			what, name = "instances of "+service, id
+		}
+	}
+	names, err := namesOf(ctx, c, what)
+	if err != nil {
+		return notFound // a guess is not worth a second error
+	}
+	if guess := didYouMean(name, names); guess != "" {
+		return &hinted{err: notFound, hint: guess}
+	}
+	return notFound
+}
+
+// namesOf gives the names of a kind, of tokens, or of "instances of SERVICE".
+func namesOf(ctx context.Context, c *client.Client, what string) ([]string, error) {
+	var names []string
+	if service, ok := strings.CutPrefix(what, "instances of "); ok {
+		instances, err := c.Instances(ctx, mesh.ServiceName(service))
+		for _, i := range instances {
+			names = append(names, string(i.ID))
+		}
+		return names, err
+	}
+	if what == "tokens" {
+		tokens, err := c.Tokens(ctx)
+		for _, token := range tokens {
+			names = append(names, token.ID)
+		}
+		return names, err
+	}
+	if !slices.Contains([]string{kindServices, kindUpstreams, kindInstances, kindRoutes}, what) {
+		return nil, fmt.Errorf("%s have no names", what)
+	}
+	held, err := list(ctx, c, what)
+	for i := range held.objects {
+		names = append(names, held.objects[i].Name())
+	}
+	return names, err
+}
+
+func objectsOf[T mesh.Service | mesh.Instance | mesh.Route | mesh.Runtime](values []T) []manifest.Object {
+	objects := make([]manifest.Object, len(values))
+	for i, value := range values {
+		objects[i] = manifest.Of(value)
+	}
+	return objects
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/heddle-mesh/heddle/internal/client"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/present"
+)
+
+// aMesh has a proxy that is well, one that refuses its listeners, and one that
+// waits for its first answer.
+func aMesh() meshStatus {
+	now := time.Now()
+	well := client.Proxy{Node: "orders/orders-1", Service: "orders", Connected: now.Add(-3 * time.Hour), Types: []client.ProxyType{
+		{Type: "type.googleapis.com/envoy.config.cluster.v3.Cluster", Sent: "5f2a9c01deadbeef", Acknowledged: "5f2a9c01deadbeef"},
+		{Type: "type.googleapis.com/envoy.service.runtime.v3.Runtime", Sent: "7", Acknowledged: "7"},
+		{
+			Type: "type.googleapis.com/envoy.config.route.v3.RouteConfiguration", Sent: "b", Acknowledged: "b", Rejections: 1,
+			Rejected: &client.Rejection{Message: "an old fault", At: now.Add(-2 * time.Hour), Version: "a"},
+		},
+	}}
+	refusing := client.Proxy{Node: "web/web-1", Service: "web", Connected: now.Add(-5 * time.Minute), Types: []client.ProxyType{
+		{
+			Type: "type.googleapis.com/envoy.config.listener.v3.Listener", Sent: "12", Acknowledged: "11", Rejections: 3,
+			BehindSince: now.Add(-90 * time.Second),
+			Rejected: &client.Rejection{
+				Message: "Error adding/updating listener(s) outbound.web: cannot bind\nsecond \x1b[31mline", At: now.Add(-60 * time.Second), Version: "12",
+				Objects: []client.Origin{{Object: "service/web", Author: "admin", Revision: 41}},
+			},
+		},
+	}}
+	waiting := client.Proxy{Node: "web/web-2", Service: "web", Connected: now.Add(-10 * time.Second), Types: []client.ProxyType{
+		{Type: "type.googleapis.com/envoy.config.cluster.v3.Cluster", Sent: "1", BehindSince: now.Add(-10 * time.Second)},
+	}}
+	status := meshStatus{
+		Server:   serverStatus{Address: "http://127.0.0.1:7080", Version: "v1.2.3", Ready: true},
+		Problems: []client.Problem{{Object: "service/web", Message: "depends on \"reviews\", which nobody has declared"}},
+	}
+	for _, p := range []client.Proxy{well, refusing, waiting} {
+		status.Proxies = append(status.Proxies, proxyStatus{Proxy: p, Behind: isBehind(p)})
+	}
+	return status
+}
+
+func TestStatusTable(t *testing.T) {
+	var out bytes.Buffer
+	con := &console{out: &out, err: io.Discard}
+	if err := (&statusCmd{Output: "table"}).print(con, aMesh()); err != nil {
+		t.Fatal(err)
+	}
+	const golden = "testdata/status.golden"
+	if *update {
+		if err := os.WriteFile(golden, out.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), out.String()); diff != "" {
+		t.Errorf("run go test ./cmd/heddle -update if this is meant\n%s", diff)
+	}
+}
+
+func TestStatusHasColoursForPersonsOnly(t *testing.T) {
+	var out bytes.Buffer
+	con := &console{out: &out, err: io.Discard, palette: present.Palette{Color: true}}
+	if err := (&statusCmd{Output: "table"}).print(con, aMesh()); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "\x1b[31m2 behind\x1b[0m") {
+		t.Errorf("no red for what is behind:\n%s", out.String())
+	}
+	if piped := newConsole(strings.NewReader(""), &out, io.Discard); piped.palette.Color || piped.terminal {
+		t.Error("a buffer was taken for a terminal")
+	}
+}
+
+// Scripts read these names.
+func TestStatusJSON(t *testing.T) {
+	var out bytes.Buffer
+	if err := (&statusCmd{Output: "json"}).print(&console{out: &out}, aMesh()); err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Server  struct{ Ready bool }
+		Proxies []struct {
+			Node   string
+			Behind bool
+			Types  []struct {
+				Sent, Acknowledged string
+				Rejected           *struct{ Message string }
+			}
+		}
+		Problems []struct{ Object, Message string }
+	}
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	refusing := got.Proxies[1]
+	if !got.Server.Ready || !refusing.Behind || refusing.Node != "web/web-1" || refusing.Types[0].Rejected == nil || got.Proxies[0].Behind || len(got.Problems) != 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestServiceTables(t *testing.T) {
+	held := holding{
+		objects: objectsOf([]mesh.Service{
+			{Name: "web", Owner: "team-web", Protocol: mesh.HTTP, Port: 80, Dependencies: []mesh.ServiceName{"orders", "reviews"}},
+			{Name: "mail", Owner: "it", Protocol: mesh.TCP, Port: 25, Endpoints: mesh.Endpoints{DNS: &mesh.DNSEndpoints{Host: "mx.example.com"}}},
+			{Name: "six", Owner: "it", Protocol: mesh.TCP, Port: 99, Endpoints: mesh.Endpoints{Static: []mesh.StaticEndpoint{{Address: "fd00::1", Port: 1}, {Address: "10.0.0.1", Port: 2}}}},
+		}),
+		pending: map[mesh.ServiceName][]mesh.ServiceName{"web": {"reviews"}},
+	}
+	instances := []mesh.Instance{{Service: "web", ID: "a", Health: mesh.Healthy}, {Service: "web", ID: "b", Health: mesh.Draining}}
+	var out bytes.Buffer
+	if err := servicesTable(present.Palette{}, false, held, instances).Write(&out); err != nil {
+		t.Fatal(err)
+	}
+	if err := upstreamsTable(present.Palette{}, true, held.objects[1:]).Write(&out); err != nil {
+		t.Fatal(err)
+	}
+	want := `NAME   OWNER      PROTOCOL   PORT   INSTANCES   DEPENDENCIES      CHANGED
+web    team-web   http       80     1/2         orders,reviews?   -
+mail   it         tcp        25     dns         -                 -
+six    it         tcp        99     static      -                 -
+NAME   OWNER   PROTOCOL   PORT   TYPE     ADDRESSES               LISTENER   TLS   AUTHOR   REVISION   CHANGED
+mail   it      tcp        25     dns      mx.example.com:25       25         -     -        0          -
+six    it      tcp        99     static   [fd00::1]:1,10.0.0.1:2   99         -     -        0          -
+`
+	want = strings.Replace(want, "mx.example.com:25       25", "mx.example.com:25        25", 1)
+	want = strings.Replace(want, "ADDRESSES               LISTENER", "ADDRESSES                LISTENER", 1)
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Error(diff)
+	}
+}

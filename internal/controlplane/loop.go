@@ -1,0 +1,173 @@
+package controlplane
+
+import (
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/catalog"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/translate"
+	"github.com/heddle-mesh/heddle/internal/xds"
+)
+
+// loop is the state of Run; one goroutine owns it.
+type loop struct {
+	plane     *ControlPlane
+	out       Applier
+	view      *catalog.View
+	scopes    map[string]*openScope                      // by scope name
+	byService map[mesh.ServiceName]map[string]*openScope // by the scope's own service
+	holders   map[xds.Key]int                            // how many open scopes hold a resource
+	waiting   []command                                  // opens that wait for the catalog to be synced
+}
+
+// openScope is a scope with at least one connected proxy.
+type openScope struct {
+	scope    translate.Scope
+	streams  int
+	members  []xds.Key
+	problems []translate.Problem
+}
+
+func newLoop(plane *ControlPlane, out Applier) *loop {
+	return &loop{
+		plane: plane, out: out, view: plane.cfg.Catalog.View(),
+		scopes:    map[string]*openScope{},
+		byService: map[mesh.ServiceName]map[string]*openScope{},
+		holders:   map[xds.Key]int{},
+	}
+}
+
+func (l *loop) command(cmd command) {
+	switch {
+	case cmd.close:
+		l.close(cmd.scope.Name())
+	case !l.view.Synced():
+		l.waiting = append(l.waiting, cmd)
+	default:
+		l.open(cmd)
+	}
+}
+
+// open answers a stream; see [command] for what happens when it has given up.
+func (l *loop) open(cmd command) {
+	name := cmd.scope.Name()
+	err := l.enter(cmd.scope)
+	select {
+	case cmd.reply <- err:
+	case <-cmd.ctx.Done():
+		if err == nil {
+			l.close(name)
+		}
+	}
+}
+
+// enter counts one more stream of a scope and translates it if it is the first.
+func (l *loop) enter(scope translate.Scope) error {
+	if _, declared := l.view.Service(scope.Service); !declared {
+		return unknownService(scope.Service)
+	}
+	name := scope.Name()
+	one, known := l.scopes[name]
+	if !known {
+		one = &openScope{scope: scope}
+		l.scopes[name] = one
+		if l.byService[scope.Service] == nil {
+			l.byService[scope.Service] = map[string]*openScope{}
+		}
+		l.byService[scope.Service][name] = one
+		l.push([]*openScope{one}, nil)
+	}
+	one.streams++
+	return nil
+}
+
+// close forgets a scope once its last stream is gone.
+func (l *loop) close(name string) {
+	one, known := l.scopes[name]
+	if !known {
+		return
+	}
+	if one.streams--; one.streams > 0 {
+		return
+	}
+	delete(l.scopes, name)
+	delete(l.byService[one.scope.Service], name)
+	if len(l.byService[one.scope.Service]) == 0 {
+		delete(l.byService, one.scope.Service)
+	}
+	l.hold(one, nil)
+	l.plane.problems.set(name, nil)
+	l.out.Apply(xds.Update{Revision: l.revision(), Scopes: map[string][]xds.Key{name: nil}})
+}
+
+// change brings the open scopes up to a new view.
+func (l *loop) change(next change) {
+	l.view = next.view
+	if !l.view.Synced() {
+		return
+	}
+	l.push(l.affected(next.changes), next.changes.Instances)
+	waiting := l.waiting
+	l.waiting = nil
+	for _, cmd := range waiting {
+		l.open(cmd)
+	}
+}
+
+// affected finds the open scopes that a change of declarations reaches: those
+// of the changed services themselves and of the services that declared them.
+// A scope whose service is no longer declared keeps what it has: its proxies
+// are still connected, and their callers have lost their routes to it anyway.
+func (l *loop) affected(changes catalog.Changes) []*openScope {
+	found := map[string]*openScope{}
+	add := func(service mesh.ServiceName) {
+		if _, declared := l.view.Service(service); !declared {
+			return
+		}
+		for name, one := range l.byService[service] {
+			found[name] = one
+		}
+	}
+	for service := range changes.Services {
+		add(service)
+		for _, dependent := range l.view.Dependents(service) {
+			add(dependent)
+		}
+	}
+	if changes.Runtime {
+		for service := range l.byService {
+			add(service)
+		}
+	}
+	list := make([]*openScope, 0, len(found))
+	for _, one := range found {
+		list = append(list, one)
+	}
+	return list
+}
+
+// push translates scopes anew, and the endpoints of the services whose
+// instances changed, and applies all of it in one transaction.
+func (l *loop) push(scopes []*openScope, instances map[mesh.ServiceName]struct{}) {
+	start := time.Now()
+	b := newBatch(l.plane.cfg.Logger)
+	for _, one := range scopes {
+		resources, problems := translate.Build(l.view, one.scope)
+		l.hold(one, b.add(resources))
+		b.update.Scopes[one.scope.Name()] = one.members
+		l.plane.problems.set(one.scope.Name(), problems)
+	}
+	for service := range instances {
+		for _, resource := range translate.Endpoints(l.view, service) {
+			if l.holders[xds.Key{Type: resource.Type, Name: resource.Name}] > 0 {
+				b.add([]translate.Resource{resource})
+			}
+		}
+	}
+	if len(b.update.Put) == 0 && len(b.update.Scopes) == 0 {
+		return
+	}
+	b.update.Revision = l.revision()
+	l.plane.metrics.translated(time.Since(start))
+	l.out.Apply(b.update)
+}

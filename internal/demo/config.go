@@ -1,0 +1,64 @@
+package demo
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+)
+
+// Config says how a demo runs. Heddle and Envoy are required.
+type Config struct {
+	Heddle string // path of the heddle binary that the children run
+	Envoy  string // path of the Envoy that the sidecars run
+
+	BasePort int    // first of a block of ports to use; 0: a free block
+	DataDir  string // keeps the registry's data and all logs; "": a temporary folder, removed at the end
+
+	Once bool // play the scenario and end, instead of staying until the context ends
+	JSON bool // with Once: the result as one JSON object on Out, and nothing else there
+
+	Out io.Writer // default: discard
+	Err io.Writer // default: discard
+}
+
+func (c Config) withDefaults() (Config, error) {
+	for what, path := range map[string]string{"the heddle binary": c.Heddle, "Envoy": c.Envoy} {
+		if _, err := exec.LookPath(path); err != nil {
+			return c, fmt.Errorf("run the demo: %s: %w", what, err)
+		}
+	}
+	if c.JSON && !c.Once {
+		return c, fmt.Errorf("run the demo: a result as JSON is had from the scenario only: add --once")
+	}
+	if c.Out == nil {
+		c.Out = io.Discard
+	}
+	if c.Err == nil {
+		c.Err = io.Discard
+	}
+	return c, nil
+}
+
+// progress is where a person follows what happens.
+func (c Config) progress() io.Writer {
+	if c.JSON {
+		return c.Err
+	}
+	return c.Out
+}
+
+// workFolder makes the folder of the demo's files, and says how to give it up.
+func (c Config) workFolder() (folder string, done func(), err error) {
+	if c.DataDir != "" {
+		if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+			return "", nil, fmt.Errorf("make the demo's data folder: %w", err)
+		}
+		return c.DataDir, func() {}, nil
+	}
+	folder, err = os.MkdirTemp("", "heddle-demo-")
+	if err != nil {
+		return "", nil, fmt.Errorf("make the demo's data folder: %w", err)
+	}
+	return folder, func() { _ = os.RemoveAll(folder) }, nil // what stays is for the machine's own cleaning
+}

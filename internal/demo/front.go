@@ -1,0 +1,81 @@
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/demo/shop"
+)
+
+// requestTime bounds one request; none should come near it.
+const requestTime = 10 * time.Second
+
+// reasonHeader is where a sidecar says why it answered instead of a service.
+const reasonHeader = "X-Heddle-Reason"
+
+// front is the way into the mesh by one sidecar: its inbound listener.
+type front struct {
+	id, service, address string
+	client               *http.Client
+}
+
+// reply is what came back, whoever answered.
+type reply struct {
+	status int
+	reason string // of a sidecar that refused
+	body   string
+}
+
+func newFront(id, service, address string) *front {
+	return &front{id: id, service: service, address: address, client: &http.Client{
+		Timeout:   requestTime,
+		Transport: &http.Transport{MaxIdleConnsPerHost: 32, IdleConnTimeout: 30 * time.Second},
+	}}
+}
+
+func (f *front) url(path string) string { return "http://" + f.address + path }
+
+// get makes a request; the error is only of what has no answer.
+func (f *front) get(ctx context.Context, path string) (reply, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, f.url(path), nil)
+	if err != nil {
+		return reply{}, err
+	}
+	request.Host = f.service
+	response, err := f.client.Do(request)
+	if err != nil {
+		return reply{}, fmt.Errorf("through %s: %w", f.id, err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	if err != nil {
+		return reply{}, fmt.Errorf("through %s: read the answer: %w", f.id, err)
+	}
+	return reply{response.StatusCode, response.Header.Get(reasonHeader), strings.TrimSpace(string(body))}, nil
+}
+
+// ask makes a request that an app is to answer.
+func (f *front) ask(ctx context.Context, path string) (shop.Answer, error) {
+	got, err := f.get(ctx, path)
+	if err != nil {
+		return shop.Answer{}, err
+	}
+	if got.status != http.StatusOK {
+		return shop.Answer{}, fmt.Errorf("through %s: %s: %w", f.id, path, got)
+	}
+	var answer shop.Answer
+	if err := json.Unmarshal([]byte(got.body), &answer); err != nil {
+		return shop.Answer{}, fmt.Errorf("through %s: %s: not the JSON of an app: %w", f.id, path, err)
+	}
+	return answer, nil
+}
+
+// Error makes an answer that was not wanted an error.
+func (r reply) Error() string { return fmt.Sprintf("status %d: %s", r.status, r.body) }
+
+func (f *front) close() { f.client.CloseIdleConnections() }

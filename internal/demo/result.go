@@ -1,0 +1,98 @@
+package demo
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Result is what the scenario found.
+type Result struct {
+	Checks   []Check  `json:"checks"` // in the order of the scenario
+	Requests Requests `json:"requests"`
+}
+
+// Check is one step of the scenario.
+type Check struct {
+	Name    string             `json:"name"`
+	OK      bool               `json:"ok"`
+	Detail  string             `json:"detail"` // what was seen, or why it is not as it should be
+	Figures map[string]float64 `json:"figures"`
+}
+
+// Requests counts the requests that were to succeed.
+type Requests struct {
+	Sent     int       `json:"sent"`
+	Failed   int       `json:"failed"`
+	Failures []Failure `json:"failures,omitempty"` // the first ones
+}
+
+// Err is nil when all is well: every check passed and no request failed.
+func (r Result) Err() error {
+	var bad []string
+	for _, check := range r.Checks {
+		if !check.OK {
+			bad = append(bad, check.Name)
+		}
+	}
+	var found []error
+	if len(bad) > 0 {
+		found = append(found, fmt.Errorf("%d of %d checks failed: %s", len(bad), len(r.Checks), strings.Join(bad, ", ")))
+	}
+	if r.Requests.Failed > 0 {
+		found = append(found, fmt.Errorf("%d of %d requests failed", r.Requests.Failed, r.Requests.Sent))
+	}
+	return errors.Join(found...)
+}
+
+// writeJSON writes the result as one object.
+func (r Result) writeJSON(w io.Writer) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(r)
+}
+
+// line tells one check to a person.
+func (c Check) line() string {
+	mark := "ok    "
+	if !c.OK {
+		mark = "FAILED"
+	}
+	var figures []string
+	for _, name := range slices.Sorted(maps.Keys(c.Figures)) {
+		figures = append(figures, name+" "+strconv.FormatFloat(c.Figures[name], 'f', -1, 64))
+	}
+	line := fmt.Sprintf("%s %-9s %s", mark, c.Name, c.Detail)
+	if len(figures) > 0 {
+		line += "\n                 " + strings.Join(figures, ", ")
+	}
+	return line
+}
+
+// ms gives a duration in milliseconds, to the microsecond.
+func ms(d time.Duration) float64 { return math.Round(float64(d)/float64(time.Microsecond)) / 1000 }
+
+// percentile gives the q-th part (0 to 1) of what was measured.
+func percentile(measured []time.Duration, q float64) time.Duration {
+	if len(measured) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(measured))
+	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
+}
+
+// share is a part in percent, to a tenth.
+func share(part, whole int) float64 {
+	if whole == 0 {
+		return 0
+	}
+	return math.Round(1000*float64(part)/float64(whole)) / 10
+}

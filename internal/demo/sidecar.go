@@ -1,0 +1,152 @@
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/demo/shop"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/proxy"
+)
+
+const (
+	// sidecarStart bounds how long a sidecar takes until its instance is
+	// registered: many Envoys start at once on few cores.
+	sidecarStart = 45 * time.Second
+	// sidecarTTL is long enough to outlive the restart of the control plane.
+	sidecarTTL = "15s"
+)
+
+// instance is one copy of a sample app with its sidecar.
+type instance struct {
+	service, id, version string
+
+	app               *shop.App
+	appPort           int
+	inbound, outbound int
+	ledger            int // of payments only: the sidecar's port for ledger
+	process           *process
+}
+
+func (i *instance) profile() mesh.Proxy {
+	p := mesh.Proxy{
+		Service: mesh.ServiceName(i.service), Instance: mesh.InstanceID(i.id),
+		InboundAddress: loopback, InboundPort: mesh.Port(i.inbound),
+		AppPort: mesh.Port(i.appPort), OutboundPort: mesh.Port(i.outbound),
+	}
+	if i.ledger != 0 {
+		p.DependencyPorts = map[mesh.ServiceName]mesh.Port{shop.Ledger: mesh.Port(i.ledger)}
+	}
+	return p
+}
+
+// registration is the instance as it is registered by hand.
+func (i *instance) registration() mesh.Instance {
+	return mesh.Instance{
+		ID: mesh.InstanceID(i.id), Service: mesh.ServiceName(i.service), Address: loopback, Port: mesh.Port(i.inbound),
+		Labels: map[string]string{"version": i.version},
+	}
+}
+
+func (i *instance) key() mesh.InstanceKey {
+	return mesh.InstanceKey{Service: mesh.ServiceName(i.service), ID: mesh.InstanceID(i.id)}
+}
+
+// takePorts chooses where the sidecar listens.
+func (i *instance) takePorts(block *ports) error {
+	wanted := []*int{&i.inbound, &i.outbound}
+	if i.service == shop.Payments {
+		wanted = append(wanted, &i.ledger)
+	}
+	for _, port := range wanted {
+		var err error
+		if *port, err = block.take(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// serveApp runs the sample app until ctx ends. failed hears when it cannot go on.
+func (i *instance) serveApp(ctx context.Context, apps *sync.WaitGroup, failed func(error)) error {
+	sidecar := shop.Sidecar{HTTP: address(i.outbound), TCP: map[string]string{shop.Ledger: address(i.ledger)}}
+	app, err := shop.New(shop.Identity{Service: i.service, Instance: i.id, Version: i.version}, sidecar)
+	if err != nil {
+		return err
+	}
+	l, err := listen(0)
+	if err != nil {
+		return fmt.Errorf("start the app %s: %w", i.id, err)
+	}
+	i.app, i.appPort = app, l.Addr().(*net.TCPAddr).Port
+	apps.Go(func() {
+		if err := app.Serve(ctx, l); err != nil {
+			failed(err)
+		}
+	})
+	return nil
+}
+
+// runProxy starts `heddle proxy` beside the app and returns when the instance
+// is registered.
+func (i *instance) runProxy(ctx context.Context, t *town, tokenFile string) error {
+	ready := filepath.Join(t.folder, i.id+"-ready.json")
+	_ = os.Remove(ready) // of a demo that had the same folder; a failure shows when it is read
+	arguments := []string{
+		"proxy", "--service", i.service, "--instance", i.id,
+		"--server", t.plane.url(), "--xds", t.plane.xds, "--token-file", tokenFile,
+		"--envoy", t.config.Envoy, "--ready-file", ready, "--ttl", sidecarTTL,
+		"--advertise-address", loopback, "--inbound-address", loopback,
+		"--inbound-port", strconv.Itoa(i.inbound), "--outbound-port", strconv.Itoa(i.outbound),
+		"--app-port", strconv.Itoa(i.appPort), "--drain-timeout", drainTimeout.String(),
+	}
+	if i.version != "" {
+		arguments = append(arguments, "--labels", "version="+i.version)
+	}
+	if i.ledger != 0 {
+		arguments = append(arguments, "--dependency-port", shop.Ledger+"="+strconv.Itoa(i.ledger))
+	}
+	started, err := t.launch.start(i.id, t.config.Heddle, arguments...)
+	if err != nil {
+		return err
+	}
+	i.process = started
+	return started.awaitFile(ctx, ready, sidecarStart, func(data []byte) error {
+		var said map[string]any
+		return json.Unmarshal(data, &said)
+	})
+}
+
+// runEnvoy starts an Envoy without `heddle proxy`: someone else registers this
+// instance, or nobody does. It returns when the app answers through it.
+func (i *instance) runEnvoy(ctx context.Context, t *town) error {
+	bootstrap, err := proxy.Bootstrap(proxy.BootstrapConfig{Proxy: i.profile(), XDS: []string{t.plane.xds}})
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(t.folder, i.id+"-bootstrap.json")
+	if err := os.WriteFile(file, bootstrap, 0o600); err != nil {
+		return fmt.Errorf("start Envoy of %s: %w", i.id, err)
+	}
+	started, err := t.launch.start(i.id, t.config.Envoy, "-c", file, "--disable-hot-restart", "--concurrency", "1", "--log-level", "warning")
+	if err != nil {
+		return err
+	}
+	i.process = started
+	door := newFront(i.id, i.service, address(i.inbound))
+	defer door.close()
+	return poll(ctx, sidecarStart, i.id+" to answer through its Envoy", func(ctx context.Context) error {
+		if err := started.ended(); err != nil {
+			return err
+		}
+		_, err := door.ask(ctx, "/orders")
+		return err
+	})
+}

@@ -1,0 +1,345 @@
+package proxy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/proxy"
+)
+
+func TestKilledEnvoyIsStartedAgainAndTheInstanceIsOutMeanwhile(t *testing.T) {
+	app := startApplication(t)
+	s := run(t, newConfig(t, startControlPlane(t, 0, app.port), app.port))
+	first := s.serving(t, 0)
+	if err := syscall.Kill(first.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	second := s.serving(t, first.PID)
+	if _, err := get(url(second.Inbound, "/")); err != nil {
+		t.Error(err)
+	}
+	// The inbound port is a free one, so it changes with each Envoy: that takes a
+	// new registration. With a fixed port the instance would be marked healthy.
+	if err := differs([]string{"register 1 healthy", "mark 1 unhealthy", "register 2 healthy"}, s.registrar.History()); err != nil {
+		t.Error(err)
+	}
+	if err := syscall.Kill(second.PID, syscall.SIGSEGV); err != nil {
+		t.Fatal(err)
+	}
+	third := s.serving(t, second.PID)
+	s.stop()
+	if err := s.wait(t); err != nil {
+		t.Error(err)
+	}
+	for _, pid := range []int{first.PID, second.PID, third.PID} {
+		gone(t, pid)
+	}
+}
+
+func TestEnvoyKilledAtAFixedPortKeepsItsRegistration(t *testing.T) {
+	app := startApplication(t)
+	s := run(t, newConfig(t, startControlPlane(t, freePort(t), app.port), app.port))
+	first := s.serving(t, 0)
+	if err := syscall.Kill(first.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	s.serving(t, first.PID)
+	if err := differs([]string{"register 1 healthy", "mark 1 unhealthy", "mark 1 healthy"}, s.registrar.History()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLostRegistrationIsMadeAgain(t *testing.T) {
+	app := startApplication(t)
+	s := run(t, newConfig(t, startControlPlane(t, 0, app.port), app.port))
+	status := s.serving(t, 0)
+	s.registrar.Lose()
+	eventually(t, "the second registration to be reported", func() error {
+		if now := s.lastStatus(); now.Epoch != "2" || now.PID != status.PID {
+			return fmt.Errorf("%+v", now)
+		}
+		return nil
+	})
+}
+
+func TestTrafficGoesOnWhileTheControlPlaneIsAway(t *testing.T) {
+	app := startApplication(t)
+	s := run(t, newConfig(t, startControlPlane(t, 0, app.port), app.port))
+	status := s.serving(t, 0)
+	failed := make(chan struct{}, 1024)
+	s.registrar.Fail(func(context.Context) error {
+		select {
+		case failed <- struct{}{}:
+		default:
+		}
+		return mesh.Unavailable(nil, "down")
+	})
+	for range 3 {
+		<-failed
+		if _, err := get(url(status.Inbound, "/")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.registrar.Lose()
+	s.registrar.Fail(nil)
+	eventually(t, "the instance to be registered again", func() error {
+		return differs([]string{"register 1 healthy", "register 2 healthy"}, s.registrar.History())
+	})
+	if now := s.lastStatus().PID; now != status.PID {
+		t.Errorf("Envoy was replaced: %d, then %d", status.PID, now)
+	}
+}
+
+func TestLeavingIsBoundedWhileTheControlPlaneIsAway(t *testing.T) {
+	app := startApplication(t)
+	config := newConfig(t, startControlPlane(t, 0, app.port), app.port)
+	config.DrainTimeout = 500 * time.Millisecond
+	s := run(t, config)
+	status := s.serving(t, 0)
+	s.registrar.Fail(proxy.Unreachable)
+	began := time.Now()
+	s.stop()
+	if err := s.wait(t); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("took %s", took)
+	}
+	gone(t, status.PID)
+}
+
+func TestDrainTimeoutEndsARequestThatNeverEnds(t *testing.T) {
+	app := startApplication(t)
+	config := newConfig(t, startControlPlane(t, 0, app.port), app.port)
+	config.DrainTimeout = 500 * time.Millisecond
+	s := run(t, config)
+	status := s.serving(t, 0)
+	slow := make(chan error, 1)
+	go func() { _, err := get(url(status.Inbound, "/slow")); slow <- err }()
+	<-app.entered
+	s.stop()
+	if err := s.wait(t); err != nil {
+		t.Error(err)
+	}
+	if err := <-slow; err == nil {
+		t.Error("the request has an answer")
+	}
+	if err := differs([]string{"register 1 healthy", "mark 1 draining", "deregister 1"}, s.registrar.History()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestHurryCutsTheDrainShort(t *testing.T) {
+	app := startApplication(t)
+	config := newConfig(t, startControlPlane(t, 0, app.port), app.port)
+	config.DrainTimeout = time.Hour
+	s := run(t, config)
+	status := s.serving(t, 0)
+	slow := make(chan error, 1)
+	go func() { _, err := get(url(status.Inbound, "/slow")); slow <- err }()
+	<-app.entered
+	s.stop()
+	eventually(t, "the instance to drain", func() error {
+		return differs([]string{"register 1 healthy", "mark 1 draining"}, s.registrar.History())
+	})
+	close(s.hurry)
+	if err := s.wait(t); err != nil {
+		t.Error(err)
+	}
+	<-slow
+	if s.registrar.Instance() != nil {
+		t.Error("still registered")
+	}
+	gone(t, status.PID)
+}
+
+func TestRegistrationIsOnlyMadeWhenTheApplicationListens(t *testing.T) {
+	port := freePort(t)
+	config := newConfig(t, startControlPlane(t, 0, port), port)
+	var err error
+	if config.AppReady, err = proxy.ParseAppCheck("", config.Bootstrap.Proxy); err != nil {
+		t.Fatal(err)
+	}
+	s := run(t, config)
+	eventually(t, "the log to say what it waits for", func() error {
+		if !strings.Contains(s.log.String(), "the application is not ready") {
+			return errors.New(s.log.String())
+		}
+		return nil
+	})
+	if got := s.registrar.History(); len(got) != 0 {
+		t.Fatalf("registered before: %v", got)
+	}
+	listen(t, port)
+	s.serving(t, 0)
+}
+
+func TestApplicationThatFailsItsCheckIsTakenOutAndPutBack(t *testing.T) {
+	app := startApplication(t)
+	sick := make(chan bool, 1)
+	health := startHealth(t, sick)
+	config := newConfig(t, startControlPlane(t, 0, app.port), app.port)
+	var err error
+	if config.AppReady, err = proxy.ParseAppCheck(health+"/healthz", config.Bootstrap.Proxy); err != nil {
+		t.Fatal(err)
+	}
+	s := run(t, config)
+	s.serving(t, 0)
+	sick <- true
+	eventually(t, "the instance to be taken out", func() error {
+		return differs([]string{"register 1 healthy", "mark 1 unhealthy"}, s.registrar.History())
+	})
+	<-sick
+	eventually(t, "the instance to be put back", func() error {
+		return differs([]string{"register 1 healthy", "mark 1 unhealthy", "mark 1 healthy"}, s.registrar.History())
+	})
+}
+
+func TestWorkloadThatOnlyCallsIsNotRegistered(t *testing.T) {
+	s := run(t, newConfig(t, startControlPlane(t, 0, 0), 0))
+	status := s.serving(t, 0)
+	if !status.Outbound.IsValid() || status.Inbound.IsValid() || status.Epoch != "" {
+		t.Errorf("status %+v", status)
+	}
+	s.stop()
+	if err := s.wait(t); err != nil {
+		t.Error(err)
+	}
+	if got := s.registrar.History(); len(got) != 0 {
+		t.Errorf("registered: %v", got)
+	}
+	gone(t, status.PID)
+}
+
+func TestStopBeforeThereIsAControlPlane(t *testing.T) {
+	config := newConfig(t, &controlPlane{address: fmt.Sprintf("127.0.0.1:%d", freePort(t))}, 8080)
+	s := run(t, config)
+	eventually(t, "Envoy to start", func() error {
+		if !strings.Contains(s.log.String(), "Envoy started") {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	s.stop()
+	if err := s.wait(t); err != nil {
+		t.Error(err)
+	}
+	if got := s.registrar.History(); len(got) != 0 {
+		t.Errorf("registered: %v", got)
+	}
+}
+
+func TestDeniedTokenEndsTheRun(t *testing.T) {
+	app := startApplication(t)
+	fake := &proxy.FakeRegistrar{}
+	fake.Fail(func(context.Context) error { return mesh.Denied("the token may not register orders") })
+	config := newConfig(t, startControlPlane(t, 0, app.port), app.port)
+	config.Registrar = fake
+	err := run(t, config).wait(t)
+	if mesh.KindOf(err) != mesh.KindDenied || !strings.Contains(err.Error(), "register the instance: the token may not register orders") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPortsThatAreTakenEndTheRun(t *testing.T) {
+	taken := freePort(t)
+	listen(t, taken)
+	cases := map[string]struct {
+		inbound uint32 // what the control plane chooses
+		change  func(*mesh.Proxy)
+		want    string
+	}{
+		"outbound":             {change: func(p *mesh.Proxy) { p.OutboundPort = mesh.Port(taken) }, want: "outboundPort: something else listens on 127.0.0.1:"},
+		"inbound":              {change: func(p *mesh.Proxy) { p.InboundPort = mesh.Port(taken) }, want: "inboundPort: something else listens on 0.0.0.0:"},
+		"a dependency's":       {change: func(p *mesh.Proxy) { p.DependencyPorts = map[mesh.ServiceName]mesh.Port{"ledger": mesh.Port(taken)} }, want: "dependencyPorts[ledger]: "},
+		"no address of ours":   {change: func(p *mesh.Proxy) { p.OutboundAddress = "203.0.113.1" }, want: "203.0.113.1 is no address of this machine"},
+		"by the control plane": {inbound: taken, change: func(*mesh.Proxy) {}, want: "cannot bind"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			app := startApplication(t)
+			config := newConfig(t, startControlPlane(t, c.inbound, app.port), app.port)
+			c.change(&config.Bootstrap.Proxy)
+			err := run(t, config).wait(t)
+			if mesh.KindOf(err) != mesh.KindInvalid || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestEnvoyThatCannotStartEndsTheRun(t *testing.T) {
+	cases := map[string]struct{ content, want string }{
+		"gives up at once": {"#!/bin/sh\necho 'error: no such flag' >&2\nexit 3\n", "exit status 3); its last words:\nerror: no such flag"},
+		"crashes at once":  {"#!/bin/sh\nkill -SEGV $$\n", "signal: segmentation fault"},
+		"ends well":        {"#!/bin/sh\n", "exit status 0"},
+		"is no program":    {"\x00\x01", "exec format error"},
+		"hangs up":         {"#!/bin/sh\nexec 4>&- 3<&-\nexec sleep 60\n", "signal: terminated"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			config := newConfig(t, &controlPlane{address: "127.0.0.1:1"}, 8080)
+			config.Envoy = filepath.Join(t.TempDir(), "envoy")
+			if err := os.WriteFile(config.Envoy, []byte(c.content), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			err := run(t, config).wait(t)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestNewReportsEveryFault(t *testing.T) {
+	_, err := proxy.New(proxy.Config{
+		Bootstrap:   proxy.BootstrapConfig{Proxy: mesh.Proxy{Service: "orders", Instance: "", AppPort: 8080}},
+		Concurrency: -1, EnvoyLogLevel: "loud", TTL: time.Millisecond, DrainTimeout: -1, Weight: 1001,
+		AdvertiseAddress: "0.0.0.0", AdvertisePort: 70000,
+	})
+	var refused *mesh.Error
+	if !errors.As(err, &refused) || refused.Kind != mesh.KindInvalid {
+		t.Fatalf("got %v", err)
+	}
+	var got []string
+	for _, fault := range refused.Faults {
+		got = append(got, fault.Path)
+	}
+	want := []string{"instance", "envoy", "concurrency", "envoyLogLevel", "ttl", "drainTimeout", "weight", "advertisePort", "advertiseAddress", "registrar"}
+	if err := differs(want, got); err != nil {
+		t.Error(err)
+	}
+}
+
+// listen takes a port until the test ends.
+func listen(t *testing.T, port uint32) {
+	t.Helper()
+	taken, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { taken.Close() })
+}
+
+// startHealth answers 200, or 503 for as long as there is something in sick.
+func startHealth(t *testing.T, sick <-chan bool) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if len(sick) > 0 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}

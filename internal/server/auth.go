@@ -1,0 +1,63 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/registry"
+)
+
+// admin is the scope of what belongs to no single service.
+const admin mesh.ServiceName = ""
+
+// authenticate finds the token of a request.
+func (s *Server) authenticate(ctx context.Context, r *http.Request) (registry.Token, error) {
+	values := r.Header.Values("Authorization")
+	if len(values) == 0 {
+		return registry.Token{}, unauthorized("this needs an access token: send the header \"Authorization: Bearer <token>\"; the server printed the first token when it first started, and \"heddle token create\" makes more")
+	}
+	scheme, secret, _ := strings.Cut(values[0], " ")
+	secret = strings.TrimSpace(secret)
+	if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") || secret == "" || len(secret) > 512 {
+		return registry.Token{}, unauthorized("the Authorization header is not of the form \"Bearer <token>\"")
+	}
+	token, err := s.cfg.Registry.Authenticate(ctx, secret)
+	if mesh.KindOf(err) == mesh.KindDenied {
+		return registry.Token{}, unauthorized("the access token is not known, or was revoked")
+	}
+	return token, err
+}
+
+func unauthorized(detail string) error {
+	p := newProblem(http.StatusUnauthorized, detail)
+	p.header.Set("WWW-Authenticate", `Bearer realm="heddle"`)
+	return p
+}
+
+// allow makes sure that the token may write what belongs to the services, or
+// everything for [admin].
+func allow(token registry.Token, scopes ...mesh.ServiceName) error {
+	if token.Service == admin {
+		return nil
+	}
+	for _, scope := range scopes {
+		switch scope {
+		case token.Service:
+		case admin:
+			return mesh.Denied("the access token is limited to service %q; this needs one that is not limited", token.Service)
+		default:
+			return mesh.Denied("the access token is limited to service %q and may not write service %s", token.Service, shown(string(scope)))
+		}
+	}
+	return nil
+}
+
+// author names the token's holder in what is written.
+func author(token registry.Token) string {
+	if token.Description == "" {
+		return token.ID
+	}
+	return token.ID + " (" + token.Description + ")"
+}

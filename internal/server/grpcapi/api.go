@@ -1,0 +1,68 @@
+package grpcapi
+
+import (
+	"context"
+	"log/slog"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+
+	heddlev1 "github.com/heddle-mesh/heddle/api/heddle/v1"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/registry"
+)
+
+// source is what Meta.Source says of objects written through this API.
+const source = "grpc"
+
+// Config says what the API works on.
+type Config struct {
+	Registry *registry.Store
+	Logger   *slog.Logger // default: discard
+}
+
+// API implements the gRPC services. Make it with [New].
+type API struct {
+	registry *registry.Store
+	logger   *slog.Logger
+	lifetime context.Context // ends with Stop
+	stop     context.CancelFunc
+}
+
+// New makes the API.
+func New(cfg Config) *API {
+	logger := cfg.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	lifetime, stop := context.WithCancel(context.Background())
+	return &API{registry: cfg.Registry, logger: logger, lifetime: lifetime, stop: stop}
+}
+
+// Register adds the services to a gRPC server.
+func (a *API) Register(server grpc.ServiceRegistrar) {
+	heddlev1.RegisterUpstreamServiceServer(server, &upstreamServer{api: a})
+	heddlev1.RegisterServiceServiceServer(server, &serviceServer{api: a})
+}
+
+// Stop ends the watches under way, and those that begin later, with UNAVAILABLE.
+// Call it before a graceful stop of the gRPC server, which waits for them.
+func (a *API) Stop() { a.stop() }
+
+// get gives one service that the view shows.
+func (a *API) get(ctx context.Context, v *view, name string) (mesh.Service, error) {
+	if err := mesh.Invalid("read "+v.noun, nameFaults(name)); err != nil {
+		return mesh.Service{}, a.refusal(ctx, err, codes.Aborted)
+	}
+	service, err := a.read(ctx, v, mesh.ServiceName(name))
+	return service, a.refusal(ctx, err, codes.Aborted)
+}
+
+// read gives one service, or not found if the view does not show it.
+func (a *API) read(ctx context.Context, v *view, name mesh.ServiceName) (mesh.Service, error) {
+	service, err := a.registry.Service(ctx, name)
+	if err != nil {
+		return mesh.Service{}, err
+	}
+	return service, v.refuse(&service)
+}

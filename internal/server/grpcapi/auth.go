@@ -1,0 +1,42 @@
+package grpcapi
+
+import (
+	"context"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/registry"
+)
+
+// maxCredential bounds what is hashed for a caller that is not known yet.
+const maxCredential = 512
+
+// authenticate finds the token of a call. Its error is a gRPC status, or one of
+// the model's for what is no fault of the caller.
+func (a *API) authenticate(ctx context.Context) (registry.Token, error) {
+	given := metadata.ValueFromIncomingContext(ctx, "authorization")
+	if len(given) != 1 {
+		return registry.Token{}, unauthenticated("writes need one metadata entry \"authorization: Bearer TOKEN\"; heddle token makes one")
+	}
+	scheme, secret, _ := strings.Cut(given[0], " ")
+	secret = strings.TrimSpace(secret)
+	if !strings.EqualFold(scheme, "Bearer") || secret == "" || len(secret) > maxCredential {
+		return registry.Token{}, unauthenticated("the metadata entry \"authorization\" has to read \"Bearer TOKEN\"; heddle token makes one")
+	}
+	token, err := a.registry.Authenticate(ctx, secret)
+	if mesh.KindOf(err) == mesh.KindDenied {
+		return registry.Token{}, unauthenticated(err.Error())
+	}
+	return token, err
+}
+
+// authorOf names a caller in what it writes.
+func authorOf(token registry.Token) string { return "token:" + token.ID }
+
+func unauthenticated(message string) error {
+	return status.Error(codes.Unauthenticated, shorten(message))
+}

@@ -1,0 +1,93 @@
+package grpcapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// A status travels in HTTP/2 headers, of which several gRPC implementations take
+// 8 KiB at most. The message is in there twice, the details in base64.
+const (
+	maxMessage = 600
+	maxDetails = 4096
+)
+
+// refusal turns an error into a gRPC status; conflict is the code for
+// [mesh.KindConflict], which means different things to different calls.
+func (a *API) refusal(ctx context.Context, err error, conflict codes.Code) error {
+	if err == nil {
+		return nil
+	}
+	var refused *mesh.Error
+	if !errors.As(err, &refused) {
+		return a.foreign(ctx, err)
+	}
+	if refused.Kind == mesh.KindInvalid {
+		return invalid(refused)
+	}
+	code, known := map[mesh.ErrorKind]codes.Code{
+		mesh.KindNotFound:    codes.NotFound,
+		mesh.KindConflict:    conflict,
+		mesh.KindDenied:      codes.PermissionDenied,
+		mesh.KindUnavailable: codes.Unavailable,
+	}[refused.Kind]
+	if !known {
+		return a.foreign(ctx, err)
+	}
+	return status.Error(code, shorten(err.Error()))
+}
+
+// foreign answers for errors that are no refusals: the call's own end, a status
+// made already, or a fault of ours, whose text is for the log alone.
+func (a *API) foreign(ctx context.Context, err error) error {
+	if _, is := status.FromError(err); is {
+		return err
+	}
+	switch {
+	case errors.Is(err, context.Canceled):
+		return status.Error(codes.Canceled, "the call was cancelled")
+	case errors.Is(err, context.DeadlineExceeded):
+		return status.Error(codes.DeadlineExceeded, "the call's deadline passed")
+	}
+	a.logger.ErrorContext(ctx, "gRPC API call failed", "error", err)
+	return status.Error(codes.Internal, "an internal error; the server's log says more")
+}
+
+// invalid lists every fault as a field violation.
+func invalid(refused *mesh.Error) error {
+	details := &errdetails.BadRequest{}
+	for i, fault := range refused.Faults {
+		one := &errdetails.BadRequest_FieldViolation{Field: shorten(fault.Path), Description: shorten(fault.Message)}
+		details.FieldViolations = append(details.FieldViolations, one)
+		if proto.Size(details) > maxDetails {
+			one.Field, one.Description = "", fmt.Sprintf("and %d more", len(refused.Faults)-i)
+			break
+		}
+	}
+	plain := status.New(codes.InvalidArgument, shorten(refused.Error()))
+	if len(refused.Faults) == 0 {
+		return plain.Err()
+	}
+	detailed, err := plain.WithDetails(details)
+	if err != nil {
+		return plain.Err()
+	}
+	return detailed.Err()
+}
+
+// shorten bounds a text, and makes it valid for a protocol buffer.
+func shorten(s string) string {
+	if len(s) > maxMessage {
+		s = s[:maxMessage] + "…"
+	}
+	return strings.ToValidUTF8(s, "?")
+}

@@ -1,0 +1,119 @@
+package grpcapi
+
+import (
+	"context"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/registry"
+)
+
+// encoder makes and sends the messages of one kind of watch. T is its change.
+type encoder[T proto.Message] struct {
+	put     func(*mesh.Service) T
+	deleted func(name string) T
+	send    func(snapshotStart bool, revision int64, changes []T) error
+}
+
+// watcher turns the registry's batches into the responses of one watch.
+type watcher[T proto.Message] struct {
+	view    *view
+	encoder encoder[T]
+	sent    int64 // the revision that the receiver has
+	// shown holds what the receiver was told of and was not told to be gone. Nil
+	// after a resumption, when that is not known.
+	shown map[mesh.ServiceName]struct{}
+}
+
+// watch follows the registry until the caller or the server ends it.
+func watch[T proto.Message](ctx context.Context, a *API, v *view, from int64, e encoder[T]) error {
+	from, err := a.resumable(ctx, v, from)
+	if err != nil {
+		return a.refusal(ctx, err, codes.Aborted)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(a.lifetime, cancel)
+	defer stop()
+	w := &watcher[T]{view: v, encoder: e, sent: from}
+	err = a.registry.Follow(ctx, from, w.take)
+	if a.lifetime.Err() != nil {
+		return status.Errorf(codes.Unavailable, "the server is stopping; connect again and resume from revision %d", w.sent)
+	}
+	return a.refusal(ctx, err, codes.Aborted)
+}
+
+// resumable gives the revision that a watch can begin behind: 0, for a snapshot,
+// when the registry has not reached the one asked for, because it lost its data.
+// To wait for that one would be to stay silent, perhaps for good.
+func (a *API) resumable(ctx context.Context, v *view, from int64) (int64, error) {
+	if from < 0 {
+		return 0, mesh.Invalid("watch "+v.noun+"s", mesh.Faults{{Path: "revision", Message: "is negative: send the revision that was received, or 0"}})
+	}
+	if from == 0 {
+		return 0, nil
+	}
+	_, reached, err := a.registry.Services(ctx)
+	if err != nil || from > reached {
+		return 0, err
+	}
+	return from, nil
+}
+
+// take sends one batch, in several responses if it is big.
+func (w *watcher[T]) take(batch registry.Batch) error {
+	start := batch.Reset
+	if start {
+		w.shown = map[mesh.ServiceName]struct{}{}
+	}
+	var changes []T
+	bytes := 0
+	for _, one := range batch.Changes {
+		change, relevant := w.encode(one)
+		if !relevant {
+			continue
+		}
+		if bytes > maxResponse {
+			// Not complete: a receiver that resumes has to begin before it.
+			if err := w.encoder.send(start, 0, changes); err != nil {
+				return err
+			}
+			start, changes, bytes = false, nil, 0
+		}
+		changes = append(changes, change)
+		bytes += proto.Size(change)
+	}
+	if len(changes) == 0 && !start {
+		return nil
+	}
+	if err := w.encoder.send(start, batch.Revision, changes); err != nil {
+		return err
+	}
+	w.sent = batch.Revision
+	return nil
+}
+
+// encode makes the message for a change, if the view shows it.
+func (w *watcher[T]) encode(change mesh.Change) (message T, relevant bool) {
+	if change.Service == nil {
+		return message, false
+	}
+	name := change.Service.Name
+	if !change.Deleted && w.view.shows(change.Service) {
+		if w.shown != nil {
+			w.shown[name] = struct{}{}
+		}
+		return w.encoder.put(change.Service), true
+	}
+	// Gone, or no longer of the view's kind.
+	if w.shown != nil {
+		if _, known := w.shown[name]; !known {
+			return message, false
+		}
+		delete(w.shown, name)
+	}
+	return w.encoder.deleted(string(name)), true
+}

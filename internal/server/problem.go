@@ -1,0 +1,103 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+const problemType = "application/problem+json"
+
+// Problem details (RFC 9457). Their type is about:blank: title and status say
+// what kind of refusal it is, detail what happened and how to mend it.
+type problem struct {
+	Title    string       `json:"title" doc:"What the status means."`
+	Status   int          `json:"status" doc:"The HTTP status."`
+	Detail   string       `json:"detail" doc:"What was tried, why it was refused, and how to mend it."`
+	Errors   []mesh.Fault `json:"errors,omitempty" nullable:"false" doc:"Every fault of the input, each with the path of its field."`
+	Revision int64        `json:"revision,omitempty" doc:"For a 409: the object's present revision, if there is one."`
+
+	header http.Header
+}
+
+func newProblem(status int, detail string) *problem {
+	return &problem{Title: http.StatusText(status), Status: status, Detail: detail, header: http.Header{}}
+}
+
+// Error, GetStatus, GetHeaders and ContentType make it an answer for huma.
+func (p *problem) Error() string             { return p.Detail }
+func (p *problem) GetStatus() int            { return p.Status }
+func (p *problem) GetHeaders() http.Header   { return p.header }
+func (p *problem) ContentType(string) string { return problemType }
+
+// writeProblem answers outside huma.
+func writeProblem(w http.ResponseWriter, p *problem) {
+	for name, values := range p.header {
+		w.Header()[name] = values
+	}
+	w.Header().Set("Content-Type", problemType)
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p) // a client that left is no error of ours
+}
+
+// refuse turns an error of the inner packages into a problem. Errors without a
+// kind are ours: they are logged, and their text stays here.
+func (s *Server) refuse(err error) error {
+	var ready *problem
+	if errors.As(err, &ready) {
+		return ready
+	}
+	var e *mesh.Error
+	if !errors.As(err, &e) {
+		if errors.Is(err, context.Canceled) {
+			return newProblem(http.StatusServiceUnavailable, "the request was given up")
+		}
+		s.logger.Error("a request failed", "error", err)
+		return newProblem(http.StatusInternalServerError, "the server failed on this request; its log says why")
+	}
+	p := newProblem(http.StatusInternalServerError, e.Message)
+	p.Errors = e.Faults
+	switch e.Kind {
+	case mesh.KindInvalid:
+		p.Status = http.StatusUnprocessableEntity
+	case mesh.KindNotFound:
+		p.Status = http.StatusNotFound
+	case mesh.KindConflict:
+		p.Status = http.StatusConflict
+	case mesh.KindDenied:
+		p.Status = http.StatusForbidden
+	case mesh.KindUnavailable:
+		p.Status = http.StatusServiceUnavailable
+		p.header.Set("Retry-After", "1")
+		s.logger.Warn("a request found something unavailable", "error", e, slog.Int("status", p.Status))
+	}
+	p.Title = http.StatusText(p.Status)
+	return p
+}
+
+// ourProblems gives huma's own refusals (parameters that cannot be read) the
+// form of all others.
+func ourProblems(_ huma.Context, _ string, body any) (any, error) {
+	theirs, ok := body.(*huma.ErrorModel)
+	if !ok {
+		return body, nil
+	}
+	p := newProblem(theirs.Status, theirs.Detail)
+	for _, one := range theirs.Errors {
+		if one.Location == "" {
+			continue
+		}
+		p.Errors = append(p.Errors, mesh.Fault{Path: strings.TrimPrefix(one.Location, "body."), Message: one.Message})
+	}
+	if len(p.Errors) > 0 {
+		p.Detail = "the request's parameters are wrong"
+	}
+	return p, nil
+}

@@ -1,0 +1,102 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"path"
+	"runtime/debug"
+	"strings"
+)
+
+// ServeHTTP answers one request; whatever goes wrong is answered as a problem.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	out := &answer{ResponseWriter: w}
+	defer s.recovered(out, r)
+	header := w.Header()
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Cache-Control", "no-store")
+	handler, pattern := s.mux.Handler(r)
+	switch {
+	case path.Clean(r.URL.Path) != r.URL.Path:
+		// The mux would redirect to the cleaned path. No client of ours needs
+		// that, and a name with dots or slashes would become another object.
+		writeProblem(out, notFound(r, "the path has empty or dotted segments, or ends with a slash"))
+	case pattern == "":
+		s.unrouted(handler, out, r)
+	default:
+		s.mux.ServeHTTP(out, r)
+	}
+}
+
+// unrouted answers 404 and 405, which the mux tells apart, as problems.
+func (s *Server) unrouted(refuse http.Handler, w http.ResponseWriter, r *http.Request) {
+	said := &statusOnly{header: http.Header{}}
+	refuse.ServeHTTP(said, r)
+	if said.status != http.StatusMethodNotAllowed {
+		writeProblem(w, notFound(r, "there is nothing at this path; /docs lists what there is"))
+		return
+	}
+	allowed := said.header.Get("Allow")
+	p := newProblem(http.StatusMethodNotAllowed, fmt.Sprintf("%s is not a method of %s; it has %s", shown(r.Method), shown(r.URL.Path), allowed))
+	p.header.Set("Allow", allowed)
+	writeProblem(w, p)
+}
+
+func notFound(r *http.Request, why string) *problem {
+	return newProblem(http.StatusNotFound, fmt.Sprintf("%s: %s", shown(r.URL.Path), why))
+}
+
+// shown makes text from a request fit for a message.
+func shown(text string) string {
+	const most = 100
+	text = strings.ToValidUTF8(text, "?")
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return strings.Trim(fmt.Sprintf("%+q", text), `"`)
+}
+
+// recovered turns a panic into an answer, if none has begun, and a log entry.
+func (s *Server) recovered(w *answer, r *http.Request) {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	if cause == http.ErrAbortHandler { //nolint:errorlint // a sentinel by contract of net/http
+		panic(cause)
+	}
+	s.logger.Error("a request panicked", "method", r.Method, "path", shown(r.URL.Path), "panic", cause, "stack", string(debug.Stack()))
+	if w.begun {
+		panic(http.ErrAbortHandler) // the client must not take half an answer for a whole one
+	}
+	writeProblem(w, newProblem(http.StatusInternalServerError, "the server failed on this request; its log says why"))
+}
+
+// answer remembers whether the answer has begun.
+type answer struct {
+	http.ResponseWriter
+	begun bool
+}
+
+func (a *answer) WriteHeader(status int) {
+	a.begun = true
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answer) Write(data []byte) (int, error) {
+	a.begun = true
+	return a.ResponseWriter.Write(data)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// statusOnly takes in what the mux would have answered.
+type statusOnly struct {
+	header http.Header
+	status int
+}
+
+func (s *statusOnly) Header() http.Header            { return s.header }
+func (s *statusOnly) WriteHeader(status int)         { s.status = status }
+func (s *statusOnly) Write(data []byte) (int, error) { return len(data), nil }

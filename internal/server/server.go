@@ -1,0 +1,86 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/heddle-mesh/heddle/internal/catalog"
+	"github.com/heddle-mesh/heddle/internal/registry"
+)
+
+// Config has what a server needs; Registry and Catalog are required.
+type Config struct {
+	Registry *registry.Store
+	Catalog  *catalog.Catalog
+	// Proxies and Problems give what the control plane knows; nil: nothing.
+	Proxies  func() []Proxy
+	Problems func() []Problem
+	// Ready says why the process cannot serve yet, beside what the server
+	// checks by itself (catalog synced, etcd answers); nil: nothing more.
+	Ready   func() error
+	Metrics http.Handler // serves /metrics; nil: not served
+	Version string
+	Logger  *slog.Logger // default: discard
+}
+
+// Server answers HTTP requests.
+type Server struct {
+	cfg     Config
+	mux     *http.ServeMux
+	api     huma.API
+	logger  *slog.Logger
+	ready   readiness
+	streams atomic.Int64 // change streams open now
+
+	closing context.Context // ends with Close; change streams end with it
+	close   context.CancelFunc
+}
+
+// New makes a server; nothing is started.
+func New(cfg Config) (*Server, error) {
+	if cfg.Registry == nil || cfg.Catalog == nil {
+		return nil, errors.New("the server needs a registry and a catalog")
+	}
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), logger: cfg.Logger}
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
+	}
+	s.closing, s.close = context.WithCancel(context.Background())
+	s.api = newAPI(s.mux)
+	s.serviceOperations()
+	s.instanceOperations()
+	s.routeOperations()
+	s.runtimeOperations()
+	s.statusOperations()
+	s.eventOperations()
+	s.tokenOperations()
+	s.healthEndpoints()
+	if err := s.documents(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close ends the change streams, which would otherwise keep a server from
+// shutting down. Other requests still work.
+func (s *Server) Close() { s.close() }
+
+// HTTPServer wraps the server with the timeouts that keep slow or idle clients
+// from holding it. Change streams end when it shuts down.
+func (s *Server) HTTPServer() *http.Server {
+	server := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+	}
+	server.RegisterOnShutdown(s.Close)
+	return server
+}

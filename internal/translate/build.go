@@ -1,0 +1,97 @@
+package translate
+
+import (
+	"cmp"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/heddle-mesh/heddle/internal/catalog"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// Build makes everything that a scope may see, sorted by type and name, and
+// the problems met. A scope whose service is not declared sees nothing.
+func Build(v *catalog.View, s Scope) ([]Resource, []Problem) {
+	own, declared := v.Service(s.Service)
+	if !declared {
+		return nil, nil
+	}
+	b := &builder{view: v, scope: s, own: own}
+	b.plan()
+	b.inbound()
+	for _, d := range b.dependencies {
+		b.dependency(d)
+	}
+	b.outbound()
+	b.runtime()
+	sortResources(b.resources)
+	return b.resources, b.problems
+}
+
+// builder gathers the resources of one scope.
+type builder struct {
+	view         *catalog.View
+	scope        Scope
+	own          *mesh.Service
+	dependencies []*dependency // sorted by name
+	ports        ports
+	trustsSystem bool // the secret of that name is made
+	resources    []Resource
+	problems     []Problem
+}
+
+// dependency is a service that the scope's own service declared.
+type dependency struct {
+	name    mesh.ServiceName
+	service *mesh.Service // nil: pending, nothing of that name is declared
+	faulty  string        // why it cannot be called although it is declared, or ""
+}
+
+// plan finds the dependencies, each once and by name, so that their order in
+// the declaration changes nothing.
+func (b *builder) plan() {
+	names := slices.Clone(b.own.Dependencies)
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		if name == b.own.Name {
+			b.problem(name, "the service declares a dependency on itself; it is ignored")
+			continue
+		}
+		service, _ := b.view.Service(name)
+		d := &dependency{name: name, service: service}
+		if service != nil {
+			d.faulty = fault(service)
+		}
+		b.dependencies = append(b.dependencies, d)
+	}
+}
+
+// dependency makes what all callers of a service share, and its own listener.
+func (b *builder) dependency(d *dependency) {
+	if d.service == nil {
+		return
+	}
+	if d.faulty != "" {
+		b.problem(d.name, d.faulty)
+		return
+	}
+	b.upstream(d.service)
+	b.resources = append(b.resources, Endpoints(b.view, d.name)...)
+	b.ownListener(d.service)
+}
+
+func (b *builder) add(typeURL, name string, m proto.Message, origin Origin) *Resource {
+	b.resources = append(b.resources, Resource{Type: typeURL, Name: name, Message: m, Origin: origin})
+	return &b.resources[len(b.resources)-1]
+}
+
+func (b *builder) problem(service mesh.ServiceName, message string) {
+	b.problems = append(b.problems, Problem{Object: objectName(service), Message: message})
+}
+
+func sortResources(list []Resource) {
+	slices.SortFunc(list, func(a, b Resource) int {
+		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Name, b.Name))
+	})
+}

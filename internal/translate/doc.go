@@ -1,0 +1,25 @@
+// Package translate turns the catalog's view of the mesh into Envoy resources:
+// listeners, clusters, endpoints, routes, secrets and runtime.
+//
+// Main types: [Scope] (what one proxy may see: its own service and what that
+// service declared) and [Resource] (one named Envoy message). [Build] makes all
+// resources of a scope, [Endpoints] the endpoints of one service. Everything
+// here is a pure function: the same view and scope give the same resources in
+// the same order, whatever order the catalog was filled in. Nothing does I/O,
+// reads the clock or starts a goroutine.
+//
+// Names are unique in the whole mesh, and one name always stands for one
+// content, so that scopes can share resources:
+//
+//	cluster, endpoints "<dependency>"          one for all callers
+//	cluster "subset.<dependency>.<subset>"     the target of mirrored requests
+//	routes "direct.<dependency>"               behind a dependency's own port
+//	secret "ca.<dependency>", "trust.system"   what TLS upstreams are verified by
+//	routes "outbound.<service>"                what a service may call by host name
+//	runtime "heddle"                           one for all proxies
+//	listener "inbound.<scope>", "outbound.<scope>", "own.<dependency>.<scope>"
+//	cluster "app.<scope>"                      the application itself
+//
+// What cannot be translated as declared is left out and told as a [Problem]:
+// Envoy never gets a configuration that it would refuse.
+package translate

@@ -1,0 +1,185 @@
+package translate
+
+import (
+	"cmp"
+	"math"
+	"net/netip"
+	"slices"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/heddle-mesh/heddle/internal/catalog"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// Endpoints makes the one EDS resource of a service, which all scopes share; no
+// resource for a service that is not declared or whose instances are not
+// registered one by one. A service without instances has a resource without
+// endpoints.
+func Endpoints(v *catalog.View, service mesh.ServiceName) []Resource {
+	s, declared := v.Service(service)
+	if !declared || !s.Endpoints.Registered() {
+		return nil
+	}
+	return []Resource{{
+		Type: TypeEndpoint, Name: string(service), Origin: originOf(s),
+		Message: &endpointv3.ClusterLoadAssignment{
+			ClusterName: string(service),
+			Endpoints:   localities(s, distinct(v.Instances(service))),
+		},
+	}}
+}
+
+// distinct gives the instances that callers should know, by address: Envoy
+// wants each address once. Two registrations have the same address when a
+// container's address was given to its successor before the lease of the first
+// ended; the one that is in better health and newer is the living one.
+func distinct(instances []*mesh.Instance) []*mesh.Instance {
+	type address struct {
+		ip   netip.Addr
+		port mesh.Port
+	}
+	place := make(map[address]int, len(instances))
+	out := make([]*mesh.Instance, 0, len(instances))
+	for _, one := range instances {
+		ip, err := netip.ParseAddr(one.Address)
+		if err != nil || one.Health == mesh.Removed {
+			continue
+		}
+		key := address{ip.Unmap(), one.Port}
+		i, taken := place[key]
+		switch {
+		case !taken:
+			place[key] = len(out)
+			out = append(out, one)
+		case livelier(one, out[i]):
+			out[i] = one
+		}
+	}
+	return out
+}
+
+func livelier(a, b *mesh.Instance) bool {
+	return cmp.Or(
+		cmp.Compare(rank(a), rank(b)),
+		cmp.Compare(a.Meta.Revision, b.Meta.Revision),
+		-cmp.Compare(a.ID, b.ID),
+	) > 0
+}
+
+func rank(i *mesh.Instance) int {
+	switch {
+	case i.Health == mesh.Unhealthy:
+		return 0
+	case i.Health == mesh.Draining:
+		return 1
+	case i.Stale:
+		return 2
+	}
+	return 3
+}
+
+// localities groups instances by where they run, sorted.
+func localities(s *mesh.Service, instances []*mesh.Instance) []*endpointv3.LocalityLbEndpoints {
+	keys := subsetKeys(s)
+	groups := map[mesh.Locality]*endpointv3.LocalityLbEndpoints{}
+	var order []mesh.Locality
+	for _, one := range instances {
+		group := groups[one.Locality]
+		if group == nil {
+			group = &endpointv3.LocalityLbEndpoints{}
+			if one.Locality != (mesh.Locality{}) {
+				group.Locality = &corev3.Locality{Region: one.Locality.Region, Zone: one.Locality.Zone}
+			}
+			groups[one.Locality] = group
+			order = append(order, one.Locality)
+		}
+		group.LbEndpoints = append(group.LbEndpoints, endpoint(one, keys))
+	}
+	slices.SortFunc(order, func(a, b mesh.Locality) int {
+		return cmp.Or(cmp.Compare(a.Region, b.Region), cmp.Compare(a.Zone, b.Zone))
+	})
+	out := make([]*endpointv3.LocalityLbEndpoints, len(order))
+	for i, locality := range order {
+		out[i] = groups[locality]
+	}
+	weighLocalities(s.Traffic.LoadBalancing.LocalityWeights, order, out)
+	return out
+}
+
+func endpoint(i *mesh.Instance, keys []string) *endpointv3.LbEndpoint {
+	out := &endpointv3.LbEndpoint{
+		HostIdentifier:      &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: socket(i.Address, i.Port)}},
+		LoadBalancingWeight: count(i.Weight),
+		Metadata:            lbMetadata(i.Labels, keys),
+	}
+	switch i.Health {
+	case mesh.Draining:
+		out.HealthStatus = corev3.HealthStatus_DRAINING
+	case mesh.Unhealthy:
+		out.HealthStatus = corev3.HealthStatus_UNHEALTHY
+	}
+	return out
+}
+
+// lbMetadata is what Envoy's subsets go by. It holds only the labels that some
+// subset names, so that a change of any other label sends nothing.
+func lbMetadata(labels map[string]string, keys []string) *corev3.Metadata {
+	var fields map[string]*structpb.Value
+	for _, key := range keys {
+		value, given := labels[key]
+		if !given {
+			continue
+		}
+		if fields == nil {
+			fields = map[string]*structpb.Value{}
+		}
+		fields[key] = structpb.NewStringValue(value)
+	}
+	if fields == nil {
+		return nil
+	}
+	return &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{"envoy.lb": {Fields: fields}}}
+}
+
+// weighLocalities sets the weights of localities, if the service has any. A
+// locality of weight 0 is left without one: Envoy sends it nothing then.
+func weighLocalities(weights []mesh.LocalityWeight, order []mesh.Locality, groups []*endpointv3.LocalityLbEndpoints) {
+	if len(weights) == 0 {
+		return
+	}
+	total := uint64(0)
+	for _, locality := range order {
+		total += localityWeight(weights, locality)
+	}
+	divisor := total/math.MaxUint32 + 1 // Envoy refuses a sum of more than 32 bits
+	for i, locality := range order {
+		if weight := localityWeight(weights, locality); weight > 0 {
+			groups[i].LoadBalancingWeight = wrapperspb.UInt32(uint32(max(weight/divisor, 1)))
+		}
+	}
+}
+
+// localityWeight goes by the most exact entry: one that names region and zone,
+// else the first that names one of them.
+func localityWeight(weights []mesh.LocalityWeight, at mesh.Locality) uint64 {
+	found := -1
+	for i, w := range weights {
+		if w.Region != "" && w.Region != at.Region || w.Zone != "" && w.Zone != at.Zone {
+			continue
+		}
+		if w.Region != "" && w.Zone != "" {
+			return uint64(max(w.Weight, 0))
+		}
+		if found < 0 {
+			found = i
+		}
+	}
+	if found < 0 {
+		return 1
+	}
+	return uint64(max(weights[found].Weight, 0))
+}

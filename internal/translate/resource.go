@@ -1,0 +1,49 @@
+package translate
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// The type URLs of the resources.
+const (
+	TypeCluster  = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+	TypeEndpoint = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+	TypeListener = "type.googleapis.com/envoy.config.listener.v3.Listener"
+	TypeRoute    = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+	TypeSecret   = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
+	TypeRuntime  = "type.googleapis.com/envoy.service.runtime.v3.Runtime"
+)
+
+// Resource is one Envoy resource. Its message is not changed once it is returned.
+type Resource struct {
+	Type    string // type URL
+	Name    string
+	Message proto.Message
+	Origin  Origin
+	// Settle is how long after sending it listeners and routes that need it are
+	// held back: for clusters that resolve a name, whose readiness nothing shows.
+	Settle time.Duration
+}
+
+// Origin is the declaration that a resource was made from.
+type Origin struct {
+	Object   string // such as "service/orders"
+	Author   string
+	Revision int64
+}
+
+// Problem is a part of a declaration that could not be translated as declared.
+type Problem struct {
+	Object  string // such as "service/orders"
+	Message string
+}
+
+func originOf(s *mesh.Service) Origin {
+	return Origin{Object: objectName(s.Name), Author: s.Meta.Author, Revision: s.Meta.Revision}
+}
+
+func objectName(service mesh.ServiceName) string { return "service/" + string(service) }

@@ -1,0 +1,52 @@
+package translate
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// Scope is what one proxy may see. Proxies of one service that say the same of
+// themselves share a scope.
+type Scope struct {
+	Service mesh.ServiceName
+	Proxy   mesh.Proxy // without Instance, and without what is the default anyway
+}
+
+// ScopeOf gives the scope of a proxy.
+func ScopeOf(p mesh.Proxy) Scope {
+	p.Instance = ""
+	clear := func(address *string, standard string) {
+		if *address == standard {
+			*address = ""
+		}
+	}
+	clear(&p.InboundAddress, mesh.DefaultInboundAddress)
+	clear(&p.AppAddress, mesh.DefaultLoopback)
+	clear(&p.OutboundAddress, mesh.DefaultLoopback)
+	if p.OutboundPort == mesh.DefaultOutboundPort {
+		p.OutboundPort = 0
+	}
+	if len(p.DependencyPorts) == 0 {
+		p.DependencyPorts = nil
+	}
+	return Scope{Service: p.Service, Proxy: p}
+}
+
+// Name is "<service>" for a proxy with the default profile, else
+// "<service>.<8 hex digits>"; a service's name has no dot.
+func (s Scope) Name() string {
+	p := s.Proxy
+	p.Service, p.Instance = "", ""
+	profile, err := json.Marshal(p) // the keys of maps are sorted
+	if err != nil {
+		panic("translate: a proxy of strings and numbers cannot be encoded: " + err.Error())
+	}
+	if string(profile) == `{"service":"","instance":""}` {
+		return string(s.Service)
+	}
+	sum := sha256.Sum256(profile)
+	return string(s.Service) + "." + hex.EncodeToString(sum[:4])
+}

@@ -1,0 +1,73 @@
+package translate
+
+import (
+	"maps"
+	"slices"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// subsetKeys are the labels that the service's subsets go by, sorted.
+func subsetKeys(s *mesh.Service) []string {
+	if len(s.Subsets) == 0 {
+		return nil
+	}
+	keys := map[string]struct{}{}
+	for _, subset := range s.Subsets {
+		for key := range subset.Labels {
+			keys[key] = struct{}{}
+		}
+	}
+	return slices.Sorted(maps.Keys(keys))
+}
+
+// subsetConfig has Envoy keep the service's subsets apart. A request for a
+// subset without instances fails instead of going to another subset; a request
+// for none goes to all instances.
+func subsetConfig(s *mesh.Service) *clusterv3.Cluster_LbSubsetConfig {
+	if len(s.Subsets) == 0 {
+		return nil
+	}
+	out := &clusterv3.Cluster_LbSubsetConfig{
+		FallbackPolicy:      clusterv3.Cluster_LbSubsetConfig_ANY_ENDPOINT,
+		LocalityWeightAware: len(s.Traffic.LoadBalancing.LocalityWeights) > 0,
+		ScaleLocalityWeight: len(s.Traffic.LoadBalancing.LocalityWeights) > 0,
+	}
+	var selectors [][]string
+	for _, subset := range s.Subsets {
+		selectors = append(selectors, slices.Sorted(maps.Keys(subset.Labels)))
+	}
+	slices.SortFunc(selectors, slices.Compare)
+	for _, keys := range slices.CompactFunc(selectors, slices.Equal) {
+		out.SubsetSelectors = append(out.SubsetSelectors, &clusterv3.Cluster_LbSubsetConfig_LbSubsetSelector{
+			Keys:           keys,
+			FallbackPolicy: clusterv3.Cluster_LbSubsetConfig_LbSubsetSelector_NO_FALLBACK,
+		})
+	}
+	return out
+}
+
+// subsetMetadata is what a route asks of the instances of a subset.
+func subsetMetadata(s *mesh.Service, name string) *corev3.Metadata {
+	labels := subsetLabels(s, name)
+	if labels == nil {
+		return nil
+	}
+	return &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{"envoy.lb": labels}}
+}
+
+func subsetLabels(s *mesh.Service, name string) *structpb.Struct {
+	i := slices.IndexFunc(s.Subsets, func(one mesh.Subset) bool { return one.Name == name })
+	if name == "" || i < 0 {
+		return nil
+	}
+	fields := map[string]*structpb.Value{}
+	for key, value := range s.Subsets[i].Labels {
+		fields[key] = structpb.NewStringValue(value)
+	}
+	return &structpb.Struct{Fields: fields}
+}

@@ -1,0 +1,148 @@
+package translate
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strings"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+const (
+	// systemTrust is the secret that stands for the certificates of the
+	// sidecar's machine. It is a secret, not part of the cluster, so that a
+	// machine without the file loses TLS upstreams alone, and says why.
+	systemTrust     = "trust.system"
+	systemTrustFile = "/etc/ssl/certs/ca-certificates.crt"
+)
+
+// transportSocket is TLS to a service outside the mesh; nil is plain text.
+func transportSocket(s *mesh.Service) *corev3.TransportSocket {
+	t := s.Traffic.TLS
+	if t == nil {
+		return nil
+	}
+	name := serverName(s)
+	context := &tlsv3.UpstreamTlsContext{CommonTlsContext: &tlsv3.CommonTlsContext{
+		TlsParams: &tlsv3.TlsParameters{
+			TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_2,
+			TlsMaximumProtocolVersion: tlsv3.TlsParameters_TLSv1_3, // Envoy's default for clients is 1.2
+		},
+		AlpnProtocols: alpn(s.Protocol),
+		ValidationContextType: &tlsv3.CommonTlsContext_CombinedValidationContext{CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
+			DefaultValidationContext:         &tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: accepted(t, name)},
+			ValidationContextSdsSecretConfig: &tlsv3.SdsSecretConfig{Name: trustOf(s), SdsConfig: overADS()},
+		}},
+	}}
+	if t.MinVersion == "1.3" {
+		context.CommonTlsContext.TlsParams.TlsMinimumProtocolVersion = tlsv3.TlsParameters_TLSv1_3
+	}
+	if _, err := netip.ParseAddr(name); err != nil { // an address is no server name (RFC 6066, section 3)
+		context.Sni = name
+	}
+	return &corev3.TransportSocket{
+		Name:       "envoy.transport_sockets.tls",
+		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: pack(context)},
+	}
+}
+
+func serverName(s *mesh.Service) string {
+	name := s.Traffic.TLS.SNI
+	if name == "" && s.Endpoints.DNS != nil {
+		name = s.Endpoints.DNS.Host
+	}
+	return strings.ToLower(strings.TrimSuffix(name, "."))
+}
+
+func alpn(p mesh.Protocol) []string {
+	switch p {
+	case mesh.HTTP:
+		return []string{"http/1.1"}
+	case mesh.HTTP2, mesh.GRPC:
+		return []string{"h2"}
+	}
+	return nil
+}
+
+// accepted are the names of which the server's certificate has to hold one.
+func accepted(t *mesh.UpstreamTLS, serverName string) []*tlsv3.SubjectAltNameMatcher {
+	names := t.SubjectAltNames
+	if len(names) == 0 {
+		names = []string{serverName}
+	}
+	var out []*tlsv3.SubjectAltNameMatcher
+	for _, name := range names {
+		name = strings.ToLower(strings.TrimSuffix(name, "."))
+		matcher := &tlsv3.SubjectAltNameMatcher{
+			SanType: tlsv3.SubjectAltNameMatcher_DNS,
+			Matcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: name}},
+		}
+		if ip, err := netip.ParseAddr(name); err == nil {
+			matcher.SanType = tlsv3.SubjectAltNameMatcher_IP_ADDRESS
+			matcher.Matcher.MatchPattern = &matcherv3.StringMatcher_Exact{Exact: ip.Unmap().String()}
+		} else if domain, wild := strings.CutPrefix(name, "*."); wild { // any one label, a star in the certificate included
+			matcher.Matcher.MatchPattern = &matcherv3.StringMatcher_SafeRegex{SafeRegex: regex(`[^.]+\.` + regexp.QuoteMeta(domain))}
+		}
+		out = append(out, matcher)
+	}
+	return out
+}
+
+func trustOf(s *mesh.Service) string {
+	if s.Traffic.TLS.CA == "" {
+		return systemTrust
+	}
+	return "ca." + string(s.Name)
+}
+
+// secret makes what the service's certificate is verified by.
+func (b *builder) secret(s *mesh.Service) {
+	if s.Traffic.TLS == nil {
+		return
+	}
+	name, origin := trustOf(s), originOf(s)
+	trusted := &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: systemTrustFile}}
+	if name == systemTrust {
+		if b.trustsSystem {
+			return
+		}
+		b.trustsSystem = true
+		origin = Origin{Object: "the certificates of the sidecar's machine"}
+	} else {
+		bundle, _ := certificates(s.Traffic.TLS.CA)
+		trusted = &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: bundle}}
+	}
+	b.add(TypeSecret, name, &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_ValidationContext{
+		ValidationContext: &tlsv3.CertificateValidationContext{TrustedCa: trusted},
+	}}, origin)
+}
+
+// certificates keeps the certificates of a PEM text, and nothing else of it.
+func certificates(text string) (bundle string, err error) {
+	var out strings.Builder
+	rest := []byte(text)
+	for {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			return "", fmt.Errorf("traffic.tls.ca: a certificate cannot be read: %w", err)
+		}
+		out.Write(pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes}))
+	}
+	if out.Len() == 0 {
+		return "", fmt.Errorf("traffic.tls.ca: there is no certificate in it")
+	}
+	return out.String(), nil
+}
