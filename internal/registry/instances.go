@@ -42,14 +42,14 @@ func (s *Store) Register(ctx context.Context, list []mesh.Instance, ttl time.Dur
 	for i, instance := range list {
 		lease, err := s.client.Grant(ctx, seconds(ttl))
 		if err != nil {
-			s.revoke(leases)
+			s.revoke(ctx, leases)
 			return nil, refusal(err, tried)
 		}
 		leases = append(leases, lease.ID)
 		instance.Epoch, instance.Stale = epochOf(lease.ID), false
 		value, err := instances.encode(instance, w, timeNow())
 		if err != nil {
-			s.revoke(leases)
+			s.revoke(ctx, leases)
 			return nil, err
 		}
 		values[i] = value
@@ -63,17 +63,17 @@ func (s *Store) Register(ctx context.Context, list []mesh.Instance, ttl time.Dur
 	}
 	whole, err := json.Marshal(values)
 	if err != nil {
-		s.revoke(leases)
+		s.revoke(ctx, leases)
 		return nil, &mesh.Error{Kind: mesh.KindInvalid, Message: tried, Err: err}
 	}
 	stored, revision, err := t.commit(ctx, registrationContent(list, ttl), whole)
 	if err != nil {
-		s.revoke(leases)
+		s.revoke(ctx, leases)
 		return nil, err
 	}
 	registered, err := readRegistered(list, stored, revision)
 	if err == nil && registered[0].Epoch != epochOf(leases[0]) { // the answer of the first time: nothing was written
-		s.revoke(leases)
+		s.revoke(ctx, leases)
 	}
 	return registered, err
 }
@@ -200,7 +200,7 @@ func (s *Store) Deregister(ctx context.Context, key mesh.InstanceKey, epoch stri
 		return refusal(err, tried)
 	}
 	if lease, err := leaseOf(instance.Epoch); err == nil {
-		s.revoke([]clientv3.LeaseID{lease})
+		s.revoke(ctx, []clientv3.LeaseID{lease})
 	}
 	return nil
 }
@@ -230,7 +230,7 @@ func (s *Store) confirmGone(ctx context.Context, key mesh.InstanceKey, w Write, 
 		return refusal(err, tried)
 	}
 	if answer.Succeeded {
-		s.revoke([]clientv3.LeaseID{lease.ID}) // deletes the mark
+		s.revoke(ctx, []clientv3.LeaseID{lease.ID}) // deletes the mark
 	}
 	return nil
 }
@@ -297,8 +297,8 @@ func (s *Store) replace(ctx context.Context, instance mesh.Instance, before *mvc
 }
 
 // revoke ends leases that nothing needs any more. What fails here ends by itself.
-func (s *Store) revoke(leases []clientv3.LeaseID) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+func (s *Store) revoke(ctx context.Context, leases []clientv3.LeaseID) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	for _, lease := range leases {
 		if _, err := s.client.Revoke(ctx, lease); err != nil {

@@ -64,6 +64,7 @@ func wantKind(t *testing.T, err error, kind mesh.ErrorKind) {
 }
 
 func TestAServiceIsWrittenReadChangedAndDeleted(t *testing.T) {
+	t.Parallel()
 	s, ctx := openStore(t), t.Context()
 	first := must[mesh.Service](t)(s.PutService(ctx, service("orders", "payments"), registry.Write{Author: "ada", Source: "rest", Create: true}))
 	if first.Meta.Revision == 0 || first.Meta.Author != "ada" || first.Meta.UpdatedAt.IsZero() {
@@ -92,6 +93,7 @@ func TestAServiceIsWrittenReadChangedAndDeleted(t *testing.T) {
 }
 
 func TestInvalidObjectsAreRefused(t *testing.T) {
+	t.Parallel()
 	s := openStore(t)
 	_, err := s.PutService(t.Context(), mesh.Service{Name: "Not A Name"}, registry.Write{})
 	wantKind(t, err, mesh.KindInvalid)
@@ -102,6 +104,7 @@ func TestInvalidObjectsAreRefused(t *testing.T) {
 }
 
 func TestARequestIDMakesAWriteHappenOnce(t *testing.T) {
+	t.Parallel()
 	s, ctx := openStore(t), t.Context()
 	w := registry.Write{Author: "ada", RequestID: "r1", Create: true}
 	first := must[mesh.Service](t)(s.PutService(ctx, service("orders"), w))
@@ -130,6 +133,7 @@ func TestARequestIDMakesAWriteHappenOnce(t *testing.T) {
 }
 
 func TestOnlyTheOwnerOfAnEpochTouchesAnInstance(t *testing.T) {
+	t.Parallel()
 	s, ctx := openStore(t), t.Context()
 	old := must[[]mesh.Instance](t)(s.Register(ctx, []mesh.Instance{instance("orders", "1")}, time.Minute, registry.Write{}))[0]
 	owner := must[[]mesh.Instance](t)(s.Register(ctx, []mesh.Instance{instance("orders", "1")}, time.Minute, registry.Write{}))[0]
@@ -155,6 +159,7 @@ func TestOnlyTheOwnerOfAnEpochTouchesAnInstance(t *testing.T) {
 }
 
 func TestABatchIsRegisteredWhollyOrNotAtAll(t *testing.T) {
+	t.Parallel()
 	s, ctx := openStore(t), t.Context()
 	batch := make([]mesh.Instance, registry.MaxBatch)
 	for i := range batch {
@@ -178,6 +183,7 @@ func instancesOf(ctx context.Context, s *registry.Store) ([]mesh.Instance, error
 }
 
 func TestTokensAreCheckedAndRevoked(t *testing.T) {
+	t.Parallel()
 	s, ctx := openStore(t), t.Context()
 	admin := must[string](t)(s.EnsureAdminToken(ctx))
 	if admin == "" {
@@ -214,6 +220,7 @@ func TestTokensAreCheckedAndRevoked(t *testing.T) {
 }
 
 func TestWhatIsStoredIsThereAfterARestart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	etcd, err := registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{DataDir: dir})
 	if err != nil {

@@ -75,7 +75,7 @@ func (t *txn) commit(ctx context.Context, content string, result []byte) ([]byte
 		return result, answer.Header.Revision, nil
 	}
 	if t.lease != 0 {
-		t.store.revoke([]clientv3.LeaseID{t.lease})
+		t.store.revoke(ctx, []clientv3.LeaseID{t.lease})
 	}
 	if requestKey != "" { // its condition is the last
 		if found := answer.Responses[len(answer.Responses)-1].GetResponseRange().GetKvs(); len(found) > 0 {

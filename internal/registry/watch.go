@@ -52,10 +52,10 @@ func (s *Store) Watch(ctx context.Context, cfg WatchConfig, handle func(Batch)) 
 	w := &watcher{store: s, cfg: cfg, handle: handle, mirror: newMirror(s)}
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = 50*time.Millisecond, 2*time.Second
-	for {
+	for ctx.Err() == nil {
 		err := w.once(ctx, wait.Reset)
 		if ctx.Err() != nil {
-			return nil
+			break
 		}
 		pause := wait.NextBackOff()
 		if errors.Is(err, rpctypes.ErrCompacted) {
@@ -65,10 +65,10 @@ func (s *Store) Watch(ctx context.Context, cfg WatchConfig, handle func(Batch)) 
 		w.down(err)
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-time.After(pause):
 		}
 	}
+	return nil
 }
 
 // watcher is a Watch under way; one goroutine owns it.

@@ -117,6 +117,7 @@ func raw(t *testing.T, e *registry.Embedded) *clientv3.Client {
 }
 
 func TestWatchListsThenFollows(t *testing.T) {
+	t.Parallel()
 	s, ctx := openStore(t), t.Context()
 	must[mesh.Service](t)(s.PutService(ctx, service("orders"), registry.Write{}))
 	w := watch(t, s, registry.WatchConfig{})
@@ -137,6 +138,7 @@ func TestWatchListsThenFollows(t *testing.T) {
 }
 
 func TestAnEmptyRegistryIsSyncedToo(t *testing.T) {
+	t.Parallel()
 	w := watch(t, openStore(t), registry.WatchConfig{})
 	eventually(t, func() bool { return w.count() == 1 }, func() string { return "no batch came for an empty registry" })
 	if !w.batches[0].Synced {
@@ -145,6 +147,7 @@ func TestAnEmptyRegistryIsSyncedToo(t *testing.T) {
 }
 
 func TestDeregistrationIsToldFromAnExpiredLease(t *testing.T) {
+	t.Parallel()
 	s, ctx := openStore(t), t.Context()
 	w := watch(t, s, registry.WatchConfig{})
 	list := must[[]mesh.Instance](t)(s.Register(ctx, []mesh.Instance{instance("orders", "leaves"), instance("orders", "dies")}, registry.MinTTL, registry.Write{}))
@@ -167,6 +170,7 @@ func TestDeregistrationIsToldFromAnExpiredLease(t *testing.T) {
 }
 
 func TestAnOperatorConfirmsThatAnInstanceIsGone(t *testing.T) {
+	t.Parallel()
 	s := openStore(t)
 	w := watch(t, s, registry.WatchConfig{})
 	eventually(t, func() bool { return w.count() == 1 }, func() string { return "not synced" })
@@ -180,6 +184,7 @@ func TestAnOperatorConfirmsThatAnInstanceIsGone(t *testing.T) {
 }
 
 func TestWatchSurvivesCompactionWhileItIsAway(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	etcd, err := registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{DataDir: dir})
 	if err != nil {
@@ -226,6 +231,7 @@ func TestWatchSurvivesCompactionWhileItIsAway(t *testing.T) {
 }
 
 func TestACompactedRevisionMakesFollowBeginAnew(t *testing.T) {
+	t.Parallel()
 	etcd, s := startEtcd(t, t.TempDir())
 	first := must[mesh.Service](t)(s.PutService(t.Context(), service("a"), registry.Write{}))
 	must[mesh.Service](t)(s.PutService(t.Context(), service("b"), registry.Write{}))
@@ -260,6 +266,7 @@ func TestACompactedRevisionMakesFollowBeginAnew(t *testing.T) {
 }
 
 func TestCorruptValuesAreSetAsideAndTheLastGoodOneStays(t *testing.T) {
+	t.Parallel()
 	etcd, s := startEtcd(t, t.TempDir())
 	client, ctx := raw(t, etcd), t.Context()
 	put := func(key, value string) {
@@ -307,6 +314,7 @@ func TestCorruptValuesAreSetAsideAndTheLastGoodOneStays(t *testing.T) {
 }
 
 func TestTheMirrorIsProvedAgainstFullLists(t *testing.T) {
+	t.Parallel()
 	s := openStore(t)
 	missed := make(chan int, 100)
 	w := watch(t, s, registry.WatchConfig{RelistInterval: 20 * time.Millisecond, Diverged: func(n int) { missed <- n }})
@@ -320,6 +328,7 @@ func TestTheMirrorIsProvedAgainstFullLists(t *testing.T) {
 }
 
 func TestAnEtcdThatIsAwayIsSaidToBeInBoundedTime(t *testing.T) {
+	t.Parallel()
 	etcd, s := startEtcd(t, t.TempDir())
 	secret := must[string](t)(s.EnsureAdminToken(t.Context()))
 	must[registry.Token](t)(s.Authenticate(t.Context(), secret))
