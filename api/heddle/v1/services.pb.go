@@ -231,9 +231,9 @@ type CreateServiceRequest struct {
 	// The service. Its meta is ignored.
 	Service *Service `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
 	// Makes the write safe to send again. The same id with the same content gives
-	// the first result and writes nothing; with other content it is refused with
-	// ABORTED. At most 128 letters, digits, "-", "_", "." and ":", for instance a
-	// UUID; remembered for 24 hours for each token. Left out, every request writes.
+	// the first result and writes nothing; with other content it is refused, with
+	// ALREADY_EXISTS. At most 128 bytes, for instance a UUID; remembered for 24 hours, for
+	// each token. Left out, every request writes.
 	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -334,7 +334,7 @@ type UpdateServiceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The service; what is left out has its default again.
 	Service *Service `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
-	// As in CreateServiceRequest.
+	// As in CreateServiceRequest; refused with ABORTED.
 	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// The revision that the change was made from (`meta.revision`): refused with
 	// ABORTED when there is a newer one. 0: `service.meta.revision` counts, and
@@ -446,7 +446,7 @@ type DeleteServiceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// As in CreateServiceRequest.
+	// As in CreateServiceRequest; refused with ABORTED.
 	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Refused with ABORTED when there is a newer revision; 0: unconditional.
 	Revision      int64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
@@ -696,7 +696,7 @@ type ListServicesResponse struct {
 	Services []*Service `protobuf:"bytes,1,rep,name=services,proto3" json:"services,omitempty"`
 	// Asks for the next page; empty on the last one.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	// The registry's revision that the page was read at; a watch from there
+	// The registry's revision that the first page was read at; a watch from there
 	// misses nothing that came later.
 	Revision      int64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -758,7 +758,8 @@ func (x *ListServicesResponse) GetRevision() int64 {
 type WatchServicesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 0: begin with a snapshot. Else the last `revision` that was received (or that
-	// a list gave): begin behind it. When the registry no longer has it, a snapshot comes.
+	// a list gave): begin behind it. When the registry does not have
+	// it any more, or never had it because its data was replaced, a snapshot comes.
 	Revision      int64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -804,11 +805,11 @@ func (x *WatchServicesRequest) GetRevision() int64 {
 // WatchServicesResponse is a step of a watch.
 type WatchServicesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Forget what earlier responses said: a snapshot begins. It may take several
-	// responses, which all but the last have `revision` 0.
-	Reset_ bool `protobuf:"varint,1,opt,name=reset,proto3" json:"reset,omitempty"`
+	// A snapshot begins: forget what earlier responses said. It ends with the
+	// first response that has a revision, mostly this one.
+	SnapshotStart bool `protobuf:"varint,1,opt,name=snapshot_start,json=snapshotStart,proto3" json:"snapshot_start,omitempty"`
 	// Where the receiver stands after these changes; to be sent back to resume.
-	// 0 while a snapshot is not complete.
+	// 0 while more responses belong to the same step.
 	Revision int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	// What changed, in order.
 	Changes       []*ServiceChange `protobuf:"bytes,3,rep,name=changes,proto3" json:"changes,omitempty"`
@@ -846,9 +847,9 @@ func (*WatchServicesResponse) Descriptor() ([]byte, []int) {
 	return file_heddle_v1_services_proto_rawDescGZIP(), []int{13}
 }
 
-func (x *WatchServicesResponse) GetReset_() bool {
+func (x *WatchServicesResponse) GetSnapshotStart() bool {
 	if x != nil {
-		return x.Reset_
+		return x.SnapshotStart
 	}
 	return false
 }
@@ -1008,9 +1009,9 @@ const file_heddle_v1_services_proto_rawDesc = "" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1a\n" +
 	"\brevision\x18\x03 \x01(\x03R\brevision\"2\n" +
 	"\x14WatchServicesRequest\x12\x1a\n" +
-	"\brevision\x18\x01 \x01(\x03R\brevision\"}\n" +
-	"\x15WatchServicesResponse\x12\x14\n" +
-	"\x05reset\x18\x01 \x01(\bR\x05reset\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x03R\brevision\"\x8e\x01\n" +
+	"\x15WatchServicesResponse\x12%\n" +
+	"\x0esnapshot_start\x18\x01 \x01(\bR\rsnapshotStart\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x122\n" +
 	"\achanges\x18\x03 \x03(\v2\x18.heddle.v1.ServiceChangeR\achanges\"]\n" +
 	"\rServiceChange\x12&\n" +

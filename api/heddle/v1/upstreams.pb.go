@@ -224,9 +224,9 @@ type CreateUpstreamRequest struct {
 	// The upstream. Its meta is ignored.
 	Upstream *Upstream `protobuf:"bytes,1,opt,name=upstream,proto3" json:"upstream,omitempty"`
 	// Makes the write safe to send again. The same id with the same content gives
-	// the first result and writes nothing; with other content it is refused with
-	// ABORTED. At most 128 letters, digits, "-", "_", "." and ":", for instance a
-	// UUID; remembered for 24 hours for each token. Left out, every request writes.
+	// the first result and writes nothing; with other content it is refused, with
+	// ALREADY_EXISTS. At most 128 bytes, for instance a UUID; remembered for 24 hours, for
+	// each token. Left out, every request writes.
 	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -327,7 +327,7 @@ type UpdateUpstreamRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The upstream; what is left out has its default again.
 	Upstream *Upstream `protobuf:"bytes,1,opt,name=upstream,proto3" json:"upstream,omitempty"`
-	// As in CreateUpstreamRequest.
+	// As in CreateUpstreamRequest; refused with ABORTED.
 	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// The revision that the change was made from (`meta.revision`): refused with
 	// ABORTED when there is a newer one. 0: `upstream.meta.revision` counts, and
@@ -439,7 +439,7 @@ type DeleteUpstreamRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// As in CreateUpstreamRequest.
+	// As in CreateUpstreamRequest; refused with ABORTED.
 	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Refused with ABORTED when there is a newer revision; 0: unconditional.
 	Revision      int64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
@@ -689,7 +689,7 @@ type ListUpstreamsResponse struct {
 	Upstreams []*Upstream `protobuf:"bytes,1,rep,name=upstreams,proto3" json:"upstreams,omitempty"`
 	// Asks for the next page; empty on the last one.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	// The registry's revision that the page was read at; a watch from there
+	// The registry's revision that the first page was read at; a watch from there
 	// misses nothing that came later.
 	Revision      int64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -751,7 +751,8 @@ func (x *ListUpstreamsResponse) GetRevision() int64 {
 type WatchUpstreamsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 0: begin with a snapshot. Else the last `revision` that was received (or that
-	// a list gave): begin behind it. When the registry no longer has it, a snapshot comes.
+	// a list gave): begin behind it. When the registry does not have
+	// it any more, or never had it because its data was replaced, a snapshot comes.
 	Revision      int64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -797,11 +798,11 @@ func (x *WatchUpstreamsRequest) GetRevision() int64 {
 // WatchUpstreamsResponse is a step of a watch.
 type WatchUpstreamsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Forget what earlier responses said: a snapshot begins. It may take several
-	// responses, which all but the last have `revision` 0.
-	Reset_ bool `protobuf:"varint,1,opt,name=reset,proto3" json:"reset,omitempty"`
+	// A snapshot begins: forget what earlier responses said. It ends with the
+	// first response that has a revision, mostly this one.
+	SnapshotStart bool `protobuf:"varint,1,opt,name=snapshot_start,json=snapshotStart,proto3" json:"snapshot_start,omitempty"`
 	// Where the receiver stands after these changes; to be sent back to resume.
-	// 0 while a snapshot is not complete.
+	// 0 while more responses belong to the same step.
 	Revision int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	// What changed, in order.
 	Changes       []*UpstreamChange `protobuf:"bytes,3,rep,name=changes,proto3" json:"changes,omitempty"`
@@ -839,9 +840,9 @@ func (*WatchUpstreamsResponse) Descriptor() ([]byte, []int) {
 	return file_heddle_v1_upstreams_proto_rawDescGZIP(), []int{12}
 }
 
-func (x *WatchUpstreamsResponse) GetReset_() bool {
+func (x *WatchUpstreamsResponse) GetSnapshotStart() bool {
 	if x != nil {
-		return x.Reset_
+		return x.SnapshotStart
 	}
 	return false
 }
@@ -1002,9 +1003,9 @@ const file_heddle_v1_upstreams_proto_rawDesc = "" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1a\n" +
 	"\brevision\x18\x03 \x01(\x03R\brevision\"3\n" +
 	"\x15WatchUpstreamsRequest\x12\x1a\n" +
-	"\brevision\x18\x01 \x01(\x03R\brevision\"\x7f\n" +
-	"\x16WatchUpstreamsResponse\x12\x14\n" +
-	"\x05reset\x18\x01 \x01(\bR\x05reset\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x03R\brevision\"\x90\x01\n" +
+	"\x16WatchUpstreamsResponse\x12%\n" +
+	"\x0esnapshot_start\x18\x01 \x01(\bR\rsnapshotStart\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x123\n" +
 	"\achanges\x18\x03 \x03(\v2\x19.heddle.v1.UpstreamChangeR\achanges\"_\n" +
 	"\x0eUpstreamChange\x12'\n" +
