@@ -92,7 +92,7 @@ func (r *Runner) launch(ctx context.Context) (*envoy, error) {
 		p.stop(stopGrace, r.config.Hurry)
 		return nil, ctx.Err()
 	}
-	if !p.awaitExit(stopGrace) {
+	if !p.awaitExit(time.Second) {
 		p.stop(stopGrace, r.config.Hurry)
 	}
 	return nil, p.death(false)
