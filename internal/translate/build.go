@@ -19,10 +19,12 @@ func Build(v *catalog.View, s Scope) ([]Resource, []Problem) {
 	}
 	b := &builder{view: v, scope: s, own: own}
 	b.plan()
+	b.claimPorts()
 	b.inbound()
 	for _, d := range b.dependencies {
 		b.dependency(d)
 	}
+	b.strayPorts()
 	b.outbound()
 	b.runtime()
 	sortResources(b.resources)
@@ -36,6 +38,7 @@ type builder struct {
 	own          *mesh.Service
 	dependencies []*dependency // sorted by name
 	ports        ports
+	outboundOpen bool // the outbound listener has its port
 	trustsSystem bool // the secret of that name is made
 	resources    []Resource
 	problems     []Problem

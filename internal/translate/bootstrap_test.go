@@ -1,0 +1,129 @@
+package translate_test
+
+import (
+	"testing"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	runtimev3 "github.com/envoyproxy/go-control-plane/envoy/service/runtime/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/heddle-mesh/heddle/internal/translate"
+)
+
+// static puts resources into one bootstrap, with everything that Envoy would
+// ask a control plane for in its place: so that Envoy judges all of it at once,
+// the endpoints, routes and secrets too.
+func static(t testing.TB, resources []translate.Resource) []byte {
+	t.Helper()
+	in := &inliner{t: t, endpoints: map[string]*endpointv3.ClusterLoadAssignment{}, routes: map[string]*routev3.RouteConfiguration{}}
+	out := &bootstrapv3.Bootstrap{StaticResources: &bootstrapv3.Bootstrap_StaticResources{}}
+	layer := &structpb.Struct{}
+	for _, r := range resources {
+		switch m := proto.Clone(r.Message).(type) {
+		case *endpointv3.ClusterLoadAssignment:
+			in.endpoints[m.ClusterName] = m
+		case *routev3.RouteConfiguration:
+			in.routes[m.Name] = m
+		case *tlsv3.Secret:
+			out.StaticResources.Secrets = append(out.StaticResources.Secrets, m)
+		case *runtimev3.Runtime:
+			layer = m.Layer
+		case *clusterv3.Cluster:
+			out.StaticResources.Clusters = append(out.StaticResources.Clusters, m)
+		case *listenerv3.Listener:
+			out.StaticResources.Listeners = append(out.StaticResources.Listeners, m)
+		default:
+			t.Fatalf("a %T is no resource", m)
+		}
+	}
+	for _, c := range out.StaticResources.Clusters {
+		in.cluster(c)
+	}
+	for _, l := range out.StaticResources.Listeners {
+		in.listener(l)
+	}
+	out.LayeredRuntime = &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{
+		{Name: "static", LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: &structpb.Struct{Fields: map[string]*structpb.Value{
+			"re2.max_program_size.error_level": structpb.NewNumberValue(20_000), // as in the sidecars' bootstrap
+			"re2.max_program_size.warn_level":  structpb.NewNumberValue(20_000),
+		}}}},
+		{Name: "heddle", LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: layer}},
+	}}
+	body, err := protojson.Marshal(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+type inliner struct {
+	t         testing.TB
+	endpoints map[string]*endpointv3.ClusterLoadAssignment
+	routes    map[string]*routev3.RouteConfiguration
+}
+
+func (in *inliner) cluster(c *clusterv3.Cluster) {
+	in.t.Helper()
+	if c.GetType() == clusterv3.Cluster_EDS {
+		name := c.EdsClusterConfig.ServiceName
+		if name == "" {
+			name = c.Name
+		}
+		if in.endpoints[name] == nil {
+			in.t.Fatalf("cluster %q has no endpoints resource", c.Name)
+		}
+		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
+		c.LoadAssignment, c.EdsClusterConfig = in.endpoints[name], nil
+	}
+	if c.TransportSocket == nil {
+		return
+	}
+	context := &tlsv3.UpstreamTlsContext{}
+	in.unpack(c.TransportSocket.GetTypedConfig(), context)
+	secret := context.CommonTlsContext.GetCombinedValidationContext().ValidationContextSdsSecretConfig
+	secret.SdsConfig = nil // a secret without a source is one of the bootstrap
+	c.TransportSocket.ConfigType = &corev3.TransportSocket_TypedConfig{TypedConfig: in.pack(context)}
+}
+
+func (in *inliner) listener(l *listenerv3.Listener) {
+	in.t.Helper()
+	filter := l.FilterChains[0].Filters[0]
+	if !filter.GetTypedConfig().MessageIs(&hcmv3.HttpConnectionManager{}) {
+		return
+	}
+	m := &hcmv3.HttpConnectionManager{}
+	in.unpack(filter.GetTypedConfig(), m)
+	if name := m.GetRds().GetRouteConfigName(); name != "" {
+		if in.routes[name] == nil {
+			in.t.Fatalf("listener %q has no routes %q", l.Name, name)
+		}
+		m.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: in.routes[name]}
+	}
+	filter.ConfigType = &listenerv3.Filter_TypedConfig{TypedConfig: in.pack(m)}
+}
+
+func (in *inliner) unpack(from *anypb.Any, into proto.Message) {
+	in.t.Helper()
+	if err := from.UnmarshalTo(into); err != nil {
+		in.t.Fatal(err)
+	}
+}
+
+func (in *inliner) pack(m proto.Message) *anypb.Any {
+	in.t.Helper()
+	out, err := anypb.New(m)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	return out
+}

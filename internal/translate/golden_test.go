@@ -1,0 +1,145 @@
+package translate_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/heddle-mesh/heddle/internal/catalog"
+	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/translate"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// input is testdata/<case>/in.json: a mesh and one proxy in it.
+type input struct {
+	About     string          `json:"about"` // why the case exists
+	Proxy     mesh.Proxy      `json:"proxy"`
+	Services  []mesh.Service  `json:"services"`
+	Instances []mesh.Instance `json:"instances"`
+	Runtime   *mesh.Runtime   `json:"runtime"`
+}
+
+func (in *input) view() *catalog.View {
+	var changes []mesh.Change
+	for i := range in.Services {
+		changes = append(changes, mesh.Change{Service: &in.Services[i], Revision: 1})
+	}
+	for i := range in.Instances {
+		changes = append(changes, mesh.Change{Instance: &in.Instances[i], Revision: 1})
+	}
+	if in.Runtime != nil {
+		changes = append(changes, mesh.Change{Runtime: in.Runtime, Revision: 1})
+	}
+	c := catalog.New(catalog.Config{})
+	c.Apply(1, true, changes)
+	return c.View()
+}
+
+// check holds the input to what the API lets in.
+func (in *input) check(t testing.TB) {
+	t.Helper()
+	faults := in.Proxy.Validate()
+	for i := range in.Services {
+		faults = append(faults, in.Services[i].Validate()...)
+	}
+	for i := range in.Instances {
+		faults = append(faults, in.Instances[i].Validate()...)
+	}
+	if in.Runtime != nil {
+		faults = append(faults, in.Runtime.Validate()...)
+	}
+	if len(faults) > 0 {
+		t.Fatalf("the input is not valid: %v", faults)
+	}
+}
+
+// TestGolden compares what each case of testdata translates to with the file
+// beside it, and has the real Envoy accept it.
+func TestGolden(t *testing.T) {
+	files, err := filepath.Glob("testdata/*/in.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	for _, file := range files {
+		folder := filepath.Dir(file)
+		t.Run(filepath.Base(folder), func(t *testing.T) {
+			in := readInput(t, file)
+			resources, problems := translate.Build(in.view(), translate.ScopeOf(in.Proxy))
+			got := render(t, resources, problems)
+			out := filepath.Join(folder, "out.json")
+			if *update {
+				if err := os.WriteFile(out, got, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), string(got)); diff != "" {
+				t.Errorf("not as in %s (run with -update if that is right):\n%s", out, diff)
+			}
+			envoytest.Validate(t, static(t, resources))
+		})
+	}
+}
+
+func readInput(t testing.TB, file string) *input {
+	t.Helper()
+	body, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := &input{}
+	if err := mesh.Decode(body, in); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	in.check(t)
+	return in
+}
+
+// render writes resources and problems as one JSON document, always with the
+// same bytes: protojson varies its white space on purpose.
+func render(t testing.TB, resources []translate.Resource, problems []translate.Problem) []byte {
+	t.Helper()
+	type resource struct {
+		Type, Name, Origin string
+		Settle             string `json:",omitempty"`
+		Message            json.RawMessage
+	}
+	document := struct {
+		Problems  []translate.Problem `json:"problems,omitempty"`
+		Resources []resource          `json:"resources"`
+	}{Problems: problems}
+	for _, r := range resources {
+		body, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(r.Message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		one := resource{Type: r.Type, Name: r.Name, Origin: r.Origin.Object, Message: body}
+		if r.Settle != 0 {
+			one.Settle = r.Settle.String()
+		}
+		document.Resources = append(document.Resources, one)
+	}
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(document); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}

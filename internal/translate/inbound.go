@@ -1,0 +1,92 @@
+package translate
+
+import (
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// appLimit is no limit: the callers' circuit breakers bound what comes here,
+// and Envoy's default of 1024 would be one more that nobody declared.
+const appLimit = 1_000_000
+
+// inbound makes the way from the callers to the application. A proxy without
+// an application port only calls, and has none.
+func (b *builder) inbound() {
+	app := b.application()
+	if app.port == 0 {
+		return
+	}
+	at := place{orAddress(b.scope.Proxy.InboundAddress, mesh.DefaultInboundAddress), b.scope.Proxy.InboundPort}
+	if at.port == 0 {
+		at.port = b.own.Port
+	}
+	if !b.claim(at, "the inbound listener", "give the proxy another inboundPort, or an inboundAddress that does not include the other's") {
+		return
+	}
+	cluster, listener, origin := "app."+b.scope.Name(), "inbound."+b.scope.Name(), originOf(b.own)
+	b.add(TypeCluster, cluster, appCluster(cluster, b.own, app), origin)
+	if b.own.Protocol.IsHTTP() {
+		b.add(TypeListener, listener, listenerAt(listener, at, corev3.TrafficDirection_INBOUND, hcmFilter, inboundHTTP(b.own, cluster)), origin)
+		return
+	}
+	proxy := tcpProxy("inbound", cluster, b.own)
+	b.add(TypeListener, listener, listenerAt(listener, at, corev3.TrafficDirection_INBOUND, tcpFilter, proxy), origin)
+}
+
+// appCluster is the application beside the proxy.
+func appCluster(name string, s *mesh.Service, app place) *clusterv3.Cluster {
+	return &clusterv3.Cluster{
+		Name:                 name,
+		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
+		ConnectTimeout:       durationpb.New(appConnectTimeout),
+		LoadAssignment: &endpointv3.ClusterLoadAssignment{ClusterName: name, Endpoints: []*endpointv3.LocalityLbEndpoints{{
+			LbEndpoints: []*endpointv3.LbEndpoint{{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{
+				Endpoint: &endpointv3.Endpoint{Address: socket(app.address, app.port)},
+			}}},
+		}}},
+		CircuitBreakers: &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
+			MaxConnections: wrapperspb.UInt32(appLimit), MaxPendingRequests: wrapperspb.UInt32(appLimit),
+			MaxRequests: wrapperspb.UInt32(appLimit), MaxRetries: wrapperspb.UInt32(appLimit),
+		}}},
+		TypedExtensionProtocolOptions: protocolOptions(s.Protocol, idleToApp, nil),
+	}
+}
+
+// inboundHTTP passes every request on. How long one may take is the caller's
+// to say, whose sidecar ends it.
+func inboundHTTP(s *mesh.Service, cluster string) *hcmv3.HttpConnectionManager {
+	m := httpManager("inbound")
+	m.StreamIdleTimeout = or(s.Traffic.IdleTimeout, defaultIdle)
+	m.LocalReplyConfig = &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{{
+		Filter: &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ResponseFlagFilter{
+			ResponseFlagFilter: &accesslogv3.ResponseFlagFilter{Flags: []string{"UF"}}, // no connection to the application
+		}},
+		HeadersToAdd: because(reasonUnreached),
+	}}}
+	m.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: &routev3.RouteConfiguration{
+		Name: "inbound",
+		VirtualHosts: []*routev3.VirtualHost{{
+			Name: "app", Domains: []string{"*"},
+			Routes: []*routev3.Route{{
+				Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
+				Action: &routev3.Route_Route{Route: &routev3.RouteAction{
+					ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster},
+					Timeout:          durationpb.New(0),
+					// The application closed an idle connection, or is going away, just as
+					// the request set out.
+					RetryPolicy: &routev3.RetryPolicy{RetryOn: "refused-stream,reset-before-request", NumRetries: wrapperspb.UInt32(1)},
+				}},
+			}},
+		}},
+		ValidateClusters: wrapperspb.Bool(false), // the cluster may arrive after the listener
+	}}
+	return m
+}

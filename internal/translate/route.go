@@ -1,0 +1,113 @@
+package translate
+
+import (
+	"fmt"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+const defaultTimeout = 15 * time.Second
+
+// routesTo are the service's rules in order, and behind them, unless the last
+// one matches every request, all its instances.
+func routesTo(s *mesh.Service) []*routev3.Route {
+	out := make([]*routev3.Route, 0, len(s.Routes)+1)
+	complete := false
+	for i := range s.Routes {
+		rule := &s.Routes[i]
+		if ruleFault(rule) != "" {
+			continue
+		}
+		match := routeMatch(rule.Match)
+		complete = match.GetPrefix() == "/" && len(match.GetHeaders()) == 0
+		out = append(out, &routev3.Route{Match: match, Action: &routev3.Route_Route{Route: routeAction(s, rule)}})
+	}
+	if !complete {
+		all := &mesh.RouteRule{}
+		out = append(out, &routev3.Route{Match: routeMatch(all.Match), Action: &routev3.Route_Route{Route: routeAction(s, all)}})
+	}
+	return out
+}
+
+func (b *builder) checkRules(s *mesh.Service) {
+	for i := range s.Routes {
+		if fault := ruleFault(&s.Routes[i]); fault != "" {
+			b.problem(s.Name, fmt.Sprintf("routes[%d] is left out: %s", i, fault))
+		}
+	}
+}
+
+func routeAction(s *mesh.Service, rule *mesh.RouteRule) *routev3.RouteAction {
+	action := &routev3.RouteAction{
+		Timeout:     timeout(s, rule),
+		IdleTimeout: optional(s.Traffic.IdleTimeout),
+		RetryPolicy: retryPolicy(s, rule.Retries),
+		HashPolicy:  hashPolicy(s.Traffic.LoadBalancing),
+	}
+	if host := hostRewrite(s); host != "" {
+		action.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: host}
+	}
+	targets(action, s, rule.To)
+	rewrite(action, rule.Rewrite, rule.Match)
+	if rule.Mirror != nil && subsetLabels(s, rule.Mirror.Subset) != nil {
+		action.RequestMirrorPolicies = []*routev3.RouteAction_RequestMirrorPolicy{mirror(s, rule.Mirror)}
+	}
+	return action
+}
+
+func timeout(s *mesh.Service, rule *mesh.RouteRule) *durationpb.Duration {
+	switch {
+	case rule.Timeout != 0:
+		return durationpb.New(rule.Timeout.Std())
+	case s.Traffic.NoTimeout:
+		return durationpb.New(0)
+	}
+	return or(s.Traffic.Timeout, defaultTimeout)
+}
+
+// targets shares the requests out among subsets, by weight.
+func targets(action *routev3.RouteAction, s *mesh.Service, to []mesh.WeightedSubset) {
+	var live []mesh.WeightedSubset
+	for _, one := range to {
+		if one.Weight > 0 {
+			live = append(live, one)
+		}
+	}
+	if len(live) < 2 {
+		action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: string(s.Name)}
+		if len(live) == 1 {
+			action.MetadataMatch = subsetMetadata(s, live[0].Subset)
+		}
+		return
+	}
+	weighted := &routev3.WeightedCluster{}
+	for _, one := range live {
+		weighted.Clusters = append(weighted.Clusters, &routev3.WeightedCluster_ClusterWeight{
+			Name:          string(s.Name),
+			Weight:        wrapperspb.UInt32(uint32(one.Weight)),
+			MetadataMatch: subsetMetadata(s, one.Subset),
+		})
+	}
+	action.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: weighted}
+}
+
+func mirror(s *mesh.Service, m *mesh.Mirror) *routev3.RouteAction_RequestMirrorPolicy {
+	out := &routev3.RouteAction_RequestMirrorPolicy{
+		Cluster: subsetCluster(s.Name, m.Subset),
+		// The copy asks for the same host, or else the service may not know it.
+		DisableShadowHostSuffixAppend: true,
+	}
+	if m.Percent > 0 && m.Percent < 100 {
+		out.RuntimeFraction = &corev3.RuntimeFractionalPercent{DefaultValue: &typev3.FractionalPercent{
+			Numerator: uint32(m.Percent * 10_000), Denominator: typev3.FractionalPercent_MILLION,
+		}}
+	}
+	return out
+}

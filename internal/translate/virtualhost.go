@@ -1,0 +1,40 @@
+package translate
+
+import (
+	"fmt"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// virtualHost is what happens to requests for a declared dependency.
+func (b *builder) virtualHost(d *dependency) *routev3.VirtualHost {
+	host := &routev3.VirtualHost{
+		Name:    string(d.name),
+		Domains: []string{string(d.name), string(d.name) + ".mesh"},
+	}
+	switch {
+	case d.service == nil:
+		host.Routes = []*routev3.Route{refusal(503, reasonPending, fmt.Sprintf(
+			`heddle: the dependency of %q on %q is declared, but no service %q is registered yet`, b.own.Name, d.name, d.name))}
+	case d.faulty != "":
+		host.Routes = []*routev3.Route{refusal(503, reasonFaulty, fmt.Sprintf(
+			`heddle: the declaration of service %q cannot be used: see "heddle status"`, d.name))}
+	case d.service.Protocol == mesh.TCP:
+		host.Routes = []*routev3.Route{refusal(421, reasonTCP, fmt.Sprintf(
+			`heddle: service %q speaks tcp: connect to its own port on this sidecar (%d unless the proxy has another) instead of asking for it by host name`, d.name, d.service.OwnPort()))}
+	default:
+		host.Routes = routesTo(d.service)
+	}
+	return host
+}
+
+// undeclared answers requests for every other host.
+func undeclared(caller mesh.ServiceName) *routev3.VirtualHost {
+	return &routev3.VirtualHost{
+		Name: "undeclared", Domains: []string{"*"},
+		Routes: []*routev3.Route{refusal(403, reasonUndeclared, fmt.Sprintf(
+			`heddle: service %q has not declared a dependency on "%%REQ(:AUTHORITY)%%"; declare it: add "%%REQ(:AUTHORITY)%%" to the dependencies of %q`, caller, caller))},
+	}
+}
