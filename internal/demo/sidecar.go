@@ -105,7 +105,7 @@ func (i *instance) runProxy(ctx context.Context, t *town, tokenFile string) erro
 		"--envoy", t.config.Envoy, "--ready-file", ready, "--ttl", sidecarTTL,
 		"--advertise-address", loopback, "--inbound-address", loopback,
 		"--inbound-port", strconv.Itoa(i.inbound), "--outbound-port", strconv.Itoa(i.outbound),
-		"--app-port", strconv.Itoa(i.appPort), "--drain-timeout", drainTimeout.String(),
+		"--app-port", strconv.Itoa(i.appPort), "--concurrency", "1", "--drain-timeout", drainTimeout.String(),
 	}
 	if i.version != "" {
 		arguments = append(arguments, "--labels", "version="+i.version)

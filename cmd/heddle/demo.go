@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/heddle-mesh/heddle/internal/demo"
+	"github.com/heddle-mesh/heddle/internal/proxy"
+)
+
+// demoCmd runs a sample mesh on this machine.
+type demoCmd struct {
+	Once     bool   `help:"Play the scenario with requests flowing all the time, say how each check went, and end: with 0 only if every check passed and no request failed."`
+	JSON     bool   `name:"json" help:"With --once: the result as one JSON object on standard output; progress goes to standard error."`
+	Envoy    string `env:"HEDDLE_ENVOY" placeholder:"PATH" help:"The Envoy to run. Default: envoy on PATH, else .tools/envoy/envoy in or above the folder of heddle or the current one."`
+	BasePort int    `placeholder:"PORT" help:"Use the 64 ports from this one on. Default: ports that are free."`
+	KeepData string `type:"path" placeholder:"DIR" help:"Keep the registry's data and all logs in this folder. Default: a temporary one, removed at the end."`
+}
+
+// Help shows examples below the flags.
+func (*demoCmd) Help() string {
+	return `Starts a server with embedded etcd and a small shop: web → orders → payments over HTTP, two instances each, orders → stock over gRPC, payments → ledger over TCP; each instance stands behind a real Envoy run by heddle proxy. It prints what to try, and stays until Ctrl-C, which leaves nothing behind. Several demos run side by side.
+
+It is a demo: its traffic is not encrypted yet, and nothing of it listens beyond this machine.
+
+Examples:
+  heddle demo                                    start it, and read on the screen what to try
+  heddle demo --once                             play the scenario, in well under a minute
+  heddle demo --once --json > result.json        the same for scripts
+  heddle demo --base-port 20000 --keep-data ./demo-data`
+}
+
+// Run runs the demo.
+func (c *demoCmd) Run(ctx context.Context, con *console) error {
+	if c.JSON && !c.Once {
+		return &usageError{message: "--json needs --once: only the scenario has a result"}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find the heddle binary: %w", err)
+	}
+	envoy, err := proxy.FindEnvoy(c.Envoy)
+	if err != nil {
+		return err
+	}
+	return demo.Run(ctx, demo.Config{
+		Heddle: self, Envoy: envoy, BasePort: c.BasePort, DataDir: c.KeepData,
+		Once: c.Once, JSON: c.JSON, Out: con.out, Err: con.err,
+	})
+}

@@ -1,0 +1,88 @@
+package demo
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+)
+
+// Run runs a demo: until ctx ends, or, with Once, until the scenario has been
+// played; its error is then [Result.Err]'s. The end of ctx is the normal end of
+// a demo that stays, and an error of one that plays the scenario. When Run
+// returns, no process of the demo is left.
+func Run(ctx context.Context, config Config) error {
+	config, err := config.withDefaults()
+	if err != nil {
+		return err
+	}
+	folder, done, err := config.workFolder()
+	if err != nil {
+		return err
+	}
+	defer done()
+
+	demoCtx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	died := make(chan *process, 1)
+	watched := make(chan struct{})
+	go func() { // ends with demoCtx
+		defer close(watched)
+		select {
+		case p := <-died:
+			fail(p.ended())
+		case <-demoCtx.Done():
+		}
+	}()
+
+	progress := config.progress()
+	t := &town{
+		config: config, folder: folder, fail: fail,
+		say:    func(format string, args ...any) { fmt.Fprintf(progress, format+"\n", args...) },
+		launch: launcher{mark: rand.Text(), folder: folder, died: died},
+	}
+	t.say("This is a demo: its traffic is not encrypted yet, and everything listens on %s only.", loopback)
+	err = t.open(demoCtx)
+	var result Result
+	switch {
+	case err != nil && demoCtx.Err() != nil:
+		err = context.Cause(demoCtx)
+		result = notPlayed(err)
+	case err != nil:
+		result = notPlayed(err)
+	case config.Once:
+		result = play(demoCtx, t)
+		err = result.Err()
+	default:
+		err = t.stay(demoCtx)
+	}
+	t.say("stopping the sidecars, callers first, then the server …")
+	closing := t.close()
+	if closing == nil {
+		t.say("  nothing is left running")
+	}
+	fail(nil)
+	<-watched
+	if ctx.Err() != nil && !config.Once && errors.Is(err, context.Canceled) {
+		err = nil // Ctrl-C is how a demo ends
+	}
+	if config.Once {
+		err = errors.Join(err, report(config, result))
+	}
+	return errors.Join(err, closing)
+}
+
+// report gives the result of the scenario.
+func report(config Config, result Result) error {
+	if config.JSON {
+		if err := result.writeJSON(config.Out); err != nil {
+			return fmt.Errorf("write the result: %w", err)
+		}
+		return nil
+	}
+	fmt.Fprintf(config.Out, "requests: %d sent, %d failed\n", result.Requests.Sent, result.Requests.Failed)
+	for _, failure := range result.Requests.Failures {
+		fmt.Fprintf(config.Out, "  failed after %s, during %s: %s\n", failure.At, failure.During, failure.Why)
+	}
+	return nil
+}
