@@ -2,52 +2,149 @@ package main
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
-	"time"
+	"strings"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"golang.org/x/sync/errgroup"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/health"
-	healthpb "google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/reflection"
-
-	"github.com/heddle-mesh/heddle/internal/catalog"
-	"github.com/heddle-mesh/heddle/internal/controlplane"
+	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
-	"github.com/heddle-mesh/heddle/internal/server"
-	"github.com/heddle-mesh/heddle/internal/server/grpcapi"
-	"github.com/heddle-mesh/heddle/internal/xds"
 )
 
 // serverCmd runs the registry, its APIs and the control plane.
 type serverCmd struct {
-	Listen    string `default:"127.0.0.1:7080" placeholder:"HOST:PORT" help:"Where the REST API listens; port 0 takes a free one."`
-	XDSListen string `name:"xds-listen" default:"127.0.0.1:18000" placeholder:"HOST:PORT" help:"Where xDS and the gRPC API listen; port 0 takes a free one."`
-	ReadyFile string `type:"path" placeholder:"FILE" help:"Written once the server listens, with its addresses as JSON; for scripts that start it on free ports."`
+	Listen         string `default:"127.0.0.1:7080" env:"HEDDLE_LISTEN" placeholder:"HOST:PORT" help:"Where the REST API listens; port 0 takes a free one."`
+	XDSListen      string `name:"xds-listen" default:"127.0.0.1:18000" env:"HEDDLE_XDS_LISTEN" placeholder:"HOST:PORT" help:"Where xDS and the gRPC API listen; port 0 takes a free one."`
+	ReadyFile      string `type:"path" placeholder:"FILE" help:"Written once the server is ready, with its addresses as JSON; for scripts that start it on free ports."`
+	AdminTokenFile string `type:"path" placeholder:"FILE" help:"Where the admin token is written at the first start (mode 0600), instead of printing it."`
 
-	DataDir      string `default:"heddle-data" type:"path" placeholder:"DIR" help:"Where the embedded etcd keeps its data."`
-	EtcdListen   string `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the embedded etcd listens for etcdctl; port 0 takes a free one."`
-	EtcdUser     string `placeholder:"NAME" help:"User name for etcd."`
-	EtcdPassword string `name:"etcd-password-file" type:"path" placeholder:"FILE" help:"File that holds the password for etcd."`
-	EtcdCA       string `name:"etcd-ca-file" type:"path" placeholder:"FILE" help:"PEM certificates that etcd's certificate is verified with."`
-	EtcdCert     string `name:"etcd-cert-file" type:"path" placeholder:"FILE" help:"PEM client certificate for etcd."`
-	EtcdKey      string `name:"etcd-key-file" type:"path" placeholder:"FILE" help:"PEM key of that certificate."`
+	DataDir    string `default:"heddle-data" type:"path" placeholder:"DIR" help:"Where the embedded etcd keeps its data."`
+	EtcdListen string `placeholder:"HOST:PORT" help:"Where the embedded etcd listens besides, for etcdctl, without any protection. Default: only on a socket in the data folder."`
 
-	EtcdEndpoints  []string `placeholder:"URL" help:"An etcd cluster to use instead of the embedded one, e.g. https://10.0.0.1:2379,https://10.0.0.2:2379."`
-	AdminTokenFile string   `type:"path" placeholder:"FILE" help:"Where the admin token is written at the first start (mode 0600), instead of printing it."`
+	EtcdEndpoints []string `placeholder:"URL" help:"An etcd cluster to use instead of the embedded one, e.g. https://10.0.0.1:2379,https://10.0.0.2:2379."`
+	EtcdUser      string   `placeholder:"NAME" help:"User name for that cluster."`
+	EtcdPassword  string   `name:"etcd-password-file" type:"path" placeholder:"FILE" help:"File that holds the user's password."`
+	EtcdCA        string   `name:"etcd-ca-file" type:"path" placeholder:"FILE" help:"PEM certificates that the cluster's certificates are verified with."`
+	EtcdCert      string   `name:"etcd-cert-file" type:"path" placeholder:"FILE" help:"PEM client certificate for the cluster."`
+	EtcdKey       string   `name:"etcd-key-file" type:"path" placeholder:"FILE" help:"PEM key of that certificate."`
 }
 
 // Help shows examples below the flags.
 func (*serverCmd) Help() string {
-	return `Examples:
-  heddle server                                  everything on this machine, data in ./heddle-data
+	return `The first start prints an admin token, once; heddle token makes others.
+
+Examples:
+
+  heddle server
   heddle server --data-dir /var/lib/heddle --admin-token-file /etc/heddle/admin-token
   heddle server --etcd-endpoints https://10.0.0.1:2379 --etcd-ca-file ca.pem --etcd-user heddle --etcd-password-file pw`
+}
+
+// Run serves until the context ends.
+func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) (err error) {
+	store, failed, closeStore, err := c.openStore(ctx, logger)
+	if err != nil {
+		return err
+	}
+	defer closeStore()
+	node, err := newServerNode(c, store, logger)
+	if err != nil {
+		return err
+	}
+	defer node.closeListeners()
+	if err := c.announceAdminToken(ctx, con, store); err != nil {
+		return err
+	}
+	if c.ReadyFile != "" {
+		defer func() { _ = os.Remove(c.ReadyFile) }()
+	}
+	return node.run(ctx, failed, func() error {
+		logger.Info("ready", "rest", node.restURL(), "docs", node.restURL()+"/docs", "xds", node.xdsListener.Addr().String())
+		return c.writeReadyFile(node)
+	})
+}
+
+// openStore opens the registry: in the given cluster, or in an etcd of our own.
+// failed receives the reason if that one cannot go on.
+func (c *serverCmd) openStore(ctx context.Context, logger *slog.Logger) (store *registry.Store, failed <-chan error, closeAll func(), err error) {
+	if len(c.EtcdEndpoints) > 0 {
+		if c.EtcdListen != "" {
+			return nil, nil, nil, usage(fmt.Errorf("--etcd-listen is for the embedded etcd, and --etcd-endpoints is instead of it: give one of them"))
+		}
+		store, err = registry.Open(ctx, registry.Config{
+			Endpoints: c.EtcdEndpoints, Username: c.EtcdUser, PasswordFile: c.EtcdPassword,
+			CAFile: c.EtcdCA, CertFile: c.EtcdCert, KeyFile: c.EtcdKey, Logger: logger,
+		})
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		return store, nil, func() { _ = store.Close() }, nil
+	}
+	if c.EtcdUser+c.EtcdPassword+c.EtcdCA+c.EtcdCert+c.EtcdKey != "" {
+		return nil, nil, nil, usage(fmt.Errorf("the --etcd-user, --etcd-…-file flags say how a cluster is reached: they need --etcd-endpoints"))
+	}
+	etcd, err := registry.StartEmbedded(ctx, registry.EmbeddedConfig{DataDir: c.DataDir, Listen: c.EtcdListen, Logger: logger})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	store, err = etcd.Open(ctx)
+	if err != nil {
+		etcd.Close()
+		return nil, nil, nil, err
+	}
+	logger.Info("embedded etcd started", "data", c.DataDir, "endpoint", etcd.Endpoint())
+	return store, etcd.Failed(), func() { _ = store.Close(); etcd.Close() }, nil
+}
+
+// announceAdminToken makes the first token of an empty registry, and tells it.
+func (c *serverCmd) announceAdminToken(ctx context.Context, con *console, store *registry.Store) error {
+	secret, err := store.EnsureAdminToken(ctx)
+	if err != nil || secret == "" {
+		return err
+	}
+	if c.AdminTokenFile == "" {
+		_, err = fmt.Fprintf(con.out, "Admin token, shown this once: %s\nUse it with  export HEDDLE_TOKEN=%s\n", secret, secret)
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(c.AdminTokenFile), 0o755); err == nil {
+		err = writeFile(c.AdminTokenFile, []byte(secret+"\n"))
+	} else {
+		err = fmt.Errorf("make its folder: %w", err)
+	}
+	if err != nil {
+		// Kept nowhere else: better shown than lost.
+		return &mesh.Error{Kind: mesh.KindInvalid, Err: err,
+			Message: "the admin token could not be written to --admin-token-file; it is " + secret}
+	}
+	return nil
+}
+
+func (c *serverCmd) writeReadyFile(node *serverNode) error {
+	if c.ReadyFile == "" {
+		return nil
+	}
+	data, err := json.Marshal(map[string]string{"rest": node.restURL(), "xds": node.xdsListener.Addr().String()})
+	if err != nil {
+		return err
+	}
+	return writeFile(c.ReadyFile, append(data, '\n'))
+}
+
+// writeFile writes a file that only this user can read, all at once.
+func writeFile(name string, data []byte) error {
+	temporary, err := os.CreateTemp(filepath.Dir(name), "."+strings.TrimPrefix(filepath.Base(name), ".")+".*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(temporary.Name()) }()
+	if _, err := temporary.Write(data); err != nil {
+		_ = temporary.Close()
+		return err
+	}
+	if err := temporary.Close(); err != nil {
+		return err
+	}
+	return os.Rename(temporary.Name(), name)
 }
