@@ -80,10 +80,10 @@ func upstreamsTable(p present.Palette, wide bool, objects []manifest.Object) *pr
 			if port == 0 {
 				port = s.Port
 			}
-			addresses = append(addresses, hostPort(dns.Host, port))
+			addresses = append(addresses, dialAddress(dns.Host, port))
 		}
 		for _, static := range s.Endpoints.Static {
-			addresses = append(addresses, hostPort(static.Address, static.Port))
+			addresses = append(addresses, dialAddress(static.Address, static.Port))
 		}
 		tls := ""
 		if s.Traffic.TLS != nil {
@@ -119,7 +119,7 @@ func instancesTable(p present.Palette, wide bool, objects []manifest.Object) *pr
 		if i.Stale {
 			health = present.Cell{Text: health.Text + ",stale", Tone: present.Warn}
 		}
-		cells := append(present.Text(string(i.Service), string(i.ID), hostPort(i.Address, i.Port)), health)
+		cells := append(present.Text(string(i.Service), string(i.ID), dialAddress(i.Address, i.Port)), health)
 		cells = append(cells, present.Text(strconv.Itoa(max(i.Weight, 1)), labelsText(i.Labels))...)
 		r.add(i.Meta, cells, present.Text(i.Locality.Region, i.Locality.Zone, i.Epoch))
 	}
@@ -196,7 +196,7 @@ func labelsText(labels map[string]string) string {
 	return strings.Join(parts, ",")
 }
 
-func hostPort(host string, port mesh.Port) string {
+func dialAddress(host string, port mesh.Port) string {
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}

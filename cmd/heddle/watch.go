@@ -65,7 +65,7 @@ func eventLine(p present.Palette, e client.Event) string {
 		parts = append(parts, "by", present.Safe(meta.Author))
 	}
 	if o.Kind == manifest.KindInstance && !e.Deleted {
-		parts = append(parts, "at", present.Safe(hostPort(o.Instance.Address, o.Instance.Port)), string(o.Instance.Health))
+		parts = append(parts, "at", present.Safe(dialAddress(o.Instance.Address, o.Instance.Port)), string(o.Instance.Health))
 	}
 	return strings.Join(parts, " ")
 }
