@@ -61,10 +61,13 @@ func (l launcher) start(name, path string, args ...string) (*process, error) {
 	return p, nil
 }
 
+// environmentMark is the entry in the environment of all that a demo started.
+func (l launcher) environmentMark() string { return marker + "=" + l.mark }
+
 // environment leaves out what the user has set for heddle itself: a token or a
 // server of another mesh must not reach the demo's own.
 func (l launcher) environment(inherited []string) []string {
-	kept := []string{marker + "=" + l.mark}
+	kept := []string{l.environmentMark()}
 	for _, entry := range inherited {
 		if !strings.HasPrefix(entry, "HEDDLE_") {
 			kept = append(kept, entry)

@@ -14,19 +14,19 @@ func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// leftovers lists the processes that carry the mark. One that is ending has no
+// leftovers lists the processes that carry an entry in their environment. One that is ending has no
 // environment any more, and does not count.
-func leftovers(mark string) []int {
+func leftovers(entry string) []int {
 	files, _ := filepath.Glob("/proc/[0-9]*/environ") // the pattern is well formed
-	wanted := []byte(marker + "=" + mark)
+	wanted := []byte(entry)
 	var found []int
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			continue // another user's, or gone
 		}
-		for entry := range bytes.SplitSeq(data, []byte{0}) {
-			if !bytes.Equal(entry, wanted) {
+		for one := range bytes.SplitSeq(data, []byte{0}) {
+			if !bytes.Equal(one, wanted) {
 				continue
 			}
 			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {

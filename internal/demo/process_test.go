@@ -64,14 +64,14 @@ func TestStopKillsAChildThatDoesNotListenAndAllItStarted(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if len(leftovers(l.mark)) == 0 {
+	if len(leftovers(l.environmentMark())) == 0 {
 		t.Error("leftovers does not see the child while it runs")
 	}
 	if p.stop(50 * time.Millisecond) {
 		t.Error("it is said to have gone by itself")
 	}
 	if err := poll(t.Context(), 10*time.Second, "nothing to be left", func(context.Context) error {
-		if left := leftovers(l.mark); len(left) > 0 {
+		if left := leftovers(l.environmentMark()); len(left) > 0 {
 			return errors.New("still there")
 		}
 		return nil

@@ -57,7 +57,7 @@ func Run(ctx context.Context, config Config) error {
 		err = t.stay(demoCtx)
 	}
 	t.say("stopping the sidecars, callers first, then the server …")
-	closing := t.close()
+	closing := t.close(ctx)
 	if closing == nil {
 		t.say("  nothing is left running")
 	}

@@ -177,8 +177,8 @@ func (t *town) firstCheckouts(ctx context.Context) error {
 var closing = [...][]string{{shop.Web}, {shop.Orders}, {shop.Payments, shop.Stock, shop.Reviews}, {shop.Ledger}}
 
 // close ends everything that open started, in order, and returns when nothing
-// is left of it. The error says what had to be forced.
-func (t *town) close() error {
+// is left of it, even when ctx has ended. The error says what had to be forced.
+func (t *town) close(ctx context.Context) error {
 	var forced []string
 	var mu sync.Mutex // guards forced
 	for _, tier := range closing {
@@ -214,13 +214,13 @@ func (t *town) close() error {
 	if len(forced) > 0 {
 		err = fmt.Errorf("these did not end when asked, and were killed: %s", strings.Join(forced, ", "))
 	}
-	return errors.Join(err, t.nothingLeft())
+	return errors.Join(err, t.nothingLeft(context.WithoutCancel(ctx)))
 }
 
 // nothingLeft makes sure that no process of this demo is there any more.
-func (t *town) nothingLeft() error {
-	return poll(context.Background(), leftoverTime, "the demo's processes to be gone", func(context.Context) error {
-		if left := leftovers(t.launch.mark); len(left) > 0 {
+func (t *town) nothingLeft(ctx context.Context) error {
+	return poll(ctx, leftoverTime, "the demo's processes to be gone", func(context.Context) error {
+		if left := leftovers(t.launch.environmentMark()); len(left) > 0 {
 			return fmt.Errorf("still there: %v", left)
 		}
 		return nil

@@ -1,0 +1,190 @@
+package demo
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/demo/shop"
+	"github.com/heddle-mesh/heddle/internal/envoytest"
+)
+
+// realDemo gives what a whole demo needs, or skips the test.
+func realDemo(t *testing.T) (heddle, envoy string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short leaves out the whole demo")
+	}
+	envoy = envoytest.Path(t)
+	heddle = filepath.Join(t.TempDir(), "heddle")
+	build := exec.Command("go", "build", "-o", heddle, "../../cmd/heddle")
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build heddle: %v\n%s", err, output)
+	}
+	return heddle, envoy
+}
+
+func TestTheWholeScenario(t *testing.T) {
+	heddle, envoy := realDemo(t)
+	var out, progress bytes.Buffer
+	err := Run(t.Context(), Config{Heddle: heddle, Envoy: envoy, Once: true, JSON: true, Out: &out, Err: &progress})
+	t.Log(progress.String())
+	if err != nil {
+		t.Error(err)
+	}
+	var r Result
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+		t.Fatalf("standard output is not one JSON object: %v\n%s", err, out.String())
+	}
+	for _, check := range r.Checks {
+		if !check.OK || len(check.Figures) == 0 {
+			t.Errorf("%s: %s, figures %v", check.Name, check.Detail, check.Figures)
+		}
+	}
+	if len(r.Checks) != 7 || r.Requests.Sent < 1000 || r.Requests.Failed != 0 {
+		t.Errorf("%d checks; requests %+v", len(r.Checks), r.Requests)
+	}
+}
+
+// command runs `heddle demo` as a person does, and gives its output line by line.
+type command struct {
+	process *exec.Cmd
+	entry   string // in the environment of all that it starts
+	tmp     string // its temporary folder
+	output  *bufio.Scanner
+	seen    strings.Builder
+}
+
+func runDemo(t *testing.T) *command {
+	t.Helper()
+	heddle, envoy := realDemo(t)
+	tmp := t.TempDir()
+	c := &command{process: exec.Command(heddle, "demo", "--envoy", envoy), tmp: tmp, entry: "TMPDIR=" + tmp}
+	c.process.Env = append(c.process.Environ(), c.entry)
+	out, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.process.Stdout, c.process.Stderr = in, in
+	if err := c.process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	in.Close() // the demo has it; so the output ends with the demo
+	c.output = bufio.NewScanner(out)
+	end := sync.OnceFunc(func() { _ = c.process.Process.Kill() })
+	late := time.AfterFunc(2*time.Minute, end)
+	t.Cleanup(func() {
+		late.Stop()
+		end()
+		out.Close()
+		if c.process.ProcessState == nil {
+			_ = c.process.Wait()
+		}
+	})
+	return c
+}
+
+// until reads on to a line with text.
+func (c *command) until(t *testing.T, text string) {
+	t.Helper()
+	for c.output.Scan() {
+		fmt.Fprintln(&c.seen, c.output.Text())
+		if strings.Contains(c.output.Text(), text) {
+			return
+		}
+	}
+	t.Fatalf("never said %q:\n%s", text, c.seen.String())
+}
+
+func (c *command) nothingIsLeft(t *testing.T) {
+	t.Helper()
+	if err := poll(t.Context(), 20*time.Second, "nothing to be left", func(context.Context) error {
+		if left := leftovers(c.entry); len(left) > 0 {
+			return fmt.Errorf("still there: %v", left)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+// The reader does what the screen says: sends the request, reads the refusal,
+// looks by the command line; and then presses Ctrl-C.
+func TestADemoThatStaysDoesWhatItSays(t *testing.T) {
+	c := runDemo(t)
+	c.until(t, "Ctrl-C stops everything")
+	screen := c.seen.String()
+	urls := regexp.MustCompile(`curl -s (http\S+)`).FindAllStringSubmatch(screen, -1)
+	if len(urls) != 2 || !strings.Contains(screen, "NOT ENCRYPTED") {
+		t.Fatalf("the screen:\n%s", screen)
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
+	body := func(url string) (int, string) {
+		response, err := client.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		data, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode, string(data)
+	}
+	_, text := body(urls[0][1])
+	var answer shop.Answer
+	if err := json.Unmarshal([]byte(text), &answer); err != nil || answer.Checkout() != nil {
+		t.Errorf("the request on the screen: %v: %s", errors.Join(err, answer.Checkout()), text)
+	}
+	if status, text := body(urls[1][1]); status != http.StatusForbidden || !strings.Contains(text, "declare it") {
+		t.Errorf("the call that is not declared: status %d: %s", status, text)
+	}
+	settings := regexp.MustCompile(`export (HEDDLE_SERVER=\S+) (HEDDLE_TOKEN_FILE=\S+)`).FindStringSubmatch(screen)
+	if len(settings) != 3 {
+		t.Fatalf("no settings on the screen:\n%s", screen)
+	}
+	for line, want := range map[string]string{"status": "orders", "get services": "payments", "get instances": "web-2", "get service web -o yaml": "dependencies"} {
+		look := exec.Command(c.process.Path, strings.Fields(line)...)
+		look.Env = append(look.Environ(), settings[1:]...)
+		if output, err := look.CombinedOutput(); err != nil || !strings.Contains(string(output), want) {
+			t.Errorf("heddle %s: %v\n%s", line, err, output)
+		}
+	}
+	if len(leftovers(c.entry)) < 10 {
+		t.Errorf("only %d processes are seen while it runs", len(leftovers(c.entry)))
+	}
+	if err := c.process.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	c.until(t, "nothing is left running")
+	if err := c.process.Wait(); err != nil {
+		t.Errorf("it ended with %v\n%s", err, c.seen.String())
+	}
+	c.nothingIsLeft(t)
+	if left, err := os.ReadDir(c.tmp); err != nil || len(left) > 0 {
+		t.Errorf("its temporary folder holds %v: %v", left, err)
+	}
+}
+
+func TestADemoThatIsKilledLeavesNoProcess(t *testing.T) {
+	c := runDemo(t)
+	c.until(t, "Ctrl-C stops everything")
+	if err := c.process.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	c.nothingIsLeft(t)
+}
