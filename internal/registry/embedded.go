@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -36,7 +37,8 @@ type Embedded struct {
 	sockets string // a folder of its own for the sockets, or ""
 	client  string // URL
 	logger  *slog.Logger
-	closing sync.Once
+	once    sync.Once
+	closing atomic.Bool // Close has begun
 }
 
 // startTimeout bounds how long the etcd may take to read its data.
@@ -91,7 +93,7 @@ func StartEmbedded(ctx context.Context, cfg EmbeddedConfig) (_ *Embedded, err er
 	// and let leases of a second or two be kept to.
 	ec.TickMs, ec.ElectionMs = 10, 100
 	ec.AutoCompactionMode, ec.AutoCompactionRetention = embed.CompactorModePeriodic, "1h"
-	ec.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapTo(logger))
+	ec.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapUntil(&e.closing, logger))
 
 	if e.etcd, err = embed.StartEtcd(ec); err != nil {
 		return nil, mesh.Unavailable(err, "start the embedded etcd on %s", dir)
@@ -128,9 +130,10 @@ func (e *Embedded) Open(ctx context.Context) (*Store, error) {
 func (e *Embedded) Failed() <-chan error { return e.etcd.Err() }
 
 // Close stops the etcd and waits until it has. It may be called again.
-func (e *Embedded) Close() { e.closing.Do(e.close) }
+func (e *Embedded) Close() { e.once.Do(e.close) }
 
 func (e *Embedded) close() {
+	e.closing.Store(true)
 	if e.etcd != nil {
 		e.etcd.Close()
 	}

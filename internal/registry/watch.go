@@ -41,11 +41,11 @@ type WatchConfig struct {
 }
 
 // Watch hands over the whole mesh, and from then on what changes, until ctx
-// ends; it returns then. It lists at a revision and watches from the next one.
+// ends. It lists at a revision and watches from the next one.
 // After a compaction or a broken watch it lists again and hands over only the
 // differences. An outage hands over nothing: what was known stays. handle is
 // called by one goroutine, one batch at a time.
-func (s *Store) Watch(ctx context.Context, cfg WatchConfig, handle func(Batch)) error {
+func (s *Store) Watch(ctx context.Context, cfg WatchConfig, handle func(Batch)) {
 	if cfg.RelistInterval == 0 {
 		cfg.RelistInterval = 5 * time.Minute
 	}
@@ -68,7 +68,6 @@ func (s *Store) Watch(ctx context.Context, cfg WatchConfig, handle func(Batch)) 
 		case <-time.After(pause):
 		}
 	}
-	return nil
 }
 
 // watcher is a Watch under way; one goroutine owns it.
