@@ -37,7 +37,7 @@ func (c *bootstrapCmd) Run(con *console) error {
 // sidecarFlags are what heddle bootstrap and heddle proxy share: who the
 // sidecar is, where its control plane is, and where it listens.
 type sidecarFlags struct {
-	Service  string   `required:"" env:"HEDDLE_SERVICE" placeholder:"NAME" help:"The service whose workload this is."`
+	Service  string   `required:"" env:"HEDDLE_SERVICE" complete:"services" placeholder:"NAME" help:"The service whose workload this is."`
 	Instance string   `env:"HEDDLE_INSTANCE" placeholder:"ID" help:"Unique among the instances of the service. Default: this machine's host name."`
 	Region   string   `env:"HEDDLE_REGION" placeholder:"NAME" help:"Where the workload runs, for locality weights."`
 	Zone     string   `env:"HEDDLE_ZONE" placeholder:"NAME" help:"Where in the region."`

@@ -17,6 +17,7 @@ type cli struct {
 	globals
 
 	Demo      demoCmd      `cmd:"" group:"running" help:"Run a sample mesh on this machine, with a real Envoy beside each service."`
+	Proxy     proxyCmd     `cmd:"" group:"running" help:"Run Envoy beside one workload: register, renew, drain, restart."`
 	Bootstrap bootstrapCmd `cmd:"" group:"running" help:"Print the configuration that a sidecar's Envoy starts from."`
 
 	Apply      applyCmd      `cmd:"" group:"objects" help:"Create or change the objects in files."`

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/client"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/proxy"
+)
+
+// proxyCmd runs Envoy beside one workload.
+type proxyCmd struct {
+	sidecarFlags
+
+	Envoy         string `env:"HEDDLE_ENVOY" placeholder:"PATH" help:"The Envoy to run. Default: envoy on PATH, else .tools/envoy/envoy in or above the folder of this program or the current one."`
+	Concurrency   int    `placeholder:"N" help:"Envoy's worker threads. Default: 2, or 1 on a machine with one CPU."`
+	EnvoyLogLevel string `enum:"trace,debug,info,warning,error,critical,off" default:"warning" placeholder:"LEVEL" help:"What Envoy logs: trace, debug, info, warning, error, critical or off. Its lines become lines of this program's log."`
+
+	AdvertiseAddress string            `env:"HEDDLE_ADVERTISE_ADDRESS" placeholder:"IP" help:"Where callers reach the workload. Default: --inbound-address if it is a specific one, else this machine's address towards the control plane."`
+	AdvertisePort    int               `placeholder:"PORT" help:"The port there, if it is not the one that Envoy listens on."`
+	Label            map[string]string `aliases:"labels" placeholder:"KEY=VALUE" mapsep:"none" help:"A label of the instance, for subsets. May be repeated."`
+	Weight           int               `placeholder:"N" help:"The instance's share of the traffic beside the others; default 1."`
+	TTL              time.Duration     `name:"ttl" default:"10s" help:"How long the registration lives without being renewed: how soon callers lose an instance whose machine is gone."`
+
+	AppReady     string        `placeholder:"CHECK" help:"What says that the application is ready: http://HOST:PORT/PATH, tcp://HOST:PORT, or none. Default: once, that it takes connections on its port."`
+	DrainTimeout time.Duration `default:"10s" help:"Longest wait for active requests at the end. 0: none, but callers still get a second to hear of it."`
+	ReadyFile    string        `type:"path" placeholder:"FILE" help:"Written once callers find the instance, with its addresses as JSON; removed at the end."`
+}
+
+// Help shows examples below the flags.
+func (*proxyCmd) Help() string {
+	return `Starts Envoy, waits until it and the application can serve, registers the instance and renews it. Envoy is started again when it dies. SIGTERM or Ctrl-C drains: callers leave first, then Envoy stops; a second one hurries.
+
+Examples:
+  heddle proxy --service orders --instance orders-1 --app-port 8080
+  heddle proxy --service web                                        a workload that only calls
+  heddle proxy --service orders --app-port 8080 --advertise-address 10.0.0.7 --label version=v2 \
+    --server http://10.0.0.1:7080 --xds 10.0.0.1:18000 --token-file /etc/heddle/orders-token`
+}
+
+// Run runs the sidecar until a signal ends it.
+func (c *proxyCmd) Run(ctx context.Context, api *client.Client, log *slog.Logger) error {
+	config, err := c.config()
+	if err != nil {
+		return err
+	}
+	binary, err := proxy.FindEnvoy(c.Envoy)
+	if err != nil {
+		return err
+	}
+	check, err := proxy.ParseAppCheck(c.AppReady, config.Proxy)
+	if err != nil {
+		return err
+	}
+	file := readyFile{path: c.ReadyFile, log: log}
+	if err := file.check(); err != nil {
+		return err
+	}
+	file.remove() // of an earlier run
+	defer file.remove()
+	hurry, forget := secondSignal()
+	defer forget()
+	// A drain timeout of 0 means none, not the default; negative is a fault.
+	drain := c.DrainTimeout
+	if drain == 0 {
+		drain = time.Nanosecond
+	}
+	runner, err := proxy.New(proxy.Config{
+		Bootstrap: config, Registrar: api,
+		Envoy: binary, Concurrency: c.Concurrency, EnvoyLogLevel: c.EnvoyLogLevel,
+		AdvertiseAddress: c.AdvertiseAddress, AdvertisePort: mesh.Port(c.AdvertisePort),
+		Labels: c.Label, Weight: c.Weight, TTL: c.TTL, AppReady: check,
+		DrainTimeout: drain, Report: file.write, Hurry: hurry, Logger: log,
+	})
+	if err != nil {
+		return err
+	}
+	return runner.Run(ctx)
+}
+
+// secondSignal gives a channel that is closed at the second SIGINT or SIGTERM
+// from now on. The first ends the command's context.
+func secondSignal() (second <-chan struct{}, forget func()) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	closed, done := make(chan struct{}), make(chan struct{})
+	var counting sync.WaitGroup
+	counting.Go(func() {
+		for range 2 {
+			select {
+			case <-signals:
+			case <-done:
+				return
+			}
+		}
+		close(closed)
+	})
+	return closed, func() {
+		signal.Stop(signals)
+		close(done)
+		counting.Wait()
+	}
+}
+
+// readyFile tells scripts where a sidecar that serves is reached.
+type readyFile struct {
+	path string // "": none is asked for
+	log  *slog.Logger
+}
+
+// sidecarReady is what is in the file.
+type sidecarReady struct {
+	Service  mesh.ServiceName `json:"service"`
+	Instance mesh.InstanceID  `json:"instance"`
+	Epoch    string           `json:"epoch"`    // of the registration; "" when the workload only calls
+	Admin    string           `json:"admin"`    // host:port, as all addresses here
+	Inbound  string           `json:"inbound"`  // "" when the workload only calls
+	Outbound string           `json:"outbound"` // "" when there is no listener for HTTP calls
+	PID      int              `json:"pid"`      // of Envoy
+}
+
+// check finds at the start what would otherwise show when the sidecar serves.
+func (f readyFile) check() error {
+	if f.path == "" {
+		return nil
+	}
+	if info, err := os.Stat(filepath.Dir(f.path)); err != nil || !info.IsDir() {
+		return &mesh.Error{Kind: mesh.KindInvalid, Message: "the folder for --ready-file " + f.path + " is not there: make it first", Err: err}
+	}
+	return nil
+}
+
+// write replaces the file in one step, so that nobody reads half of it.
+func (f readyFile) write(status proxy.Status) {
+	if f.path == "" {
+		return
+	}
+	data, err := json.Marshal(sidecarReady{
+		Service: status.Instance.Service, Instance: status.Instance.ID, Epoch: status.Epoch,
+		Admin: listenerText(status.Admin), Inbound: listenerText(status.Inbound), Outbound: listenerText(status.Outbound), PID: status.PID,
+	})
+	if err == nil {
+		err = replaceFile(f.path, append(data, '\n'))
+	}
+	if err != nil {
+		f.log.Error("the ready file cannot be written", "error", err)
+	}
+}
+
+// remove takes the file away; it need not be there.
+func (f readyFile) remove() {
+	if f.path == "" {
+		return
+	}
+	if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		f.log.Warn("the ready file cannot be removed", "error", err)
+	}
+}
+
+func listenerText(address netip.AddrPort) string {
+	if !address.IsValid() {
+		return ""
+	}
+	return address.String()
+}
+
+// replaceFile writes beside the file and renames.
+func replaceFile(path string, data []byte) error {
+	beside, err := os.CreateTemp(filepath.Dir(path), ".heddle-*")
+	if err != nil {
+		return err
+	}
+	_, err = beside.Write(data)
+	if closed := beside.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = os.Rename(beside.Name(), path)
+	}
+	if err != nil {
+		os.Remove(beside.Name())
+	}
+	return err
+}
