@@ -54,10 +54,5 @@ func allow(token registry.Token, scopes ...mesh.ServiceName) error {
 	return nil
 }
 
-// author names the token's holder in what is written.
-func author(token registry.Token) string {
-	if token.Description == "" {
-		return token.ID
-	}
-	return token.ID + " (" + token.Description + ")"
-}
+// author names the token's holder in what is written; the gRPC API does it alike.
+func author(token registry.Token) string { return "token:" + token.ID }

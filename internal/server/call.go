@@ -129,13 +129,14 @@ func (c *Call) conditional(ctx context.Context, w *registry.Write, inBody int64,
 	text, quotedRight := strings.CutPrefix(tag, `"`)
 	text, closed := strings.CutSuffix(text, `"`)
 	revision, err := strconv.ParseInt(text, 10, 64)
-	if !quotedRight || !closed || err != nil || revision <= 0 {
+	if !quotedRight || !closed || err != nil || revision < 0 {
 		return fault("header.If-Match", "wants one revision in quotes, as the ETag header gave it, such as \"42\", or *")
 	}
 	if inBody != 0 && inBody != revision {
 		return fault("meta.revision", fmt.Sprintf("is %d, but the If-Match header says %d: give one of them, or make them equal", inBody, revision))
 	}
 	w.Revision = revision
+	w.Create = revision == 0 // the ETag of what was never written
 	return nil
 }
 

@@ -15,9 +15,9 @@ import (
 
 const problemType = "application/problem+json"
 
-// Problem details (RFC 9457). Their type is about:blank: title and status say
+// refusal is problem details (RFC 9457). Its type is about:blank: title and status say
 // what kind of refusal it is, detail what happened and how to mend it.
-type problem struct {
+type refusal struct {
 	Title    string       `json:"title" doc:"What the status means."`
 	Status   int          `json:"status" doc:"The HTTP status."`
 	Detail   string       `json:"detail" doc:"What was tried, why it was refused, and how to mend it."`
@@ -27,18 +27,18 @@ type problem struct {
 	header http.Header
 }
 
-func newProblem(status int, detail string) *problem {
-	return &problem{Title: http.StatusText(status), Status: status, Detail: detail, header: http.Header{}}
+func newProblem(status int, detail string) *refusal {
+	return &refusal{Title: http.StatusText(status), Status: status, Detail: detail, header: http.Header{}}
 }
 
 // Error, GetStatus, GetHeaders and ContentType make it an answer for huma.
-func (p *problem) Error() string             { return p.Detail }
-func (p *problem) GetStatus() int            { return p.Status }
-func (p *problem) GetHeaders() http.Header   { return p.header }
-func (p *problem) ContentType(string) string { return problemType }
+func (p *refusal) Error() string             { return p.Detail }
+func (p *refusal) GetStatus() int            { return p.Status }
+func (p *refusal) GetHeaders() http.Header   { return p.header }
+func (p *refusal) ContentType(string) string { return problemType }
 
 // writeProblem answers outside huma.
-func writeProblem(w http.ResponseWriter, p *problem) {
+func writeProblem(w http.ResponseWriter, p *refusal) {
 	for name, values := range p.header {
 		w.Header()[name] = values
 	}
@@ -50,7 +50,7 @@ func writeProblem(w http.ResponseWriter, p *problem) {
 // refuse turns an error of the inner packages into a problem. Errors without a
 // kind are ours: they are logged, and their text stays here.
 func (s *Server) refuse(err error) error {
-	var ready *problem
+	var ready *refusal
 	if errors.As(err, &ready) {
 		return ready
 	}

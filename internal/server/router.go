@@ -42,7 +42,7 @@ func (s *Server) unrouted(refuse http.Handler, w http.ResponseWriter, r *http.Re
 	writeProblem(w, p)
 }
 
-func notFound(r *http.Request, why string) *problem {
+func notFound(r *http.Request, why string) *refusal {
 	return newProblem(http.StatusNotFound, fmt.Sprintf("%s: %s", shown(r.URL.Path), why))
 }
 

@@ -1,0 +1,276 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/registry"
+)
+
+// InstancePath is the path parameters.
+type InstancePath struct {
+	Service string `path:"service" maxLength:"63" pattern:"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" doc:"The service's name." example:"orders"`
+	ID      string `path:"id" maxLength:"128" pattern:"^[A-Za-z0-9][A-Za-z0-9_.:-]*$" doc:"The instance's ID." example:"orders-1"`
+}
+
+func (p InstancePath) key() mesh.InstanceKey {
+	return mesh.InstanceKey{Service: mesh.ServiceName(p.Service), ID: mesh.InstanceID(p.ID)}
+}
+
+// Registration is one instance and the length of its lease.
+type Registration struct {
+	mesh.Instance
+	TTL mesh.Duration `json:"ttl,omitempty" doc:"How long the lease lasts unless it is renewed: 2s to 24h, default 15s."`
+}
+
+// Batch is instances that are registered together, all or none.
+type Batch struct {
+	Instances []mesh.Instance `json:"instances" nullable:"false" minItems:"1" doc:"Up to 60."`
+	TTL       mesh.Duration   `json:"ttl,omitempty" doc:"How long each lease lasts unless it is renewed: 2s to 24h, default 15s."`
+}
+
+// Registered is what was registered.
+type Registered struct {
+	Items []mesh.Instance `json:"items" nullable:"false" doc:"In the order of the request, each with its epoch."`
+	TTL   mesh.Duration   `json:"ttl" doc:"How long each lease lasts; renew it after a third of that."`
+}
+
+// Renewal names the registration that is renewed.
+type Renewal struct {
+	Epoch string `json:"epoch" doc:"As the registration gave it."`
+}
+
+// Lease is a renewed lease.
+type Lease struct {
+	TTL mesh.Duration `json:"ttl" doc:"How long it lasts from now on."`
+}
+
+// HealthChange is a new health.
+type HealthChange struct {
+	Health mesh.Health `json:"health" enum:"healthy,draining,unhealthy" doc:"draining before it stops, healthy to take that back."`
+	Epoch  string      `json:"epoch,omitempty" doc:"As the registration gave it; left out, whichever registration there is."`
+}
+
+const registrationExample = `{"service":"orders","id":"orders-1","address":"10.0.0.7","port":8080,"labels":{"version":"v2"},"ttl":"15s"}`
+
+func (s *Server) instanceOperations() {
+	const path, tag = "/api/v1/instances", "instances"
+	const one = path + "/{service}/{id}"
+	register(s, operation{method: http.MethodGet, path: path, tag: tag, id: "listInstances", summary: "List the instances of all services"}, s.listInstances)
+	register(s, operation{
+		method: http.MethodGet, path: "/api/v1/services/{name}/instances", tag: tag, id: "listServiceInstances", summary: "List the instances of a service, by ID",
+		description: "A service without instances, declared or not, has an empty list.", refusals: []int{http.StatusUnprocessableEntity},
+	}, s.listServiceInstances)
+	register(s, operation{
+		method: http.MethodPost, path: path, tag: tag, id: "registerInstances", summary: "Register one instance, or several together",
+		description: "A batch is registered as a whole or not at all. An instance that is registered already is replaced, and its former epoch is void.",
+		status:      http.StatusCreated, body: oneOf{Registration{}, Batch{}}, example: registrationExample, token: true, refusals: []int{http.StatusConflict},
+	}, s.registerInstances)
+	register(s, operation{
+		method: http.MethodPut, path: one + "/lease", tag: tag, id: "renewLease", summary: "Renew an instance's lease",
+		description: "404: the lease ended, register again. 409: a newer registration has this name.",
+		body:        Renewal{}, example: `{"epoch":"694d81b2c3e4f501"}`, token: true, refusals: []int{http.StatusNotFound, http.StatusConflict},
+	}, s.renewLease)
+	register(s, operation{
+		method: http.MethodPut, path: one + "/health", tag: tag, id: "setHealth", summary: "Drain an instance, or take it back",
+		body: HealthChange{}, example: `{"health":"draining"}`, token: true, refusals: []int{http.StatusNotFound, http.StatusConflict},
+	}, s.setHealth)
+	register(s, operation{
+		method: http.MethodDelete, path: one, tag: tag, id: "deregisterInstance", summary: "Deregister an instance",
+		status: http.StatusNoContent, token: true, refusals: []int{http.StatusNotFound, http.StatusConflict},
+	}, s.deregister)
+}
+
+func (s *Server) listInstances(ctx context.Context, _ *struct{}) (*Listed[mesh.Instance], error) {
+	all, revision, err := s.cfg.Registry.Instances(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	return listed(withStale(all, slices.Collect(s.cfg.Catalog.View().AllInstances())), revision), nil
+}
+
+func (s *Server) listServiceInstances(ctx context.Context, in *ServicePath) (*Listed[mesh.Instance], error) {
+	if err := serviceNameFault(in.Name); err != nil {
+		return nil, err
+	}
+	name := mesh.ServiceName(in.Name)
+	all, revision, err := s.cfg.Registry.Instances(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return listed(withStale(all, s.cfg.Catalog.View().Instances(name)), revision), nil
+}
+
+// withStale adds the instances that are kept though their leases ended: they
+// still get traffic, so whoever lists instances has to see them.
+func withStale(stored []mesh.Instance, seen []*mesh.Instance) []mesh.Instance {
+	there := make(map[mesh.InstanceKey]bool, len(stored))
+	for i := range stored {
+		there[stored[i].Key()] = true
+	}
+	kept := len(stored)
+	for _, one := range seen {
+		if one.Stale && !there[one.Key()] {
+			stored = append(stored, *one)
+		}
+	}
+	if len(stored) > kept {
+		slices.SortFunc(stored, func(a, b mesh.Instance) int { return strings.Compare(a.Key().String(), b.Key().String()) })
+	}
+	return stored
+}
+
+type registeredAnswer struct {
+	Body Registered
+}
+
+func (s *Server) registerInstances(ctx context.Context, in *struct {
+	Call
+	Repeatable
+}) (*registeredAnswer, error) {
+	token, err := s.authenticate(ctx, in.request)
+	if err != nil {
+		return nil, err
+	}
+	batch, single, err := in.batch()
+	if err != nil {
+		return nil, err
+	}
+	scopes := make([]mesh.ServiceName, len(batch.Instances))
+	for i := range batch.Instances {
+		scopes[i] = batch.Instances[i].Service
+	}
+	if err := allow(token, scopes...); err != nil {
+		return nil, err
+	}
+	write, err := in.write(token)
+	if err != nil {
+		return nil, err
+	}
+	ttl := batch.TTL.Std()
+	if ttl == 0 {
+		ttl = registry.DefaultTTL
+	}
+	stored, err := s.cfg.Registry.Register(ctx, batch.Instances, ttl, write)
+	if err != nil {
+		return nil, ofSingle(err, single)
+	}
+	return &registeredAnswer{Body: Registered{Items: stored, TTL: mesh.Duration(ttl)}}, nil
+}
+
+// batch reads either form of a registration.
+func (c *Call) batch() (batch Batch, single bool, err error) {
+	data, err := c.body()
+	if err != nil {
+		return Batch{}, false, err
+	}
+	var form struct {
+		Instances json.RawMessage `json:"instances"`
+	}
+	if json.Unmarshal(data, &form) == nil && form.Instances != nil {
+		return batch, false, decode(data, &batch)
+	}
+	var one Registration
+	if err := decode(data, &one); err != nil {
+		return Batch{}, true, err
+	}
+	return Batch{Instances: []mesh.Instance{one.Instance}, TTL: one.TTL}, true, nil
+}
+
+// ofSingle takes the index of a batch off the paths, which the caller of a
+// single registration has never seen.
+func ofSingle(err error, single bool) error {
+	if e, ok := err.(*mesh.Error); ok && single { //nolint:errorlint // wrapped, the paths would be somebody else's
+		for i := range e.Faults {
+			e.Faults[i].Path = strings.TrimPrefix(e.Faults[i].Path, "instances[0].")
+		}
+	}
+	return err
+}
+
+// instanceWrite makes sure of the caller and the path.
+func (s *Server) instanceWrite(ctx context.Context, call *Call, key mesh.InstanceKey) (registry.Write, error) {
+	token, err := s.authenticate(ctx, call.request)
+	if err != nil {
+		return registry.Write{}, err
+	}
+	if err := instanceKeyFault(key); err != nil {
+		return registry.Write{}, err
+	}
+	if err := allow(token, key.Service); err != nil {
+		return registry.Write{}, err
+	}
+	return call.write(token)
+}
+
+type leaseAnswer struct {
+	Body Lease
+}
+
+func (s *Server) renewLease(ctx context.Context, in *struct {
+	Call
+	InstancePath
+}) (*leaseAnswer, error) {
+	if _, err := s.instanceWrite(ctx, &in.Call, in.key()); err != nil {
+		return nil, err
+	}
+	var renewal Renewal
+	if err := in.decode(&renewal); err != nil {
+		return nil, err
+	}
+	if renewal.Epoch == "" {
+		return nil, fault("epoch", "is required: the epoch that the registration gave")
+	}
+	ttl, err := s.cfg.Registry.Renew(ctx, in.key(), renewal.Epoch)
+	if err != nil {
+		return nil, err
+	}
+	return &leaseAnswer{Body: Lease{TTL: mesh.Duration(ttl.Round(time.Millisecond))}}, nil
+}
+
+type instanceAnswer struct {
+	Body mesh.Instance
+}
+
+func (s *Server) setHealth(ctx context.Context, in *struct {
+	Call
+	Repeatable
+	InstancePath
+}) (*instanceAnswer, error) {
+	write, err := s.instanceWrite(ctx, &in.Call, in.key())
+	if err != nil {
+		return nil, err
+	}
+	var change HealthChange
+	if err := in.decode(&change); err != nil {
+		return nil, err
+	}
+	switch change.Health {
+	case mesh.Healthy, mesh.Draining, mesh.Unhealthy:
+	default:
+		return nil, fault("health", "has to be one of healthy, draining, unhealthy")
+	}
+	stored, err := s.cfg.Registry.SetHealth(ctx, in.key(), change.Epoch, change.Health, write)
+	if err != nil {
+		return nil, err
+	}
+	return &instanceAnswer{Body: stored}, nil
+}
+
+func (s *Server) deregister(ctx context.Context, in *struct {
+	Call
+	Repeatable
+	InstancePath
+	Epoch string `query:"epoch" maxLength:"64" doc:"As the registration gave it; left out, whichever registration there is."`
+}) (*Nothing, error) {
+	write, err := s.instanceWrite(ctx, &in.Call, in.key())
+	if err != nil {
+		return nil, err
+	}
+	return &Nothing{}, s.cfg.Registry.Deregister(ctx, in.key(), in.Epoch, write)
+}

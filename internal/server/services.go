@@ -1,0 +1,200 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// Service is a declaration and what the server adds to it. It is taken back as
+// it was given: what the server added is ignored.
+type Service struct {
+	mesh.Service
+	Status ServiceStatus `json:"status,omitzero" doc:"What follows from the rest of the mesh; ignored on input." readOnly:"true"`
+}
+
+// ServiceStatus is what follows from the rest of the mesh.
+type ServiceStatus struct {
+	Pending []mesh.ServiceName `json:"pending,omitempty" doc:"Declared dependencies that nobody has declared as a service yet; calls to them get a 503 that says so."`
+}
+
+// ServicePath is the path parameter.
+type ServicePath struct {
+	Name string `path:"name" maxLength:"63" pattern:"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" doc:"The service's name, a DNS label." example:"orders"`
+}
+
+// ServiceAnswer is one service.
+type ServiceAnswer struct {
+	ETag     string `header:"ETag" doc:"The revision in quotes, for If-Match." example:"\"42\""`
+	Location string `header:"Location" doc:"Where it is, after a creation."`
+	Body     Service
+}
+
+const serviceExample = `{"name":"orders","owner":"team-shop","protocol":"http","port":8080,"dependencies":["payments"]}`
+
+func (s *Server) serviceOperations() {
+	const path, tag = "/api/v1/services", "services"
+	register(s, operation{method: http.MethodGet, path: path, tag: tag, id: "listServices", summary: "List the services, by name"}, s.listServices)
+	register(s, operation{
+		method: http.MethodPost, path: path, tag: tag, id: "createService", summary: "Declare a new service",
+		status: http.StatusCreated, body: Service{}, example: serviceExample, token: true, refusals: []int{http.StatusConflict},
+	}, s.createService)
+	register(s, operation{
+		method: http.MethodGet, path: path + "/{name}", tag: tag, id: "getService", summary: "Get a service",
+		refusals: []int{http.StatusNotFound, http.StatusUnprocessableEntity},
+	}, s.getService)
+	register(s, operation{
+		method: http.MethodPut, path: path + "/{name}", tag: tag, id: "putService", summary: "Declare a service, or replace its declaration",
+		description: "The condition may also be the body's meta.revision: what a GET answered can be changed and sent back. Dependencies that nobody has declared are accepted and shown as status.pending.",
+		body:        Service{}, example: serviceExample, token: true, refusals: []int{http.StatusConflict, http.StatusNotFound},
+	}, s.putService)
+	register(s, operation{
+		method: http.MethodDelete, path: path + "/{name}", tag: tag, id: "deleteService", summary: "Delete a service's declaration",
+		description: "Its instances stay registered until their leases end. Services that depend on it see it as pending.",
+		status:      http.StatusNoContent, token: true, refusals: []int{http.StatusConflict, http.StatusNotFound},
+	}, s.deleteService)
+}
+
+func (s *Server) listServices(ctx context.Context, _ *struct{}) (*Listed[Service], error) {
+	all, revision, err := s.cfg.Registry.Services(ctx)
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[mesh.ServiceName]bool, len(all))
+	for i := range all {
+		known[all[i].Name] = true
+	}
+	out := make([]Service, len(all))
+	for i := range all {
+		pending := slices.Clone(all[i].Dependencies)
+		pending = slices.DeleteFunc(pending, func(name mesh.ServiceName) bool { return known[name] })
+		out[i] = Service{Service: all[i], Status: ServiceStatus{Pending: pending}}
+	}
+	return listed(out, revision), nil
+}
+
+func (s *Server) getService(ctx context.Context, in *ServicePath) (*ServiceAnswer, error) {
+	if err := serviceNameFault(in.Name); err != nil {
+		return nil, err
+	}
+	stored, err := s.cfg.Registry.Service(ctx, mesh.ServiceName(in.Name))
+	if err != nil {
+		return nil, err
+	}
+	return s.serviceAnswer(ctx, stored)
+}
+
+func (s *Server) createService(ctx context.Context, in *struct {
+	Call
+	Repeatable
+}) (*ServiceAnswer, error) {
+	return s.writeService(ctx, &in.Call, "")
+}
+
+func (s *Server) putService(ctx context.Context, in *struct {
+	Call
+	Repeatable
+	Conditions
+	ServicePath
+}) (*ServiceAnswer, error) {
+	return s.writeService(ctx, &in.Call, in.Name)
+}
+
+// writeService creates (inPath "") or puts.
+func (s *Server) writeService(ctx context.Context, call *Call, inPath string) (*ServiceAnswer, error) {
+	token, err := s.authenticate(ctx, call.request)
+	if err != nil {
+		return nil, err
+	}
+	var given Service
+	if err := call.decode(&given); err != nil {
+		return nil, err
+	}
+	service := given.Service
+	name, err := nameInPath(inPath, string(service.Name))
+	if err != nil {
+		return nil, err
+	}
+	service.Name = mesh.ServiceName(name)
+	if err := allow(token, service.Name); err != nil {
+		return nil, err
+	}
+	write, err := call.write(token)
+	if err != nil {
+		return nil, err
+	}
+	present := func(ctx context.Context) (int64, error) {
+		stored, err := s.cfg.Registry.Service(ctx, service.Name)
+		return stored.Meta.Revision, err
+	}
+	if write.Create = inPath == ""; !write.Create {
+		if err := call.conditional(ctx, &write, service.Meta.Revision, present); err != nil {
+			return nil, err
+		}
+	}
+	faults := service.Validate()
+	if len(faults) == 0 { // ports can be compared only once they are ports
+		faults = portFaults(s.cfg.Catalog.View(), &service)
+	}
+	if err := mesh.Invalid("service "+shown(name)+" cannot be declared like this", faults); err != nil {
+		return nil, err
+	}
+	stored, err := s.cfg.Registry.PutService(ctx, service, write)
+	if err != nil {
+		return nil, s.conflict(ctx, err, present)
+	}
+	answer, err := s.serviceAnswer(ctx, stored)
+	if err == nil && write.Create {
+		answer.Location = "/api/v1/services/" + name
+	}
+	return answer, err
+}
+
+func (s *Server) deleteService(ctx context.Context, in *struct {
+	Call
+	Repeatable
+	Conditions
+	ServicePath
+}) (*Nothing, error) {
+	name := mesh.ServiceName(in.Name)
+	present := func(ctx context.Context) (int64, error) {
+		stored, err := s.cfg.Registry.Service(ctx, name)
+		return stored.Meta.Revision, err
+	}
+	write, err := s.deletion(ctx, &in.Call, name, serviceNameFault(in.Name), present)
+	if err != nil {
+		return nil, err
+	}
+	return &Nothing{}, s.conflict(ctx, s.cfg.Registry.DeleteService(ctx, name, write), present)
+}
+
+func (s *Server) serviceAnswer(ctx context.Context, stored mesh.Service) (*ServiceAnswer, error) {
+	pending, err := s.pending(ctx, stored.Dependencies)
+	if err != nil {
+		return nil, err
+	}
+	return &ServiceAnswer{ETag: etag(stored.Meta.Revision), Body: Service{Service: stored, Status: ServiceStatus{Pending: pending}}}, nil
+}
+
+// pending gives the names that nobody has declared. The catalog knows most;
+// what it does not know is asked of the registry, so that whoever has just
+// declared a service is not told that it is missing.
+func (s *Server) pending(ctx context.Context, names []mesh.ServiceName) ([]mesh.ServiceName, error) {
+	view := s.cfg.Catalog.View()
+	var missing []mesh.ServiceName
+	for _, name := range names {
+		if _, known := view.Service(name); known {
+			continue
+		}
+		_, err := s.cfg.Registry.Service(ctx, name)
+		switch mesh.KindOf(err) {
+		case mesh.KindNotFound:
+			missing = append(missing, name)
+		case mesh.KindUnavailable:
+			return nil, err
+		}
+	}
+	return missing, nil
+}

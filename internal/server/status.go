@@ -1,0 +1,103 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// Proxy is one stream of one connected proxy.
+type Proxy struct {
+	Node      string           `json:"node" doc:"Its node id, \"<service>/<instance>\"."`
+	Service   mesh.ServiceName `json:"service,omitempty" doc:"The service it stands beside."`
+	Instance  mesh.InstanceID  `json:"instance,omitempty" doc:"Which instance of it."`
+	Scope     string           `json:"scope,omitempty" doc:"What it is sent; proxies of one profile share it."`
+	Address   string           `json:"address,omitempty" doc:"Its end of the connection."`
+	Transport string           `json:"transport,omitempty" doc:"How it asks: delta or state of the world, one stream for all types or one for each."`
+	Connected time.Time        `json:"connected,omitzero" doc:"Since when."`
+	Types     []ProxyType      `json:"types,omitempty" nullable:"false" doc:"How far it has come with each type of resource."`
+}
+
+// ProxyType is how far a proxy has come with one type of resource.
+type ProxyType struct {
+	Type         string     `json:"type" doc:"The type URL."`
+	Sent         string     `json:"sent,omitempty" doc:"The version that was sent last."`
+	Acknowledged string     `json:"acknowledged,omitempty" doc:"The version that was accepted last."`
+	Rejections   uint64     `json:"rejections,omitempty" doc:"How many answers it refused (NACKs)."`
+	Rejected     *Rejection `json:"rejected,omitempty" doc:"What it refused last."`
+	BehindSince  time.Time  `json:"behindSince,omitzero" doc:"Since when it lacks something; left out: it has everything."`
+}
+
+// Rejection is an answer that a proxy refused (a NACK).
+type Rejection struct {
+	Message string    `json:"message" doc:"The proxy's words."`
+	At      time.Time `json:"at,omitzero" doc:"When."`
+	Version string    `json:"version,omitempty" doc:"Of the refused answer."`
+	Objects []Origin  `json:"objects,omitempty" nullable:"false" doc:"The declarations behind what was refused."`
+}
+
+// Origin is the declaration that a resource follows from.
+type Origin struct {
+	Object   string `json:"object" doc:"Its kind and name." example:"service/orders"`
+	Author   string `json:"author,omitempty" doc:"Who wrote it last."`
+	Revision int64  `json:"revision,omitempty" doc:"The revision that the resource follows from."`
+}
+
+// Problem is something wrong in the mesh that no single write was refused for.
+type Problem struct {
+	Object  string `json:"object" doc:"Its kind and name." example:"service/orders"`
+	Message string `json:"message" doc:"What is wrong and how to mend it."`
+}
+
+// Version is what runs.
+type Version struct {
+	Version string `json:"version"`
+}
+
+type versionAnswer struct {
+	Body Version
+}
+
+func (s *Server) statusOperations() {
+	const tag = "status"
+	register(s, operation{method: http.MethodGet, path: "/api/v1/proxies", tag: tag, id: "listProxies", summary: "List the proxies that are connected to this server"}, s.listProxies)
+	register(s, operation{
+		method: http.MethodGet, path: "/api/v1/problems", tag: tag, id: "listProblems", summary: "List what is wrong in the mesh",
+		description: "Stored values that cannot be read and were set aside, dependencies that nobody has declared, and what could not be translated.",
+	}, s.listProblems)
+	register(s, operation{method: http.MethodGet, path: "/api/v1/version", tag: tag, id: "getVersion", summary: "Which Heddle this is"}, s.getVersion)
+}
+
+func (s *Server) listProxies(context.Context, *struct{}) (*Listed[Proxy], error) {
+	var all []Proxy
+	if s.cfg.Proxies != nil {
+		all = s.cfg.Proxies()
+	}
+	return listed(all, 0), nil
+}
+
+func (s *Server) listProblems(context.Context, *struct{}) (*Listed[Problem], error) {
+	var all []Problem
+	for _, one := range s.cfg.Registry.Quarantined() {
+		all = append(all, Problem{Object: one.Key, Message: fmt.Sprintf("the value in etcd, of revision %d, cannot be read and was set aside: %s; write it anew, or delete the key", one.Revision, one.Reason)})
+	}
+	view := s.cfg.Catalog.View()
+	for service := range view.Services() {
+		for _, name := range service.Dependencies {
+			if _, known := view.Service(name); !known {
+				all = append(all, Problem{Object: "service/" + string(service.Name), Message: fmt.Sprintf("depends on %q, which nobody has declared: it is pending, and calls to it get a 503", name)})
+			}
+		}
+	}
+	if s.cfg.Problems != nil {
+		all = append(all, s.cfg.Problems()...)
+	}
+	return listed(all, view.Revision()), nil
+}
+
+func (s *Server) getVersion(context.Context, *struct{}) (*versionAnswer, error) {
+	return &versionAnswer{Body: Version{Version: s.cfg.Version}}, nil
+}

@@ -1,0 +1,84 @@
+package server
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/registry"
+)
+
+// NewToken is the body of a request for a token.
+type NewToken struct {
+	Service     mesh.ServiceName `json:"service,omitempty" doc:"The token may write this service's declaration and its instances only; left out, everything." example:"orders"`
+	Description string           `json:"description,omitempty" maxLength:"1024" doc:"What it is for."`
+}
+
+// CreatedToken is a token and its secret, which is shown this once.
+type CreatedToken struct {
+	registry.Token
+	Secret string `json:"secret" doc:"Send it as \"Authorization: Bearer <secret>\". It cannot be had again."`
+}
+
+func (s *Server) tokenOperations() {
+	const path, tag = "/api/v1/tokens", "tokens"
+	register(s, operation{method: http.MethodGet, path: path, tag: tag, id: "listTokens", summary: "List the access tokens, without their secrets", token: true}, s.listTokens)
+	register(s, operation{
+		method: http.MethodPost, path: path, tag: tag, id: "createToken", summary: "Create an access token",
+		status: http.StatusCreated, body: NewToken{}, example: `{"service":"orders","description":"sidecars of orders"}`, token: true,
+	}, s.createToken)
+	register(s, operation{
+		method: http.MethodDelete, path: path + "/{id}", tag: tag, id: "revokeToken", summary: "End an access token",
+		description: "It is refused everywhere within a second.",
+		status:      http.StatusNoContent, token: true, refusals: []int{http.StatusNotFound},
+	}, s.revokeToken)
+}
+
+func (s *Server) admin(ctx context.Context, call *Call) (registry.Token, error) {
+	token, err := s.authenticate(ctx, call.request)
+	if err != nil {
+		return token, err
+	}
+	return token, allow(token, admin)
+}
+
+func (s *Server) listTokens(ctx context.Context, in *struct{ Call }) (*Listed[registry.Token], error) {
+	if _, err := s.admin(ctx, &in.Call); err != nil {
+		return nil, err
+	}
+	all, err := s.cfg.Registry.Tokens(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return listed(all, 0), nil
+}
+
+type createdTokenAnswer struct {
+	Body CreatedToken
+}
+
+func (s *Server) createToken(ctx context.Context, in *struct{ Call }) (*createdTokenAnswer, error) {
+	token, err := s.admin(ctx, &in.Call)
+	if err != nil {
+		return nil, err
+	}
+	var wanted NewToken
+	if err := in.decode(&wanted); err != nil {
+		return nil, err
+	}
+	created, secret, err := s.cfg.Registry.CreateToken(ctx, registry.Token{Service: wanted.Service, Description: wanted.Description, Author: author(token)})
+	if err != nil {
+		return nil, err
+	}
+	return &createdTokenAnswer{Body: CreatedToken{Token: created, Secret: secret}}, nil
+}
+
+func (s *Server) revokeToken(ctx context.Context, in *struct {
+	Call
+	ID string `path:"id" maxLength:"64" doc:"The token's ID, as the list shows it." example:"4f2a9c81d0e3"`
+}) (*Nothing, error) {
+	if _, err := s.admin(ctx, &in.Call); err != nil {
+		return nil, err
+	}
+	return &Nothing{}, s.cfg.Registry.RevokeToken(ctx, in.ID)
+}
