@@ -44,5 +44,5 @@ func (o *outside) close(ctx context.Context) {
 	if err := o.server.Shutdown(ctx); err != nil {
 		_ = o.server.Close()
 	}
-	_ = <-o.ended // http.ErrServerClosed; had it ended before, a check has said so
+	<-o.ended //nolint:errcheck // http.ErrServerClosed; had it ended before, a check has said so
 }

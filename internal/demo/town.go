@@ -49,7 +49,7 @@ func declarations() []mesh.Service {
 	service := func(name, about string, protocol mesh.Protocol, port mesh.Port, dependencies ...mesh.ServiceName) mesh.Service {
 		return mesh.Service{
 			Name: mesh.ServiceName(name), Owner: "team-shop", Description: about, Protocol: protocol, Port: port,
-			Dependencies: slices.Concat([]mesh.ServiceName{}, dependencies),
+			Dependencies: append([]mesh.ServiceName{}, dependencies...), // never nil: nil means left out
 		}
 	}
 	orders := service(shop.Orders, "takes orders", mesh.HTTP, 8080, shop.Payments, shop.Stock)
