@@ -30,11 +30,16 @@ func (b *builder) virtualHost(d *dependency) *routev3.VirtualHost {
 	return host
 }
 
+// askedHost is Envoy's substitution for the name that a request asked for, as
+// it would be declared: without its port, ".mesh" and a dot at its end.
+const askedHost = `%CEL(re.extract(request.host, '^(.+?)([.]mesh)?[.]?(:[0-9]*)?$', '\\1'))%`
+
 // undeclared answers requests for every other host.
 func undeclared(caller mesh.ServiceName) *routev3.VirtualHost {
 	return &routev3.VirtualHost{
 		Name: "undeclared", Domains: []string{"*"},
 		Routes: []*routev3.Route{refusal(403, reasonUndeclared, fmt.Sprintf(
-			`heddle: service %q has not declared a dependency on "%%REQ(:AUTHORITY)%%"; declare it: add "%%REQ(:AUTHORITY)%%" to the dependencies of %q`, caller, caller))},
+			`heddle: service %q has not declared a dependency on "%s"; declare it: add "%s" to the dependencies of %q`,
+			caller, askedHost, askedHost, caller))},
 	}
 }
