@@ -8,7 +8,7 @@ ARGS  ?=
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
 
 .PHONY: build
 build: ## build bin/heddle
@@ -41,6 +41,13 @@ tools: ## install the development tools into .tools/
 	@hack/tools.sh
 
 .PHONY: bench
-bench: build ## registration to first routed request, and catalog change to the last of 100 streams
+bench: bench-registration bench-fanout ## all benchmarks; each prints a table and writes .bench/<name>.json
+
+.PHONY: bench-registration
+bench-registration: ## registration to first routed request through a real Envoy, each leg
 	@hack/envoy.sh >&2
-	@go run ./bench/spine
+	@go run ./bench/spine registration
+
+.PHONY: bench-fanout
+bench-fanout: ## catalog change to the last of 100 streams, beside a raw gRPC send
+	@go run ./bench/spine fanout
