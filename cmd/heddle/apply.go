@@ -17,7 +17,7 @@ import (
 type applyCmd struct {
 	Files  []string      `name:"file" short:"f" required:"" sep:"none" complete:"files" placeholder:"FILE|DIR|-" help:"File, folder of files, or - for standard input. May be repeated."`
 	DryRun bool          `help:"Say what would be done, and do nothing."`
-	TTL    time.Duration `name:"instance-ttl" default:"1h" help:"How long the instances in the files stay registered without being renewed."`
+	TTL    time.Duration `name:"instance-ttl" default:"1h" help:"How long the instances in the files stay registered without being renewed: 2s to 24h."`
 	Output string        `short:"o" enum:"lines,json" default:"lines" help:"lines, or json: a list with the result and the changed fields of each object."`
 }
 
@@ -49,9 +49,10 @@ type step struct {
 	Edits  []edit `json:"edits,omitempty"`
 	Error  string `json:"error,omitempty"`
 
-	object manifest.Object
-	before *manifest.Object // what the mesh holds; nil: nothing
-	note   string
+	object  manifest.Object
+	before  *manifest.Object // what the mesh holds; nil: nothing
+	note    string
+	pending []mesh.ServiceName // dependencies that were missing when it was written
 }
 
 // Run plans first, then writes.
@@ -84,6 +85,7 @@ func (c *applyCmd) Run(ctx context.Context, api *client.Client, con *console) er
 			break
 		}
 	}
+	notePending(steps)
 	if err := c.report(con, steps); err != nil {
 		return err
 	}

@@ -25,15 +25,30 @@ func (s *step) write(ctx context.Context, api *client.Client, ttl time.Duration)
 	case manifest.KindService:
 		var written client.Service
 		written, err = api.PutService(ctx, *s.object.Service)
-		for _, name := range written.Status.Pending {
-			s.note += fmt.Sprintf("; dependency %q is pending: no such service yet", name)
-		}
+		s.pending = written.Status.Pending
 	case manifest.KindRoute:
 		_, err = api.PutRoute(ctx, *s.object.Route)
 	case manifest.KindRuntime:
 		_, err = api.PutRuntime(ctx, *s.object.Runtime)
 	}
 	return err
+}
+
+// notePending tells which dependencies are still missing when all is written.
+func notePending(steps []step) {
+	declared := map[mesh.ServiceName]bool{}
+	for _, s := range steps {
+		if s.object.Kind == manifest.KindService && s.Result != refused {
+			declared[s.object.Service.Name] = true
+		}
+	}
+	for i := range steps {
+		for _, name := range steps[i].pending {
+			if !declared[name] {
+				steps[i].note += fmt.Sprintf("; dependency %q is pending: no such service yet", name)
+			}
+		}
+	}
 }
 
 // register renews the lease of an instance that is as it should be, whoever

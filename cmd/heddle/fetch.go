@@ -97,6 +97,10 @@ func pickOne(ctx context.Context, c *client.Client, kind, name string, h *holdin
 			if len(instances) == 0 {
 				return mesh.NotFound("service %q has no instance %q", service, id)
 			}
+		} else if len(instances) == 0 {
+			if _, err := c.Service(ctx, mesh.ServiceName(service)); err != nil {
+				return err
+			}
 		}
 		h.objects = append(h.objects, objectsOf(instances)...)
 		return nil
@@ -104,22 +108,27 @@ func pickOne(ctx context.Context, c *client.Client, kind, name string, h *holdin
 	return &usageError{message: "there is one runtime layer, and it has no name"}
 }
 
-// suggest adds the name that was probably meant to a not-found error.
+// suggest adds the name that was probably meant to a not-found error. For an
+// instance it is the service's name, or else the instance's own.
 func suggest(ctx context.Context, c *client.Client, kind, name string, notFound error) error {
-	service, id, one := strings.Cut(name, "/")
-	what := kind
-	if kind == kindInstances {
-		what, name = kindServices, service
+	guesses := [][2]string{{kind, name}} // of which names, and like what
+	if service, id, one := strings.Cut(name, "/"); kind == kindInstances {
+		guesses = [][2]string{{kindServices, service}}
 		if one {
-			what, name = "instances of "+service, id
+			guesses = append(guesses, [2]string{"instances of " + service, id})
 		}
 	}
-	names, err := namesOf(ctx, c, what)
-	if err != nil {
-		return notFound // a guess is not worth a second error
-	}
-	if guess := didYouMean(name, names); guess != "" {
-		return &hinted{err: notFound, hint: guess}
+	for _, try := range guesses {
+		names, err := namesOf(ctx, c, try[0])
+		if err != nil {
+			return notFound // a guess is not worth a second error
+		}
+		if slices.Contains(names, try[1]) {
+			continue
+		}
+		if guess := didYouMean(try[1], names); guess != "" {
+			return &hinted{err: notFound, hint: guess}
+		}
 	}
 	return notFound
 }

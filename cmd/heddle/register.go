@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/client"
+	"github.com/heddle-mesh/heddle/internal/manifest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/present"
 )
@@ -17,7 +19,7 @@ type registerCmd struct {
 	ID      string            `required:"" placeholder:"ID" help:"Unique among the instances of the service."`
 	Address string            `required:"" placeholder:"IP" help:"The IP address where callers reach it."`
 	Port    int               `required:"" placeholder:"PORT" help:"The port there."`
-	TTL     time.Duration     `name:"ttl" default:"30s" help:"How long the registration lives without being renewed."`
+	TTL     time.Duration     `name:"ttl" default:"30s" help:"How long the registration lives without being renewed: 2s to 24h."`
 	Weight  int               `placeholder:"N" help:"Its share of the traffic beside the others; default 1."`
 	Region  string            `placeholder:"NAME" help:"Where it runs."`
 	Zone    string            `placeholder:"NAME" help:"Where it runs."`
@@ -50,15 +52,13 @@ func (c *registerCmd) Run(ctx context.Context, api *client.Client, con *console,
 		return &usageError{message: "--ttl has to be longer than nothing"}
 	}
 	registered, err := registerOne(ctx, api, instance, c.TTL)
-	if mesh.KindOf(err) == mesh.KindNotFound {
-		return suggest(ctx, api, kindServices, c.Service, err)
-	}
 	if err != nil {
 		return err
 	}
+	c.warnUndeclared(ctx, api, con)
 	if c.Output == "lines" {
 		fmt.Fprintf(con.out, "instance/%s registered for %s\n", instance.Key(), present.Age(c.TTL))
-	} else if err := con.encode(c.Output, registered); err != nil {
+	} else if err := con.encode(c.Output, manifest.Of(registered)); err != nil {
 		return err
 	}
 	if !c.Keep {
@@ -66,6 +66,21 @@ func (c *registerCmd) Run(ctx context.Context, api *client.Client, con *console,
 	}
 	k := keeper{api: api, log: log, instance: instance, ttl: c.TTL, epoch: registered.Epoch}
 	return k.keep(ctx)
+}
+
+// warnUndeclared tells when no service has the name: the registration is good,
+// for a declaration may follow, but more often the name is mistyped.
+func (c *registerCmd) warnUndeclared(ctx context.Context, api *client.Client, con *console) {
+	_, err := api.Service(ctx, mesh.ServiceName(c.Service))
+	if mesh.KindOf(err) != mesh.KindNotFound {
+		return
+	}
+	guess := ""
+	var advice *hinted
+	if errors.As(suggest(ctx, api, kindServices, c.Service, err), &advice) {
+		guess = "; " + advice.hint
+	}
+	fmt.Fprintf(con.err, "warning: no service %q is declared, so that nobody calls this instance until one is%s\n", c.Service, present.Safe(guess))
 }
 
 func registerOne(ctx context.Context, api *client.Client, instance mesh.Instance, ttl time.Duration) (mesh.Instance, error) {

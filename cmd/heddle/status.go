@@ -177,7 +177,7 @@ func (c *statusCmd) print(con *console, status meshStatus) error {
 		state = p.Paint(present.Bad, "not ready") + ": " + present.Safe(server.Message)
 	}
 	if server.Version != "" {
-		state += ", version " + present.Safe(server.Version)
+		state += ", " + present.Safe(server.Version)
 	}
 	fmt.Fprintf(con.out, "server   %s %s\n", present.Safe(server.Address), state)
 	fmt.Fprintf(con.out, "proxies  %s\n", proxiesLine(p, status.Proxies))

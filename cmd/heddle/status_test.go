@@ -42,7 +42,7 @@ func aMesh() meshStatus {
 		{Type: "type.googleapis.com/envoy.config.cluster.v3.Cluster", Sent: "1", BehindSince: now.Add(-10 * time.Second)},
 	}}
 	status := meshStatus{
-		Server:   serverStatus{Address: "http://127.0.0.1:7080", Version: "v1.2.3", Ready: true},
+		Server:   serverStatus{Address: "http://127.0.0.1:7080", Version: "heddle v1.2.3, go1.26.0 linux/amd64", Ready: true},
 		Problems: []client.Problem{{Object: "service/web", Message: "depends on \"reviews\", which nobody has declared"}},
 	}
 	for _, p := range []client.Proxy{well, refusing, waiting} {

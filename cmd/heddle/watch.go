@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/manifest"
+	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/present"
 )
 
@@ -65,7 +67,7 @@ func eventLine(p present.Palette, e client.Event) string {
 		parts = append(parts, "by", present.Safe(meta.Author))
 	}
 	if o.Kind == manifest.KindInstance && !e.Deleted {
-		parts = append(parts, "at", present.Safe(dialAddress(o.Instance.Address, o.Instance.Port)), string(o.Instance.Health))
+		parts = append(parts, "at", present.Safe(dialAddress(o.Instance.Address, o.Instance.Port)), string(cmp.Or(o.Instance.Health, mesh.Healthy)))
 	}
 	return strings.Join(parts, " ")
 }
