@@ -161,6 +161,13 @@ func (a *admin) drain(ctx context.Context) error {
 	return err
 }
 
+// closeInbound has Envoy take no new calls to the service. What is connected
+// stays. The listeners are those with the traffic direction INBOUND.
+func (a *admin) closeInbound(ctx context.Context) error {
+	_, err := a.do(ctx, http.MethodPost, "/drain_listeners?inboundonly", nil)
+	return err
+}
+
 func (a *admin) do(ctx context.Context, method, path string, query url.Values) ([]byte, error) {
 	target := a.base + path
 	if len(query) > 0 {
@@ -180,7 +187,7 @@ func (a *admin) do(ctx context.Context, method, path string, query url.Values) (
 		return nil, fmt.Errorf("ask Envoy's admin interface: %w", err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("Envoy's admin interface answers %s: %s", response.Status, strings.TrimSpace(string(body)))
+		return nil, fmt.Errorf("ask Envoy's admin interface: it answers %s: %s", response.Status, strings.TrimSpace(string(body)))
 	}
 	return body, nil
 }

@@ -123,8 +123,12 @@ func listener(t *testing.T, name string, port uint32, to *routev3.Route_Route) *
 		RouteSpecifier: &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: &routev3.RouteConfiguration{VirtualHosts: []*routev3.VirtualHost{host}}},
 		HttpFilters:    []*hcmv3.HttpFilter{{Name: "router", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: packed(t, &routerv3.Router{})}}},
 	}
+	direction := corev3.TrafficDirection_OUTBOUND
+	if to != nil {
+		direction = corev3.TrafficDirection_INBOUND
+	}
 	return &listenerv3.Listener{
-		Name: name, Address: address(port),
+		Name: name, Address: address(port), TrafficDirection: direction,
 		FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
 			Name: "http", ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: packed(t, manager)},
 		}}}},

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bufio"
-	"context"
 	"io"
 	"log/slog"
 	"strings"
@@ -31,7 +30,7 @@ func (p *process) readLog(from io.Reader) {
 		}
 		level, logger, message := parseLine(line)
 		p.last.add(message)
-		p.log.LogAttrs(context.Background(), level, message, slog.String("from", "envoy"), slog.String("logger", logger))
+		p.log.LogAttrs(p.exited, level, message, slog.String("from", "envoy"), slog.String("logger", logger))
 	}
 }
 

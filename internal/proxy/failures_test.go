@@ -17,6 +17,7 @@ import (
 )
 
 func TestKilledEnvoyIsStartedAgainAndTheInstanceIsOutMeanwhile(t *testing.T) {
+	t.Parallel()
 	app := startApplication(t)
 	s := run(t, newConfig(t, startControlPlane(t, 0, app.port), app.port))
 	first := s.serving(t, 0)
@@ -46,6 +47,7 @@ func TestKilledEnvoyIsStartedAgainAndTheInstanceIsOutMeanwhile(t *testing.T) {
 }
 
 func TestEnvoyKilledAtAFixedPortKeepsItsRegistration(t *testing.T) {
+	t.Parallel()
 	app := startApplication(t)
 	s := run(t, newConfig(t, startControlPlane(t, freePort(t), app.port), app.port))
 	first := s.serving(t, 0)
@@ -59,6 +61,7 @@ func TestEnvoyKilledAtAFixedPortKeepsItsRegistration(t *testing.T) {
 }
 
 func TestLostRegistrationIsMadeAgain(t *testing.T) {
+	t.Parallel()
 	app := startApplication(t)
 	s := run(t, newConfig(t, startControlPlane(t, 0, app.port), app.port))
 	status := s.serving(t, 0)
@@ -72,6 +75,7 @@ func TestLostRegistrationIsMadeAgain(t *testing.T) {
 }
 
 func TestTrafficGoesOnWhileTheControlPlaneIsAway(t *testing.T) {
+	t.Parallel()
 	app := startApplication(t)
 	s := run(t, newConfig(t, startControlPlane(t, 0, app.port), app.port))
 	status := s.serving(t, 0)
@@ -100,6 +104,7 @@ func TestTrafficGoesOnWhileTheControlPlaneIsAway(t *testing.T) {
 }
 
 func TestLeavingIsBoundedWhileTheControlPlaneIsAway(t *testing.T) {
+	t.Parallel()
 	app := startApplication(t)
 	config := newConfig(t, startControlPlane(t, 0, app.port), app.port)
 	config.DrainTimeout = 500 * time.Millisecond
@@ -117,7 +122,34 @@ func TestLeavingIsBoundedWhileTheControlPlaneIsAway(t *testing.T) {
 	gone(t, status.PID)
 }
 
+// The control plane cannot tell callers; that nothing listens any more does.
+func TestLeavingWithoutTheControlPlaneRefusesConnectionsAndFinishesRequests(t *testing.T) {
+	t.Parallel()
+	app := startApplication(t)
+	s := run(t, newConfig(t, startControlPlane(t, 0, app.port), app.port))
+	status := s.serving(t, 0)
+	slow := make(chan error, 1)
+	go func() { _, err := get(url(status.Inbound, "/slow")); slow <- err }()
+	<-app.entered
+	s.registrar.Fail(proxy.Unreachable)
+	s.stop()
+	eventually(t, "connections to be refused", func() error {
+		if _, err := get(url(status.Inbound, "/")); !errors.Is(err, syscall.ECONNREFUSED) {
+			return fmt.Errorf("answered: %w", err)
+		}
+		return nil
+	})
+	close(app.release)
+	if err := <-slow; err != nil {
+		t.Errorf("the request that was under way: %v", err)
+	}
+	if err := s.wait(t); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestDrainTimeoutEndsARequestThatNeverEnds(t *testing.T) {
+	t.Parallel()
 	app := startApplication(t)
 	config := newConfig(t, startControlPlane(t, 0, app.port), app.port)
 	config.DrainTimeout = 500 * time.Millisecond
@@ -139,6 +171,7 @@ func TestDrainTimeoutEndsARequestThatNeverEnds(t *testing.T) {
 }
 
 func TestHurryCutsTheDrainShort(t *testing.T) {
+	t.Parallel()
 	app := startApplication(t)
 	config := newConfig(t, startControlPlane(t, 0, app.port), app.port)
 	config.DrainTimeout = time.Hour
@@ -155,7 +188,9 @@ func TestHurryCutsTheDrainShort(t *testing.T) {
 	if err := s.wait(t); err != nil {
 		t.Error(err)
 	}
-	<-slow
+	if err := <-slow; err == nil {
+		t.Error("the request has an answer")
+	}
 	if s.registrar.Instance() != nil {
 		t.Error("still registered")
 	}
@@ -163,6 +198,7 @@ func TestHurryCutsTheDrainShort(t *testing.T) {
 }
 
 func TestRegistrationIsOnlyMadeWhenTheApplicationListens(t *testing.T) {
+	t.Parallel()
 	port := freePort(t)
 	config := newConfig(t, startControlPlane(t, 0, port), port)
 	var err error
@@ -184,6 +220,7 @@ func TestRegistrationIsOnlyMadeWhenTheApplicationListens(t *testing.T) {
 }
 
 func TestApplicationThatFailsItsCheckIsTakenOutAndPutBack(t *testing.T) {
+	t.Parallel()
 	app := startApplication(t)
 	sick := make(chan bool, 1)
 	health := startHealth(t, sick)
@@ -205,6 +242,7 @@ func TestApplicationThatFailsItsCheckIsTakenOutAndPutBack(t *testing.T) {
 }
 
 func TestWorkloadThatOnlyCallsIsNotRegistered(t *testing.T) {
+	t.Parallel()
 	s := run(t, newConfig(t, startControlPlane(t, 0, 0), 0))
 	status := s.serving(t, 0)
 	if !status.Outbound.IsValid() || status.Inbound.IsValid() || status.Epoch != "" {
@@ -221,6 +259,7 @@ func TestWorkloadThatOnlyCallsIsNotRegistered(t *testing.T) {
 }
 
 func TestStopBeforeThereIsAControlPlane(t *testing.T) {
+	t.Parallel()
 	config := newConfig(t, &controlPlane{address: fmt.Sprintf("127.0.0.1:%d", freePort(t))}, 8080)
 	s := run(t, config)
 	eventually(t, "Envoy to start", func() error {

@@ -224,7 +224,7 @@ func (l *lease) failed(err error, what string) time.Duration {
 	switch mesh.KindOf(err) {
 	case mesh.KindNotFound:
 		if !l.owned && !l.contested { // it was a registration: the service itself is not there
-			return l.report(faultRefused, slog.LevelWarn, "cannot "+what+" yet: trying again until the service is declared", err)
+			return l.report(faultRefused, l.log.Warn, "cannot "+what+" yet: trying again until the service is declared", err)
 		}
 		if l.owned {
 			l.log.Warn("the registration is gone: its lease ended while the control plane could not be reached, or someone removed it; registering again if it can serve")
@@ -244,16 +244,16 @@ func (l *lease) failed(err error, what string) time.Duration {
 		l.publish(state{})
 		return 0 // the next step sees what is still to be done, if anything
 	case mesh.KindDenied, mesh.KindInvalid:
-		return l.report(faultRefused, slog.LevelError, "cannot "+what+": the control plane refuses it; traffic goes on, trying again", err)
+		return l.report(faultRefused, l.log.Error, "cannot "+what+": the control plane refuses it; traffic goes on, trying again", err)
 	default:
-		return l.report(faultUnavailable, slog.LevelWarn, "cannot "+what+": the control plane cannot be reached; traffic goes on with what Envoy has, trying again", err)
+		return l.report(faultUnavailable, l.log.Warn, "cannot "+what+": the control plane cannot be reached; traffic goes on with what Envoy has, trying again", err)
 	}
 }
 
-func (l *lease) report(now fault, level slog.Level, message string, err error) time.Duration {
+func (l *lease) report(now fault, tell func(string, ...any), message string, err error) time.Duration {
 	if l.fault != now {
 		l.fault = now
-		l.log.Log(context.Background(), level, message, "error", err)
+		tell(message, "error", err)
 	}
 	return l.retry.NextBackOff()
 }

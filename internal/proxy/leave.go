@@ -20,14 +20,15 @@ const (
 //  1. the instance is marked as draining: callers stop choosing it,
 //  2. once they can all have heard of it, Envoy asks those who are still
 //     connected to go (Connection: close, GOAWAY),
-//  3. when nothing is active any more, or the drain timeout is over, the instance
-//     is deregistered,
-//  4. Envoy is stopped.
+//  3. when nothing is active any more, Envoy takes no new connections,
+//  4. when nothing is active still, or the drain timeout is over, the instance is
+//     deregistered, and Envoy is stopped.
 //
 // Each step is bounded, so that a control plane that is away delays the end by a
-// few seconds at most. Hurry ends all waiting. envoy is nil when none runs.
-func (r *Runner) leave(e *envoy, registration *lease) {
-	patient, cancel := context.WithTimeout(context.Background(), max(r.config.DrainTimeout, r.config.Propagation))
+// few seconds at most. Hurry ends all waiting. e is nil when none runs. ctx is one
+// that has not ended.
+func (r *Runner) leave(ctx context.Context, e *envoy, registration *lease) {
+	patient, cancel := context.WithTimeout(ctx, max(r.config.DrainTimeout, r.config.Propagation))
 	var hurry sync.WaitGroup
 	hurry.Go(func() {
 		select {
@@ -39,62 +40,85 @@ func (r *Runner) leave(e *envoy, registration *lease) {
 	defer hurry.Wait()
 	defer cancel()
 
+	r.log.Info("leaving: draining first", "timeout", r.config.DrainTimeout)
+	told := true
 	if registration.isThere() {
-		r.markDraining(patient, registration)
+		told = r.markDraining(patient, registration)
 	}
 	if e != nil {
-		r.drain(patient, e)
+		r.drain(patient, e, told)
 	}
-	r.deregister(registration)
+	r.deregister(ctx, registration)
 	if e != nil {
 		e.end(r.config.Hurry)
 		r.log.Info("Envoy stopped")
 	}
 }
 
-// markDraining tells callers, and gives them the time to hear of it.
-func (r *Runner) markDraining(ctx context.Context, registration *lease) {
-	r.log.Info("leaving: draining first", "timeout", r.config.DrainTimeout)
+// markDraining tells callers, and gives them the time to hear of it. false: the
+// control plane did not answer.
+func (r *Runner) markDraining(ctx context.Context, registration *lease) bool {
 	registration.set(state{health: mesh.Draining})
 	bounded, cancel := context.WithTimeout(ctx, markBound)
 	defer cancel()
-	if !registration.settle(bounded) {
-		if ctx.Err() == nil {
-			r.log.Warn("the control plane cannot be told that this instance drains: callers hear of it from Envoy alone")
-		}
-		return
+	if registration.settle(bounded) {
+		sleep(ctx, r.config.Propagation)
+		return true
 	}
-	sleep(ctx, r.config.Propagation)
+	if ctx.Err() == nil {
+		r.log.Warn("the control plane cannot be told that this instance drains: taking no new connections instead, for which callers go elsewhere")
+	}
+	return false
 }
 
 // drain asks those who are connected to go, and waits until nothing is active.
-func (r *Runner) drain(ctx context.Context, e *envoy) {
-	if err := e.admin.drain(ctx); err != nil {
-		r.log.Warn("Envoy does not drain: stopping it", "error", err)
-		return
+func (r *Runner) drain(ctx context.Context, e *envoy, told bool) {
+	err := e.admin.drain(ctx)
+	if err == nil && told {
+		// Until callers are quiet, the one who has not heard yet is still served.
+		err = r.awaitIdle(ctx, e, quiet)
 	}
+	if err == nil {
+		// From here on a connection is refused, which callers retry elsewhere, rather
+		// than cut when Envoy ends.
+		err = e.admin.closeInbound(ctx)
+	}
+	if err == nil {
+		err = r.awaitIdle(ctx, e, 0)
+	}
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		r.log.Warn("the time to drain is over: requests and connections that are still active are cut")
+	default:
+		r.log.Warn("Envoy cannot be drained: stopping it", "error", err)
+	}
+}
+
+// awaitIdle waits until nothing has been active for the given time.
+func (r *Runner) awaitIdle(ctx context.Context, e *envoy, quiet time.Duration) error {
 	idleSince := time.Time{}
 	for {
 		active, err := e.admin.active(ctx)
+		if err != nil {
+			return err
+		}
 		switch {
-		case ctx.Err() != nil:
-			r.log.Warn("the time to drain is over: requests and connections that are still active are cut")
-			return
-		case err != nil:
-			r.log.Warn("Envoy does not say what is active: stopping it", "error", err)
-			return
 		case active > 0:
 			idleSince = time.Time{}
 		case idleSince.IsZero():
 			idleSince = time.Now()
-		case time.Since(idleSince) >= quiet:
-			return
 		}
-		sleep(ctx, idlePoll)
+		if active == 0 && time.Since(idleSince) >= quiet {
+			return nil
+		}
+		if !sleep(ctx, idlePoll) {
+			return ctx.Err()
+		}
 	}
 }
 
-func (r *Runner) deregister(registration *lease) {
+func (r *Runner) deregister(ctx context.Context, registration *lease) {
 	registration.set(state{})
 	bound := deregisterBound
 	select {
@@ -102,7 +126,7 @@ func (r *Runner) deregister(registration *lease) {
 		bound = hurriedBound
 	default:
 	}
-	bounded, cancel := context.WithTimeout(context.Background(), bound)
+	bounded, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	if !registration.settle(bounded) {
 		r.log.Warn("the instance could not be deregistered: its registration ends by itself", "within", r.config.TTL)

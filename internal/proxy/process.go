@@ -148,11 +148,11 @@ func (p *process) adminAddress(ctx context.Context) (netip.AddrPort, error) {
 		return netip.AddrPort{}, ctx.Err()
 	case text, ok := <-p.address:
 		if !ok {
-			return netip.AddrPort{}, fmt.Errorf("Envoy ended before it had an admin interface")
+			return netip.AddrPort{}, fmt.Errorf("there is no admin interface: Envoy ended before")
 		}
 		address, err := netip.ParseAddrPort(text)
 		if err != nil {
-			return netip.AddrPort{}, fmt.Errorf("Envoy's admin address: %w", err)
+			return netip.AddrPort{}, fmt.Errorf("read Envoy's admin address: %w", err)
 		}
 		return address, nil
 	}

@@ -83,7 +83,7 @@ func (r *Runner) Run(ctx context.Context) error {
 		}
 		return err
 	}
-	r.leave(envoy, registration)
+	r.leave(leaseLife, envoy, registration)
 	return nil
 }
 

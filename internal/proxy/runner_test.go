@@ -7,6 +7,7 @@ import (
 )
 
 func TestSidecarServesAndLeavesInOrder(t *testing.T) {
+	t.Parallel()
 	app := startApplication(t)
 	s := run(t, newConfig(t, startControlPlane(t, 0, app.port), app.port))
 	status := s.serving(t, 0)

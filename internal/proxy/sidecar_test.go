@@ -74,7 +74,7 @@ func run(t *testing.T, config proxy.Config) *sidecar {
 	}()
 	t.Cleanup(func() {
 		s.stop()
-		s.wait(t)
+		_ = s.wait(t)
 		if t.Failed() {
 			t.Logf("log:\n%s", s.log)
 		}

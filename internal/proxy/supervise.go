@@ -27,6 +27,7 @@ type envoy struct {
 	*process
 	admin   *admin
 	address netip.AddrPort
+	given   bool // the control plane has given it its listeners; of watch alone
 }
 
 // keepRunning runs one Envoy after the other until ctx ends, and gives the one
@@ -47,7 +48,7 @@ func (r *Runner) keepRunning(ctx context.Context, registration *lease) (*envoy, 
 			current.admin.close()
 		}
 		if ctx.Err() != nil {
-			return nil, nil
+			return nil, nil //nolint:nilerr // the end came first, and launch left nothing behind
 		}
 		if !r.served && final(err) {
 			return nil, err

@@ -29,7 +29,7 @@ const (
 func (r *Runner) watch(ctx context.Context, e *envoy, registration *lease) error {
 	look, stop := context.WithCancel(ctx)
 	defer stop()
-	defer context.AfterFunc(e.exited, stop)() // a look ends with its Envoy
+	defer context.AfterFunc(e.exited, stop)() //nolint:contextcheck // a look ends with its Envoy too
 	began := time.Now()
 	explained := began.Add(explainAfter - explainEvery)
 	up, failures := false, 0
@@ -103,12 +103,11 @@ func (r *Runner) look(ctx context.Context, e *envoy) (listeners, error) {
 	switch {
 	case r.config.takesCalls() && !found.inbound.IsValid():
 		return listeners{}, errors.New("the control plane has not given Envoy the listener for calls to the service: is it there (--xds), and is the service declared?")
-	case !r.config.takesCalls():
-		given, err := e.admin.configured(ctx)
-		if err != nil {
+	case !r.config.takesCalls() && !e.given:
+		if e.given, err = e.admin.configured(ctx); err != nil {
 			return listeners{}, err
 		}
-		if !given {
+		if !e.given {
 			return listeners{}, errors.New("the control plane has not given Envoy its listeners: is it there (--xds), and is the service declared?")
 		}
 	}
