@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/goleak"
 
 	"github.com/heddle-mesh/heddle/internal/catalog"
@@ -180,4 +181,25 @@ func (w *world) declare(body string) {
 	if got := w.write("POST", "/api/v1/services", body); got.status != http.StatusCreated {
 		w.t.Fatalf("%d %s", got.status, got.body)
 	}
+}
+
+// putRaw writes a value past the registry, as another program could.
+func (w *world) putRaw(key, value string) {
+	w.t.Helper()
+	etcd, err := clientv3.New(clientv3.Config{Endpoints: []string{w.etcd.Endpoint()}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer etcd.Close()
+	if _, err := etcd.Put(w.t.Context(), key, value); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// get asks a handler without a network.
+func get(t *testing.T, handler http.Handler, path string) reply {
+	t.Helper()
+	out := httptest.NewRecorder()
+	handler.ServeHTTP(out, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+	return reply{out.Code, out.Header(), out.Body.String()}
 }
