@@ -33,33 +33,50 @@ func (s *session) acked(now time.Time, sub *subscription, f flight) {
 	s.warmed(now, sub.kind, f)
 }
 
-// nacked takes in a refusal. It is not answered: the same resource in the same
-// version is not sent again unless the client asks for it by name (xDS
-// protocol, "When to send an update"). What depends on the refused resources is
-// held back for as long as anything is.
+// maxAlone bounds how many resources are sent one by one to find the faulty one.
+const maxAlone = 64
+
+// nacked takes in a refusal. A refused version is not sent again unless the
+// client asks for it by name (xDS protocol, "When to send an update"), and what
+// depends on it is held back for as long as anything is.
+//
+// A client may have passed over the whole response because of one resource in
+// it, so the others are sent again without that one. If the client's words name
+// none of them, each is sent alone: then the next refusal tells. This ends,
+// because each round has fewer resources. A SotW response that holds everything
+// cannot leave any out; there, all of it waits for a mended version.
 func (s *session) nacked(now time.Time, sub *subscription, f flight, message string) *Nack {
 	if len(message) > maxNackBytes {
 		message = message[:maxNackBytes]
 	}
-	message = strings.ToValidUTF8(message, "�")
+	message = strings.ToValidUTF8(message, "\uFFFD")
 	nack := &Nack{At: now, Type: sub.kind.facts().url, Message: message, Version: f.version.String()}
-	blamed := make([]sentItem, 0, len(f.items))
+	var blamed, others []sentItem
 	for _, one := range f.items {
 		if mentions(message, one.id.Value()) {
 			blamed = append(blamed, one)
+		} else {
+			others = append(others, one)
 		}
 	}
-	if len(blamed) == 0 {
-		blamed = f.items // it may be any of them
-	}
-	if sub.rejected == nil {
-		sub.rejected = map[name]version{}
-	}
-	if len(sub.rejected) == 0 {
-		sub.rejectedAt = f.since
+	whole := !s.delta && sub.kind.facts().full
+	alone := len(blamed) == 0 && len(others) > 1 && len(others) <= maxAlone && !whole
+	if len(blamed) == 0 && !alone {
+		blamed, others = others, nil
 	}
 	for _, one := range blamed {
-		sub.rejected[one.id] = one.version
+		sub.reject(one, f.since)
+	}
+	for _, one := range others {
+		if !whole {
+			sub.retry(one, alone, f.since)
+		}
+	}
+	suspects := blamed
+	if alone {
+		suspects = others
+	}
+	for _, one := range suspects {
 		nack.Names = append(nack.Names, one.id.Value())
 		if one.origin != (Origin{}) {
 			nack.Origins = append(nack.Origins, one.origin)
@@ -68,6 +85,44 @@ func (s *session) nacked(now time.Time, sub *subscription, f flight, message str
 	sub.lastNack = nack
 	sub.nacks++
 	return nack
+}
+
+// current says whether what was sent is still what the client should have: it
+// was sent nothing newer since, and has not given it up.
+func (s *subscription) current(one sentItem) bool {
+	it, ok := s.items[one.id]
+	return (ok || s.wildcard) && it.version() == one.version
+}
+
+// reject notes that the client does not take a version.
+func (s *subscription) reject(one sentItem, since time.Time) {
+	if !s.current(one) {
+		return
+	}
+	if s.rejected == nil {
+		s.rejected = map[name]version{}
+	}
+	if len(s.rejected) == 0 {
+		s.rejectedAt = since
+	}
+	s.rejected[one.id] = one.version
+}
+
+// retry makes due again what the client may have passed over.
+func (s *subscription) retry(one sentItem, alone bool, since time.Time) {
+	if !s.current(one) {
+		return
+	}
+	if one.version != 0 {
+		s.setAbsent(one.id, false)
+	}
+	s.want(one.id, true, since, true)
+	if alone {
+		if s.alone == nil {
+			s.alone = map[name]struct{}{}
+		}
+		s.alone[one.id] = struct{}{}
+	}
 }
 
 // mentions says whether a text holds a name as a word of its own, so that

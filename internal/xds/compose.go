@@ -38,11 +38,18 @@ func (s *session) judge(sub *subscription, id name, answer bool, now time.Time, 
 	return fateRemove, nil, time.Time{}
 }
 
+func (s *session) compose(now time.Time, sub *subscription, v view) *draft {
+	if s.delta {
+		return s.composeDelta(now, sub, v)
+	}
+	return s.composeSotW(now, sub, v)
+}
+
 // composeDelta drafts a response of what changed.
 func (s *session) composeDelta(now time.Time, sub *subscription, v view) *draft {
 	sub.scan(v, now)
 	d := &draft{send: sub.owed}
-	for _, id := range sub.pendingNames() {
+	for _, id := range sub.pendingNames(d) {
 		answer := sub.pending[id]
 		f, r, look := s.judge(sub, id, answer, now, v)
 		switch f {
@@ -71,7 +78,7 @@ func (s *session) composeSotW(now time.Time, sub *subscription, v view) *draft {
 	sub.scan(v, now)
 	full := sub.kind.facts().full
 	d := &draft{send: sub.owed}
-	for _, id := range sub.pendingNames() {
+	for _, id := range sub.pendingNames(d) {
 		answer := sub.pending[id]
 		f, r, look := s.judge(sub, id, answer, now, v)
 		switch f {
@@ -153,13 +160,31 @@ func (s *subscription) resumes(v view) bool {
 	return true
 }
 
-func (s *subscription) pendingNames() []name {
+// pendingNames gives the names to look at for one draft, in order. If some have
+// to be sent alone it is the first of them, and the rest is kept for later.
+func (s *subscription) pendingNames(d *draft) []name {
 	names := make([]name, 0, len(s.pending))
 	for id := range s.pending {
-		names = append(names, id)
+		if _, ok := s.alone[id]; ok || len(s.alone) == 0 {
+			names = append(names, id)
+		}
+	}
+	if len(s.alone) > 0 && len(names) == 0 {
+		s.alone = nil // they are not due any more
+		return s.pendingNames(d)
 	}
 	sortNames(names)
-	return names
+	if len(s.alone) == 0 {
+		return names
+	}
+	delete(s.alone, names[0])
+	for id, answer := range s.pending {
+		if id != names[0] {
+			d.keep(id, answer, time.Time{})
+		}
+	}
+	d.more = true
+	return names[:1]
 }
 
 // setGhost keeps what a SotW client may still be using after it left the scope.

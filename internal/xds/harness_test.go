@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,11 +39,19 @@ func (scopes) Open(_ context.Context, node *corev3.Node) (string, func(), error)
 	return scope, func() {}, nil
 }
 
+// failer is what a test and a rapid property have in common.
+type failer interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // rig is a server with real gRPC in memory.
 type rig struct {
 	t      testing.TB
 	server *xds.Server
 	conn   *grpc.ClientConn
+	close  func() // called at the end of the test at the latest
 }
 
 func newRig(t testing.TB, c xds.Config) *rig {
@@ -64,7 +73,8 @@ func newRig(t testing.TB, c xds.Config) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	r := &rig{t: t, server: server, conn: conn}
+	r.close = sync.OnceFunc(func() {
 		_ = conn.Close()
 		g.Stop()
 		if err := <-done; err != nil {
@@ -76,7 +86,8 @@ func newRig(t testing.TB, c xds.Config) *rig {
 			t.Errorf("shutdown: %v", err)
 		}
 	})
-	return &rig{t: t, server: server, conn: conn}
+	t.Cleanup(r.close)
+	return r
 }
 
 // message makes a small message of a type; equal content gives equal bytes.
@@ -104,7 +115,7 @@ func message(typeURL, name, content string) proto.Message {
 	}
 }
 
-func resource(t testing.TB, typeURL, name, content string) *xds.Resource {
+func resource(t failer, typeURL, name, content string) *xds.Resource {
 	t.Helper()
 	r, err := xds.NewResource(typeURL, name, message(typeURL, name, content), xds.Origin{Object: "service/" + name, Author: "ann", Revision: 7})
 	if err != nil {

@@ -81,6 +81,19 @@ type response struct {
 // next composes the next response, in the order of the kinds. Without one, look
 // says when to try again although nothing happened; zero: never.
 func (s *session) next(now time.Time, v view) (r *response, look time.Time) {
+	for again := true; again; {
+		r, look, again = s.pass(now, v)
+		if r != nil {
+			return r, time.Time{}
+		}
+	}
+	return nil, look
+}
+
+// pass looks at each kind once. A second pass is due if one of them came to
+// rest, without a response, after a removal had to wait for it.
+func (s *session) pass(now time.Time, v view) (r *response, look time.Time, again bool) {
+	keeping := false
 	for k := range kindCount {
 		sub := s.subs[k]
 		if sub == nil || !sub.due() {
@@ -90,19 +103,18 @@ func (s *session) next(now time.Time, v view) (r *response, look time.Time) {
 			look = sooner(look, until)
 			continue
 		}
-		var composed *draft
-		if s.delta {
-			composed = s.composeDelta(now, sub, v)
-		} else {
-			composed = s.composeSotW(now, sub, v)
+		for more := true; more; {
+			d := s.compose(now, sub, v)
+			if d.send {
+				return s.dispatch(now, sub, d, v), time.Time{}, false
+			}
+			sub.resting(d)
+			look, more = sooner(look, d.look), d.more
 		}
-		look = sooner(look, composed.look)
-		if composed.send {
-			return s.dispatch(now, sub, composed, v), time.Time{}
-		}
-		sub.resting(composed)
+		again = again || keeping && !sub.due()
+		keeping = keeping || sub.due()
 	}
-	return nil, look
+	return nil, look, again
 }
 
 // holdBack says until when a type as a whole has to wait, or zero.
@@ -111,7 +123,7 @@ func (s *session) holdBack(now time.Time, sub *subscription) time.Time {
 		if until := sub.flights[0].at.Add(s.patience); now.Before(until) {
 			return until
 		}
-		sub.flights = sub.flights[1:] // never answered: forgotten
+		sub.forgetOldest()
 	}
 	if sub.kind.facts().needsClusters {
 		return s.clustersReadyAt(now)
@@ -127,6 +139,7 @@ type draft struct {
 	changed   []sentItem // what is new to the client, for its answer
 	kept      map[name]bool
 	look      time.Time // when kept removals may be looked at again
+	more      bool      // what is kept can be looked at at once
 }
 
 func (d *draft) keep(id name, answer bool, look time.Time) {

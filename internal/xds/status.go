@@ -74,13 +74,16 @@ func (s *subscription) status() TypeStatus {
 	if s.nonce != 0 || s.acknowledged {
 		t.Sent = s.sent.String()
 	}
-	if s.acknowledged {
+	switch {
+	case t.BehindSince.IsZero():
+		t.Acknowledged = t.Sent // what was not acknowledged is not wanted any more
+	case s.acknowledged:
 		t.Acknowledged = s.acked.String()
 	}
 	if s.lastNack != nil {
 		nack := *s.lastNack
 		nack.Names, nack.Origins = slices.Clone(nack.Names), slices.Clone(nack.Origins)
-		nack.Standing = len(s.rejected) > 0
+		nack.Standing = len(s.rejected) > 0 || len(s.alone) > 0
 		t.LastNack = &nack
 	}
 	return t

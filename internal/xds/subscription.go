@@ -25,7 +25,12 @@ type subscription struct {
 	pendingApply bool      // they come from an update, not from a request
 	rescan       bool      // every name that the scope holds is to be looked at
 	owed         bool      // an answer is due even if it is empty
-	resume       string    // the version of the whole type that a SotW client came with
+
+	// alone are those of the pending names that are sent in a response of their
+	// own, because one of them was refused and the client did not say which.
+	alone map[name]struct{}
+
+	resume string // the version of the whole type that a SotW client came with
 
 	// ghosts are resources that left the scope and that a SotW response still
 	// holds, because the client may still be using them.
@@ -169,6 +174,15 @@ func (s *subscription) dropWildcard() {
 			s.drop(id)
 		}
 	}
+}
+
+// forgetOldest gives up on an answer. What was refused before and replaced by
+// this response counts as replaced, or it would stand for ever.
+func (s *subscription) forgetOldest() {
+	for _, one := range s.flights[0].items {
+		delete(s.rejected, one.id)
+	}
+	s.flights = s.flights[1:]
 }
 
 // inFlight finds a response by its nonce.

@@ -32,7 +32,7 @@ var update = flag.Bool("update", false, "rewrite what the transcripts in testdat
 //	  scope NAME gone
 //	connect STREAM TRANSPORT NODE  e.g. connect a ads-delta web/1; "-" is no node
 //	send STREAM TYPE [sub=a,b] [unsub=a,b] [init=a@v1] [names=a,b] [nonce=N] [node=ID] [version=V]
-//	ack STREAM [TYPE]            acknowledge the open responses, oldest first
+//	ack STREAM [TYPE [one]]      acknowledge the open responses, oldest first, or the oldest
 //	nack STREAM TYPE TEXT        refuse the oldest open response
 //	wait DURATION                let time pass
 //	close STREAM                 the client ends the stream
@@ -123,6 +123,9 @@ func (p *player) run(lines []string) (said string) {
 		open := c.open()
 		for _, typeURL := range slices.Sorted(maps.Keys(open)) {
 			if len(words) == 2 || typeURLs[words[2]] == typeURL {
+				if len(words) == 4 {
+					open[typeURL] = 1
+				}
 				for range open[typeURL] {
 					c.answer(typeURL, "")
 					synctest.Wait()

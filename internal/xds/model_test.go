@@ -1,0 +1,243 @@
+package xds_test
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/heddle-mesh/heddle/internal/xds"
+)
+
+// fullTypes are those whose SotW responses hold everything.
+var fullTypes = map[string]bool{xds.TypeCluster: true, xds.TypeListener: true}
+
+// modelClient is a client as the protocol describes it: it keeps what it
+// accepted, refuses what is marked bad, and answers in order, when it is told to.
+type modelClient struct {
+	t         failer
+	rig       *rig
+	transport string
+	bodies    map[string]*xds.Resource // by type and bytes, of all that was ever put
+	c         *client
+	queue     []proto.Message
+	types     map[string]*modelType
+	received  func(typeURL string, changed map[string]string, removed []string)
+}
+
+type modelType struct {
+	names    map[string]bool   // "*" among them: the wildcard
+	held     map[string]string // name → version
+	refused  map[string]string // name → version refused last
+	again    map[string]int    // name → how often it was asked for, which allows for sending it again
+	nonce    string            // of the last response that was looked at
+	accepted string            // SotW
+	asked    bool              // on this stream
+}
+
+func newModelClient(t failer, r *rig, transport string, bodies map[string]*xds.Resource) *modelClient {
+	m := &modelClient{t: t, rig: r, transport: transport, bodies: bodies, types: map[string]*modelType{}}
+	m.c = r.connect(transport, "web/"+transport)
+	return m
+}
+
+func (m *modelClient) typ(typeURL string) *modelType {
+	if m.types[typeURL] == nil {
+		m.types[typeURL] = &modelType{names: map[string]bool{}, held: map[string]string{}, refused: map[string]string{}, again: map[string]int{}}
+	}
+	return m.types[typeURL]
+}
+
+func (m *modelClient) delta() bool { return strings.HasSuffix(m.transport, "delta") }
+
+// subscribe changes what the client wants of a type.
+func (m *modelClient) subscribe(typeURL string, add, drop []string) {
+	typ := m.typ(typeURL)
+	for _, name := range add {
+		typ.names[name] = true
+		typ.again[name]++
+	}
+	for _, name := range drop {
+		delete(typ.names, name)
+		typ.again[name]++ // under a wildcard the client is told what is so
+	}
+	unwanted := func(name, _ string) bool { return !typ.wants(name) }
+	maps.DeleteFunc(typ.held, unwanted)
+	maps.DeleteFunc(typ.refused, unwanted)
+	m.ask(typeURL, add, drop)
+}
+
+func (t *modelType) wants(name string) bool { return t.names["*"] || t.names[name] }
+
+func (m *modelClient) ask(typeURL string, add, drop []string) {
+	typ := m.typ(typeURL)
+	names := slices.Sorted(maps.Keys(typ.names))
+	first := !typ.asked
+	typ.asked = true
+	if m.delta() {
+		r := &discoveryv3.DeltaDiscoveryRequest{TypeUrl: typeURL, ResourceNamesSubscribe: add, ResourceNamesUnsubscribe: drop}
+		if first {
+			r.ResourceNamesSubscribe, r.ResourceNamesUnsubscribe = names, nil
+			r.InitialResourceVersions = maps.Clone(typ.held)
+		}
+		m.c.send(r)
+		return
+	}
+	m.c.mu.Lock()
+	m.c.typ(typeURL).names = names
+	m.c.typ(typeURL).accepted = typ.accepted
+	m.c.mu.Unlock()
+	m.c.send(&discoveryv3.DiscoveryRequest{TypeUrl: typeURL, ResourceNames: names, ResponseNonce: typ.nonce, VersionInfo: typ.accepted})
+}
+
+// reconnect starts a new stream with what the client holds.
+func (m *modelClient) reconnect() {
+	m.c.cancel()
+	m.c = m.rig.connect(m.transport, "web/"+m.transport)
+	m.queue = nil
+	for _, typeURL := range slices.Sorted(maps.Keys(m.types)) {
+		typ := m.types[typeURL]
+		typ.nonce, typ.asked = "", false
+		clear(typ.refused)
+		clear(typ.again)
+		if len(typ.names) > 0 {
+			m.ask(typeURL, nil, nil)
+		}
+	}
+}
+
+// look takes in and answers at most n responses, and says whether there were any.
+func (m *modelClient) look(n int) bool {
+	for _, e := range m.c.taken() {
+		if e.response == nil {
+			m.t.Fatalf("%s: %s", m.transport, e.end)
+		}
+		m.queue = append(m.queue, e.response)
+	}
+	some := false
+	for ; n > 0 && len(m.queue) > 0; n-- {
+		response := m.queue[0]
+		m.queue = m.queue[1:]
+		switch r := response.(type) {
+		case *discoveryv3.DeltaDiscoveryResponse:
+			m.takeDelta(r)
+		case *discoveryv3.DiscoveryResponse:
+			m.takeSotW(r)
+		}
+		some = true
+	}
+	return some
+}
+
+func (m *modelClient) takeDelta(r *discoveryv3.DeltaDiscoveryResponse) {
+	typ := m.typ(r.GetTypeUrl())
+	typ.nonce = r.GetNonce()
+	changed := map[string]string{}
+	refusal := ""
+	for _, one := range r.GetResources() {
+		sent := m.body(r.GetTypeUrl(), one.GetResource().GetValue())
+		if sent.Name != one.GetName() || sent.Version != one.GetVersion() {
+			m.t.Fatalf("%s@%s came as %s@%s", sent.Name, sent.Version, one.GetName(), one.GetVersion())
+		}
+		if typ.refused[sent.Name] == sent.Version {
+			if typ.again[sent.Name] == 0 {
+				m.t.Fatalf("%s %s was refused in version %s and sent again", r.GetTypeUrl(), sent.Name, sent.Version)
+			}
+			typ.again[sent.Name]--
+		}
+		delete(typ.refused, sent.Name)
+		if bad(sent) {
+			refusal += "resource " + sent.Name + " is bad; "
+			if typ.wants(sent.Name) {
+				typ.refused[sent.Name] = sent.Version
+			}
+			continue
+		}
+		if typ.wants(sent.Name) {
+			typ.held[sent.Name] = sent.Version
+			changed[sent.Name] = sent.Version
+		}
+	}
+	for _, name := range r.GetRemovedResources() {
+		delete(typ.held, name)
+		delete(typ.refused, name)
+	}
+	if m.received != nil {
+		m.received(r.GetTypeUrl(), changed, r.GetRemovedResources())
+	}
+	m.c.answer(r.GetTypeUrl(), refusal)
+}
+
+func (m *modelClient) takeSotW(r *discoveryv3.DiscoveryResponse) {
+	typ := m.typ(r.GetTypeUrl())
+	typ.nonce = r.GetNonce()
+	all := map[string]string{}
+	refusal := ""
+	for _, one := range r.GetResources() {
+		sent := m.body(r.GetTypeUrl(), one.GetValue())
+		if bad(sent) {
+			refusal += "resource " + sent.Name + " is bad; "
+		}
+		if typ.wants(sent.Name) {
+			all[sent.Name] = sent.Version
+		}
+	}
+	m.c.answer(r.GetTypeUrl(), refusal)
+	if refusal != "" {
+		return
+	}
+	typ.accepted = r.GetVersionInfo()
+	before := typ.held
+	if fullTypes[r.GetTypeUrl()] {
+		typ.held = all
+	} else {
+		typ.held = maps.Clone(before)
+		maps.Copy(typ.held, all)
+	}
+	var removed []string
+	for name := range before {
+		if typ.held[name] == "" {
+			removed = append(removed, name)
+		}
+	}
+	if m.received != nil {
+		m.received(r.GetTypeUrl(), all, removed)
+	}
+}
+
+func (m *modelClient) body(typeURL string, value []byte) *xds.Resource {
+	r := m.bodies[typeURL+string(value)]
+	if r == nil {
+		m.t.Fatalf("a %s was sent that was never put", typeURL)
+	}
+	return r
+}
+
+func bad(r *xds.Resource) bool { return r.Origin.Object == "bad" }
+
+// modelWorld is what the server was given for one scope.
+type modelWorld struct {
+	t       failer
+	bodies  map[string]*xds.Resource
+	current map[xds.Key]*xds.Resource
+	members map[xds.Key]bool
+}
+
+func newModelWorld(t failer) *modelWorld {
+	return &modelWorld{t: t, bodies: map[string]*xds.Resource{}, current: map[xds.Key]*xds.Resource{}, members: map[xds.Key]bool{}}
+}
+
+func (w *modelWorld) make(key xds.Key, content string) *xds.Resource {
+	r := resource(w.t, key.Type, key.Name, content)
+	if strings.Contains(content, "bad") {
+		r.Origin.Object = "bad"
+	}
+	body, err := r.Any()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.bodies[key.Type+string(body.GetValue())] = r
+	return r
+}
