@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 	"internal/present":        {},
 	"internal/proxy":          {"internal/mesh"},
 	"internal/demo":           {"*"},
+	"internal/demo/shop":      {},
 	"internal/envoytest":      {},
 }
 
