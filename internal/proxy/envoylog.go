@@ -30,6 +30,9 @@ func (p *process) readLog(from io.Reader) {
 		}
 		level, logger, message := parseLine(line)
 		p.last.add(message)
+		if p.asked.Load() && level == slog.LevelWarn {
+			level = slog.LevelDebug
+		}
 		p.log.LogAttrs(p.exited, level, message, slog.String("from", "envoy"), slog.String("logger", logger))
 	}
 }

@@ -48,7 +48,7 @@ func (r *Runner) leave(ctx context.Context, e *envoy, registration *lease) {
 	if e != nil {
 		r.drain(patient, e, told)
 	}
-	r.deregister(ctx, registration)
+	r.deregister(ctx, registration, told)
 	if e != nil {
 		e.end(r.config.Hurry)
 		r.log.Info("Envoy stopped")
@@ -118,9 +118,12 @@ func (r *Runner) awaitIdle(ctx context.Context, e *envoy, quiet time.Duration) e
 	}
 }
 
-func (r *Runner) deregister(ctx context.Context, registration *lease) {
+func (r *Runner) deregister(ctx context.Context, registration *lease, told bool) {
 	registration.set(state{})
 	bound := deregisterBound
+	if !told {
+		bound = awayBound
+	}
 	select {
 	case <-r.config.Hurry:
 		bound = hurriedBound

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -45,6 +46,7 @@ type process struct {
 	last    *tail
 	address chan string // gets the admin address once, or is closed without
 	exited  context.Context
+	asked   atomic.Bool // to end: what Envoy says of that is no warning
 	failure error
 }
 
@@ -161,6 +163,7 @@ func (p *process) adminAddress(ctx context.Context) (netip.AddrPort, error) {
 // stop ends Envoy: politely, and after the grace, or when now is closed, by
 // force. It returns when Envoy is gone.
 func (p *process) stop(grace time.Duration, now <-chan struct{}) {
+	p.asked.Store(true)
 	p.signal(syscall.SIGTERM)
 	timer := time.NewTimer(grace)
 	defer timer.Stop()

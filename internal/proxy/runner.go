@@ -41,6 +41,7 @@ func New(c Config) (*Runner, error) {
 const (
 	markBound       = 3 * time.Second // to tell callers that the instance drains
 	deregisterBound = 3 * time.Second
+	awayBound       = time.Second            // for the same, when the control plane did not answer just before
 	hurriedBound    = 500 * time.Millisecond // for the deregistration, once there is no more time
 	stopGrace       = 5 * time.Second        // for Envoy to end after SIGTERM
 )
