@@ -23,12 +23,15 @@ func (s *Server) OpenAPI() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// documents completes the description and serves it.
+// documents completes the description and serves it, as JSON and for people.
 func (s *Server) documents() error {
 	description := s.api.OpenAPI()
 	schemas := description.Components.Schemas.Map()
-	delete(schemas, "ErrorModel") // huma's own; we answer with Problem
+	delete(schemas, "ErrorModel") // huma's own; ours is Refusal
 	delete(schemas, "ErrorDetail")
+	for _, schema := range schemas {
+		delete(schema.Properties, "$schema")
+	}
 	if values := schemas["Runtime"].Properties["values"]; values != nil {
 		values.AdditionalProperties = &huma.Schema{AnyOf: []*huma.Schema{{Type: huma.TypeNumber}, {Type: huma.TypeString}, {Type: huma.TypeBoolean}}}
 	}
@@ -36,9 +39,26 @@ func (s *Server) documents() error {
 	if err != nil {
 		return err
 	}
-	s.mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(document)
-	})
+	page, err := docsPage(description)
+	if err != nil {
+		return err
+	}
+	s.serve("GET /openapi.json", "application/json", document)
+	s.serve("GET /docs", "text/html; charset=utf-8", page)
+	s.serve("GET /docs/style.css", "text/css; charset=utf-8", docsStyle)
+	s.mux.Handle("GET /{$}", http.RedirectHandler("/docs", http.StatusFound))
 	return nil
+}
+
+// serve answers with something that never changes. A page of ours loads nothing
+// but its own style, runs nothing, and is put into no frame.
+func (s *Server) serve(pattern, contentType string, content []byte) {
+	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, _ *http.Request) {
+		header := w.Header()
+		header.Set("Content-Type", contentType)
+		header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("Cache-Control", "no-cache")
+		_, _ = w.Write(content) // a client that left is no error of ours
+	})
 }
