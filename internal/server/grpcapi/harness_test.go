@@ -26,6 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // harness is a registry on a real etcd and the API over real gRPC.
 type harness struct {
 	t        *testing.T
+	dir      string // etcd's data
 	embedded *registry.Embedded
 	store    *registry.Store
 	admin    string // a token's secret
@@ -43,7 +44,8 @@ type server struct {
 
 func start(t *testing.T) *harness {
 	t.Helper()
-	embedded, err := registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{DataDir: t.TempDir()})
+	dir := t.TempDir()
+	embedded, err := registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{DataDir: dir})
 	ok(t, err)
 	t.Cleanup(embedded.Close)
 	store, err := embedded.Open(t.Context())
@@ -51,7 +53,7 @@ func start(t *testing.T) *harness {
 	t.Cleanup(func() { _ = store.Close() })
 	admin, err := store.EnsureAdminToken(t.Context())
 	ok(t, err)
-	h := &harness{t: t, embedded: embedded, store: store, admin: admin}
+	h := &harness{t: t, dir: dir, embedded: embedded, store: store, admin: admin}
 	h.server = h.serve()
 	return h
 }
