@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strconv"
 	"time"
 
@@ -51,7 +50,7 @@ func fanout(ctx context.Context) (report, error) {
 	if err != nil {
 		return r, err
 	}
-	floorServer, err := startFloor(first.bytes)
+	floorServer, err := startFloor(ctx, first.bytes)
 	if err != nil {
 		return r, err
 	}
@@ -166,8 +165,8 @@ type floorServer struct {
 	streams []chan struct{}
 }
 
-func startFloor(size int) (*floorServer, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+func startFloor(ctx context.Context, size int) (*floorServer, error) {
+	listener, err := listenLoopback(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +178,7 @@ func startFloor(size int) (*floorServer, error) {
 			Resource: &anypb.Any{TypeUrl: xds.TypeEndpoint, Value: sameSize(size)},
 		}},
 	}
-	f.server = grpc.NewServer(grpc.SharedWriteBuffer(true))
+	f.server = grpc.NewServer()
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(f.server, f)
 	go func() { _ = f.server.Serve(listener) }() // ends with stop
 	return f, nil

@@ -48,7 +48,7 @@ func registration(ctx context.Context) (report, error) {
 		return r, err
 	}
 	defer peer.close()
-	app, err := startApp()
+	app, err := startApp(ctx)
 	if err != nil {
 		return r, err
 	}
@@ -153,8 +153,8 @@ func (s *subscriber) wait(ctx context.Context, is func(arrival) bool) (arrival, 
 }
 
 // startApp runs a server that answers everything.
-func startApp() (net.Listener, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+func startApp(ctx context.Context) (net.Listener, error) {
+	listener, err := listenLoopback(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +177,7 @@ func startEnvoy(ctx context.Context, xdsAddress string) (*sidecar, error) {
 	if err != nil {
 		return nil, err
 	}
-	reserved, err := net.Listen("tcp", "127.0.0.1:0")
+	reserved, err := listenLoopback(ctx)
 	if err != nil {
 		return nil, err
 	}

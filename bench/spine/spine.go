@@ -67,7 +67,7 @@ func startSpine(ctx context.Context) (_ *spine, err error) {
 	}
 	s.closers = append(s.closers, func() { _ = s.store.Close() })
 
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := listenLoopback(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -142,4 +142,9 @@ func (s *spine) declare(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// listenLoopback takes a free port of this machine.
+func listenLoopback(ctx context.Context) (net.Listener, error) {
+	return (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 }

@@ -49,7 +49,7 @@ func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) 
 		return err
 	}
 	defer closeStore()
-	node, err := newServerNode(c, store, logger)
+	node, err := newServerNode(ctx, c, store, logger)
 	if err != nil {
 		return err
 	}
@@ -108,12 +108,7 @@ func (c *serverCmd) announceAdminToken(ctx context.Context, con *console, store 
 		_, err = fmt.Fprintf(con.out, "Admin token, shown this once: %s\nUse it with  export HEDDLE_TOKEN=%s\n", secret, secret)
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(c.AdminTokenFile), 0o755); err == nil {
-		err = writeFile(c.AdminTokenFile, []byte(secret+"\n"))
-	} else {
-		err = fmt.Errorf("make its folder: %w", err)
-	}
-	if err != nil {
+	if err := writeFile(c.AdminTokenFile, []byte(secret+"\n")); err != nil {
 		// Kept nowhere else: better shown than lost.
 		return &mesh.Error{Kind: mesh.KindInvalid, Err: err,
 			Message: "the admin token could not be written to --admin-token-file; it is " + secret}

@@ -51,7 +51,7 @@ const shutdownTime = 5 * time.Second
 
 // newServerNode takes the ports, so that what cannot listen fails at once, and
 // starts nothing.
-func newServerNode(c *serverCmd, store *registry.Store, logger *slog.Logger) (_ *serverNode, err error) {
+func newServerNode(ctx context.Context, c *serverCmd, store *registry.Store, logger *slog.Logger) (_ *serverNode, err error) {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	n := &serverNode{logger: logger, store: store, metrics: newServerMetrics(metrics)}
@@ -60,10 +60,10 @@ func newServerNode(c *serverCmd, store *registry.Store, logger *slog.Logger) (_ 
 			n.closeListeners()
 		}
 	}()
-	if n.restListener, err = listen("--listen", c.Listen); err != nil {
+	if n.restListener, err = listen(ctx, "--listen", c.Listen); err != nil {
 		return nil, err
 	}
-	if n.xdsListener, err = listen("--xds-listen", c.XDSListen); err != nil {
+	if n.xdsListener, err = listen(ctx, "--xds-listen", c.XDSListen); err != nil {
 		return nil, err
 	}
 	n.catalog = catalog.New(catalog.Config{Logger: logger})
@@ -95,8 +95,8 @@ func newServerNode(c *serverCmd, store *registry.Store, logger *slog.Logger) (_ 
 	return n, nil
 }
 
-func listen(flag, address string) (net.Listener, error) {
-	listener, err := net.Listen("tcp", address)
+func listen(ctx context.Context, flag, address string) (net.Listener, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, &mesh.Error{Kind: mesh.KindUnavailable, Message: fmt.Sprintf("listen on %s (%s)", address, flag), Err: err}
 	}

@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -105,7 +106,7 @@ func TestFeedEndsWhenClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	feed.Close()
-	if _, _, err := feed.Wait(t.Context()); err != catalog.ErrClosed {
+	if _, _, err := feed.Wait(t.Context()); !errors.Is(err, catalog.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
 	c.Apply(1, true, []mesh.Change{service("web")}) // must not reach or block on a closed feed

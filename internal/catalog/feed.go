@@ -59,21 +59,19 @@ type Feed struct {
 // Wait blocks until something changed since the last call, and gives the
 // latest view with all of that. The first call gives the present view at once.
 func (f *Feed) Wait(ctx context.Context) (*View, Changes, error) {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil, Changes{}, ctx.Err()
-		case <-f.wake:
-		}
-		f.mu.Lock()
-		view, changes, closed := f.view, f.pending, f.closed
-		f.pending = Changes{}
-		f.mu.Unlock()
-		if closed {
-			return nil, Changes{}, ErrClosed
-		}
-		return view, changes, nil
+	select {
+	case <-ctx.Done():
+		return nil, Changes{}, ctx.Err()
+	case <-f.wake:
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return nil, Changes{}, ErrClosed
+	}
+	changes := f.pending
+	f.pending = Changes{}
+	return f.view, changes, nil
 }
 
 // Close ends the feed; a Wait under way returns [ErrClosed].

@@ -22,10 +22,9 @@ type loop struct {
 
 // openScope is a scope with at least one connected proxy.
 type openScope struct {
-	scope    translate.Scope
-	streams  int
-	members  []xds.Key
-	problems []translate.Problem
+	scope   translate.Scope
+	streams int
+	members []xds.Key
 }
 
 func newLoop(plane *ControlPlane, out Applier) *loop {

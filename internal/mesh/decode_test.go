@@ -38,7 +38,7 @@ func TestDecodeReportsEveryFaultAtOnceWithItsPath(t *testing.T) {
 		"two values":        {goodService + "{}", []string{": there is something behind the end of the value, at byte 90"}},
 		"a list":            {`[1]`, []string{": wants an object, not a list"}},
 		"a string":          {`"web"`, []string{`: wants an object, not the string "web"`}},
-		"unknown fields":    {`{"nmae":"web","zzz":1}`, []string{`nmae: is not a field here`, `zzz: is not a field here`}},
+		"unknown fields":    {`{"naem":"web","zzz":1}`, []string{`naem: is not a field here`, `zzz: is not a field here`}},
 		"one letter off":    {`{"protocoll":"http"}`, []string{`protocoll: is not a field here; did you mean "protocol"?`}},
 		"wrong case":        {`{"Name":"web"}`, []string{`Name: is not a field here; did you mean "name"?`}},
 		"given twice":       {`{"name":"a","name":"b"}`, []string{"name: is given twice"}},

@@ -158,7 +158,7 @@ func validateWeight(f *Faults, path string, weight, most int) {
 // headerNameFault follows RFC 9110, section 5.1, in lower case as HTTP/2 wants it.
 func headerNameFault(s string) string {
 	bad := strings.ContainsFunc(s, func(r rune) bool {
-		return !isLowerAlnum(r) && !(r >= 'A' && r <= 'Z') && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
+		return !isLowerAlnum(r) && (r < 'A' || r > 'Z') && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
 	})
 	if s == "" || len(s) > 256 || bad {
 		return fmt.Sprintf("%s is not a header name", quote(s))
