@@ -8,14 +8,15 @@
 // and the runner writes the instance's lease through a [Registrar]
 // (internal/client in the heddle binary).
 //
-// Run owns all goroutines and has waited for them when it returns:
+// Run is one story told by one goroutine (supervise.go: one Envoy after the
+// other; watch.go: can it serve; leave.go: the end), with two others, for which it
+// has waited when it returns:
 //
-//	Run ── supervisor: one Envoy after the other (process.go: one locked OS
-//	   │                thread holds each, see there why; two pipes: logs, admin address)
-//	   ├── watch:       is Envoy ready, does its listener exist, is the application there
-//	   └── lease:       registers, renews and gives up; it alone talks to the Registrar
+//	Run ── the lease: registers, renews and gives up; it alone talks to the Registrar
+//	   └── one Envoy process: a locked OS thread that holds it (process.go says
+//	       why), and the readers of its pipes (bootstrap, admin address, log)
 //
-// What they tell each other is one desired state (absent, healthy, unhealthy,
-// draining) in the lease, of which only the latest counts: a control plane that
-// is slow or away never holds up Envoy, and traffic never waits for it.
+// What Run tells the lease is one desired state (absent, healthy, unhealthy,
+// draining), of which only the latest counts: a control plane that is slow or away
+// never holds up Envoy, and traffic never waits for it.
 package proxy

@@ -163,6 +163,9 @@ func (p *process) adminAddress(ctx context.Context) (netip.AddrPort, error) {
 // stop ends Envoy: politely, and after the grace, or when now is closed, by
 // force. It returns when Envoy is gone.
 func (p *process) stop(grace time.Duration, now <-chan struct{}) {
+	if p.exited.Err() != nil {
+		return // its id may be another process's by now
+	}
 	p.asked.Store(true)
 	p.signal(syscall.SIGTERM)
 	timer := time.NewTimer(grace)
