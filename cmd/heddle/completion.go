@@ -47,7 +47,7 @@ type completeCmd struct {
 
 // Run prints the candidates. It never fails: a broken completion must not
 // disturb whoever types.
-func (c completeCmd) Run(app *kong.Kong, names nameSource, con *console) error {
+func (c completeCmd) Run(app *kong.Kong, names nameSource, con *console) error { //nolint:unparam // kong's Run gives an error
 	words := c.Words
 	if c.Shell == "bash" {
 		words = rejoin(words)

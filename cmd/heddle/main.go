@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -16,10 +17,10 @@ import (
 type cli struct {
 	globals
 
-	Demo      demoCmd      `cmd:"" group:"running" help:"Run a sample mesh on this machine, with a real Envoy beside each service."`
-	Proxy     proxyCmd     `cmd:"" group:"running" help:"Run Envoy beside one workload: register, renew, drain, restart."`
 	Server    serverCmd    `cmd:"" group:"running" help:"Run the registry, its APIs and the control plane."`
+	Proxy     proxyCmd     `cmd:"" group:"running" help:"Run Envoy beside one workload: register, renew, drain, restart."`
 	Bootstrap bootstrapCmd `cmd:"" group:"running" help:"Print the configuration that a sidecar's Envoy starts from."`
+	Demo      demoCmd      `cmd:"" group:"running" help:"Run a sample mesh on this machine, with a real Envoy beside each service."`
 
 	Apply      applyCmd      `cmd:"" group:"objects" help:"Create or change the objects in files."`
 	Get        getCmd        `cmd:"" group:"objects" help:"Show services, instances, routes, upstreams or the runtime layer."`
@@ -57,9 +58,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return con.fail(err)
 	}
-	if len(args) == 0 {
-		args = []string{"--help"}
-	}
+	args = asMeant(args)
 	exited := -1 // --help prints and exits from within Parse
 	parser.Exit = func(code int) { exited = max(exited, code) }
 	parsed, err := parser.Parse(args)
@@ -86,6 +85,19 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return con.fail(err)
 	}
 	return con.fail(line.advise(parsed.Run()))
+}
+
+// asMeant understands what people type out of habit: nothing, help and --version.
+func asMeant(args []string) []string {
+	switch {
+	case len(args) == 0:
+		return []string{"--help"}
+	case args[0] == "help":
+		return append(slices.Clone(args[1:]), "--help")
+	case len(args) == 1 && args[0] == "--version":
+		return []string{"version"}
+	}
+	return args
 }
 
 // newParser builds the command line's grammar.

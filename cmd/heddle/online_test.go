@@ -51,7 +51,7 @@ func needServer(t *testing.T) {
 
 // liveServer is a `heddle server` in this process.
 type liveServer struct {
-	address, tokenFile string
+	address, xds, tokenFile string
 }
 
 // startServer runs a server until the test ends.
@@ -68,7 +68,7 @@ func startServer(t testing.TB, dir string) liveServer {
 			t.Errorf("the server ended with %d:\n%s", code, c.stderr.String())
 		}
 	})
-	var said struct{ REST string }
+	var said struct{ REST, XDS string }
 	await(t, "the server to be ready", func() bool {
 		if c.ended() {
 			t.Fatalf("the server ended:\n%s", c.stderr.String())
@@ -84,7 +84,7 @@ func startServer(t testing.TB, dir string) liveServer {
 		var out, wrong bytes.Buffer
 		return run(context.Background(), []string{"status", "--server", address}, strings.NewReader(""), &out, &wrong) == exitOK
 	})
-	return liveServer{address: address, tokenFile: token}
+	return liveServer{address: address, xds: said.XDS, tokenFile: token}
 }
 
 // command is heddle running in this process.

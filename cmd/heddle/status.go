@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,9 +87,10 @@ func (c *statusCmd) Run(ctx context.Context, api *client.Client, con *console) e
 // again is one look of many: a server that is away is told, and waited for.
 func (c *statusCmd) again(ctx context.Context, api *client.Client, con *console) error {
 	status, err := c.look(ctx, api)
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // Ctrl-C is how it ends
+	}
 	switch {
-	case ctx.Err() != nil:
-		return nil
 	case status == nil && mesh.KindOf(err) != mesh.KindUnavailable:
 		return err
 	case status == nil:
@@ -140,6 +142,7 @@ func (c *statusCmd) look(ctx context.Context, api *client.Client) (*meshStatus, 
 		return nil, err
 	}
 	for _, proxy := range proxies {
+		slices.SortFunc(proxy.Types, func(a, b client.ProxyType) int { return strings.Compare(a.Type, b.Type) })
 		if c.Service == "" || string(proxy.Service) == c.Service || strings.HasPrefix(proxy.Node, c.Service+"/") {
 			status.Proxies = append(status.Proxies, proxyStatus{Proxy: proxy, Behind: isBehind(proxy)})
 		}
