@@ -25,8 +25,7 @@ type Config struct {
 type API struct {
 	registry *registry.Store
 	logger   *slog.Logger
-	lifetime context.Context // ends with Stop
-	stop     context.CancelFunc
+	watches  watches
 }
 
 // New makes the API.
@@ -35,8 +34,7 @@ func New(cfg Config) *API {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	lifetime, stop := context.WithCancel(context.Background())
-	return &API{registry: cfg.Registry, logger: logger, lifetime: lifetime, stop: stop}
+	return &API{registry: cfg.Registry, logger: logger}
 }
 
 // Register adds the services to a gRPC server.
@@ -47,7 +45,7 @@ func (a *API) Register(server grpc.ServiceRegistrar) {
 
 // Stop ends the watches under way, and those that begin later, with UNAVAILABLE.
 // Call it before a graceful stop of the gRPC server, which waits for them.
-func (a *API) Stop() { a.stop() }
+func (a *API) Stop() { a.watches.stop() }
 
 // get gives one service that the view shows.
 func (a *API) get(ctx context.Context, v *view, name string) (mesh.Service, error) {

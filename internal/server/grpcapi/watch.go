@@ -2,6 +2,7 @@ package grpcapi
 
 import (
 	"context"
+	"errors"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -34,13 +35,11 @@ func watch[T proto.Message](ctx context.Context, a *API, v *view, from int64, e 
 	if err != nil {
 		return a.refusal(ctx, err, codes.Aborted)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stop := context.AfterFunc(a.lifetime, cancel)
-	defer stop()
+	ctx, end := a.watches.begin(ctx)
+	defer end()
 	w := &watcher[T]{view: v, encoder: e, sent: from}
 	err = a.registry.Follow(ctx, from, w.take)
-	if a.lifetime.Err() != nil {
+	if errors.Is(context.Cause(ctx), errStopping) {
 		return status.Errorf(codes.Unavailable, "the server is stopping; connect again and resume from revision %d", w.sent)
 	}
 	return a.refusal(ctx, err, codes.Aborted)
