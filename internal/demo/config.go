@@ -13,7 +13,7 @@ type Config struct {
 	Envoy  string // path of the Envoy that the sidecars run
 
 	BasePort int    // first of a block of ports to use; 0: a free block
-	DataDir  string // keeps the registry's data and all logs; "": a temporary folder, removed at the end
+	DataDir  string // keeps the registry's data and all logs; "": a temporary folder, removed at the end of a demo that went well
 
 	Once bool // play the scenario and end, instead of staying until the context ends
 	JSON bool // with Once: the result as one JSON object on Out, and nothing else there
@@ -48,17 +48,17 @@ func (c Config) progress() io.Writer {
 	return c.Out
 }
 
-// workFolder makes the folder of the demo's files, and says how to give it up.
-func (c Config) workFolder() (folder string, done func(), err error) {
+// workFolder makes the folder of the demo's files.
+func (c Config) workFolder() (string, error) {
 	if c.DataDir != "" {
 		if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
-			return "", nil, fmt.Errorf("make the demo's data folder: %w", err)
+			return "", fmt.Errorf("make the demo's data folder: %w", err)
 		}
-		return c.DataDir, func() {}, nil
+		return c.DataDir, nil
 	}
-	folder, err = os.MkdirTemp("", "heddle-demo-")
+	folder, err := os.MkdirTemp("", "heddle-demo-")
 	if err != nil {
-		return "", nil, fmt.Errorf("make the demo's data folder: %w", err)
+		return "", fmt.Errorf("make the demo's data folder: %w", err)
 	}
-	return folder, func() { _ = os.RemoveAll(folder) }, nil // what stays is for the machine's own cleaning
+	return folder, nil
 }

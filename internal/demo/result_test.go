@@ -142,6 +142,7 @@ func TestWhatCannotRunIsRefusedAtOnce(t *testing.T) {
 // A server that cannot start: the result says so for every check, on standard
 // output, and all is given up.
 func TestAServerThatDoesNotStartIsReported(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
 	var out, progress bytes.Buffer
 	err := Run(t.Context(), Config{Heddle: "/bin/false", Envoy: "/bin/true", Once: true, JSON: true, Out: &out, Err: &progress})
 	if err == nil || !strings.Contains(err.Error(), "server ended") {
@@ -151,7 +152,7 @@ func TestAServerThatDoesNotStartIsReported(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &r); err != nil || len(r.Checks) != 7 || r.Checks[0].OK {
 		t.Errorf("%v: %s", err, out.String())
 	}
-	if !strings.Contains(progress.String(), "not encrypted") {
+	if !strings.Contains(progress.String(), "not encrypted") || !strings.Contains(progress.String(), "is kept in") {
 		t.Errorf("progress: %s", progress.String())
 	}
 }

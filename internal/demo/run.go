@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
 )
 
 // Run runs a demo: until ctx ends, or, with Once, until the scenario has been
@@ -16,11 +17,10 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
-	folder, done, err := config.workFolder()
+	folder, err := config.workFolder()
 	if err != nil {
 		return err
 	}
-	defer done()
 
 	demoCtx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
@@ -63,13 +63,24 @@ func Run(ctx context.Context, config Config) error {
 	}
 	fail(nil)
 	<-watched
-	if ctx.Err() != nil && !config.Once && errors.Is(err, context.Canceled) {
+	interrupted := ctx.Err() != nil
+	if interrupted && !config.Once && errors.Is(err, context.Canceled) {
 		err = nil // Ctrl-C is how a demo ends
 	}
 	if config.Once {
 		err = errors.Join(err, report(config, result))
 	}
-	return errors.Join(err, closing)
+	err = errors.Join(err, closing)
+	switch {
+	case config.DataDir != "":
+	case err != nil && !interrupted:
+		if os.Remove(folder) != nil { // it is not empty
+			t.say("what was logged is kept in %s", folder)
+		}
+	default:
+		_ = os.RemoveAll(folder) // what stays is for the machine's own cleaning
+	}
+	return err
 }
 
 // report gives the result of the scenario.

@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
@@ -44,9 +45,16 @@ func steps() []step {
 func notPlayed(why error) Result {
 	var r Result
 	for _, s := range steps() {
-		r.Checks = append(r.Checks, Check{Name: s.name, Detail: "not played: " + why.Error(), Figures: map[string]float64{}})
+		r.Checks = append(r.Checks, Check{Name: s.name, Detail: skipped(why), Figures: map[string]float64{}})
 	}
 	return r
+}
+
+// skipped says why a check was not played, in one line: the whole reason, with
+// its log, is told once, in the end.
+func skipped(why error) string {
+	line, _, _ := strings.Cut(why.Error(), "\n")
+	return "not played: " + line
 }
 
 // play plays every step while the load flows. A step that fails does not keep
@@ -75,7 +83,7 @@ func play(ctx context.Context, t *town) Result {
 func (s *scenario) check(ctx context.Context, one step) Check {
 	check := Check{Name: one.name, Figures: map[string]float64{}}
 	if ctx.Err() != nil {
-		check.Detail = "not played: " + context.Cause(ctx).Error()
+		check.Detail = skipped(context.Cause(ctx))
 		return check
 	}
 	s.load.enter(one.name)

@@ -38,8 +38,14 @@ func realDemo(t *testing.T) (heddle, envoy string) {
 	return heddle, envoy
 }
 
-func TestTheWholeScenario(t *testing.T) {
-	heddle, envoy := realDemo(t)
+func TestARealDemo(t *testing.T) {
+	heddle, envoy := realDemo(t) // once: it takes a while to link
+	t.Run("plays the whole scenario", func(t *testing.T) { playsTheScenario(t, heddle, envoy) })
+	t.Run("that stays does what it says", func(t *testing.T) { doesWhatItSays(t, heddle, envoy) })
+	t.Run("that is killed leaves no process", func(t *testing.T) { leavesNoProcess(t, heddle, envoy) })
+}
+
+func playsTheScenario(t *testing.T, heddle, envoy string) {
 	var out, progress bytes.Buffer
 	err := Run(t.Context(), Config{Heddle: heddle, Envoy: envoy, Once: true, JSON: true, Out: &out, Err: &progress})
 	t.Log(progress.String())
@@ -69,9 +75,8 @@ type command struct {
 	seen    strings.Builder
 }
 
-func runDemo(t *testing.T) *command {
+func runDemo(t *testing.T, heddle, envoy string) *command {
 	t.Helper()
-	heddle, envoy := realDemo(t)
 	tmp := t.TempDir()
 	c := &command{process: exec.Command(heddle, "demo", "--envoy", envoy), tmp: tmp, entry: "TMPDIR=" + tmp}
 	c.process.Env = append(c.process.Environ(), c.entry)
@@ -124,8 +129,8 @@ func (c *command) nothingIsLeft(t *testing.T) {
 
 // The reader does what the screen says: sends the request, reads the refusal,
 // looks by the command line; and then presses Ctrl-C.
-func TestADemoThatStaysDoesWhatItSays(t *testing.T) {
-	c := runDemo(t)
+func doesWhatItSays(t *testing.T, heddle, envoy string) {
+	c := runDemo(t, heddle, envoy)
 	c.until(t, "Ctrl-C stops everything")
 	screen := c.seen.String()
 	urls := regexp.MustCompile(`curl -s (http\S+)`).FindAllStringSubmatch(screen, -1)
@@ -164,6 +169,20 @@ func TestADemoThatStaysDoesWhatItSays(t *testing.T) {
 			t.Errorf("heddle %s: %v\n%s", line, err, output)
 		}
 	}
+	declare := regexp.MustCompile(`(?m)^.*apply -f -$`).FindString(screen)
+	change := exec.Command("sh", "-c", declare)
+	change.Env = append(change.Environ(), settings[1:]...)
+	if output, err := change.CombinedOutput(); err != nil {
+		t.Errorf("%s: %v\n%s", declare, err, output)
+	}
+	if err := poll(t.Context(), 10*time.Second, "reviews to be callable", func(context.Context) error {
+		if status, text := body(urls[1][1]); status != http.StatusOK {
+			return reply{status: status, body: text}
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
 	if len(leftovers(c.entry)) < 10 {
 		t.Errorf("only %d processes are seen while it runs", len(leftovers(c.entry)))
 	}
@@ -180,8 +199,8 @@ func TestADemoThatStaysDoesWhatItSays(t *testing.T) {
 	}
 }
 
-func TestADemoThatIsKilledLeavesNoProcess(t *testing.T) {
-	c := runDemo(t)
+func leavesNoProcess(t *testing.T, heddle, envoy string) {
+	c := runDemo(t, heddle, envoy)
 	c.until(t, "Ctrl-C stops everything")
 	if err := c.process.Process.Kill(); err != nil {
 		t.Fatal(err)

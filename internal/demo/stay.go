@@ -18,15 +18,15 @@ func (t *town) stay(ctx context.Context) error {
 }
 
 const picture = `
-            ┌──────┐     ┌────────┐ HTTP ┌──────────┐ TCP ┌────────┐
-  you ────▶ │ web  │ ──▶ │ orders │ ───▶ │ payments │ ──▶ │ ledger │
-            └──────┘HTTP └────────┘      └──────────┘     └────────┘
-               ┊             │     gRPC  ┌──────────┐
-               ┊             └─────────▶ │  stock   │      each instance has its own Envoy,
-               ┊                         └──────────┘      which makes and takes its calls
-               ┊  not declared           ┌──────────┐
-               └┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄▶ │ reviews  │
-                                         └──────────┘
+            ┌───────┐ HTTP ┌────────┐ HTTP ┌──────────┐ TCP ┌────────┐
+  you ────▶ │  web  │ ───▶ │ orders │ ───▶ │ payments │ ──▶ │ ledger │
+            └───┬───┘      └───┬────┘      └──────────┘     └────────┘
+                ┊              │ gRPC      ┌──────────┐
+                ┊              └─────────▶ │  stock   │     Each instance has an Envoy of its
+                ┊                          └──────────┘     own, which takes and makes its calls.
+                ┊ not declared             ┌──────────┐
+                └┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄▶ │ reviews  │
+                                           └──────────┘
 
 `
 
@@ -57,8 +57,7 @@ Look, from another terminal:
   %[5]s get instances
 
 Declare that web calls reviews, and call it again:
-  %[5]s get service web -o yaml > web.yaml     # add "- reviews" below dependencies
-  %[5]s apply -f web.yaml
+  %[5]s get service web -o yaml | sed 's/- orders/- orders\n  - reviews/' | %[5]s apply -f -
 
 The REST API and its description: %[3]s/docs   the gRPC API and xDS: %[6]s   logs: %[7]s
 This is a demo: the traffic between the sidecars is NOT ENCRYPTED yet. Nothing listens beyond this machine.

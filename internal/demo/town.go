@@ -174,14 +174,21 @@ func (t *town) firstCheckouts(ctx context.Context) error {
 }
 
 // closing is the order in which sidecars end: callers before whom they call.
-var closing = [...][]string{{shop.Web}, {shop.Orders}, {shop.Payments, shop.Stock, shop.Reviews}, {shop.Ledger}}
+// Without a server they cannot tell anybody that they leave, and try to for
+// some seconds: then all end at once.
+func (t *town) closing() [][]string {
+	if t.plane == nil || t.plane.process == nil || t.plane.process.gone() {
+		return [][]string{{shop.Web, shop.Orders, shop.Payments, shop.Stock, shop.Reviews, shop.Ledger}}
+	}
+	return [][]string{{shop.Web}, {shop.Orders}, {shop.Payments, shop.Stock, shop.Reviews}, {shop.Ledger}}
+}
 
 // close ends everything that open started, in order, and returns when nothing
 // is left of it, even when ctx has ended. The error says what had to be forced.
 func (t *town) close(ctx context.Context) error {
 	var forced []string
 	var mu sync.Mutex // guards forced
-	for _, tier := range closing {
+	for _, tier := range t.closing() {
 		var stopping sync.WaitGroup
 		for _, i := range slices.Concat(t.instances, t.spares) {
 			if i.process == nil || !slices.Contains(tier, i.service) {
