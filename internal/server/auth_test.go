@@ -131,3 +131,12 @@ func TestReadingNeedsNoToken(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestAnEmptyServiceDoesNotMakeATokenForEverything(t *testing.T) {
+	w := newWorld(t)
+	for _, body := range []string{`{"service":null}`, `{"service":""}`, `{"description":"x","service":""}`} {
+		if p := w.write("POST", "/api/v1/tokens", body).problem(t); p.Status != 422 || len(p.Errors) != 1 || p.Errors[0].Path != "service" {
+			t.Errorf("%s: %+v", body, p)
+		}
+	}
+}

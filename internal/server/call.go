@@ -39,8 +39,8 @@ func (c *Call) Resolve(ctx huma.Context) []error {
 
 // Conditions are the headers of a conditional write.
 type Conditions struct {
-	IfMatch     string `header:"If-Match" doc:"The revision that is to be replaced, as the ETag gave it. A stale one is refused with 409. * means any, but there must be one." example:"\"42\""`
-	IfNoneMatch string `header:"If-None-Match" doc:"* creates only: an object that exists is refused with 409."`
+	IfMatch     string `header:"If-Match" pattern:"^(\"[0-9]+\"|\\*)$" doc:"The revision that is to be replaced, as the ETag gave it. A stale one is refused with 409. * means any, but there must be one." example:"\"42\""`
+	IfNoneMatch string `header:"If-None-Match" enum:"*" doc:"* creates only: an object that exists is refused with 409."`
 }
 
 // Repeatable is the header of a write that may be sent twice.
@@ -71,6 +71,16 @@ func (c *Call) decode(into any) error {
 		return err
 	}
 	return decode(data, into)
+}
+
+// given says whether the body's object has the field, be it empty or null.
+func given(data []byte, field string) bool {
+	var object map[string]json.RawMessage
+	if json.Unmarshal(data, &object) != nil {
+		return false
+	}
+	_, is := object[field]
+	return is
 }
 
 // decode tells what is no JSON at all (400) from JSON of the wrong shape (422).

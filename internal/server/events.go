@@ -78,10 +78,10 @@ func (s *Server) streamEvents(ctx context.Context, in *eventsInput) (*huma.Strea
 		s.streams.Add(-1)
 		return nil, mesh.Unavailable(nil, "%d change streams are open, which is the most", maxStreams)
 	}
-	return &huma.StreamResponse{Body: func(ctx huma.Context) {
+	return &huma.StreamResponse{Body: func(answer huma.Context) {
 		defer s.streams.Add(-1)
-		_, w := humago.Unwrap(ctx)
-		s.stream(ctx.Context(), w, since)
+		_, w := humago.Unwrap(answer)
+		s.stream(ctx, w, since)
 	}}, nil
 }
 
@@ -89,7 +89,6 @@ func (s *Server) streamEvents(ctx context.Context, in *eventsInput) (*huma.Strea
 // one writes and waits for it.
 func (s *Server) stream(ctx context.Context, w http.ResponseWriter, since int64) {
 	ctx, cancel := context.WithCancel(ctx)
-	defer context.AfterFunc(s.closing, cancel)()
 	batches := make(chan registry.Batch)
 	done := make(chan error, 1)
 	go func() {
@@ -106,7 +105,7 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, since int64)
 	defer func() {
 		cancel()
 		if !ended {
-			<-done
+			_ = <-done
 		}
 	}()
 	w.Header().Set("Content-Type", "text/event-stream")
@@ -121,6 +120,8 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, since int64)
 		var err error
 		select {
 		case <-ctx.Done():
+			return
+		case <-s.closing:
 			return
 		case err = <-done:
 			ended = true

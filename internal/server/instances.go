@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
@@ -169,10 +168,7 @@ func (c *Call) batch() (batch Batch, single bool, err error) {
 	if err != nil {
 		return Batch{}, false, err
 	}
-	var form struct {
-		Instances json.RawMessage `json:"instances"`
-	}
-	if json.Unmarshal(data, &form) == nil && form.Instances != nil {
+	if given(data, "instances") {
 		return batch, false, decode(data, &batch)
 	}
 	var one Registration

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"net/http"
 	"strings"
 
@@ -76,7 +75,7 @@ func (s *Server) refuse(err error) error {
 	case mesh.KindUnavailable:
 		p.Status = http.StatusServiceUnavailable
 		p.header.Set("Retry-After", "1")
-		s.logger.Warn("a request found something unavailable", "error", e, slog.Int("status", p.Status))
+		s.logger.Warn("a request found something unavailable", "error", e)
 	}
 	p.Title = http.StatusText(p.Status)
 	return p

@@ -1,10 +1,10 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,8 +38,8 @@ type Server struct {
 	ready   readiness
 	streams atomic.Int64 // change streams open now
 
-	closing context.Context // ends with Close; change streams end with it
-	close   context.CancelFunc
+	closing   chan struct{} // closed by Close; change streams end with it
+	closeOnce sync.Once
 }
 
 // New makes a server; nothing is started.
@@ -47,11 +47,10 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Registry == nil || cfg.Catalog == nil {
 		return nil, errors.New("the server needs a registry and a catalog")
 	}
-	s := &Server{cfg: cfg, mux: http.NewServeMux(), logger: cfg.Logger}
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), logger: cfg.Logger, closing: make(chan struct{})}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
-	s.closing, s.close = context.WithCancel(context.Background())
 	s.api = newAPI(s.mux)
 	s.serviceOperations()
 	s.instanceOperations()
@@ -69,7 +68,7 @@ func New(cfg Config) (*Server, error) {
 
 // Close ends the change streams, which would otherwise keep a server from
 // shutting down. Other requests still work.
-func (s *Server) Close() { s.close() }
+func (s *Server) Close() { s.closeOnce.Do(func() { close(s.closing) }) }
 
 // HTTPServer wraps the server with the timeouts that keep slow or idle clients
 // from holding it. Change streams end when it shuts down.

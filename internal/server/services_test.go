@@ -40,7 +40,7 @@ func TestLifeOfAService(t *testing.T) {
 	if err != nil || len(got.Status.Pending) != 0 {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	got.Service.Description = "changed"
+	got.Description = "changed"
 	changed, err := c.PutService(ctx, got.Service)
 	if err != nil || changed.Meta.Revision <= created.Meta.Revision {
 		t.Errorf("changed %+v, %v", changed, err)

@@ -62,9 +62,17 @@ func (s *Server) createToken(ctx context.Context, in *struct{ Call }) (*createdT
 	if err != nil {
 		return nil, err
 	}
-	var wanted NewToken
-	if err := in.decode(&wanted); err != nil {
+	data, err := in.body()
+	if err != nil {
 		return nil, err
+	}
+	var wanted NewToken
+	if err := decode(data, &wanted); err != nil {
+		return nil, err
+	}
+	if wanted.Service == "" && given(data, "service") {
+		// A script's empty variable must not make a token for everything.
+		return nil, fault("service", "is empty: name a service, or leave the field out for a token that may write everything")
 	}
 	created, secret, err := s.cfg.Registry.CreateToken(ctx, registry.Token{Service: wanted.Service, Description: wanted.Description, Author: author(token)})
 	if err != nil {
