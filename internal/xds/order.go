@@ -45,15 +45,16 @@ func (s *session) warm(now time.Time, d *draft, v view) {
 }
 
 // clustersReadyAt says when at the latest every cluster that the stream was
-// sent may take traffic; zero: now.
-func (s *session) clustersReadyAt(now time.Time) time.Time {
+// sent may take traffic; zero: now. One that left the scope is not waited for:
+// nothing that is due needs it.
+func (s *session) clustersReadyAt(now time.Time, v view) time.Time {
 	var latest time.Time
 	for id, w := range s.warming {
 		if !now.Before(w.until) {
 			delete(s.warming, id)
 			continue
 		}
-		if w.until.After(latest) {
+		if v.lookup(kindCluster, id) != nil && w.until.After(latest) {
 			latest = w.until
 		}
 	}

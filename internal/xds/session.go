@@ -99,7 +99,7 @@ func (s *session) pass(now time.Time, v view) (r *response, look time.Time, agai
 		if sub == nil || !sub.due() {
 			continue
 		}
-		if until := s.holdBack(now, sub); !until.IsZero() {
+		if until := s.holdBack(now, sub, v); !until.IsZero() {
 			look = sooner(look, until)
 			continue
 		}
@@ -118,17 +118,25 @@ func (s *session) pass(now time.Time, v view) (r *response, look time.Time, agai
 }
 
 // holdBack says until when a type as a whole has to wait, or zero.
-func (s *session) holdBack(now time.Time, sub *subscription) time.Time {
-	for len(sub.flights) >= maxInFlight {
-		if until := sub.flights[0].at.Add(s.patience); now.Before(until) {
-			return until
-		}
-		sub.forgetOldest()
+func (s *session) holdBack(now time.Time, sub *subscription, v view) time.Time {
+	if until := sub.busy(now, s.patience); !until.IsZero() || !sub.kind.facts().needsClusters {
+		return until
 	}
-	if sub.kind.facts().needsClusters {
-		return s.clustersReadyAt(now)
+	until := s.clustersReadyAt(now, v)
+	if clusters := s.subs[kindCluster]; clusters != nil && clusters.due() {
+		until = later(until, clusters.busy(now, s.patience)) // new ones are not even sent
 	}
-	return time.Time{}
+	if until.IsZero() {
+		return until
+	}
+	if sub.waiting.IsZero() {
+		sub.waiting = now
+	}
+	limit := sub.waiting.Add(s.patience) // also if ever more clusters come
+	if !now.Before(limit) {
+		return time.Time{}
+	}
+	return sooner(until, limit)
 }
 
 // draft is a response in the making.
@@ -150,9 +158,14 @@ func (d *draft) keep(id name, answer bool, look time.Time) {
 	d.look = sooner(d.look, look)
 }
 
+// looked leaves on the list what a draft kept.
+func (s *subscription) looked(d *draft) {
+	s.pending, s.rescan, s.owed, s.resume, s.waiting = d.kept, false, false, "", time.Time{}
+}
+
 // resting closes a look that found nothing to send.
 func (s *subscription) resting(d *draft) {
-	s.pending, s.rescan, s.owed, s.resume = d.kept, false, false, ""
+	s.looked(d)
 	if s.nonce == 0 || s.acknowledged && s.sent == s.acked {
 		// The client holds what it should without being sent it: it said so, or
 		// gave up the rest.
@@ -170,12 +183,20 @@ func (s *session) dispatch(now time.Time, sub *subscription, d *draft, v view) *
 	sub.flights = append(sub.flights, f)
 	sub.nonce, sub.sent = s.nonce, sub.held
 	sub.responses++
-	sub.pending, sub.rescan, sub.owed, sub.resume = d.kept, false, false, ""
+	sub.looked(d)
 	if sub.kind == kindCluster && s.aggregated {
 		s.warm(now, d, v)
 	}
 	return &response{kind: sub.kind, version: sub.held, nonce: strconv.FormatUint(s.nonce, 10),
 		resources: d.resources, removed: d.removed}
+}
+
+// later gives the later of two times, of which zero is none.
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // sooner gives the earlier of two times, of which zero is none.

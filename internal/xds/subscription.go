@@ -30,7 +30,8 @@ type subscription struct {
 	// own, because one of them was refused and the client did not say which.
 	alone map[name]struct{}
 
-	resume string // the version of the whole type that a SotW client came with
+	resume  string    // the version of the whole type that a SotW client came with
+	waiting time.Time // since when it is held back for clusters; zero: it is not
 
 	// ghosts are resources that left the scope and that a SotW response still
 	// holds, because the client may still be using them.
@@ -174,6 +175,18 @@ func (s *subscription) dropWildcard() {
 			s.drop(id)
 		}
 	}
+}
+
+// busy says until when nothing more is sent to a client that has not answered
+// what it was sent, or zero.
+func (s *subscription) busy(now time.Time, patience time.Duration) time.Time {
+	for len(s.flights) >= maxInFlight {
+		if until := s.flights[0].at.Add(patience); now.Before(until) {
+			return until
+		}
+		s.forgetOldest()
+	}
+	return time.Time{}
 }
 
 // forgetOldest gives up on an answer. What was refused before and replaced by

@@ -1,0 +1,149 @@
+package xds_test
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"pgregory.net/rapid"
+
+	"github.com/heddle-mesh/heddle/internal/xds"
+)
+
+// However late a client answers (within the time that it is waited for): a route
+// arrives when all its clusters are in use, which for Envoy is when endpoints
+// have come after the cluster, and a cluster goes when no route needs it.
+func TestNothingBreaksOnTheWay(t *testing.T) {
+	for _, transport := range []string{"ads-delta", "ads-sotw"} {
+		t.Run(transport, func(t *testing.T) {
+			rapid.Check(t, func(rt *rapid.T) {
+				inBubble(t, func(t *testing.T) { playOrder(t, rt, transport) })
+			})
+		})
+	}
+}
+
+func playOrder(t *testing.T, rt *rapid.T, transport string) {
+	r := newRig(t, xds.Config{})
+	defer r.close()
+	w := newModelWorld(rt)
+	e := &modelEnvoy{modelClient: newModelClient(rt, r, transport, w.bodies), routes: map[string][]string{}, warm: map[string]bool{}}
+	e.received = e.check
+	defer func() { e.c.cancel() }()
+	r.server.Apply(w.topology(rt))
+	e.subscribe(xds.TypeCluster, []string{"*"}, nil)
+	synctest.Wait()
+	e.subscribe(xds.TypeRoute, []string{"out", "direct"}, nil)
+	synctest.Wait()
+	for range rapid.IntRange(1, 30).Draw(rt, "steps") {
+		if rapid.IntRange(0, 3).Draw(rt, "apply") == 0 {
+			r.server.Apply(w.topology(rt))
+		} else {
+			e.look(1)
+		}
+		synctest.Wait()
+	}
+	for e.look(1) {
+		synctest.Wait()
+	}
+	w.compare(rt, e.modelClient)
+}
+
+// topology draws clusters with their endpoints, and routes that send traffic to
+// some of them.
+func (w *modelWorld) topology(rt *rapid.T) xds.Update {
+	u := xds.Update{Scopes: map[string][]xds.Key{}}
+	w.members = map[xds.Key]bool{}
+	put := func(typeURL, name, content string) {
+		key := xds.Key{Type: typeURL, Name: name}
+		w.members[key] = true
+		w.current[key] = w.make(key, content)
+		u.Put = append(u.Put, w.current[key])
+	}
+	clusters := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c", "d"}), 1, 4, rapid.ID[string]).Draw(rt, "clusters")
+	for _, name := range clusters {
+		put(xds.TypeCluster, name, rapid.SampledFrom([]string{"eds1", "eds2"}).Draw(rt, "content"))
+		put(xds.TypeEndpoint, name, rapid.SampledFrom([]string{"e1", "e2"}).Draw(rt, "endpoints"))
+	}
+	slices.Sort(clusters)
+	put(xds.TypeRoute, "out", strings.Join(clusters[:rapid.IntRange(1, len(clusters)).Draw(rt, "used")], ","))
+	put(xds.TypeRoute, "direct", clusters[len(clusters)-1])
+	u.Scopes["web"] = slices.Collect(maps.Keys(w.members))
+	return u
+}
+
+// modelEnvoy asks for the endpoints of the clusters that it has, as Envoy does.
+type modelEnvoy struct {
+	*modelClient
+	routes map[string][]string // the clusters of each route
+	warm   map[string]bool     // the clusters in use
+}
+
+func (e *modelEnvoy) check(typeURL string, changed map[string]string, removed []string) {
+	switch typeURL {
+	case xds.TypeCluster:
+		e.clusters(changed, removed)
+	case xds.TypeEndpoint:
+		for name := range changed {
+			e.warm[name] = e.types[xds.TypeCluster].held[name] != ""
+		}
+	case xds.TypeRoute:
+		for name, version := range changed {
+			e.routes[name] = e.destinations(name, version)
+			for _, cluster := range e.routes[name] {
+				if !e.warm[cluster] {
+					e.t.Fatalf("route %q needs cluster %q, which is not in use: %v", name, cluster, e.warm)
+				}
+			}
+		}
+	}
+}
+
+func (e *modelEnvoy) clusters(changed map[string]string, removed []string) {
+	for route, clusters := range e.routes {
+		for _, gone := range removed {
+			if slices.Contains(clusters, gone) {
+				e.t.Fatalf("cluster %q goes while route %q needs it", gone, route)
+			}
+		}
+	}
+	for _, name := range removed {
+		delete(e.warm, name)
+	}
+	have := e.typ(xds.TypeEndpoint).names
+	var add, drop []string
+	for name := range changed {
+		if !have[name] {
+			add = append(add, name)
+		}
+	}
+	for name := range have {
+		if e.types[xds.TypeCluster].held[name] == "" {
+			drop = append(drop, name)
+		}
+	}
+	if len(add)+len(drop) > 0 {
+		slices.Sort(add)
+		slices.Sort(drop)
+		e.subscribe(xds.TypeEndpoint, add, drop)
+	}
+}
+
+func (e *modelEnvoy) destinations(name, version string) []string {
+	for _, r := range e.bodies {
+		if r.Type == xds.TypeRoute && r.Name == name && r.Version == version {
+			body, err := r.Any()
+			if err != nil {
+				e.t.Fatal(err)
+			}
+			m, err := body.UnmarshalNew()
+			if err != nil {
+				e.t.Fatal(err)
+			}
+			return strings.Split(m.(interface{ GetInternalOnlyHeaders() []string }).GetInternalOnlyHeaders()[0], ",")
+		}
+	}
+	return nil
+}
