@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes everything generated anew: Go code from the protocol buffers under api/,
-# and the reference pages that are made from Go types.
+# api/openapi.json, and the reference pages that are made from Go code.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,4 +9,5 @@ hack/tools.sh buf protoc-gen-go protoc-gen-go-grpc
 .tools/bin/buf lint
 .tools/bin/buf generate
 
-go test -count=1 ./internal/mesh -run Reference -update >/dev/null
+# The tests that hold these files to the code also write them.
+go test -count=1 ./internal/mesh ./internal/server ./cmd/heddle -run 'IsUpToDate$' -update >/dev/null
