@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -25,15 +27,18 @@ func TestStatusShowsWhatEnvoyRefuses(t *testing.T) {
 	db := fmt.Sprintf("---\nkind: Service\nname: db\nowner: team-db\nprotocol: tcp\nport: %d\ndependencies: []\n", port)
 	s.do(t, fmt.Sprintf(web, "")+db, "apply", "-f", "-")
 
+	ready := filepath.Join(s.dir, "sidecar.json")
 	sidecar := s.start("proxy", "--service", "web", "--instance", "web-1", "--xds", s.server.xds,
-		"--envoy", envoy, "--outbound-port", fmt.Sprint(freePort(t)))
+		"--envoy", envoy, "--ready-file", ready, "--outbound-port", fmt.Sprint(freePort(t)))
 	t.Cleanup(func() {
 		if code := sidecar.interrupt(t); code != exitOK {
 			t.Errorf("the sidecar ended with %d: %s", code, sidecar.stderr.String())
 		}
 	})
-	await(t, "the sidecar to have everything", func() bool {
-		return strings.Contains(s.do(t, "", "status"), "1 connected, all up to date")
+	// Before it can serve, a port that is taken ends the sidecar instead.
+	await(t, "the sidecar to serve", func() bool {
+		_, err := os.Stat(ready)
+		return err == nil && strings.Contains(s.do(t, "", "status"), "1 connected, all up to date")
 	})
 
 	s.do(t, fmt.Sprintf(web, "db"), "apply", "-f", "-")
