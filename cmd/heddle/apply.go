@@ -23,7 +23,7 @@ type applyCmd struct {
 
 // Help shows examples below the flags.
 func (applyCmd) Help() string {
-	return `All files are read and checked before anything is written; services come first. What the mesh holds already is left alone; of an instance the lease is renewed. A meta.revision in a file makes the write fail if the object has changed since.
+	return `All files are read and checked before anything is written; services come first. One that the server refuses does not keep the others from being written, and all refusals are told. What the mesh holds already is left alone; of an instance the lease is renewed. A meta.revision in a file makes the write fail if the object has changed since.
 
 Examples:
 

@@ -3,9 +3,15 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // session runs commands against one server.
@@ -114,6 +120,50 @@ func TestStatusWatch(t *testing.T) {
 	await(t, "a second look at nothing", func() bool { return strings.Count(away.stdout.String(), "not ready: no Heddle server answers") >= 2 })
 	if code := away.interrupt(t); code != exitOK {
 		t.Errorf("exit code %d: %s", code, away.stderr.String())
+	}
+}
+
+// Writers of different keys at the same time do not undo each other.
+func TestRuntimeSetLosesNothing(t *testing.T) {
+	s := newSession(t)
+	s.do(t, "", "runtime", "set", "first=0")
+	var writers errgroup.Group
+	const n = 6
+	for i := range n {
+		writers.Go(func() error {
+			c := s.start("runtime", "set", fmt.Sprintf("k%d=%d", i, i))
+			<-c.done
+			if c.code != exitOK {
+				return errors.New(c.stderr.String())
+			}
+			return nil
+		})
+	}
+	if err := writers.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(s.do(t, "", "runtime", "get"), "\nk"); got != n {
+		t.Errorf("%d keys of %d are there", got, n)
+	}
+}
+
+// A server that answers and is not ready is shown as such, with exit code 6.
+func TestStatusOfServerThatIsNotReady(t *testing.T) {
+	syncing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/v1/version" {
+			fmt.Fprint(w, `{"version":"heddle v9"}`)
+			return
+		}
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprint(w, `{"title":"Service Unavailable","status":503,"detail":"the mesh is still being read"}`)
+	}))
+	defer syncing.Close()
+	var out, wrong bytes.Buffer
+	code := run(context.Background(), []string{"status", "--server", syncing.URL}, strings.NewReader(""), &out, &wrong)
+	if code != exitUnavailable || !strings.Contains(out.String(), "not ready: the mesh is still being read, heddle v9") ||
+		!strings.Contains(wrong.String(), "heddle: the server is not ready: the mesh is still being read") {
+		t.Errorf("exit code %d\n%s%s", code, out.String(), wrong.String())
 	}
 }
 

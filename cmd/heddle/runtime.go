@@ -128,7 +128,7 @@ func runtimeValue(text string) any {
 // changeRuntime reads the layer, changes it and writes it, again when somebody
 // else wrote it in between.
 func changeRuntime(ctx context.Context, api *client.Client, con *console, change func(map[string]any) error) error {
-	const most = 5
+	const most = 20
 	for attempt := 1; ; attempt++ {
 		before, err := api.Runtime(ctx)
 		if err != nil {
