@@ -105,7 +105,7 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, since int64)
 	defer func() {
 		cancel()
 		if !ended {
-			_ = <-done
+			<-done //nolint:errcheck // it was told to end
 		}
 	}()
 	w.Header().Set("Content-Type", "text/event-stream")
