@@ -51,10 +51,13 @@ type rig struct {
 	t      testing.TB
 	server *xds.Server
 	conn   *grpc.ClientConn
+	stop   func() // ends the gRPC server at once
 	close  func() // called at the end of the test at the latest
 }
 
-func newRig(t testing.TB, c xds.Config) *rig {
+func newRig(t testing.TB, c xds.Config) *rig { return newRigWith(t, c, xds.ServerOptions()) }
+
+func newRigWith(t testing.TB, c xds.Config, options []grpc.ServerOption, dial ...grpc.DialOption) *rig {
 	t.Helper()
 	if c.Scopes == nil {
 		c.Scopes = scopes{}
@@ -63,17 +66,18 @@ func newRig(t testing.TB, c xds.Config) *rig {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	server := xds.NewServer(c)
-	g := grpc.NewServer(xds.ServerOptions()...)
+	g := grpc.NewServer(options...)
 	server.Register(g)
 	listener := bufconn.Listen(1 << 20)
 	done := make(chan error, 1)
 	go func() { done <- g.Serve(listener) }()
-	conn, err := grpc.NewClient("passthrough:///bufconn", grpc.WithTransportCredentials(insecure.NewCredentials()),
+	dial = append(dial, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }))
+	conn, err := grpc.NewClient("passthrough:///bufconn", dial...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, server: server, conn: conn}
+	r := &rig{t: t, server: server, conn: conn, stop: g.Stop}
 	r.close = sync.OnceFunc(func() {
 		_ = conn.Close()
 		g.Stop()
@@ -131,6 +135,8 @@ func keys(resources ...*xds.Resource) []xds.Key {
 	}
 	return out
 }
+
+func node(id string) *corev3.Node { return &corev3.Node{Id: id} }
 
 // eventually waits until ok holds.
 func eventually(t testing.TB, what string, ok func() bool) {

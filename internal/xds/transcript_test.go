@@ -16,6 +16,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/heddle-mesh/heddle/internal/xds"
 )
 
@@ -52,8 +54,15 @@ func TestTranscripts(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got string
-			synctest.Test(t, func(t *testing.T) { got = play(t, string(text)) })
+			synctest.Test(t, func(t *testing.T) { got = play(t, string(text), xds.ServerOptions()) })
 			if got == string(text) {
+				// The same with gRPC's own codec, which decodes and encodes every
+				// response again: what a server without our options does.
+				synctest.Test(t, func(t *testing.T) {
+					if plain := play(t, string(text), nil); plain != got {
+						t.Errorf("%s: not the same without ServerOptions; got:\n%s", file, plain)
+					}
+				})
 				return
 			}
 			if !*update {
@@ -67,12 +76,13 @@ func TestTranscripts(t *testing.T) {
 }
 
 // play runs a transcript and gives it back with what really happened.
-func play(t *testing.T, text string) string {
+func play(t *testing.T, text string, options []grpc.ServerOption) string {
 	if !strings.HasPrefix(text, "# ") {
 		t.Fatal("a transcript opens with why it exists")
 	}
 	p := &player{t: t, streams: map[string]*client{}, contents: map[string]*xds.Resource{}, labels: map[string]string{}, letters: map[string]string{"": "none"}}
-	p.rig = newRig(t, xds.Config{Logger: slog.New(slog.NewTextHandler(&p.log, &slog.HandlerOptions{Level: slog.LevelWarn, ReplaceAttr: onlyMeaning}))})
+	handler := slog.NewTextHandler(&p.log, &slog.HandlerOptions{Level: slog.LevelWarn, ReplaceAttr: onlyMeaning})
+	p.rig = newRigWith(t, xds.Config{Logger: slog.New(handler)}, options)
 	defer p.hangUp()
 	var out strings.Builder
 	for i, block := range strings.Split(strings.TrimSpace(text), "\n\n") {
