@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/envoytest"
+)
+
+// guide is the shell that plays docs/getting-started.md: servers and sidecars
+// go to the background, and each curl is repeated until its answer is the one
+// that the page promises. %s is the page's own commands.
+const guide = `
+set -u
+trap 'trap - TERM; kill $(jobs -p) 2>/dev/null; wait' EXIT
+answers() { # CODE CURL-ARGUMENTS: asks for up to 20 s
+  local want=$1 got i; shift
+  for ((i = 0; i < 100; i++)); do
+    got=$(curl -s -o answer -w '%%{http_code}' "$@")
+    [[ $got == "$want" ]] && { echo "$want as promised"; return; }
+    sleep 0.2
+  done
+  echo "answer $got, want $want: $(cat answer)"; exit 1
+}
+serves() { local i; for ((i = 0; i < 100; i++)); do bin/heddle status >status 2>&1 && return; sleep 0.2; done; cat status; exit 1; }
+%s
+bin/heddle status
+`
+
+// A newcomer types what the page says, and gets what it promises.
+func TestGettingStarted(t *testing.T) {
+	needServer(t)
+	envoy := envoytest.Path(t)
+	for _, program := range []string{"bash", "curl", "python3"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("no %s on PATH", program)
+		}
+	}
+	page, err := os.ReadFile("../../docs/getting-started.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	heddle, err := exec.LookPath("heddle") // testscript.Main put it there
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(heddle, filepath.Join(dir, "bin", "heddle")); err != nil {
+		t.Fatal(err)
+	}
+	rest, xds := fmt.Sprintf("127.0.0.1:%d", freePort(t)), fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	cmd := exec.CommandContext(t.Context(), "bash", "-c", fmt.Sprintf(guide, playable(t, string(page), dir)))
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "HEDDLE_ENVOY="+envoy, "HEDDLE_LISTEN="+rest, "HEDDLE_XDS_LISTEN="+xds,
+		"HEDDLE_SERVER=http://"+rest, "HEDDLE_XDS="+xds, "HEDDLE_TOKEN=", "NO_COLOR=1")
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{"service/greeter created", "200 as promised", "403 as promised", "2 connected, all up to date"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("%q is missing in:\n%s", want, out)
+		}
+	}
+}
+
+var promised = regexp.MustCompile(`^curl -i (.*?)\s+# (\d+)`)
+
+// playable turns the page's commands into ones that a script can run, with
+// ports and folders of its own.
+func playable(t *testing.T, page, dir string) string {
+	t.Helper()
+	ports := regexp.MustCompile(`\b9[0-9]{3}\b`)
+	fresh := map[string]string{}
+	var lines []string
+	for _, line := range fenced(page) {
+		line = strings.ReplaceAll(line, "/tmp/", dir+"/")
+		line = ports.ReplaceAllStringFunc(line, func(port string) string {
+			if fresh[port] == "" {
+				fresh[port] = fmt.Sprint(freePort(t))
+			}
+			return fresh[port]
+		})
+		switch {
+		case line == "make build", line == "hack/envoy.sh": // the test has both
+		case strings.HasPrefix(line, "bin/heddle server"):
+			lines = append(lines, line+" &", "serves")
+		case strings.HasPrefix(line, "bin/heddle proxy"):
+			lines = append(lines, line+" &")
+		case promised.MatchString(line):
+			lines = append(lines, promised.ReplaceAllString(line, "answers $2 $1; #"))
+		case strings.HasPrefix(line, "bin/heddle"):
+			lines = append(lines, line+" || exit 1")
+		default:
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
