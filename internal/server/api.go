@@ -3,8 +3,10 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -83,10 +85,10 @@ func register[I, O any](s *Server, o operation, handle func(context.Context, *I)
 		Summary: o.summary, Description: o.description, DefaultStatus: o.status,
 		Responses: map[string]*huma.Response{}, SkipValidateParams: true,
 	}
-	refusals := append([]int{http.StatusInternalServerError, http.StatusServiceUnavailable}, o.refusals...)
+	refusals := append([]int{http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusServiceUnavailable}, o.refusals...)
 	if o.token {
 		op.Security = []map[string][]string{{tokenSecurity: {}}}
-		refusals = append(refusals, http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity)
+		refusals = append(refusals, http.StatusUnauthorized, http.StatusForbidden)
 	}
 	if o.body != nil {
 		refusals = append(refusals, http.StatusBadRequest, http.StatusRequestEntityTooLarge)
@@ -98,6 +100,8 @@ func register[I, O any](s *Server, o operation, handle func(context.Context, *I)
 			Description: http.StatusText(status), Content: map[string]*huma.MediaType{problemType: problems},
 		}
 	}
+	known := map[string]bool{}
+	op.Middlewares = huma.Middlewares{s.onlyKnownParameters(known)}
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
 		if err != nil {
@@ -105,10 +109,35 @@ func register[I, O any](s *Server, o operation, handle func(context.Context, *I)
 		}
 		return out, nil
 	})
+	for _, parameter := range s.documented(o).Parameters {
+		known[parameter.In+"."+parameter.Name] = true
+	}
 	if o.body != nil { // only now: huma would read and check a body that it knows of
 		s.documented(o).RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 			"application/json": {Schema: bodySchema(schemas, o.body), Example: json.RawMessage(o.example)},
 		}}
+	}
+}
+
+// onlyKnownParameters refuses query parameters that an operation does not have:
+// a misspelt one would change what is done. known is read once requests come.
+func (s *Server) onlyKnownParameters(known map[string]bool) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		url := ctx.URL()
+		var faults mesh.Faults
+		for _, name := range slices.Sorted(maps.Keys(url.Query())) {
+			if !known["query."+name] {
+				faults.Add("query."+shown(name), "is not a parameter here")
+			}
+		}
+		if len(faults) > 0 {
+			_, w := humago.Unwrap(ctx)
+			p := newProblem(http.StatusUnprocessableEntity, "the request's parameters are wrong")
+			p.Errors = faults
+			writeProblem(w, p)
+			return
+		}
+		next(ctx)
 	}
 }
 

@@ -82,6 +82,10 @@ func TestBadInput(t *testing.T) {
 		{"bad instance ID", "DELETE", "/api/v1/instances/orders/a%20b", "", 422, "id: "},
 		{"events since a word", "GET", "/api/v1/events?since=now", "", 422, "query.since: "},
 		{"events since a negative", "GET", "/api/v1/events?since=-1", "", 422, "query.since: "},
+		{"misspelt parameter", "DELETE", "/api/v1/instances/orders/o-1?epcoh=1", "", 422, "query.epcoh: is not a parameter"},
+		{"parameter that is not text", "GET", services + "?%ff%00=1", "", 422, `query.?\x00: is not`},
+		{"empty epoch", "DELETE", "/api/v1/instances/orders/o-1?epoch=", "", 422, "query.epoch: is empty"},
+		{"empty epoch in the body", "PUT", "/api/v1/instances/orders/o-1/health", `{"health":"draining","epoch":""}`, 422, "epoch: is empty"},
 		{"token for a bad service", "POST", "/api/v1/tokens", `{"service":"A B"}`, 422, "service: "},
 		{"no such token", "DELETE", "/api/v1/tokens/x", "", 404, "token"},
 	} {

@@ -50,7 +50,9 @@ type Repeatable struct {
 
 // body reads the whole body, up to 1 MiB.
 func (c *Call) body() ([]byte, error) {
-	_ = http.NewResponseController(c.writer).SetReadDeadline(time.Now().Add(bodyTimeout)) // a transport without deadlines has its own
+	control := http.NewResponseController(c.writer)
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // a transport without deadlines has its own
+	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	data, err := io.ReadAll(http.MaxBytesReader(c.writer, c.request.Body, maxBody))
 	var tooLarge *http.MaxBytesError
 	switch {

@@ -44,7 +44,6 @@ func (s *Server) eventOperations() {
 		method: http.MethodGet, path: "/api/v1/events", tag: "status", id: "streamEvents", summary: "Follow the changes of the mesh (server-sent events)",
 		description: "The id of an event is the revision up to which everything was sent; a reader that comes back sends it as Last-Event-ID. " +
 			"If the server no longer has that revision, a reset event comes first, and then the whole mesh. A comment every 15 s shows that the stream lives.",
-		refusals: []int{http.StatusUnprocessableEntity},
 	}
 	register(s, o, s.streamEvents)
 	s.documented(o).Responses["200"] = &huma.Response{
@@ -80,7 +79,12 @@ func (s *Server) streamEvents(ctx context.Context, in *eventsInput) (*huma.Strea
 	}
 	return &huma.StreamResponse{Body: func(answer huma.Context) {
 		defer s.streams.Add(-1)
-		_, w := humago.Unwrap(answer)
+		r, w := humago.Unwrap(answer)
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("X-Accel-Buffering", "no")
+		if r.Method == http.MethodHead { // it would never see that the stream goes on
+			return
+		}
 		s.stream(ctx, w, since)
 	}}, nil
 }
@@ -108,8 +112,6 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, since int64)
 			<-done //nolint:errcheck // it was told to end
 		}
 	}()
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no")
 	out := eventWriter{w: w, control: http.NewResponseController(w)}
 	if out.comment("changes follow") != nil {
 		return

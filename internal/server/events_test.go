@@ -185,3 +185,10 @@ func TestStreamsEndWhenTheServerShutsDown(t *testing.T) {
 	for lines := bufio.NewScanner(response.Body); lines.Scan(); { //nolint:revive // until it ends
 	}
 }
+
+func TestHeadOfTheStreamDoesNotHang(t *testing.T) {
+	w := newWorld(t)
+	if got := w.call("HEAD", "/api/v1/events", ""); got.status != 200 || got.header.Get("Content-Type") != "text/event-stream" {
+		t.Errorf("%d %v", got.status, got.header)
+	}
+}

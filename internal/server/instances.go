@@ -63,7 +63,7 @@ func (s *Server) instanceOperations() {
 	register(s, operation{method: http.MethodGet, path: path, tag: tag, id: "listInstances", summary: "List the instances of all services"}, s.listInstances)
 	register(s, operation{
 		method: http.MethodGet, path: "/api/v1/services/{name}/instances", tag: tag, id: "listServiceInstances", summary: "List the instances of a service, by ID",
-		description: "A service without instances, declared or not, has an empty list.", refusals: []int{http.StatusUnprocessableEntity},
+		description: "A service without instances, declared or not, has an empty list.",
 	}, s.listServiceInstances)
 	register(s, operation{
 		method: http.MethodPost, path: path, tag: tag, id: "registerInstances", summary: "Register one instance, or several together",
@@ -242,9 +242,16 @@ func (s *Server) setHealth(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	var change HealthChange
-	if err := in.decode(&change); err != nil {
+	data, err := in.body()
+	if err != nil {
 		return nil, err
+	}
+	var change HealthChange
+	if err := decode(data, &change); err != nil {
+		return nil, err
+	}
+	if change.Epoch == "" && given(data, "epoch") {
+		return nil, emptyEpoch("epoch")
 	}
 	switch change.Health {
 	case mesh.Healthy, mesh.Draining, mesh.Unhealthy:
@@ -268,5 +275,13 @@ func (s *Server) deregister(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
+	if in.Epoch == "" && in.request.URL.Query().Has("epoch") {
+		return nil, emptyEpoch("query.epoch")
+	}
 	return &Nothing{}, s.cfg.Registry.Deregister(ctx, in.key(), in.Epoch, write)
+}
+
+// emptyEpoch keeps a script's empty variable from reaching every registration.
+func emptyEpoch(path string) error {
+	return fault(path, "is empty: give the epoch of the registration, or leave it out for whichever there is")
 }

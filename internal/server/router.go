@@ -6,12 +6,18 @@ import (
 	"path"
 	"runtime/debug"
 	"strings"
+	"time"
 )
+
+// answerTimeout is for a reader that takes its answer slowly.
+const answerTimeout = time.Minute
 
 // ServeHTTP answers one request; whatever goes wrong is answered as a problem.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out := &answer{ResponseWriter: w}
 	defer s.recovered(out, r)
+	// Change streams set their own, batch by batch.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)) // a transport without deadlines has its own
 	header := w.Header()
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", "no-store")

@@ -30,7 +30,7 @@ func (s *Server) routeOperations() {
 	}, s.createRoute)
 	register(s, operation{
 		method: http.MethodGet, path: path + "/{name}", tag: tag, id: "getRoute", summary: "Get a route",
-		refusals: []int{http.StatusNotFound, http.StatusUnprocessableEntity},
+		refusals: []int{http.StatusNotFound},
 	}, s.getRoute)
 	register(s, operation{
 		method: http.MethodPut, path: path + "/{name}", tag: tag, id: "putRoute", summary: "Create a route, or replace it",

@@ -43,7 +43,7 @@ func (s *Server) serviceOperations() {
 	}, s.createService)
 	register(s, operation{
 		method: http.MethodGet, path: path + "/{name}", tag: tag, id: "getService", summary: "Get a service",
-		refusals: []int{http.StatusNotFound, http.StatusUnprocessableEntity},
+		refusals: []int{http.StatusNotFound},
 	}, s.getService)
 	register(s, operation{
 		method: http.MethodPut, path: path + "/{name}", tag: tag, id: "putService", summary: "Declare a service, or replace its declaration",

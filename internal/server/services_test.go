@@ -96,6 +96,7 @@ func TestConditionsOfWrites(t *testing.T) {
 		want                             int
 	}{
 		{"not quoted", "PUT", path, orders, "If-Match: " + strings.Trim(etag, `"`), 422},
+		{"empty", "PUT", path, orders, "If-Match: ", 422},
 		{"weak", "PUT", path, orders, "If-Match: W/" + etag, 422},
 		{"two", "PUT", path, orders, `If-Match: "1", "2"`, 422},
 		{"no number", "PUT", path, orders, `If-Match: "x"`, 422},
