@@ -114,7 +114,7 @@ func (s *subscription) retry(one sentItem, alone bool, since time.Time) {
 		return
 	}
 	if one.version != 0 {
-		s.setAbsent(one.id, false)
+		s.setAbsent(one.id)
 	}
 	s.want(one.id, true, since, true)
 	if alone {

@@ -2,6 +2,7 @@ package xds_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -14,7 +15,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/heddle-mesh/heddle/internal/xds"
 )
@@ -101,7 +101,7 @@ func (c *client) receive() {
 		c.mu.Lock()
 		if err != nil {
 			text := "ended"
-			if err != io.EOF {
+			if !errors.Is(err, io.EOF) {
 				text = fmt.Sprintf("ended: %s: %s", status.Code(err), status.Convert(err).Message())
 			}
 			c.events = append(c.events, event{end: text})
@@ -146,7 +146,7 @@ func (c *client) send(m proto.Message) {
 		}
 	}
 	c.node = nil
-	if err := c.stream.SendMsg(m); err != nil && err != io.EOF {
+	if err := c.stream.SendMsg(m); err != nil && !errors.Is(err, io.EOF) {
 		c.t.Errorf("send: %v", err)
 	}
 }
@@ -199,104 +199,4 @@ func (c *client) taken() []event {
 	events := c.events
 	c.events = nil
 	return events
-}
-
-// request reads the words of a send.
-func (p *player) request(c *client, kind string, words []string) proto.Message {
-	typeURL := typeURLs[kind]
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	typ := c.typ(typeURL)
-	delta := &discoveryv3.DeltaDiscoveryRequest{TypeUrl: typeURL}
-	sotw := &discoveryv3.DiscoveryRequest{TypeUrl: typeURL, ResponseNonce: typ.nonce, VersionInfo: typ.accepted, ResourceNames: typ.names}
-	for _, word := range words {
-		key, value, _ := strings.Cut(word, "=")
-		var list []string
-		if value != "" {
-			list = strings.Split(value, ",")
-		}
-		switch key {
-		case "sub":
-			delta.ResourceNamesSubscribe = list
-		case "unsub":
-			delta.ResourceNamesUnsubscribe = list
-		case "init":
-			delta.InitialResourceVersions = map[string]string{}
-			for _, one := range list {
-				name, _, _ := strings.Cut(one, "@")
-				delta.InitialResourceVersions[name] = "unheard-of"
-				if r := p.contents[kind+"/"+one]; r != nil {
-					delta.InitialResourceVersions[name] = r.Version
-				}
-			}
-		case "names":
-			sotw.ResourceNames, typ.names = list, list
-		case "nonce":
-			delta.ResponseNonce, sotw.ResponseNonce = value, value
-		case "node":
-			delta.Node, sotw.Node = &corev3.Node{Id: value}, &corev3.Node{Id: value}
-		case "version":
-			for version, letter := range p.letters {
-				if letter == value {
-					sotw.VersionInfo = version
-				}
-			}
-		default:
-			p.t.Fatalf("unknown word %q", word)
-		}
-	}
-	if c.delta {
-		return delta
-	}
-	return sotw
-}
-
-// show prints a response, after checking that every resource in it decodes to
-// what was put.
-func (p *player) show(m proto.Message) string {
-	var parts []string
-	switch r := m.(type) {
-	case *discoveryv3.DeltaDiscoveryResponse:
-		for _, one := range r.GetResources() {
-			label := p.labels[one.GetVersion()]
-			p.check(r.GetTypeUrl(), one.GetName(), label, one.GetResource())
-			parts = append(parts, one.GetName()+"@"+label)
-		}
-		for _, name := range r.GetRemovedResources() {
-			parts = append(parts, "-"+name)
-		}
-		return fmt.Sprintf("%s %s: %s", shortOf(r.GetTypeUrl()), r.GetNonce(), strings.Join(parts, " "))
-	case *discoveryv3.DiscoveryResponse:
-		for _, one := range r.GetResources() {
-			parts = append(parts, p.find(one))
-		}
-		return fmt.Sprintf("%s %s version %s: %s", shortOf(r.GetTypeUrl()), r.GetNonce(), p.letter(r.GetVersionInfo()), strings.Join(parts, " "))
-	}
-	return "?"
-}
-
-func (p *player) check(typeURL, name, content string, body *anypb.Any) {
-	got, err := body.UnmarshalNew()
-	if err != nil {
-		p.t.Errorf("%s: %v", name, err)
-		return
-	}
-	if want := message(typeURL, name, content); !proto.Equal(got, want) {
-		p.t.Errorf("%s@%s was sent as %v", name, content, got)
-	}
-}
-
-// find says which of the resources that were put this one is: a SotW response
-// says neither name nor version of its resources.
-func (p *player) find(body *anypb.Any) string {
-	for key, r := range p.contents {
-		_, label, _ := strings.Cut(key, "/")
-		content := p.labels[r.Version]
-		want, err := anypb.New(message(r.Type, r.Name, content))
-		if err == nil && proto.Equal(want, body) {
-			return label
-		}
-	}
-	p.t.Errorf("this was never put: %v", body)
-	return "?"
 }

@@ -47,7 +47,7 @@ func (s *session) compose(now time.Time, sub *subscription, v view) *draft {
 
 // composeDelta drafts a response of what changed.
 func (s *session) composeDelta(now time.Time, sub *subscription, v view) *draft {
-	sub.scan(v, now)
+	sub.scan(v)
 	d := &draft{send: sub.owed}
 	for _, id := range sub.pendingNames(d) {
 		answer := sub.pending[id]
@@ -60,7 +60,7 @@ func (s *session) composeDelta(now time.Time, sub *subscription, v view) *draft 
 		case fateRemove:
 			d.removed = append(d.removed, id)
 			d.changed = append(d.changed, sentItem{id: id})
-			sub.setAbsent(id, true)
+			sub.setAbsent(id)
 		case fateKeep:
 			d.keep(id, answer, look)
 		}
@@ -75,7 +75,7 @@ func (s *session) composeSotW(now time.Time, sub *subscription, v view) *draft {
 	if sub.resumes(v) {
 		return &draft{}
 	}
-	sub.scan(v, now)
+	sub.scan(v)
 	full := sub.kind.facts().full
 	d := &draft{send: sub.owed}
 	for _, id := range sub.pendingNames(d) {
@@ -93,12 +93,12 @@ func (s *session) composeSotW(now time.Time, sub *subscription, v view) *draft {
 			// Only a response that holds everything can say so, by silence.
 			d.send = d.send || full
 			delete(sub.ghosts, id)
-			sub.setAbsent(id, false)
+			sub.setAbsent(id)
 		case fateKeep:
 			if full && sub.ghosts[id] == nil {
 				// Its bytes are no longer known: the next response is without it.
 				d.send = true
-				sub.setAbsent(id, false)
+				sub.setAbsent(id)
 				continue
 			}
 			d.keep(id, answer, look)
@@ -133,7 +133,7 @@ func (s *subscription) everything(v view) []*Resource {
 
 // scan makes everything that the scope holds pending, after the type as a whole
 // was subscribed to.
-func (s *subscription) scan(v view, now time.Time) {
+func (s *subscription) scan(v view) {
 	if !s.rescan {
 		return
 	}
@@ -142,7 +142,9 @@ func (s *subscription) scan(v view, now time.Time) {
 		s.pending = map[name]bool{}
 	}
 	for _, id := range v.names(s.kind) {
-		s.pending[id] = s.pending[id]
+		if _, due := s.pending[id]; !due {
+			s.pending[id] = false
+		}
 	}
 }
 

@@ -22,7 +22,7 @@ func sortNames(names []name) {
 // an [item] can keep its marks there.
 type version uint64
 
-const versionMask = ^version(7)
+const versionMask = ^version(3)
 
 // String is the form on the wire: 16 hexadecimal digits.
 func (v version) String() string {
@@ -42,18 +42,16 @@ func parseVersion(s string) version {
 }
 
 // item is what a stream knows of one name, in one word, because there may be a
-// million of them: the version that the client holds, and three marks.
+// million of them: the version that the client holds, and two marks.
 type item uint64
 
 const (
 	itemExplicit item = 1 << iota // the client asked for it by name
 	itemHeld                      // the client was sent it, or said that it has it
-	itemAbsent                    // the client was told that there is no such resource
 )
 
 func (i item) explicit() bool     { return i&itemExplicit != 0 }
 func (i item) held() bool         { return i&itemHeld != 0 }
-func (i item) absent() bool       { return i&itemAbsent != 0 }
 func (i item) version() version   { return version(i) & versionMask }
 func (i item) forgotten() item    { return i & itemExplicit }
 func (i item) has(v version) item { return i&itemExplicit | itemHeld | item(v&versionMask) }

@@ -108,7 +108,7 @@ func contentVersion(k kind, resourceName string, body []byte) version {
 	h.Write(body)
 	v := version(binary.BigEndian.Uint64(h.Sum(nil))) & versionMask
 	if v == 0 {
-		v = 8 // 0 stands for "no version"
+		v = ^versionMask + 1 // 0 stands for "no version"
 	}
 	return v
 }

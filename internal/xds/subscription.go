@@ -123,7 +123,7 @@ func (s *subscription) setHeld(id name, v version) {
 
 // setAbsent notes that the client was told, or may conclude, that there is no
 // such resource.
-func (s *subscription) setAbsent(id name, told bool) {
+func (s *subscription) setAbsent(id name) {
 	it, ok := s.items[id]
 	if !ok {
 		return
@@ -131,16 +131,12 @@ func (s *subscription) setAbsent(id name, told bool) {
 	if it.held() {
 		s.held -= it.version()
 	}
-	it = it.forgotten()
 	delete(s.rejected, id)
-	switch {
-	case !it.explicit():
-		delete(s.items, id)
-	case told:
-		s.items[id] = it | itemAbsent
-	default:
-		s.items[id] = it
+	if it.explicit() {
+		s.items[id] = it.forgotten()
+		return
 	}
+	delete(s.items, id)
 }
 
 // drop ends the explicit subscription to a name. What the wildcard covers stays

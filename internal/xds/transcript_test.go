@@ -102,7 +102,7 @@ func play(t *testing.T, text string, options []grpc.ServerOption) string {
 }
 
 func onlyMeaning(_ []string, a slog.Attr) slog.Attr {
-	if a.Key == slog.TimeKey || a.Key == slog.LevelKey || a.Key == "address" || a.Key == "transport" {
+	if a.Key == slog.TimeKey || a.Key == slog.LevelKey || a.Key == "address" || a.Key == "transport" || a.Key == "version" {
 		return slog.Attr{}
 	}
 	return a

@@ -117,11 +117,7 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 }
 
 // ServerOptions are the options that a gRPC server should have to serve this
-// package at its speed: responses leave without being encoded for each stream,
-// and idle connections hold no write buffer.
+// package at its speed: responses leave without being encoded for each stream.
 func ServerOptions() []grpc.ServerOption {
-	return []grpc.ServerOption{
-		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2(protocodec.Name)}),
-		grpc.SharedWriteBuffer(true),
-	}
+	return []grpc.ServerOption{grpc.ForceServerCodecV2(codec{encoding.GetCodecV2(protocodec.Name)})}
 }
