@@ -66,7 +66,7 @@ func (f *front) ask(ctx context.Context, path string) (shop.Answer, error) {
 		return shop.Answer{}, err
 	}
 	if got.status != http.StatusOK {
-		return shop.Answer{}, fmt.Errorf("through %s: %s: %w", f.id, path, got)
+		return shop.Answer{}, fmt.Errorf("through %s: %s: %w", f.id, path, shop.Explain(got.status, []byte(got.body)))
 	}
 	var answer shop.Answer
 	if err := json.Unmarshal([]byte(got.body), &answer); err != nil {

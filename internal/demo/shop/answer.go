@@ -72,6 +72,16 @@ func (a *Answer) Checkout() error {
 	return orders.Calls[0].Check(Payments, Ledger)
 }
 
+// Explain makes a refusal short: what an app says went wrong, if an app said
+// it, else the body as it is.
+func Explain(status int, body []byte) error {
+	var answer Answer
+	if json.Unmarshal(body, &answer) == nil && answer.Error != "" {
+		return fmt.Errorf("status %d of %s: %s", status, answer.Instance, answer.Error)
+	}
+	return fmt.Errorf("status %d: %s", status, body)
+}
+
 func (a *App) write(w http.ResponseWriter, status int, answer Answer) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

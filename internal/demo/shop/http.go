@@ -66,7 +66,7 @@ func (c *caller) ask(ctx context.Context, service, path string) (Answer, error) 
 		return Answer{}, err
 	}
 	if got.status != http.StatusOK {
-		return Answer{}, fmt.Errorf("call %s: status %d: %s", service, got.status, got.body)
+		return Answer{}, fmt.Errorf("call %s: %w", service, Explain(got.status, got.body))
 	}
 	var answer Answer
 	if err := json.Unmarshal(got.body, &answer); err != nil {

@@ -187,6 +187,9 @@ func TestAFailedCallFailsTheCheckoutAndSaysWhere(t *testing.T) {
 			if err := json.Unmarshal(body, &answer); err != nil {
 				t.Fatal(err)
 			}
+			if strings.Contains(answer.Error, "{") { // JSON within
+				t.Errorf("the reason is not plain: %s", answer.Error)
+			}
 			if answer.Checkout() == nil {
 				t.Error("the answer passes for a whole checkout")
 			}
