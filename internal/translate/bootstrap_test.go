@@ -1,6 +1,8 @@
 package translate_test
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
@@ -11,6 +13,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	runtimev3 "github.com/envoyproxy/go-control-plane/envoy/service/runtime/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -25,8 +28,14 @@ import (
 // the endpoints, routes and secrets too.
 func static(t testing.TB, resources []translate.Resource) []byte {
 	t.Helper()
-	in := &inliner{t: t, endpoints: map[string]*endpointv3.ClusterLoadAssignment{}, routes: map[string]*routev3.RouteConfiguration{}}
-	out := &bootstrapv3.Bootstrap{StaticResources: &bootstrapv3.Bootstrap_StaticResources{}}
+	return inline(t, resources, "")
+}
+
+// inline is static, but that Envoy watches a folder for endpoints if one is given.
+func inline(t testing.TB, resources []translate.Resource, folder string) []byte {
+	t.Helper()
+	in := &inliner{t: t, folder: folder, endpoints: map[string]*endpointv3.ClusterLoadAssignment{}, routes: map[string]*routev3.RouteConfiguration{}}
+	out := &bootstrapv3.Bootstrap{Node: &corev3.Node{Id: "web/web-1", Cluster: "web"}, StaticResources: &bootstrapv3.Bootstrap_StaticResources{}}
 	layer := &structpb.Struct{}
 	for _, r := range resources {
 		switch m := proto.Clone(r.Message).(type) {
@@ -68,6 +77,7 @@ func static(t testing.TB, resources []translate.Resource) []byte {
 
 type inliner struct {
 	t         testing.TB
+	folder    string
 	endpoints map[string]*endpointv3.ClusterLoadAssignment
 	routes    map[string]*routev3.RouteConfiguration
 }
@@ -81,6 +91,13 @@ func (in *inliner) cluster(c *clusterv3.Cluster) {
 		}
 		if in.endpoints[name] == nil {
 			in.t.Fatalf("cluster %q has no endpoints resource", c.Name)
+		}
+		if in.folder != "" {
+			writeEndpoints(in.t, in.folder, in.endpoints[name])
+			c.EdsClusterConfig.EdsConfig.ConfigSourceSpecifier = &corev3.ConfigSource_PathConfigSource{PathConfigSource: &corev3.PathConfigSource{
+				Path: endpointsFile(in.folder, name),
+			}}
+			return
 		}
 		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
 		c.LoadAssignment, c.EdsClusterConfig = in.endpoints[name], nil
@@ -126,4 +143,27 @@ func (in *inliner) pack(m proto.Message) *anypb.Any {
 		in.t.Fatal(err)
 	}
 	return out
+}
+
+func endpointsFile(folder, service string) string { return filepath.Join(folder, service+".json") }
+
+// writeEndpoints replaces the endpoints that Envoy watches; it reacts to files
+// that are moved into place.
+func writeEndpoints(t testing.TB, folder string, m *endpointv3.ClusterLoadAssignment) {
+	t.Helper()
+	packed, err := anypb.New(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := protojson.Marshal(&discoveryv3.DiscoveryResponse{Resources: []*anypb.Any{packed}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := endpointsFile(folder, m.ClusterName)
+	if err := os.WriteFile(file+".new", body, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(file+".new", file); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -19,6 +19,10 @@ import (
 // enough to go unnoticed.
 const settleDNS = 250 * time.Millisecond
 
+// refreshDNS is how often a name is resolved whose answers have no TTL to go
+// by, such as "there is no such name": the first pod of a service makes it.
+const refreshDNS = 2 * time.Second
+
 func settleOf(s *mesh.Service) time.Duration {
 	if s.Endpoints.DNS != nil {
 		return settleDNS
@@ -34,7 +38,7 @@ func locateByDNS(c *clusterv3.Cluster, s *mesh.Service) {
 	cluster := &dnsv3.DnsCluster{
 		AllAddressesInSingleEndpoint: d.Discovery == mesh.DNSLogical,
 		DnsLookupFamily:              family(d.Family),
-		DnsRefreshRate:               optional(d.Refresh),
+		DnsRefreshRate:               or(d.Refresh, refreshDNS),
 		RespectDnsTtl:                d.Refresh == 0,
 		// A name that cannot be resolved yet is often one that is about to exist.
 		DnsFailureRefreshRate: &dnsv3.DnsCluster_RefreshRate{

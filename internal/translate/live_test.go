@@ -103,12 +103,22 @@ func call(t *testing.T, address, host, path string, header http.Header) answer {
 // echo is an application that tells its name and what it was asked.
 func echo(t *testing.T, name string) (ip string, port mesh.Port) {
 	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serveEcho(t, name, listener)
+	return splitAddress(t, listener.Addr().String())
+}
+
+func serveEcho(t *testing.T, name string, listener net.Listener) {
+	t.Helper()
+	server := &httptest.Server{Listener: listener, Config: &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Seen-Request-Id", r.Header.Get("X-Request-Id"))
 		fmt.Fprintf(w, "%s %s %s", name, r.Host, r.URL)
-	}))
+	})}}
+	server.Start()
 	t.Cleanup(server.Close)
-	return splitAddress(t, server.Listener.Addr().String())
 }
 
 func splitAddress(t *testing.T, address string) (ip string, port mesh.Port) {
