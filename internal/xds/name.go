@@ -12,6 +12,9 @@ import (
 // same eight bytes for it, however many there are.
 type name = unique.Handle[string]
 
+// noName is no name.
+var noName name
+
 func nameOf(s string) name { return unique.Make(s) }
 
 func sortNames(names []name) {

@@ -13,8 +13,6 @@ type warming struct {
 	settle    time.Duration
 }
 
-var noName name
-
 // warm notes the clusters of a response that was just composed. The endpoints
 // of each are sent again behind it, also when they did not change: Envoy takes
 // a changed cluster into use only after a new EDS response (xDS protocol,

@@ -37,6 +37,7 @@ type Resource struct {
 	// Settle is how long after its acknowledgement a cluster is taken to be
 	// ready, for clusters whose readiness Envoy does not tell: those that
 	// resolve names. Listeners and routes that are due wait that much longer.
+	// It may be set after [NewResource].
 	Settle time.Duration
 
 	kind    kind
@@ -52,13 +53,9 @@ type Resource struct {
 	sotwAt int
 }
 
-// settleDNS is the Settle of clusters that resolve names: long enough for an
-// answer from a resolver nearby, short enough to go unnoticed.
-const settleDNS = 250 * time.Millisecond
-
 // NewResource encodes a resource. The encoding is deterministic and the version
 // is a hash of it, so that equal content has one version wherever and whenever
-// it is made. Clusters that resolve names get a Settle, which may be changed.
+// it is made.
 func NewResource(typeURL, resourceName string, m proto.Message, o Origin) (*Resource, error) {
 	k, ok := kindOf(typeURL)
 	if !ok {
@@ -82,7 +79,7 @@ func NewResource(typeURL, resourceName string, m proto.Message, o Origin) (*Reso
 	r.Version = r.version.String()
 	r.wire, r.sotwAt = encodeResource(typeURL, resourceName, r.Version, body)
 	if cluster, ok := m.(*clusterv3.Cluster); ok {
-		r.readCluster(cluster)
+		r.endpoints = awaitedEndpoints(cluster)
 	}
 	return r, nil
 }
@@ -113,19 +110,14 @@ func contentVersion(k kind, resourceName string, body []byte) version {
 	return v
 }
 
-// readCluster notes what has to follow a cluster before it can take traffic.
-func (r *Resource) readCluster(c *clusterv3.Cluster) {
-	switch c.GetType() {
-	case clusterv3.Cluster_EDS:
-		if c.GetEdsClusterConfig().GetEdsConfig().GetAds() == nil {
-			return
-		}
-		endpoints := c.GetEdsClusterConfig().GetServiceName()
-		if endpoints == "" {
-			endpoints = c.GetName()
-		}
-		r.endpoints = nameOf(endpoints)
-	case clusterv3.Cluster_STRICT_DNS, clusterv3.Cluster_LOGICAL_DNS:
-		r.Settle = settleDNS
+// awaitedEndpoints names the EDS resource over ADS that has to follow a cluster
+// before it can take traffic.
+func awaitedEndpoints(c *clusterv3.Cluster) name {
+	if c.GetType() != clusterv3.Cluster_EDS || c.GetEdsClusterConfig().GetEdsConfig().GetAds() == nil {
+		return noName
 	}
+	if service := c.GetEdsClusterConfig().GetServiceName(); service != "" {
+		return nameOf(service)
+	}
+	return nameOf(c.GetName())
 }

@@ -30,10 +30,6 @@ func TestNewResource(t *testing.T) {
 	if other := make("b", &clusterv3.Cluster{Name: "a"}); other.Version == a.Version {
 		t.Error("other name, same version")
 	}
-	dns := make("d", &clusterv3.Cluster{Name: "d", ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}})
-	if dns.Settle <= 0 || a.Settle != 0 {
-		t.Errorf("settle: DNS %s, static %s", dns.Settle, a.Settle)
-	}
 }
 
 func TestNewResourceRefuses(t *testing.T) {
