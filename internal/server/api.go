@@ -31,7 +31,7 @@ func newAPI(mux *http.ServeMux) huma.API {
 			OpenAPI: "3.1.0",
 			Info: &huma.Info{
 				Title: "Heddle", Version: apiVersion,
-				Description: "Declare services and what they call; register their instances; watch the mesh. Reading needs no token, access tokens aside; writing needs one.",
+				Description: "Declare services and what they call; register their instances; watch the mesh. Reading needs no token, access tokens aside; writing needs one. In a body, null means that a field is left out.",
 				License:     &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
 			},
 			Servers: []*huma.Server{{URL: "/"}},

@@ -109,3 +109,20 @@ func TestStaleInstancesAreListed(t *testing.T) {
 		t.Errorf("%s", got.body)
 	}
 }
+
+func TestARegistrationSentTwiceGivesTheSameEpoch(t *testing.T) {
+	w := newWorld(t)
+	c := w.client(w.admin).WithRequestID("boot-1")
+	batch := []mesh.Instance{instance("orders", "o-1"), instance("orders", "o-2")}
+	first, err := c.Register(t.Context(), batch, 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := c.Register(t.Context(), batch, 10*time.Second)
+	if err != nil || again[0].Epoch != first[0].Epoch || again[1].Epoch != first[1].Epoch {
+		t.Errorf("first %v, then %v, %v", first, again, err)
+	}
+	if _, err := c.Renew(t.Context(), first[0].Key(), first[0].Epoch); err != nil {
+		t.Errorf("the lease did not stay: %v", err)
+	}
+}

@@ -230,3 +230,24 @@ func TestPortsThatOneSidecarCannotOpenTogether(t *testing.T) {
 		t.Errorf("a service beside itself: %s", got.body)
 	}
 }
+
+func TestAWriteSentManyTimesAtOnceHappensOnce(t *testing.T) {
+	w := newWorld(t)
+	answers := make(chan string, 8)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			got := w.write("POST", "/api/v1/services", orders, "Idempotency-Key: at-once")
+			answers <- fmt.Sprint(got.status, got.header.Get("ETag"))
+		})
+	}
+	wg.Wait()
+	close(answers)
+	different := map[string]bool{}
+	for one := range answers {
+		different[one] = true
+	}
+	if len(different) != 1 || different["409"] {
+		t.Errorf("got %v", different)
+	}
+}
