@@ -51,8 +51,9 @@ type rig struct {
 	t      testing.TB
 	server *xds.Server
 	conn   *grpc.ClientConn
-	stop   func() // ends the gRPC server at once
-	close  func() // called at the end of the test at the latest
+	dial   func() *grpc.ClientConn // a connection of its own, closed by the caller
+	stop   func()                  // ends the gRPC server at once
+	close  func()                  // called at the end of the test at the latest
 }
 
 func newRig(t testing.TB, c xds.Config) *rig { return newRigWith(t, c, xds.ServerOptions()) }
@@ -73,11 +74,15 @@ func newRigWith(t testing.TB, c xds.Config, options []grpc.ServerOption, dial ..
 	go func() { done <- g.Serve(listener) }()
 	dial = append(dial, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }))
-	conn, err := grpc.NewClient("passthrough:///bufconn", dial...)
-	if err != nil {
-		t.Fatal(err)
+	newConn := func() *grpc.ClientConn {
+		conn, err := grpc.NewClient("passthrough:///bufconn", dial...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return conn
 	}
-	r := &rig{t: t, server: server, conn: conn, stop: g.Stop}
+	conn := newConn()
+	r := &rig{t: t, server: server, conn: conn, dial: newConn, stop: g.Stop}
 	r.close = sync.OnceFunc(func() {
 		_ = conn.Close()
 		g.Stop()
