@@ -3,7 +3,9 @@ package translate
 import (
 	"fmt"
 	"regexp/syntax"
+	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -26,14 +28,61 @@ func ruleFault(rule *mesh.RouteRule) string {
 		patterns = append(patterns, strings.Join(rule.Match.Methods, "|"))
 	}
 	for _, pattern := range patterns {
-		if pattern == "" {
-			continue
-		}
-		if size := programSize(pattern); size > maxProgram {
-			return fmt.Sprintf("a pattern is too large once compiled (%.60q): Envoy allows %d instructions, and it may need %d", pattern, maxProgram, size)
+		if fault := patternFault(pattern); fault != "" {
+			return fmt.Sprintf("Envoy would refuse the pattern %.60q: %s", pattern, fault)
 		}
 	}
 	return ""
+}
+
+// patternFault says what of a pattern that Go's regexp takes Envoy's RE2 does not, or "".
+func patternFault(pattern string) string {
+	if pattern == "" {
+		return ""
+	}
+	if escape := foreignEscape(pattern); escape != "" {
+		return "it does not know " + escape
+	}
+	if size := programSize(pattern); size > maxProgram {
+		return fmt.Sprintf("once compiled it may need %d instructions, and %d are allowed", size, maxProgram)
+	}
+	return ""
+}
+
+// foreignEscape finds an escape that only Go knows: of a character above 0xFF,
+// for Envoy matches bytes (the character itself may stand in the pattern), or
+// of a Unicode class by a name that is new in Go.
+func foreignEscape(pattern string) string {
+	for rest := pattern; ; {
+		_, escape, found := strings.Cut(rest, `\`)
+		switch {
+		case !found || escape == "":
+			return ""
+		case escape[0] == 'Q':
+			_, rest, _ = strings.Cut(escape, `\E`)
+			continue
+		case strings.HasPrefix(escape, "x{"):
+			digits, _, _ := strings.Cut(escape[2:], "}")
+			if code, err := strconv.ParseUint(digits, 16, 32); err != nil || code > 0xFF {
+				return `\x{` + digits + "}"
+			}
+		case strings.HasPrefix(escape, "p{"), strings.HasPrefix(escape, "P{"):
+			name, _, _ := strings.Cut(escape[2:], "}")
+			if !knownClass(strings.TrimPrefix(name, "^")) {
+				return `\` + escape[:2] + name + "}"
+			}
+		}
+		rest = escape[1:]
+	}
+}
+
+func knownClass(name string) bool {
+	if name == "LC" || name == "Cn" { // RE2 has these two not
+		return false
+	}
+	_, script := unicode.Scripts[name]
+	_, category := unicode.Categories[name]
+	return script || category || name == "Any"
 }
 
 // programSize bounds RE2's program for a pattern from above. Go's compiler is

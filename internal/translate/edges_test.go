@@ -1,0 +1,170 @@
+package translate_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/heddle-mesh/heddle/internal/catalog"
+	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/translate"
+)
+
+func find[M proto.Message](t *testing.T, resources []translate.Resource, typeURL, name string) M {
+	t.Helper()
+	for _, one := range resources {
+		if one.Type == typeURL && one.Name == name {
+			return one.Message.(M)
+		}
+	}
+	t.Fatalf("there is no %s %q", typeURL, name)
+	panic("unreachable")
+}
+
+func TestAScopeOfAnUndeclaredServiceSeesNothing(t *testing.T) {
+	view := (&input{}).view()
+	if resources, problems := translate.Build(view, translate.ScopeOf(mesh.Proxy{Service: "ghost"})); len(resources)+len(problems) > 0 {
+		t.Errorf("got %v %v", resources, problems)
+	}
+	if got := translate.Endpoints(view, "ghost"); len(got) > 0 {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestStaleInstancesStayInService(t *testing.T) {
+	c := catalog.New(catalog.Config{})
+	orders := service("orders", mesh.HTTP)
+	one := instanceAt("orders", "orders-1", "10.0.0.1", 80)
+	c.Apply(1, true, []mesh.Change{{Service: &orders}, {Instance: &one}})
+	c.Apply(2, true, []mesh.Change{{Instance: &one, Deleted: true}}) // its lease ended, and it was the last
+	endpoints := translate.Endpoints(c.View(), "orders")[0].Message.(*endpointv3.ClusterLoadAssignment)
+	if len(endpoints.Endpoints) != 1 || len(endpoints.Endpoints[0].LbEndpoints) != 1 {
+		t.Errorf("got %v", endpoints)
+	}
+	again := instanceAt("orders", "orders-2", "10.0.0.1", 80) // its successor at the same address
+	again.Meta.Revision = 3
+	c.Apply(3, true, []mesh.Change{{Instance: &again}})
+	endpoints = translate.Endpoints(c.View(), "orders")[0].Message.(*endpointv3.ClusterLoadAssignment)
+	if len(endpoints.Endpoints[0].LbEndpoints) != 1 {
+		t.Errorf("one address twice: %v", endpoints)
+	}
+}
+
+// TestDeclarationsThatNoAPIWouldLetIn holds Build to "no panic, and nothing
+// that Envoy refuses" for what only a hand in etcd could write.
+func TestDeclarationsThatNoAPIWouldLetIn(t *testing.T) {
+	web := service("web", mesh.HTTP, "web", "wide", "trust", "trust", "nameless")
+	wide := service("wide", mesh.HTTP)
+	for i := range 200 {
+		name := fmt.Sprint("s", i)
+		wide.Subsets = append(wide.Subsets, mesh.Subset{Name: name, Labels: map[string]string{"v": name, fmt.Sprint("k", i%7): "x"}})
+		wide.Routes = append(wide.Routes, mesh.RouteRule{
+			Match:  mesh.RequestMatch{Path: &mesh.PathMatch{Prefix: "/" + name}},
+			To:     []mesh.WeightedSubset{{Subset: name, Weight: i}, {Subset: "no such", Weight: 1}},
+			Mirror: &mesh.Mirror{Subset: "no such"},
+		})
+	}
+	trust := service("trust", mesh.HTTP)
+	trust.Endpoints.DNS = &mesh.DNSEndpoints{Host: "t.example"}
+	trust.Traffic.TLS = &mesh.UpstreamTLS{CA: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}
+	nameless := service("nameless", mesh.GRPC)
+	nameless.Endpoints.Static = []mesh.StaticEndpoint{{Address: "192.0.2.1", Port: 443}}
+	nameless.Traffic.TLS = &mesh.UpstreamTLS{}
+	in := &input{Services: []mesh.Service{web, wide, trust, nameless}, Instances: []mesh.Instance{instanceAt("wide", "bad", "not an address", 80)}}
+	resources, problems := translate.Build(in.view(), translate.ScopeOf(mesh.Proxy{Service: "web", AppPort: 9000}))
+
+	var told []string
+	for _, one := range problems {
+		told = append(told, one.Object+": "+one.Message)
+	}
+	want := []string{
+		"service/web: the service declares a dependency on itself; it is ignored",
+		"service/nameless: it cannot be called: traffic.tls.sni is required without a DNS host: the name in the server's certificate",
+		"service/trust: it cannot be called: traffic.tls.ca: a certificate cannot be read: x509: malformed certificate",
+	}
+	if got := strings.Join(told, "\n"); got != strings.Join(want, "\n") {
+		t.Errorf("problems:\n%s", got)
+	}
+	envoytest.Validate(t, static(t, resources))
+}
+
+// TestPatternsLetThroughFitEnvoy draws the line of ruleFault from its far side:
+// the largest patterns that pass must be ones that Envoy takes.
+func TestPatternsLetThroughFitEnvoy(t *testing.T) {
+	web, orders := service("web", mesh.HTTP, "orders"), service("orders", mesh.HTTP)
+	for _, unit := range []string{"a", "[a-z]", ".", "é", `[^é]`, `\pL`, `(?i)k`, "[ऀ-𐿿]", `\PN`, `(a|bc)?`, `(?i)[à-þ]`, `\w\s`} {
+		largest := 0
+		for n := 1; n <= 1000; n = n*5/4 + 1 {
+			orders.Routes = []mesh.RouteRule{{Match: mesh.RequestMatch{Path: &mesh.PathMatch{Regex: fmt.Sprintf("(%s){%d}", unit, n)}}}}
+			_, problems := translate.Build((&input{Services: []mesh.Service{web, orders}}).view(), translate.ScopeOf(mesh.Proxy{Service: "web"}))
+			if len(problems) > 0 || len(orders.Validate()) > 0 {
+				break
+			}
+			largest = n
+		}
+		if largest == 0 {
+			t.Errorf("%s is never let through", unit)
+			continue
+		}
+		orders.Routes = []mesh.RouteRule{{Match: mesh.RequestMatch{Path: &mesh.PathMatch{Regex: fmt.Sprintf("(%s){%d}", unit, largest)}}}}
+		resources, _ := translate.Build((&input{Services: []mesh.Service{web, orders}}).view(), translate.ScopeOf(mesh.Proxy{Service: "web"}))
+		if _, err := envoytest.Judge(t, static(t, resources)); err != nil {
+			t.Errorf("(%s){%d} was let through, and Envoy refuses it: %v", unit, largest, err)
+		}
+		t.Logf("(%s){%d}", unit, largest)
+	}
+}
+
+// TestPatternsThatOnlyGoKnowsAreLeftOut: Go's regexp, which validates patterns,
+// and RE2 are not quite one language.
+func TestPatternsThatOnlyGoKnowsAreLeftOut(t *testing.T) {
+	web, orders := service("web", mesh.HTTP, "orders"), service("orders", mesh.HTTP)
+	for pattern, taken := range map[string]bool{
+		`\x{100}`: false, `a\\\x{ffff}`: false, `\p{Letter}`: false, `\P{^greek}`: false, `[\p{LC}]`: false,
+		`\x{FF}\x41`: true, `\\x{100}`: true, `\Q\x{100}\E`: true, `\p{Greek}\P{^Lu}\pN\p{Any}`: true, `(?<a>x)(?P<b>y)`: true,
+	} {
+		orders.Routes = []mesh.RouteRule{{Match: mesh.RequestMatch{Path: &mesh.PathMatch{Regex: pattern}}}}
+		if faults := orders.Validate(); len(faults) > 0 {
+			t.Errorf("%s: Go refuses it too: %v", pattern, faults)
+		}
+		resources, problems := translate.Build((&input{Services: []mesh.Service{web, orders}}).view(), translate.ScopeOf(mesh.Proxy{Service: "web"}))
+		if taken != (len(problems) == 0) {
+			t.Errorf("%s: problems %v", pattern, problems)
+		}
+		if _, err := envoytest.Judge(t, static(t, resources)); err != nil {
+			t.Errorf("%s: %v", pattern, err)
+		}
+	}
+}
+
+func TestAChangeOfUnusedLabelsChangesNoEndpoints(t *testing.T) {
+	orders := service("orders", mesh.HTTP)
+	orders.Subsets = []mesh.Subset{{Name: "v1", Labels: map[string]string{"v": "1"}}}
+	before, after := instanceAt("orders", "orders-1", "10.0.0.1", 80), instanceAt("orders", "orders-1", "10.0.0.1", 80)
+	before.Labels, after.Labels = map[string]string{"v": "1", "build": "1"}, map[string]string{"v": "1", "build": "2"}
+	of := func(i mesh.Instance) proto.Message {
+		return translate.Endpoints((&input{Services: []mesh.Service{orders}, Instances: []mesh.Instance{i}}).view(), "orders")[0].Message
+	}
+	if !proto.Equal(of(before), of(after)) {
+		t.Errorf("%v\n%v", of(before), of(after))
+	}
+}
+
+func TestDNSClustersSettle(t *testing.T) {
+	pods := service("pods", mesh.HTTP)
+	pods.Endpoints.DNS = &mesh.DNSEndpoints{Host: "pods.default.svc.cluster.local"}
+	resources, _ := translate.Build((&input{Services: []mesh.Service{service("web", mesh.HTTP, "pods"), pods}}).view(), translate.ScopeOf(mesh.Proxy{Service: "web"}))
+	if got := find[*clusterv3.Cluster](t, resources, translate.TypeCluster, "pods"); got.GetClusterType().GetName() != "envoy.clusters.dns" {
+		t.Errorf("got %v", got)
+	}
+	for _, one := range resources {
+		if settles := one.Name == "pods"; settles != (one.Settle > 0) {
+			t.Errorf("%s %s settles for %s", one.Type, one.Name, one.Settle)
+		}
+	}
+}
