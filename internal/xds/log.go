@@ -47,5 +47,5 @@ func (st *stream) warnOutside(k kind, outside []name) {
 }
 
 func (st *stream) logger() *slog.Logger {
-	return st.server.logger.With("node", st.node.GetId(), "scope", st.scopeName, "address", st.peer, "transport", st.transport)
+	return st.server.logger.With("node", st.nodeID, "scope", st.scopeName, "address", st.peer, "transport", st.transport)
 }

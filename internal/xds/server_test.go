@@ -2,6 +2,9 @@ package xds_test
 
 import (
 	"context"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -56,5 +59,57 @@ func TestDeltaClusters(t *testing.T) {
 	status := r.server.Status()[0]
 	if status.Service != "web" || status.Instance != "1" || status.Scope != "web" || status.Transport != "ads-delta" || status.Types[0].BehindSince.IsZero() {
 		t.Errorf("status: %+v", status)
+	}
+}
+
+// slowScopes opens nothing before it is told to, and counts.
+type slowScopes struct {
+	release        chan struct{}
+	opened, closed atomic.Int32
+}
+
+func (s *slowScopes) Open(ctx context.Context, _ *corev3.Node) (string, func(), error) {
+	select {
+	case <-s.release:
+		s.opened.Add(1)
+		return "web", func() { s.closed.Add(1) }, nil
+	case <-ctx.Done():
+		return "", nil, ctx.Err()
+	}
+}
+
+// A stream whose scope is still being opened is shown, can be given up by its
+// client and ends with the server; every scope that was opened is closed once.
+func TestOpening(t *testing.T) {
+	opener := &slowScopes{release: make(chan struct{})}
+	r := newRig(t, xds.Config{Scopes: opener})
+	ask := func(id string) *client {
+		c := r.connect("ads-delta", id)
+		c.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: xds.TypeCluster})
+		eventually(t, id+" is shown", func() bool {
+			return slices.ContainsFunc(r.server.Status(), func(s xds.ProxyStatus) bool { return s.Node == id && s.Scope == "" })
+		})
+		return c
+	}
+	impatient := ask("web/impatient")
+	impatient.cancel()
+	eventually(t, "it is gone", func() bool { return len(r.server.Status()) == 0 })
+
+	patient := ask("web/patient")
+	opener.release <- struct{}{}
+	eventually(t, "it is served", func() bool { return patient.open()[xds.TypeCluster] == 1 })
+	patient.cancel()
+	eventually(t, "its scope is closed", func() bool { return opener.closed.Load() == 1 })
+
+	waiting := ask("web/waiting")
+	defer waiting.cancel()
+	if err := r.server.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if end := waiting.waitForEnd(t); !strings.Contains(end, "Unavailable") {
+		t.Error(end)
+	}
+	if opener.opened.Load() != 1 || opener.closed.Load() != 1 {
+		t.Errorf("%d scopes opened, %d closed", opener.opened.Load(), opener.closed.Load())
 	}
 }

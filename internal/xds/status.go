@@ -57,7 +57,7 @@ func (s *Server) Status() []ProxyStatus {
 func (st *stream) status() ProxyStatus {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	p := ProxyStatus{Node: st.node.GetId(), Cluster: st.node.GetCluster(), Scope: st.scopeName, Address: st.peer,
+	p := ProxyStatus{Node: st.nodeID, Cluster: st.cluster, Scope: st.scopeName, Address: st.peer,
 		Transport: st.transport, Connected: st.connected, Refused: slices.Clone(st.refused)}
 	p.Service, p.Instance, _ = strings.Cut(p.Node, "/")
 	for _, sub := range st.session.subs {

@@ -33,14 +33,19 @@ type stream struct {
 	box       *mailbox
 
 	mu        sync.Mutex // guards the fields below
-	node      *corev3.Node
-	scopeName string // empty until the scope is open
+	nodeID    string     // empty until the first request
+	cluster   string     // of the node
+	scopeName string     // empty until the scope is open
 	session   *session
 	wild      [kindCount]bool // as entered into the table
 	warned    [kindCount]bool // what was asked for outside the scope was logged
 	refused   []string        // type URLs that were asked for and are not served
 	left      bool            // nothing may be entered into the table any more
 }
+
+// openingTimeout bounds how long a stream may take up room without saying who
+// it is.
+const openingTimeout = 30 * time.Second
 
 // serve runs one stream to its end.
 func (s *Server) serve(g grpc.ServerStream, delta, aggregated bool, only kind) error {
@@ -92,6 +97,8 @@ func (st *stream) run(ctx context.Context, in inbox) error {
 	var node *corev3.Node
 	select {
 	case node = <-in.opening:
+	case <-time.After(openingTimeout):
+		return status.Errorf(codes.DeadlineExceeded, "no request within %s of opening the stream", openingTimeout)
 	case err := <-in.ended:
 		return err
 	case <-ctx.Done():
@@ -179,7 +186,7 @@ func (st *stream) receiveAll(ctx context.Context, in inbox) error {
 	if node == nil {
 		return status.Error(codes.InvalidArgument, "the first request on a stream must carry the node")
 	}
-	st.setNode(node)
+	st.setNode(node.GetId(), node.GetCluster())
 	in.opening <- node
 	select {
 	case <-in.opened:
@@ -200,10 +207,12 @@ func (st *stream) receiveAll(ctx context.Context, in inbox) error {
 	}
 }
 
-func (st *stream) setNode(node *corev3.Node) {
+// setNode keeps of the node what is needed later; the rest, which Envoy fills
+// with a list of all its extensions, is only for the scope to be opened.
+func (st *stream) setNode(id, cluster string) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.node = node
+	st.nodeID, st.cluster = id, cluster
 }
 
 // receive reads one request.
