@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -38,14 +39,23 @@ func playOrder(t *testing.T, rt *rapid.T, transport string) {
 	e.subscribe(xds.TypeRoute, []string{"out", "direct"}, nil)
 	synctest.Wait()
 	for range rapid.IntRange(1, 30).Draw(rt, "steps") {
-		if rapid.IntRange(0, 3).Draw(rt, "apply") == 0 {
-			r.server.Apply(w.topology(rt))
-		} else {
+		switch rapid.SampledFrom([]string{"look", "look", "look", "look", "apply", "apply", "reconnect"}).Draw(rt, "step") {
+		case "look":
 			e.look(1)
+		case "apply":
+			r.server.Apply(w.topology(rt))
+		case "reconnect":
+			if e.delta() { // a new SotW stream cannot know what the client has
+				e.reconnect()
+			}
 		}
 		synctest.Wait()
 	}
-	for e.look(1) {
+	for range 5 { // what a reconnected client had is kept for a while
+		for e.look(1) {
+			synctest.Wait()
+		}
+		time.Sleep(time.Second)
 		synctest.Wait()
 	}
 	w.compare(rt, e.modelClient)
