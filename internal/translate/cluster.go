@@ -40,8 +40,7 @@ func (b *builder) upstream(s *mesh.Service) {
 	for _, subset := range mirrored(s) {
 		one := proto.CloneOf(c)
 		one.Name = subsetCluster(s.Name, subset)
-		one.LbSubsetConfig.FallbackPolicy = clusterv3.Cluster_LbSubsetConfig_DEFAULT_SUBSET
-		one.LbSubsetConfig.DefaultSubset = subsetLabels(s, subset)
+		one.LbSubsetConfig = onlySubset(s, subset)
 		if one.EdsClusterConfig != nil {
 			one.EdsClusterConfig.ServiceName = string(s.Name)
 		}

@@ -51,6 +51,17 @@ func subsetConfig(s *mesh.Service) *clusterv3.Cluster_LbSubsetConfig {
 	return out
 }
 
+// onlySubset has every request go to one subset. A mirrored request carries the
+// subset that the original was for, so the one selector, without which Envoy
+// would keep no subsets, asks for a label that none can have.
+func onlySubset(s *mesh.Service, name string) *clusterv3.Cluster_LbSubsetConfig {
+	out := subsetConfig(s)
+	out.FallbackPolicy = clusterv3.Cluster_LbSubsetConfig_DEFAULT_SUBSET
+	out.DefaultSubset = subsetLabels(s, name)
+	out.SubsetSelectors = []*clusterv3.Cluster_LbSubsetConfig_LbSubsetSelector{{Keys: []string{"not a label"}}}
+	return out
+}
+
 // subsetMetadata is what a route asks of the instances of a subset.
 func subsetMetadata(s *mesh.Service, name string) *corev3.Metadata {
 	labels := subsetLabels(s, name)
