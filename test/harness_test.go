@@ -1,0 +1,395 @@
+// Package test plays Heddle as its users run it: a real `heddle server`
+// process, real Envoys, real etcd, applications on loopback.
+package test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/heddle-mesh/heddle/internal/client"
+	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/proxy"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// heddle builds the program once, with the race detector when the tests have it.
+var heddle = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "heddle-test-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "heddle")
+	arguments := []string{"build", "-o", path}
+	if raceEnabled {
+		arguments = append(arguments, "-race")
+	}
+	command := exec.Command("go", append(arguments, "../cmd/heddle")...)
+	if output, err := command.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build heddle: %w: %s", err, output)
+	}
+	return path, nil
+})
+
+// deadline bounds each wait of these tests.
+const deadline = 20 * time.Second
+
+// eventually tries until attempt succeeds.
+func eventually(t testing.TB, what string, attempt func() error) {
+	t.Helper()
+	end := time.Now().Add(deadline)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := attempt()
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s: not within %s: %v", what, deadline, err)
+		}
+		<-tick.C
+	}
+}
+
+// server is a `heddle server` process.
+type server struct {
+	t         testing.TB
+	arguments []string
+	ready     string
+	command   *exec.Cmd
+	log       lockedBuffer
+	exited    chan struct{}
+
+	rest, xds string
+	token     string
+	client    *client.Client
+}
+
+// lockedBuffer takes a process's output while a test reads it.
+type lockedBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer // guarded by mu
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
+}
+
+// startServer runs a server on free ports, with its data in a folder of the test.
+func startServer(t testing.TB, arguments ...string) *server {
+	t.Helper()
+	dir := t.TempDir()
+	tokenFile := filepath.Join(dir, "token")
+	s := &server{t: t, ready: filepath.Join(dir, "ready.json")}
+	s.arguments = append([]string{
+		"server", "--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0",
+		"--ready-file", s.ready, "--admin-token-file", tokenFile,
+	}, arguments...)
+	if !strings.Contains(strings.Join(arguments, " "), "--etcd-endpoints") {
+		s.arguments = append(s.arguments, "--data-dir", filepath.Join(dir, "data"))
+	}
+	s.start()
+	t.Cleanup(s.stop)
+	if token, err := os.ReadFile(tokenFile); err == nil { // only the first server on an etcd makes one
+		s.token = strings.TrimSpace(string(token))
+	}
+	s.client = s.newClient(s.token)
+	return s
+}
+
+func (s *server) newClient(token string) *client.Client {
+	s.t.Helper()
+	c, err := client.New(client.Config{Address: s.rest, Token: token})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(c.Close)
+	return c
+}
+
+func (s *server) start() {
+	s.t.Helper()
+	path, err := heddle()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_ = os.Remove(s.ready)
+	s.command = exec.Command(path, s.arguments...)
+	s.command.Stdout, s.command.Stderr = &s.log, &s.log
+	if err := s.command.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.exited = make(chan struct{})
+	go func(command *exec.Cmd, exited chan struct{}) {
+		_ = command.Wait()
+		close(exited)
+	}(s.command, s.exited)
+	eventually(s.t, "the server to be ready", func() error {
+		select {
+		case <-s.exited:
+			s.t.Fatalf("the server ended:\n%s", s.log.String())
+		default:
+		}
+		data, err := os.ReadFile(s.ready)
+		if err != nil {
+			return err
+		}
+		var said struct{ REST, XDS string }
+		if err := json.Unmarshal(data, &said); err != nil {
+			return err
+		}
+		s.rest, s.xds = said.REST, said.XDS
+		return nil
+	})
+}
+
+// kill ends the server without a word.
+func (s *server) kill() {
+	_ = s.command.Process.Kill()
+	<-s.exited
+}
+
+// restart starts it again, on the addresses that it had.
+func (s *server) restart() {
+	for i, argument := range s.arguments {
+		switch argument {
+		case "--listen":
+			s.arguments[i+1] = strings.TrimPrefix(s.rest, "http://")
+		case "--xds-listen":
+			s.arguments[i+1] = s.xds
+		}
+	}
+	s.start()
+}
+
+func (s *server) stop() {
+	_ = s.command.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-s.exited:
+	case <-time.After(deadline):
+		s.t.Errorf("the server did not stop within %s", deadline)
+		s.kill()
+	}
+	if s.t.Failed() {
+		s.t.Logf("the server's log:\n%s", s.log.String())
+	}
+	if strings.Contains(s.log.String(), "DATA RACE") {
+		s.t.Errorf("the server has a data race:\n%s", s.log.String())
+	}
+}
+
+// declare writes services.
+func (s *server) declare(services ...mesh.Service) {
+	s.t.Helper()
+	for _, one := range services {
+		if _, err := s.client.PutService(s.t.Context(), one); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// register registers an instance of a service at an address of this machine.
+func (s *server) register(service, id, address string, change ...func(*mesh.Instance)) mesh.Instance {
+	s.t.Helper()
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	one := mesh.Instance{ID: mesh.InstanceID(id), Service: mesh.ServiceName(service), Address: host, Port: mesh.Port(number)}
+	for _, f := range change {
+		f(&one)
+	}
+	list, err := s.client.Register(s.t.Context(), []mesh.Instance{one}, 5*time.Minute)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return list[0]
+}
+
+func service(name string, protocol mesh.Protocol, dependencies ...mesh.ServiceName) mesh.Service {
+	if dependencies == nil {
+		dependencies = []mesh.ServiceName{}
+	}
+	return mesh.Service{Name: mesh.ServiceName(name), Owner: "team-test", Protocol: protocol, Port: 80, Dependencies: dependencies}
+}
+
+// sidecar is a real Envoy on the server's configuration.
+type sidecar struct {
+	*envoytest.Envoy
+	inbound, outbound string
+	ports             map[mesh.ServiceName]string
+}
+
+// startSidecar runs an Envoy beside a workload. app is where its application
+// listens, "" if it only calls; own are dependencies with a port of their own.
+func startSidecar(t testing.TB, s *server, name, id, app string, mode proxy.XDSMode, own ...mesh.ServiceName) *sidecar {
+	t.Helper()
+	envoytest.Path(t) // before anything else is made: it may skip
+	p := mesh.Proxy{Service: mesh.ServiceName(name), Instance: mesh.InstanceID(id), OutboundPort: freePort(t), DependencyPorts: map[mesh.ServiceName]mesh.Port{}}
+	side := &sidecar{outbound: loopback(p.OutboundPort), ports: map[mesh.ServiceName]string{}}
+	if app != "" {
+		_, port, err := net.SplitHostPort(app)
+		if err != nil {
+			t.Fatal(err)
+		}
+		number, err := strconv.Atoi(port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.InboundAddress, p.InboundPort, p.AppPort = "127.0.0.1", freePort(t), mesh.Port(number)
+		side.inbound = loopback(p.InboundPort)
+	}
+	for _, dependency := range own {
+		p.DependencyPorts[dependency] = freePort(t)
+		side.ports[dependency] = loopback(p.DependencyPorts[dependency])
+	}
+	bootstrap, err := proxy.Bootstrap(proxy.BootstrapConfig{Proxy: p, XDS: []string{s.xds}, XDSMode: mode})
+	if err != nil {
+		t.Fatal(err)
+	}
+	side.Envoy = envoytest.Start(t, bootstrap)
+	return side
+}
+
+func loopback(port mesh.Port) string { return "127.0.0.1:" + strconv.Itoa(int(port)) }
+
+// ports counts through a range below the one that the kernel takes outgoing
+// ports from, so that nobody gets a port between its choice and its use.
+var ports atomic.Int64
+
+// freePort takes a port that nothing listens on, for an Envoy that binds it soon.
+func freePort(t testing.TB) mesh.Port {
+	t.Helper()
+	for range 1000 {
+		port := 20_000 + (int64(os.Getpid())*61+ports.Add(1))%10_000
+		listener, err := net.Listen("tcp", loopback(mesh.Port(port)))
+		if err == nil {
+			_ = listener.Close()
+			return mesh.Port(port)
+		}
+	}
+	t.Fatal("found no free port")
+	return 0
+}
+
+// app serves HTTP on loopback for the length of a test, and gives its address.
+func app(t testing.TB, handler http.HandlerFunc) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	protocols := &http.Protocols{}
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	s := &http.Server{Handler: handler, ReadHeaderTimeout: time.Second, Protocols: protocols}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = s.Serve(listener) }()
+	t.Cleanup(func() { _ = s.Close(); <-done })
+	return listener.Addr().String()
+}
+
+// says answers with its own name.
+func says(name string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, name) }
+}
+
+// answer is what a call came to.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// call asks through a sidecar's outbound listener.
+func (s *sidecar) call(t testing.TB, host, path string, change ...func(*http.Request)) (answer, error) {
+	t.Helper()
+	return ask(t, s.outbound, host, path, change...)
+}
+
+func ask(t testing.TB, address, host, path string, change ...func(*http.Request)) (answer, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Host = host
+	for _, f := range change {
+		f(request)
+	}
+	response, err := plainClient.Do(request)
+	if err != nil {
+		return answer{}, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	return answer{response.StatusCode, response.Header, string(body)}, err
+}
+
+// plainClient keeps no connections, so that none outlives a test.
+var plainClient = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
+// wants waits until a call gets a status and a body that holds text.
+func (s *sidecar) wants(t testing.TB, host, path string, status int, text string, change ...func(*http.Request)) answer {
+	t.Helper()
+	var got answer
+	eventually(t, fmt.Sprintf("%s%s to answer %d with %q", host, path, status, text), func() (err error) {
+		got, err = s.call(t, host, path, change...)
+		if err == nil && (got.status != status || !strings.Contains(got.body, text)) {
+			err = fmt.Errorf("got %d: %s", got.status, got.body)
+		}
+		return err
+	})
+	return got
+}
+
+// run runs a program to its end, and gives what it wrote and its exit code.
+func run(t *testing.T, path string, arguments ...string) (output string, code int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	command := exec.CommandContext(ctx, path, arguments...)
+	data, err := command.CombinedOutput()
+	if ctx.Err() != nil {
+		t.Fatalf("heddle %s did not end within %s:\n%s", strings.Join(arguments, " "), deadline, data)
+	}
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return string(data), command.ProcessState.ExitCode()
+}

@@ -1,0 +1,7 @@
+//go:build !race
+
+package test
+
+// raceEnabled says whether these tests run with the race detector; then the
+// heddle that they start has it too.
+const raceEnabled = false
