@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
@@ -108,7 +106,7 @@ func (c *serverCmd) announceAdminToken(ctx context.Context, con *console, store 
 		_, err = fmt.Fprintf(con.out, "Admin token, shown this once: %s\nUse it with  export HEDDLE_TOKEN=%s\n", secret, secret)
 		return err
 	}
-	if err := writeFile(c.AdminTokenFile, []byte(secret+"\n")); err != nil {
+	if err := replaceFile(c.AdminTokenFile, []byte(secret+"\n")); err != nil {
 		// Kept nowhere else: better shown than lost.
 		return &mesh.Error{Kind: mesh.KindInvalid, Err: err,
 			Message: "the admin token could not be written to --admin-token-file; it is " + secret}
@@ -124,22 +122,5 @@ func (c *serverCmd) writeReadyFile(node *serverNode) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(c.ReadyFile, append(data, '\n'))
-}
-
-// writeFile writes a file that only this user can read, all at once.
-func writeFile(name string, data []byte) error {
-	temporary, err := os.CreateTemp(filepath.Dir(name), "."+strings.TrimPrefix(filepath.Base(name), ".")+".*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(temporary.Name()) }()
-	if _, err := temporary.Write(data); err != nil {
-		_ = temporary.Close()
-		return err
-	}
-	if err := temporary.Close(); err != nil {
-		return err
-	}
-	return os.Rename(temporary.Name(), name)
+	return replaceFile(c.ReadyFile, append(data, '\n'))
 }

@@ -120,6 +120,10 @@ func (d *DNSEndpoints) validate(f *Faults, path string, s *Service) {
 		f.Add(path+".family", "%s", oneOf(string(d.Family), IPv4, IPv6, IPBoth))
 	}
 	f.check(path+".refresh", durationFault(d.Refresh, 100*time.Millisecond, time.Hour))
+	if len(d.Resolvers) > 16 {
+		f.Add(path+".resolvers", "has %d entries; at most 16 are allowed", len(d.Resolvers))
+		return
+	}
 	for i, server := range d.Resolvers {
 		f.check(at(path+".resolvers", i), ipPortFault(server))
 	}

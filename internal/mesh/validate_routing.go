@@ -83,7 +83,7 @@ func (s *Service) validateTargets(f *Faults, path string, rule *RouteRule) {
 		f.Add(path+".mirror.subset", "is required: a subset of the service")
 	}
 	s.validateSubsetName(f, path+".mirror.subset", rule.Mirror.Subset)
-	if p := rule.Mirror.Percent; p < 0 || p > 100 {
+	if p := rule.Mirror.Percent; !(p >= 0 && p <= 100) { //nolint:staticcheck // NaN is neither
 		f.Add(path+".mirror.percent", "%v is out of range: use 0 to 100", p)
 	}
 }

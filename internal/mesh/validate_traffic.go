@@ -1,6 +1,8 @@
 package mesh
 
 import (
+	"bytes"
+	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"net/netip"
@@ -51,6 +53,10 @@ func (r *Retries) validate(f *Faults, path string) {
 	if r.Attempts < 0 || r.Attempts > 10 {
 		f.Add(join(path, "attempts"), "%d is out of range: use 0 to 10", r.Attempts)
 	}
+	if len(r.On) > len(retryConditions) {
+		f.Add(join(path, "on"), "has %d entries; there are only %d conditions", len(r.On), len(retryConditions))
+		return
+	}
 	for i, condition := range r.On {
 		if !slices.Contains(retryConditions, condition) {
 			f.Add(at(join(path, "on"), i), "%s is not a retry condition: use %s", quote(condition), strings.Join(retryConditions, ", "))
@@ -73,6 +79,7 @@ func (l *LoadBalancing) validate(f *Faults, path string) {
 	}
 	if len(l.LocalityWeights) > maxLabels {
 		f.Add(join(path, "localityWeights"), "has %d entries; at most %d are allowed", len(l.LocalityWeights), maxLabels)
+		return
 	}
 	seen := map[Locality]int{}
 	for i, w := range l.LocalityWeights {
@@ -109,10 +116,10 @@ func (t *UpstreamTLS) validate(f *Faults, path string, s *Service) {
 	} else if s.Endpoints.DNS == nil && len(s.Endpoints.Static) > 0 {
 		f.Add(join(path, "sni"), "is required with static endpoints: the name in the server's certificate")
 	}
-	if t.CA != "" {
-		if block, _ := pem.Decode([]byte(t.CA)); block == nil || block.Type != "CERTIFICATE" {
-			f.Add(join(path, "ca"), "has no PEM block of type CERTIFICATE")
-		}
+	f.check(join(path, "ca"), certificatesFault(t.CA))
+	if len(t.SubjectAltNames) > maxLabels {
+		f.Add(join(path, "subjectAltNames"), "has %d entries; at most %d are allowed", len(t.SubjectAltNames), maxLabels)
+		return
 	}
 	for i, name := range t.SubjectAltNames {
 		f.check(at(join(path, "subjectAltNames"), i), hostFault(strings.TrimPrefix(name, "*.")))
@@ -120,6 +127,23 @@ func (t *UpstreamTLS) validate(f *Faults, path string, s *Service) {
 	if t.MinVersion != "" && t.MinVersion != "1.2" && t.MinVersion != "1.3" {
 		f.Add(join(path, "minVersion"), "%s", oneOf(t.MinVersion, "1.2", "1.3"))
 	}
+}
+
+// certificatesFault says why s is not a list of PEM certificates; an empty one
+// is none. Envoy would refuse the whole cluster for what cannot be parsed.
+func certificatesFault(s string) string {
+	rest := []byte(s)
+	for n := 1; len(bytes.TrimSpace(rest)) > 0; n++ {
+		var block *pem.Block
+		block, rest = pem.Decode(rest)
+		if block == nil || block.Type != "CERTIFICATE" {
+			return fmt.Sprintf("has no PEM block of type CERTIFICATE at place %d", n)
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			return fmt.Sprintf("holds no certificate at place %d: %v", n, err)
+		}
+	}
+	return ""
 }
 
 func (h *HealthCheck) validate(f *Faults, path string) {

@@ -11,8 +11,8 @@ import (
 )
 
 // Follow hands over the changes after a revision, for one reader that wants to
-// come back to where it was: batch after batch, until ctx ends, handle fails or
-// etcd is away. from 0, and a revision that etcd has compacted, begin with the
+// come back to where it was: batch after batch, until ctx ends or handle fails.
+// While etcd is away it waits, and goes on afterwards. from 0, and a revision that etcd has compacted, begin with the
 // whole mesh (Batch.Reset). A batch without changes says that everything before
 // it has been handed over. Unlike [Store.Watch] it keeps nothing: the reader
 // comes again, with the last revision that it saw.

@@ -69,7 +69,7 @@ func (t *txn) commit(ctx context.Context, content string, result []byte) ([]byte
 	}
 	answer, err := t.store.client.Txn(ctx).If(t.compare...).Then(t.then...).Else(t.orElse...).Commit()
 	if err != nil {
-		return nil, 0, refusal(err, t.tried)
+		return nil, 0, refusal(err, t.tried) // it may have been done; the record of the request id tells
 	}
 	if answer.Succeeded {
 		return result, answer.Header.Revision, nil
