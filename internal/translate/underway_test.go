@@ -187,7 +187,12 @@ func TestGRPCPassesBothSidecarsAndFindsTheInstanceThatIsUp(t *testing.T) {
 	grpc_health_v1.RegisterHealthServer(server, health.NewServer())
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	defer func() { server.Stop(); _ = <-served }()
+	defer func() {
+		server.Stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}()
 
 	stock := service("stock", mesh.GRPC)
 	stock.HealthCheck = &mesh.HealthCheck{Type: mesh.CheckGRPC, Interval: mesh.Duration(100 * time.Millisecond)}

@@ -64,17 +64,15 @@ func TestMirroredRequestsReachTheSubset(t *testing.T) {
 	orders.Subsets = []mesh.Subset{{Name: "v1", Labels: map[string]string{"v": "1"}}, {Name: "v2", Labels: map[string]string{"v": "2"}}}
 	orders.Routes = []mesh.RouteRule{{To: []mesh.WeightedSubset{{Subset: "v1", Weight: 1}}, Mirror: &mesh.Mirror{Subset: "v2"}}}
 	in := &input{Proxy: mesh.Proxy{Service: "web", Instance: "web-1"}, Services: []mesh.Service{service("web", mesh.HTTP, "orders"), orders}}
-	for v, at := range map[string]string{"1": "", "2": shadow.Listener.Addr().String()} {
-		ip, port := "", mesh.Port(0)
-		if at == "" {
-			ip, port = echo(t, "v1")
-		} else {
-			ip, port = splitAddress(t, at)
-		}
+	add := func(v, ip string, port mesh.Port) {
 		one := instanceAt("orders", mesh.InstanceID("orders-"+v), ip, port)
 		one.Labels = map[string]string{"v": v}
 		in.Instances = append(in.Instances, one)
 	}
+	ip, port := echo(t, "v1")
+	add("1", ip, port)
+	ip, port = splitAddress(t, shadow.Listener.Addr().String())
+	add("2", ip, port)
 	web := startSidecar(t, in)
 	for i := range 5 {
 		path := fmt.Sprint("/", i)
