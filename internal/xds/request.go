@@ -179,6 +179,10 @@ func (s *session) deltaNames(now time.Time, sub *subscription, r request, first 
 		}
 		s.takeInitial(now, sub, r)
 	}
+	var awaited map[name]bool
+	if first {
+		awaited = s.awaited(sub.kind)
+	}
 	for _, n := range r.subscribe {
 		sub.named = true
 		if n == wildcardName {
@@ -186,7 +190,7 @@ func (s *session) deltaNames(now time.Time, sub *subscription, r request, first 
 			continue
 		}
 		id := nameOf(n)
-		known := first && sub.items[id].held()
+		known := first && sub.items[id].held() && !awaited[id]
 		if sub.ask(id) {
 			in.wait = append(in.wait, id)
 		}

@@ -18,7 +18,7 @@ func TestWire(t *testing.T) {
 		sotw := &discoveryv3.DiscoveryResponse{TypeUrl: TypeCluster, VersionInfo: r.version.String(), Nonce: r.nonce}
 		delta := &discoveryv3.DeltaDiscoveryResponse{TypeUrl: TypeCluster, SystemVersionInfo: r.version.String(), Nonce: r.nonce}
 		for range rapid.IntRange(0, 3).Draw(rt, "resources") {
-			cluster := &clusterv3.Cluster{Name: rapid.StringN(1, 40, 200).Draw(rt, "name"),
+			cluster := &clusterv3.Cluster{Name: "c" + rapid.StringN(0, 40, 200).Draw(rt, "name"),
 				AltStatName: rapid.StringN(0, 20_000, 40_000).Draw(rt, "content")}
 			one, err := NewResource(TypeCluster, cluster.GetName(), cluster, Origin{})
 			if err != nil {
