@@ -11,9 +11,9 @@ import (
 
 // deregisterCmd removes one instance.
 type deregisterCmd struct {
-	Service string `arg:"" complete:"services" help:"The service."`
-	ID      string `arg:"" complete:"instance" help:"The instance."`
-	Epoch   string `placeholder:"EPOCH" help:"Only this registration, as register -o json and get instances -o wide show it; left out, whichever there is."`
+	Service string  `arg:"" complete:"services" help:"The service."`
+	ID      string  `arg:"" complete:"instance" help:"The instance."`
+	Epoch   *string `placeholder:"EPOCH" help:"Only this registration, as register -o json and get instances -o wide show it; left out, whichever there is."`
 }
 
 // Help shows examples below the usage.
@@ -28,7 +28,11 @@ Example:
 // Run removes the instance.
 func (c *deregisterCmd) Run(ctx context.Context, api *client.Client, con *console) error {
 	key := mesh.InstanceKey{Service: mesh.ServiceName(c.Service), ID: mesh.InstanceID(c.ID)}
-	err := api.Deregister(ctx, key, c.Epoch)
+	epoch, err := notEmpty("--epoch", c.Epoch, "give the epoch of the registration, or leave it out for whichever there is")
+	if err != nil {
+		return err
+	}
+	err = api.Deregister(ctx, key, epoch)
 	if mesh.KindOf(err) == mesh.KindNotFound {
 		return suggest(ctx, api, kindInstances, key.String(), err)
 	}

@@ -22,8 +22,8 @@ func (tokenCmd) Help() string {
 }
 
 type tokenCreateCmd struct {
-	Service     string `complete:"services" placeholder:"NAME" help:"The token may write this service and its instances only; left out, everything."`
-	Description string `placeholder:"TEXT" help:"What it is for."`
+	Service     *string `complete:"services" placeholder:"NAME" help:"The token may write this service and its instances only; left out, everything."`
+	Description string  `placeholder:"TEXT" help:"What it is for."`
 }
 
 // Help shows examples below the flags.
@@ -52,7 +52,11 @@ func (tokenRevokeCmd) Help() string { return "Example:\n\n  heddle token revoke 
 
 // Run prints the secret alone on standard output, so that it can go into a file.
 func (c *tokenCreateCmd) Run(ctx context.Context, api *client.Client, con *console) error {
-	token, secret, err := api.CreateToken(ctx, mesh.ServiceName(c.Service), c.Description)
+	service, err := notEmpty("--service", c.Service, "name a service, or leave it out for a token that may write everything")
+	if err != nil {
+		return err
+	}
+	token, secret, err := api.CreateToken(ctx, mesh.ServiceName(service), c.Description)
 	if err != nil {
 		return err
 	}

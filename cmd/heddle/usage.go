@@ -57,3 +57,15 @@ func unknownCommand(message string, node *kong.Node) string {
 	}
 	return message
 }
+
+// notEmpty gives the value of a flag that widens what a command reaches when it
+// is left out: a script's unset variable must not do that. nil is left out.
+func notEmpty(flag string, value *string, remedy string) (string, error) {
+	switch {
+	case value == nil:
+		return "", nil
+	case *value == "":
+		return "", &usageError{message: flag + " is empty: " + remedy}
+	}
+	return *value, nil
+}
