@@ -44,7 +44,7 @@ func TestScripts(t *testing.T) {
 func cleanEnv(env *testscript.Env) error {
 	env.Setenv("NO_COLOR", "")
 	env.Setenv("GORACE", "atexit_sleep_ms=10 "+os.Getenv("GORACE")) // a second for each of 150 commands otherwise
-	env.Setenv("HEDDLE_SERVER", "http://127.0.0.1:1") // nothing listens there
+	env.Setenv("HEDDLE_SERVER", "http://127.0.0.1:1")               // nothing listens there
 	for _, name := range []string{"HEDDLE_TOKEN", "HEDDLE_TOKEN_FILE", "HEDDLE_ENVOY"} {
 		env.Setenv(name, "")
 	}

@@ -147,7 +147,7 @@ func changeRuntime(ctx context.Context, api *client.Client, con *console, change
 			return err
 		}
 		if len(edits) > 0 {
-			_, err = api.PutRuntime(ctx, after)
+			err = writeRuntime(ctx, api, after)
 		}
 		if mesh.KindOf(err) == mesh.KindConflict && attempt < most {
 			continue
@@ -163,4 +163,15 @@ func changeRuntime(ctx context.Context, api *client.Client, con *console, change
 		}
 		return nil
 	}
+}
+
+// writeRuntime replaces the layer that was read, or creates it if there was none:
+// never one that somebody else wrote in between.
+func writeRuntime(ctx context.Context, api *client.Client, layer mesh.Runtime) error {
+	if layer.Meta.Revision == 0 {
+		_, err := api.CreateRuntime(ctx, layer)
+		return err
+	}
+	_, err := api.PutRuntime(ctx, layer)
+	return err
 }

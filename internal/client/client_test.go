@@ -43,6 +43,20 @@ func TestAddressThatIsNoURL(t *testing.T) {
 	}
 }
 
+// The first write of the runtime layer undoes no one else's.
+func TestCreateRuntimeIsConditional(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPut || r.URL.Path != "/api/v1/runtime" || r.Header.Get("If-None-Match") != "*" || r.Header.Get("If-Match") != "" {
+			t.Errorf("%s %s, headers %v", r.Method, r.URL.Path, r.Header)
+		}
+		w.WriteHeader(http.StatusConflict)
+	})
+	_, err := c.CreateRuntime(t.Context(), mesh.Runtime{Values: map[string]any{}, Meta: mesh.Meta{Revision: 3}})
+	if mesh.KindOf(err) != mesh.KindConflict {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestNobodyListens(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()

@@ -102,6 +102,15 @@ func (c *Client) Runtime(ctx context.Context) (mesh.Runtime, error) {
 	return out, err
 }
 
+// CreateRuntime writes the runtime layer for the first time; one that was written
+// before is a conflict.
+func (c *Client) CreateRuntime(ctx context.Context, r mesh.Runtime) (mesh.Runtime, error) {
+	r.Meta = mesh.Meta{}
+	var out mesh.Runtime
+	err := c.do(ctx, request{method: http.MethodPut, segments: api("runtime"), body: r, create: true}, &out)
+	return out, err
+}
+
 // PutRuntime replaces the whole runtime layer; with r.Meta.Revision > 0 that revision only.
 func (c *Client) PutRuntime(ctx context.Context, r mesh.Runtime) (mesh.Runtime, error) {
 	var out mesh.Runtime
