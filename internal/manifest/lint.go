@@ -94,7 +94,7 @@ func (l *linter) ownPorts(o *Object) {
 		}
 		taken[port] = name
 		if port == mesh.DefaultOutboundPort {
-			l.warn(o, path, "%q wants port %d on the sidecars of %q, where they take their HTTP calls by default: give it another listenerPort", name, port, o.Service.Name)
+			l.error(o, path, "%q wants port %d on the sidecars of %q, where they take their HTTP calls: give it another listenerPort", name, port, o.Service.Name)
 		}
 	}
 }
@@ -102,7 +102,7 @@ func (l *linter) ownPorts(o *Object) {
 func (l *linter) instance(o *Object) {
 	service := l.services[o.Instance.Service]
 	if service == nil {
-		l.warn(o, "service", "no service %q in these files: an instance can only be registered when its service is declared", o.Instance.Service)
+		l.warn(o, "service", "no service %q in these files: the instance gets no requests until one is declared", o.Instance.Service)
 		return
 	}
 	if !service.Service.Endpoints.Registered() {

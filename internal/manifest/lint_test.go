@@ -38,14 +38,14 @@ func TestLint(t *testing.T) {
 			errors: []string{`f.yaml:1: dependencies[1]: "x" and "y" both want port 5432 on the sidecars of "a": give one of them another listenerPort`},
 		},
 		"own port is the HTTP port": {
-			text:     service("a", http+", dependencies: [x]") + service("x", "protocol: tcp, port: 15001, dependencies: []"),
-			warnings: []string{`f.yaml:1: dependencies[0]: "x" wants port 15001 on the sidecars of "a", where they take their HTTP calls by default: give it another listenerPort`},
+			text:   service("a", http+", dependencies: [x]") + service("x", "protocol: tcp, port: 15001, dependencies: []"),
+			errors: []string{`f.yaml:1: dependencies[0]: "x" wants port 15001 on the sidecars of "a", where they take their HTTP calls: give it another listenerPort`},
 		},
 		"instances": {
 			text: service("a", http+", dependencies: [], endpoints: {dns: {host: a.example.com}}") +
 				"- {kind: Instance, id: i, service: a, address: 10.0.0.1, port: 80}\n- {kind: Instance, id: i, service: b, address: 10.0.0.1, port: 80}\n",
 			errors:   []string{`f.yaml:2: service: "a" has endpoints of its own (f.yaml:1), so that no instance of it can be registered`},
-			warnings: []string{`f.yaml:3: service: no service "b" in these files: an instance can only be registered when its service is declared`},
+			warnings: []string{`f.yaml:3: service: no service "b" in these files: the instance gets no requests until one is declared`},
 		},
 		"backends": {
 			text: service("a", http+", dependencies: [], subsets: [{name: v1, labels: {v: '1'}}]") +
