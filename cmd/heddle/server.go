@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/netip"
 	"os"
+	"slices"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
@@ -13,10 +16,11 @@ import (
 
 // serverCmd runs the registry, its APIs and the control plane.
 type serverCmd struct {
-	Listen         string `default:"127.0.0.1:7080" env:"HEDDLE_LISTEN" placeholder:"HOST:PORT" help:"Where the REST API listens; port 0 takes a free one."`
-	XDSListen      string `name:"xds-listen" default:"127.0.0.1:18000" env:"HEDDLE_XDS_LISTEN" placeholder:"HOST:PORT" help:"Where xDS and the gRPC API listen; port 0 takes a free one."`
-	ReadyFile      string `type:"path" placeholder:"FILE" help:"Written once the server is ready, with its addresses as JSON; for scripts that start it on free ports."`
-	AdminTokenFile string `type:"path" placeholder:"FILE" help:"Where the admin token is written at the first start (mode 0600), instead of printing it."`
+	Listen         string   `default:"127.0.0.1:7080" env:"HEDDLE_LISTEN" placeholder:"HOST:PORT" help:"Where the REST API listens; port 0 takes a free one."`
+	Host           []string `placeholder:"NAME" help:"A name that clients call the REST API by, beside localhost, IP addresses and the one in --listen; requests for others are refused (421). May be repeated."`
+	XDSListen      string   `name:"xds-listen" default:"127.0.0.1:18000" env:"HEDDLE_XDS_LISTEN" placeholder:"HOST:PORT" help:"Where xDS and the gRPC API listen; port 0 takes a free one."`
+	ReadyFile      string   `type:"path" placeholder:"FILE" help:"Written once the server is ready, with its addresses as JSON; for scripts that start it on free ports."`
+	AdminTokenFile string   `type:"path" placeholder:"FILE" help:"Where the admin token is written at the first start (mode 0600), instead of printing it."`
 
 	DataDir    string `default:"heddle-data" type:"path" placeholder:"DIR" help:"Where the embedded etcd keeps its data."`
 	EtcdListen string `placeholder:"HOST:PORT" help:"Where the embedded etcd listens besides, for etcdctl, without any protection. Default: only on a socket in the data folder."`
@@ -62,6 +66,15 @@ func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) 
 		logger.Info("ready", "rest", node.restURL(), "docs", node.restURL()+"/docs", "xds", node.xdsListener.Addr().String())
 		return c.writeReadyFile(node)
 	})
+}
+
+// hosts gives the names that the REST API goes by.
+func (c *serverCmd) hosts() []string {
+	host, _, err := net.SplitHostPort(c.Listen)
+	if _, isAddress := netip.ParseAddr(host); err != nil || isAddress == nil || host == "" {
+		return c.Host
+	}
+	return append(slices.Clone(c.Host), host)
 }
 
 // openStore opens the registry: in the given cluster, or in an etcd of our own.

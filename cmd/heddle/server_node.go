@@ -72,6 +72,7 @@ func newServerNode(ctx context.Context, c *serverCmd, store *registry.Store, log
 
 	n.restAPI, err = server.New(server.Config{
 		Registry: store, Catalog: n.catalog, Proxies: n.proxies, Problems: n.problems,
+		Hosts: c.hosts(), Registerer: metrics,
 		Metrics: promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}), Version: versionLine(), Logger: logger,
 	})
 	if err != nil {

@@ -85,7 +85,7 @@ func register[I, O any](s *Server, o operation, handle func(context.Context, *I)
 		Summary: o.summary, Description: o.description, DefaultStatus: o.status,
 		Responses: map[string]*huma.Response{}, SkipValidateParams: true,
 	}
-	refusals := append([]int{http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusServiceUnavailable}, o.refusals...)
+	refusals := append([]int{http.StatusMisdirectedRequest, http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusServiceUnavailable}, o.refusals...)
 	if o.token {
 		op.Security = []map[string][]string{{tokenSecurity: {}}}
 		refusals = append(refusals, http.StatusUnauthorized, http.StatusForbidden)
@@ -100,6 +100,7 @@ func register[I, O any](s *Server, o operation, handle func(context.Context, *I)
 			Description: http.StatusText(status), Content: map[string]*huma.MediaType{problemType: problems},
 		}
 	}
+	s.operations[o.method+" "+o.path] = o.id
 	known := map[string]bool{}
 	op.Middlewares = huma.Middlewares{s.onlyKnownParameters(known)}
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {

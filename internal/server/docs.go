@@ -130,7 +130,7 @@ func curl(op *huma.Operation, path string) string {
 		}
 	}
 	command := "curl -s"
-	if op.OperationID == "streamEvents" {
+	if op.OperationID == streamOperation {
 		command = "curl -sN"
 	}
 	if op.Method != http.MethodGet {

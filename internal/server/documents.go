@@ -53,6 +53,7 @@ func (s *Server) documents() error {
 // serve answers with something that never changes. A page of ours loads nothing
 // but its own style, runs nothing, and is put into no frame.
 func (s *Server) serve(pattern, contentType string, content []byte) {
+	s.operations[pattern] = "documents"
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, _ *http.Request) {
 		header := w.Header()
 		header.Set("Content-Type", contentType)

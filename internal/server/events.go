@@ -41,7 +41,7 @@ type eventsInput struct {
 
 func (s *Server) eventOperations() {
 	o := operation{
-		method: http.MethodGet, path: "/api/v1/events", tag: "status", id: "streamEvents", summary: "Follow the changes of the mesh (server-sent events)",
+		method: http.MethodGet, path: "/api/v1/events", tag: "status", id: streamOperation, summary: "Follow the changes of the mesh (server-sent events)",
 		description: "The id of an event is the revision up to which everything was sent; a reader that comes back sends it as Last-Event-ID. " +
 			"If the server no longer has that revision, a reset event comes first, and then the whole mesh. A comment every 15 s shows that the stream lives.",
 	}

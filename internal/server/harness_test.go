@@ -156,6 +156,10 @@ func (w *world) call(method, path, body string, headers ...string) reply {
 	}
 	for _, header := range headers {
 		name, value, _ := strings.Cut(header, ": ")
+		if name == "Host" {
+			req.Host = value
+			continue
+		}
 		req.Header.Add(name, value)
 	}
 	response, err := w.http.Transport.RoundTrip(req) // follows no redirects
@@ -200,6 +204,6 @@ func (w *world) putRaw(key, value string) {
 func get(t *testing.T, handler http.Handler, path string) reply {
 	t.Helper()
 	out := httptest.NewRecorder()
-	handler.ServeHTTP(out, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+	handler.ServeHTTP(out, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1"+path, nil))
 	return reply{out.Code, out.Header(), out.Body.String()}
 }

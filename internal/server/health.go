@@ -43,6 +43,7 @@ func (s *Server) healthEndpoints() {
 		return &aliveAnswer{Body: Alive{Status: "ready"}}, nil
 	})
 	if s.cfg.Metrics != nil {
+		s.operations["GET /metrics"] = "metrics"
 		s.mux.Handle("GET /metrics", s.cfg.Metrics)
 	}
 }

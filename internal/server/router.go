@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"path"
@@ -15,12 +16,18 @@ const answerTimeout = time.Minute
 // ServeHTTP answers one request; whatever goes wrong is answered as a problem.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out := &answer{ResponseWriter: w}
+	operation := "other"
+	defer func(began time.Time) { s.observe(out, r, operation, began) }(time.Now())
 	defer s.recovered(out, r)
 	// Change streams set their own, batch by batch.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)) // a transport without deadlines has its own
 	header := w.Header()
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", "no-store")
+	if refused := s.hosts.allow(r); refused != nil {
+		writeProblem(out, refused)
+		return
+	}
 	handler, pattern := s.mux.Handler(r)
 	switch {
 	case path.Clean(r.URL.Path) != r.URL.Path:
@@ -30,6 +37,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case pattern == "":
 		s.unrouted(handler, out, r)
 	default:
+		operation = cmp.Or(s.operations[pattern], operation)
 		s.mux.ServeHTTP(out, r)
 	}
 }
@@ -78,14 +86,17 @@ func (s *Server) recovered(w *answer, r *http.Request) {
 	writeProblem(w, newProblem(http.StatusInternalServerError, "the server failed on this request; its log says why"))
 }
 
-// answer remembers whether the answer has begun.
+// answer remembers whether the answer has begun, and with which status.
 type answer struct {
 	http.ResponseWriter
-	begun bool
+	begun  bool
+	status int // 0: 200, unless nothing has begun
 }
 
 func (a *answer) WriteHeader(status int) {
-	a.begun = true
+	if !a.begun {
+		a.begun, a.status = true, status
+	}
 	a.ResponseWriter.WriteHeader(status)
 }
 

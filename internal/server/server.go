@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/heddle-mesh/heddle/internal/catalog"
 	"github.com/heddle-mesh/heddle/internal/registry"
@@ -23,10 +25,14 @@ type Config struct {
 	Problems func() []Problem
 	// Ready says why the process cannot serve yet, beside what the server
 	// checks by itself (catalog synced, etcd answers); nil: nothing more.
-	Ready   func() error
-	Metrics http.Handler // serves /metrics; nil: not served
-	Version string
-	Logger  *slog.Logger // default: discard
+	Ready func() error
+	// Hosts are the names by which clients may call the server, beside localhost
+	// and IP addresses; see [hosts.allow].
+	Hosts      []string
+	Metrics    http.Handler          // serves /metrics; nil: not served
+	Registerer prometheus.Registerer // of the server's own metrics; nil: not registered
+	Version    string
+	Logger     *slog.Logger // default: discard
 }
 
 // Server answers HTTP requests.
@@ -37,6 +43,11 @@ type Server struct {
 	logger  *slog.Logger
 	ready   readiness
 	streams atomic.Int64 // change streams open now
+	hosts   hosts
+	metrics metrics
+	// operations names what each pattern of mux does, for metrics and the log.
+	// Complete when New returns.
+	operations map[string]string
 
 	closing   chan struct{} // closed by Close; change streams end with it
 	closeOnce sync.Once
@@ -47,9 +58,16 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Registry == nil || cfg.Catalog == nil {
 		return nil, errors.New("the server needs a registry and a catalog")
 	}
-	s := &Server{cfg: cfg, mux: http.NewServeMux(), logger: cfg.Logger, closing: make(chan struct{})}
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), logger: cfg.Logger, closing: make(chan struct{}), operations: map[string]string{}}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
+	}
+	var err error
+	if s.hosts, err = newHosts(cfg.Hosts); err != nil {
+		return nil, err
+	}
+	if s.metrics, err = newMetrics(cfg.Registerer, func() float64 { return float64(s.streams.Load()) }); err != nil {
+		return nil, fmt.Errorf("register the server's metrics: %w", err)
 	}
 	s.api = newAPI(s.mux)
 	s.serviceOperations()
