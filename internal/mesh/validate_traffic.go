@@ -1,7 +1,6 @@
 package mesh
 
 import (
-	"bytes"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
@@ -129,21 +128,27 @@ func (t *UpstreamTLS) validate(f *Faults, path string, s *Service) {
 	}
 }
 
-// certificatesFault says why s is not a list of PEM certificates; an empty one
-// is none. Envoy would refuse the whole cluster for what cannot be parsed.
+// certificatesFault says why s holds no PEM certificates; an empty one may hold
+// none. Text around them is let through, as OpenSSL does. Envoy would refuse the
+// whole cluster for what cannot be parsed.
 func certificatesFault(s string) string {
+	if s == "" {
+		return ""
+	}
 	rest := []byte(s)
-	for n := 1; len(bytes.TrimSpace(rest)) > 0; n++ {
+	for n := 1; ; n++ {
 		var block *pem.Block
 		block, rest = pem.Decode(rest)
-		if block == nil || block.Type != "CERTIFICATE" {
+		switch {
+		case block == nil && n > 1:
+			return ""
+		case block == nil || block.Type != "CERTIFICATE":
 			return fmt.Sprintf("has no PEM block of type CERTIFICATE at place %d", n)
 		}
 		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
 			return fmt.Sprintf("holds no certificate at place %d: %v", n, err)
 		}
 	}
-	return ""
 }
 
 func (h *HealthCheck) validate(f *Faults, path string) {

@@ -3,6 +3,7 @@ package grpcapi_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -108,10 +109,7 @@ func TestFieldsThatThisServerDoesNotKnowAreRefused(t *testing.T) {
 
 func TestThousandsOfFaultsFitIntoHeaders(t *testing.T) {
 	h := start(t)
-	upstream := dnsUpstream("db", "a.example.com")
-	for range 3000 {
-		upstream.GetDns().Resolvers = append(upstream.GetDns().Resolvers, "\u00e9")
-	}
+	upstream := staticUpstream("db", slices.Repeat([]string{"\u00e9"}, 1000)...)
 	_, err := h.server.upstreams.CreateUpstream(h.writer(), &heddlev1.CreateUpstreamRequest{Upstream: upstream})
 	refused(t, err, codes.InvalidArgument)
 	got := violations(t, err)

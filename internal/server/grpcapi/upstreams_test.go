@@ -14,7 +14,19 @@ import (
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
-const pemCA = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+// pemCA is a certificate that signs itself; nobody has its key.
+const pemCA = `-----BEGIN CERTIFICATE-----
+MIIBiTCCAS+gAwIBAgIUfsDpEkXAJV4qiLLP7SK82bm1EZwwCgYIKoZIzj0EAwIw
+GTEXMBUGA1UEAwwOSGVkZGxlIHRlc3QgQ0EwIBcNMjYxMTIxMDgyMjQxWhgPMjEy
+NjEwMjgwODIyNDFaMBkxFzAVBgNVBAMMDkhlZGRsZSB0ZXN0IENBMFkwEwYHKoZI
+zj0CAQYIKoZIzj0DAQcDQgAECLAicGyYP1ciYnzX62F9lfJtCR5Wpx503O1OztbF
+vzfwRbG5ZL3sboLGz5tpkAnLJecxR465cQKRkRlRc03MeqNTMFEwHQYDVR0OBBYE
+FDgRxOBzhx7CubWxIs7CTS8Ix3yNMB8GA1UdIwQYMBaAFDgRxOBzhx7CubWxIs7C
+TS8Ix3yNMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIhAInCf2oe
+2JTqZHUXIikhQF/VmTSdvAfn73fVWlduMq/hAiAqsnUvLE1yBWNLnvSc85ptId0X
+FM5H79f3DtSiQGAd+Q==
+-----END CERTIFICATE-----
+`
 
 func TestUpstreamsAreAddedChangedAndRemoved(t *testing.T) {
 	h := start(t)
