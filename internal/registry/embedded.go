@@ -16,6 +16,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
+	"google.golang.org/grpc"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -39,6 +40,7 @@ type Embedded struct {
 	logger  *slog.Logger
 	once    sync.Once
 	closing atomic.Bool // Close has begun
+	streams *streamEnder
 }
 
 // startTimeout bounds how long the etcd may take to read its data.
@@ -54,7 +56,7 @@ func StartEmbedded(ctx context.Context, cfg EmbeddedConfig) (_ *Embedded, err er
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, &mesh.Error{Kind: mesh.KindInvalid, Message: "make the data folder " + dir, Err: err}
 	}
-	e := &Embedded{logger: logger}
+	e := &Embedded{logger: logger, streams: newStreamEnder()}
 	defer func() {
 		if err != nil {
 			e.Close()
@@ -71,7 +73,9 @@ func StartEmbedded(ctx context.Context, cfg EmbeddedConfig) (_ *Embedded, err er
 		socketDir = e.sockets
 	}
 	clientURL := url.URL{Scheme: "unix", Path: filepath.Join(socketDir, "etcd.sock")}
-	peerURL := url.URL{Scheme: "unix", Path: filepath.Join(socketDir, "peer.sock")}
+	// Its path is the host: etcd listens for peers on that part alone, and without
+	// it on an abstract socket, which any user of the machine can reach.
+	peerURL := url.URL{Scheme: "unix", Host: filepath.Join(socketDir, "peer.sock")}
 	e.client = clientURL.String()
 
 	ec := embed.NewConfig()
@@ -93,10 +97,16 @@ func StartEmbedded(ctx context.Context, cfg EmbeddedConfig) (_ *Embedded, err er
 	// and let leases of a second or two be kept to.
 	ec.TickMs, ec.ElectionMs = 10, 100
 	ec.AutoCompactionMode, ec.AutoCompactionRetention = embed.CompactorModePeriodic, "1h"
+	ec.GRPCAdditionalServerOptions = []grpc.ServerOption{grpc.ChainStreamInterceptor(e.streams.intercept)}
 	ec.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapUntil(&e.closing, logger))
 
 	if e.etcd, err = embed.StartEtcd(ec); err != nil {
 		return nil, mesh.Unavailable(err, "start the embedded etcd on %s", dir)
+	}
+	for _, socket := range []string{clientURL.Path, peerURL.Host} { // they ask for no password
+		if err := os.Chmod(socket, 0o600); err != nil {
+			return nil, &mesh.Error{Kind: mesh.KindInvalid, Message: "keep other users off etcd's socket", Err: err}
+		}
 	}
 	select {
 	case <-e.etcd.Server.ReadyNotify():
@@ -134,6 +144,7 @@ func (e *Embedded) Close() { e.once.Do(e.close) }
 
 func (e *Embedded) close() {
 	e.closing.Store(true)
+	e.streams.end()
 	if e.etcd != nil {
 		e.etcd.Close()
 	}

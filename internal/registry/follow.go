@@ -12,10 +12,11 @@ import (
 
 // Follow hands over the changes after a revision, for one reader that wants to
 // come back to where it was: batch after batch, until ctx ends or handle fails.
-// While etcd is away it waits, and goes on afterwards. from 0, and a revision that etcd has compacted, begin with the
-// whole mesh (Batch.Reset). A batch without changes says that everything before
-// it has been handed over. Unlike [Store.Watch] it keeps nothing: the reader
-// comes again, with the last revision that it saw.
+// While etcd is away it waits, and goes on afterwards. from 0, a revision that
+// etcd has compacted, and one that it has not reached (its data were replaced)
+// begin with the whole mesh (Batch.Reset). A batch without changes says that
+// everything before it has been handed over. Unlike [Store.Watch] it keeps
+// nothing: the reader comes again, with the last revision that it saw.
 func (s *Store) Follow(ctx context.Context, from int64, handle func(Batch) error) error {
 	for {
 		err := s.followOnce(ctx, from, handle)
@@ -28,6 +29,14 @@ func (s *Store) Follow(ctx context.Context, from int64, handle func(Batch) error
 
 func (s *Store) followOnce(ctx context.Context, from int64, handle func(Batch) error) error {
 	const tried = "follow the mesh"
+	if from > 0 {
+		switch revision, err := s.revision(ctx); {
+		case err != nil:
+			return err
+		case revision < from:
+			from = 0
+		}
+	}
 	if from <= 0 {
 		listed, revision, err := s.listMesh(ctx, 0)
 		if err != nil {
@@ -50,7 +59,7 @@ func (s *Store) followOnce(ctx context.Context, from int64, handle func(Batch) e
 		if answer.Created {
 			continue
 		}
-		if err := handle(Batch{Revision: answer.Header.Revision, Changes: eventChanges(answer.Events), Synced: true}); err != nil {
+		if err := handle(Batch{Revision: completeTo(answer), Changes: eventChanges(answer.Events), Synced: true}); err != nil {
 			return err
 		}
 	}

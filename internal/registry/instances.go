@@ -4,12 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -21,6 +22,7 @@ const (
 	DefaultTTL        = 15 * time.Second
 	MaxBatch          = 100              // instances in one Register; etcd takes 128 operations in a transaction
 	confirmedGoneTime = 10 * time.Second // how long the mark of an operator's removal may stay
+	grantsAtOnce      = 32
 )
 
 // Register writes instances, each bound to a lease of its own: all of them or
@@ -36,17 +38,15 @@ func (s *Store) Register(ctx context.Context, list []mesh.Instance, ttl time.Dur
 	if len(list) > 1 {
 		tried += " and " + strconv.Itoa(len(list)-1) + " more"
 	}
+	leases, err := s.grant(ctx, len(list), ttl)
+	if err != nil {
+		s.revoke(ctx, leases)
+		return nil, refusal(err, tried)
+	}
 	t := s.newTxn(tried, w)
 	values := make([]json.RawMessage, len(list))
-	leases := make([]clientv3.LeaseID, 0, len(list))
 	for i, instance := range list {
-		lease, err := s.client.Grant(ctx, seconds(ttl))
-		if err != nil {
-			s.revoke(ctx, leases)
-			return nil, refusal(err, tried)
-		}
-		leases = append(leases, lease.ID)
-		instance.Epoch, instance.Stale = epochOf(lease.ID), false
+		instance.Epoch, instance.Stale = epochOf(leases[i]), false
 		value, err := instances.encode(instance, w, timeNow())
 		if err != nil {
 			s.revoke(ctx, leases)
@@ -59,7 +59,7 @@ func (s *Store) Register(ctx context.Context, list []mesh.Instance, ttl time.Dur
 				return refuseExisting(instances.title(&instance), found)
 			})
 		}
-		t.do(clientv3.OpPut(key, string(value), clientv3.WithLease(lease.ID)))
+		t.do(clientv3.OpPut(key, string(value), clientv3.WithLease(leases[i])))
 	}
 	whole, err := json.Marshal(values)
 	if err != nil {
@@ -68,7 +68,11 @@ func (s *Store) Register(ctx context.Context, list []mesh.Instance, ttl time.Dur
 	}
 	stored, revision, err := t.commit(ctx, registrationContent(list, ttl), whole)
 	if err != nil {
-		s.revoke(ctx, leases)
+		// It may have been done all the same. With a request id, that is what its
+		// repetition will be told: then the leases have to live.
+		if w.RequestID == "" || mesh.KindOf(err) == mesh.KindConflict {
+			s.revoke(ctx, leases)
+		}
 		return nil, err
 	}
 	registered, err := readRegistered(list, stored, revision)
@@ -135,106 +139,6 @@ func readRegistered(list []mesh.Instance, stored []byte, revision int64) ([]mesh
 	return out, nil
 }
 
-// Renew prolongs an instance's lease by its TTL, and gives that. Not found: the
-// lease has ended, register anew. Conflict: somebody else has registered it.
-func (s *Store) Renew(ctx context.Context, key mesh.InstanceKey, epoch string) (time.Duration, error) {
-	tried := "renew instance " + key.String()
-	if _, _, err := s.owned(ctx, key, epoch, tried); err != nil {
-		return 0, err
-	}
-	lease, err := leaseOf(epoch)
-	if err != nil {
-		return 0, mesh.Conflict("%s: it has another epoch", tried)
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	kept, err := s.client.KeepAliveOnce(ctx, lease)
-	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
-		return 0, mesh.NotFound("%s: its lease has ended", tried)
-	}
-	if err != nil {
-		return 0, refusal(err, tried)
-	}
-	return time.Duration(kept.TTL) * time.Second, nil
-}
-
-// SetHealth changes an instance's health: to draining before it leaves, and
-// back. epoch "" does it whoever has registered it.
-func (s *Store) SetHealth(ctx context.Context, key mesh.InstanceKey, epoch string, health mesh.Health, w Write) (mesh.Instance, error) {
-	tried := "change the health of instance " + key.String()
-	instance, kv, err := s.owned(ctx, key, epoch, tried)
-	if err != nil {
-		return mesh.Instance{}, err
-	}
-	instance.Health = health
-	if err := mesh.Invalid(tried, instance.Validate()); err != nil {
-		return mesh.Instance{}, err
-	}
-	return s.replace(ctx, instance, kv, w, tried)
-}
-
-// Deregister removes an instance. epoch "" does it whoever has registered it;
-// with it, watchers are told even if there is no such instance, so that one
-// that they keep after its lease ended is confirmed gone.
-func (s *Store) Deregister(ctx context.Context, key mesh.InstanceKey, epoch string, w Write) error {
-	tried := "deregister instance " + key.String()
-	instance, kv, err := s.owned(ctx, key, epoch, tried)
-	if mesh.KindOf(err) == mesh.KindNotFound && epoch == "" {
-		if told := s.confirmGone(ctx, key, w, tried); told != nil {
-			return told
-		}
-		return err
-	}
-	if err != nil {
-		return err
-	}
-	// Marked, then deleted: watchers see that this is no expired lease. After a
-	// crash between the two the mark goes with the lease.
-	instance.Health = mesh.Removed
-	if _, err := s.replace(ctx, instance, kv, w, tried); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	if _, err := s.client.Delete(ctx, string(kv.Key)); err != nil {
-		return refusal(err, tried)
-	}
-	if lease, err := leaseOf(instance.Epoch); err == nil {
-		s.revoke(ctx, []clientv3.LeaseID{lease})
-	}
-	return nil
-}
-
-// confirmGone tells watchers that an instance that is not stored is gone for good.
-func (s *Store) confirmGone(ctx context.Context, key mesh.InstanceKey, w Write, tried string) error {
-	// Address and port only make the mark a valid value.
-	mark := mesh.Instance{ID: key.ID, Service: key.Service, Address: "127.0.0.1", Port: 1}
-	if len(mark.Validate()) > 0 {
-		return nil // no such instance can ever have been
-	}
-	mark.Health = mesh.Removed
-	value, err := instances.encode(mark, w, timeNow())
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	lease, err := s.client.Grant(ctx, seconds(confirmedGoneTime))
-	if err != nil {
-		return refusal(err, tried)
-	}
-	name := instanceKey(key)
-	answer, err := s.client.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(name), "=", 0)).
-		Then(clientv3.OpPut(name, string(value), clientv3.WithLease(lease.ID))).Commit()
-	if err != nil {
-		return refusal(err, tried)
-	}
-	if answer.Succeeded {
-		s.revoke(ctx, []clientv3.LeaseID{lease.ID}) // deletes the mark
-	}
-	return nil
-}
-
 // Instances reads the instances of a service, or of all when it is "", and the
 // revision at which they were read.
 func (s *Store) Instances(ctx context.Context, service mesh.ServiceName) ([]mesh.Instance, int64, error) {
@@ -245,55 +149,27 @@ func (s *Store) Instances(ctx context.Context, service mesh.ServiceName) ([]mesh
 		}
 		prefix += string(service) + "/"
 	}
-	return list(ctx, s, &instances, prefix)
+	all, revision, err := list(ctx, s, &instances, prefix)
+	return slices.DeleteFunc(all, func(i mesh.Instance) bool { return i.Health == mesh.Removed }), revision, err
 }
 
-// owned reads an instance and makes sure that it has this epoch.
-func (s *Store) owned(ctx context.Context, key mesh.InstanceKey, epoch, tried string) (mesh.Instance, *mvccpb.KeyValue, error) {
-	if len(key.Service)+len(key.ID) > maxKeyName {
-		return mesh.Instance{}, nil, mesh.NotFound("%s: it is not registered", "instance "+quoted(key.String()))
+// grant takes leases at once, so that etcd writes many of them to disk together.
+// With an error it gives those that were granted.
+func (s *Store) grant(ctx context.Context, count int, ttl time.Duration) ([]clientv3.LeaseID, error) {
+	ids := make([]clientv3.LeaseID, count)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(grantsAtOnce)
+	for i := range ids {
+		group.Go(func() error {
+			lease, err := s.client.Grant(ctx, seconds(ttl))
+			if err == nil {
+				ids[i] = lease.ID
+			}
+			return err
+		})
 	}
-	kv, err := s.read(ctx, instanceKey(key), tried)
-	if err != nil {
-		return mesh.Instance{}, nil, err
-	}
-	if kv == nil {
-		return mesh.Instance{}, nil, mesh.NotFound("%s: it is not registered; its lease has ended, or it was deregistered", tried)
-	}
-	instance, err := instances.decode(string(kv.Key), kv.Value, kv.ModRevision)
-	if err != nil {
-		if epoch == "" { // an operator clears it away
-			return mesh.Instance{ID: key.ID, Service: key.Service, Address: "127.0.0.1", Port: 1, Epoch: epochOf(clientv3.LeaseID(kv.Lease))}, kv, nil
-		}
-		return mesh.Instance{}, nil, mesh.Unavailable(err, "%s: its value in etcd is corrupt; register it anew", tried)
-	}
-	if epoch != "" && instance.Epoch != epoch {
-		return mesh.Instance{}, nil, mesh.Conflict("%s: it was registered anew by somebody else, with another epoch", tried)
-	}
-	return *instance, kv, nil
-}
-
-// replace writes an instance over the one that was read, on the same lease.
-func (s *Store) replace(ctx context.Context, instance mesh.Instance, before *mvccpb.KeyValue, w Write, tried string) (mesh.Instance, error) {
-	value, err := instances.encode(instance, w, timeNow())
-	if err != nil {
-		return mesh.Instance{}, err
-	}
-	key := string(before.Key)
-	t := s.newTxn(tried, w)
-	t.require(clientv3.Compare(clientv3.ModRevision(key), "=", before.ModRevision), clientv3.OpGet(key, clientv3.WithKeysOnly()), func(found []*mvccpb.KeyValue) error {
-		if len(found) == 0 {
-			return mesh.NotFound("%s: its lease has just ended", tried)
-		}
-		return nil
-	})
-	t.do(clientv3.OpPut(key, string(value), clientv3.WithLease(clientv3.LeaseID(before.Lease))))
-	_, revision, err := t.commit(ctx, tried+string(value), value)
-	if err != nil {
-		return mesh.Instance{}, err
-	}
-	instance.Meta = mesh.Meta{Revision: revision, Author: w.Author, Source: w.Source, UpdatedAt: timeNow().UTC()}
-	return instance, nil
+	err := group.Wait()
+	return slices.DeleteFunc(ids, func(id clientv3.LeaseID) bool { return id == clientv3.NoLease }), err
 }
 
 // revoke ends leases that nothing needs any more. What fails here ends by itself.

@@ -62,8 +62,17 @@ func (m *mirror) replace(listed map[string]stored, revision int64) []mesh.Change
 			changes = append(changes, m.put(key, listed[key].value, listed[key].revision)...)
 		}
 	}
-	m.revision = max(m.revision, revision)
+	m.revision = revision
 	return changes
+}
+
+// distrust forgets which revisions were read, so that the next list is taken in
+// whole: in another history a revision says nothing of the value.
+func (m *mirror) distrust() {
+	for key, one := range m.known {
+		one.revision = 0
+		m.known[key] = one
+	}
 }
 
 // put takes in a value. One that cannot be read is set aside; what was good

@@ -44,6 +44,7 @@ type Store struct {
 	logger     *slog.Logger
 	quarantine quarantine
 	tokens     tokenCache
+	requests   requestLease
 }
 
 // Write says who writes, and on which condition.
@@ -134,10 +135,19 @@ func (s *Store) Close() error { return s.client.Close() }
 
 // Ping asks etcd for an answer that needs its quorum.
 func (s *Store) Ping(ctx context.Context) error {
+	_, err := s.revision(ctx)
+	return err
+}
+
+// revision asks etcd which one it is at.
+func (s *Store) revision(ctx context.Context) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	_, err := s.client.Get(ctx, root, clientv3.WithLimit(1), clientv3.WithKeysOnly())
-	return refusal(err, "ask etcd")
+	got, err := s.client.Get(ctx, root, clientv3.WithLimit(1), clientv3.WithKeysOnly())
+	if err != nil {
+		return 0, refusal(err, "ask etcd")
+	}
+	return got.Header.Revision, nil
 }
 
 // refusal turns etcd's errors into the model's. nil stays nil.
@@ -145,6 +155,8 @@ func refusal(err error, tried string) error {
 	switch {
 	case err == nil:
 		return nil
+	case mesh.KindOf(err) != "":
+		return err
 	case errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, context.DeadlineExceeded):

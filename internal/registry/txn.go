@@ -5,16 +5,16 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"slices"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
-
-// requestTTL is how long a request id is remembered.
-const requestTTL = 24 * time.Hour
 
 // timeNow stamps what is written.
 func timeNow() time.Time { return time.Now() }
@@ -29,7 +29,6 @@ type txn struct {
 	then    []clientv3.Op
 	orElse  []clientv3.Op
 	explain []func(found []*mvccpb.KeyValue) error
-	lease   clientv3.LeaseID // of the record of the request id; 0: none
 }
 
 func (s *Store) newTxn(tried string, w Write) *txn { return &txn{store: s, tried: tried, write: w} }
@@ -44,40 +43,20 @@ func (t *txn) require(condition clientv3.Cmp, look clientv3.Op, explain func([]*
 // do adds operations for when all conditions hold.
 func (t *txn) do(ops ...clientv3.Op) { t.then = append(t.then, ops...) }
 
-// request is what is remembered of a request id: what was asked, and what was
-// stored. The revision of the answer is the record's own.
-type request struct {
-	Content string          `json:"content"` // hash
-	Result  json.RawMessage `json:"result,omitempty"`
-}
-
 // commit runs the transaction. content names what is asked for, for the request
 // id; result is what the first answer was made of. It gives result and its
 // revision, or those of the first time when the request had been made before.
 func (t *txn) commit(ctx context.Context, content string, result []byte) ([]byte, int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.store.timeout)
 	defer cancel()
-	requestKey := ""
-	if t.write.RequestID != "" {
-		if len(t.write.RequestID) > 128 {
-			return nil, 0, &mesh.Error{Kind: mesh.KindInvalid, Message: t.tried + ": the request id is longer than 128 bytes"}
-		}
-		requestKey = requestPrefix + hexOf(t.write.Author) + "/" + hexOf(t.write.RequestID)
-		if err := t.remember(ctx, requestKey, content, result); err != nil {
-			return nil, 0, err
-		}
-	}
-	answer, err := t.store.client.Txn(ctx).If(t.compare...).Then(t.then...).Else(t.orElse...).Commit()
+	answer, err := t.send(ctx, content, result)
 	if err != nil {
 		return nil, 0, refusal(err, t.tried) // it may have been done; the record of the request id tells
 	}
 	if answer.Succeeded {
 		return result, answer.Header.Revision, nil
 	}
-	if t.lease != 0 {
-		t.store.revoke(ctx, []clientv3.LeaseID{t.lease})
-	}
-	if requestKey != "" { // its condition is the last
+	if t.write.RequestID != "" { // its condition is the last
 		if found := answer.Responses[len(answer.Responses)-1].GetResponseRange().GetKvs(); len(found) > 0 {
 			return t.replay(found[0], content)
 		}
@@ -90,33 +69,34 @@ func (t *txn) commit(ctx context.Context, content string, result []byte) ([]byte
 	return nil, 0, mesh.Conflict("%s: it changed meanwhile; try again", t.tried)
 }
 
-// remember makes the request id part of the transaction.
-func (t *txn) remember(ctx context.Context, key, content string, result []byte) error {
+// send makes the request id, if there is one, part of the transaction, and runs it.
+func (t *txn) send(ctx context.Context, content string, result []byte) (*clientv3.TxnResponse, error) {
+	if t.write.RequestID == "" {
+		return t.store.client.Txn(ctx).If(t.compare...).Then(t.then...).Else(t.orElse...).Commit()
+	}
+	if len(t.write.RequestID) > 128 {
+		return nil, &mesh.Error{Kind: mesh.KindInvalid, Message: t.tried + ": the request id is longer than 128 bytes"}
+	}
+	key := requestKey(t.write)
 	record, err := json.Marshal(request{Content: hexOf(content), Result: result})
 	if err != nil {
-		return &mesh.Error{Kind: mesh.KindInvalid, Message: t.tried, Err: err}
+		return nil, &mesh.Error{Kind: mesh.KindInvalid, Message: t.tried, Err: err}
 	}
-	lease, err := t.store.client.Grant(ctx, int64(requestTTL.Seconds()))
-	if err != nil {
-		return refusal(err, t.tried)
+	first := clientv3.Compare(clientv3.CreateRevision(key), "=", 0)
+	for tries := 1; ; tries++ {
+		lease, err := t.store.requestLease(ctx)
+		if err != nil {
+			return nil, err
+		}
+		remember := clientv3.OpPut(key, string(record), clientv3.WithLease(lease))
+		answer, err := t.store.client.Txn(ctx).If(append(slices.Clone(t.compare), first)...).
+			Then(append(slices.Clone(t.then), remember)...).Else(append(slices.Clone(t.orElse), clientv3.OpGet(key))...).Commit()
+		if tries == 1 && errors.Is(err, rpctypes.ErrLeaseNotFound) { // etcd has been set up anew
+			t.store.requests.forget(lease)
+			continue
+		}
+		return answer, err
 	}
-	t.lease = lease.ID
-	t.compare = append(t.compare, clientv3.Compare(clientv3.CreateRevision(key), "=", 0))
-	t.orElse = append(t.orElse, clientv3.OpGet(key))
-	t.then = append(t.then, clientv3.OpPut(key, string(record), clientv3.WithLease(lease.ID)))
-	return nil
-}
-
-// replay answers a request that was made before.
-func (t *txn) replay(found *mvccpb.KeyValue, content string) ([]byte, int64, error) {
-	var first request
-	if err := json.Unmarshal(found.Value, &first); err != nil {
-		return nil, 0, mesh.Unavailable(err, "%s: the record of request id %s is corrupt", t.tried, quoted(t.write.RequestID))
-	}
-	if first.Content != hexOf(content) {
-		return nil, 0, mesh.Conflict("%s: request id %s was used before for something else; use a new one", t.tried, quoted(t.write.RequestID))
-	}
-	return first.Result, found.ModRevision, nil
 }
 
 // contentOf names an object's content, without what the registry sets.

@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
-
-	"github.com/cenkalti/backoff/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -58,7 +59,7 @@ func (s *Store) Watch(ctx context.Context, cfg WatchConfig, handle func(Batch)) 
 			break
 		}
 		pause := wait.NextBackOff()
-		if errors.Is(err, rpctypes.ErrCompacted) {
+		if errors.Is(err, rpctypes.ErrCompacted) || errors.Is(err, errRewound) {
 			pause = 0
 		}
 		s.logger.Warn("etcd could not be followed; what is known stays in force", "error", err, "retry_in", pause)
@@ -76,6 +77,18 @@ type watcher struct {
 	cfg    WatchConfig
 	handle func(Batch)
 	mirror *mirror
+	// reached is the mirror's revision, for the pulse to read.
+	reached atomic.Int64
+}
+
+// tell says that etcd is away while the watch waits for it, or back.
+func (w *watcher) tell(err error) {
+	if err != nil {
+		w.store.logger.Warn("etcd is away; what is known stays in force", "error", err)
+	} else {
+		w.store.logger.Info("etcd is back")
+	}
+	w.down(err)
 }
 
 func (w *watcher) down(err error) {
@@ -90,15 +103,33 @@ func (w *watcher) once(ctx context.Context, healthy func()) error {
 		return err
 	}
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
-	defer cancel()
-	answers := w.store.client.Watch(ctx, root, clientv3.WithPrefix(), clientv3.WithRev(w.mirror.revision+1), clientv3.WithCreatedNotify())
+	group, ctx := errgroup.WithContext(ctx)
+	defer func() {
+		cancel()
+		_ = group.Wait() // of the pulse, which ends with ctx
+	}()
+	beats := make(chan beat)
+	group.Go(func() error { return w.pulse(ctx, beats) })
+	answers := w.store.client.Watch(ctx, root, clientv3.WithPrefix(), clientv3.WithRev(w.mirror.revision+1), clientv3.WithCreatedNotify(), clientv3.WithProgressNotify())
 	proof := time.NewTimer(w.nextProof())
 	defer proof.Stop()
+	away := false
 	for {
 		select {
 		case <-proof.C:
-			w.prove(ctx)
+			if err := w.prove(ctx); err != nil {
+				return err
+			}
 			proof.Reset(w.nextProof())
+		case b := <-beats:
+			if b.err == nil && b.revision < b.asked {
+				return errRewound
+			}
+			// etcd's client mends a broken watch by itself, and says nothing.
+			if (b.err != nil) != away {
+				away = b.err != nil
+				w.tell(b.err)
+			}
 		case answer, open := <-answers:
 			switch {
 			case !open:
@@ -115,6 +146,41 @@ func (w *watcher) once(ctx context.Context, healthy func()) error {
 	}
 }
 
+// errRewound says that etcd holds another history than before: it was restored
+// from a backup, or set up anew.
+var errRewound = errors.New("etcd is at an earlier revision than before: its data were replaced")
+
+// pulseInterval is how often a watcher asks whether etcd is still there, since a
+// watch that has nothing to say does not tell.
+const pulseInterval = 2 * time.Second
+
+// beat is one answer of etcd to a watcher's pulse.
+type beat struct {
+	asked    int64 // the mirror's revision before etcd was asked
+	revision int64 // etcd's
+	err      error
+}
+
+// pulse asks etcd for its revision until ctx ends.
+func (w *watcher) pulse(ctx context.Context, beats chan<- beat) error {
+	tick := time.NewTicker(pulseInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		b := beat{asked: w.reached.Load()}
+		b.revision, b.err = w.store.revision(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case beats <- b:
+		}
+	}
+}
+
 // nextProof spreads the full lists of many servers over time.
 func (w *watcher) nextProof() time.Duration {
 	return time.Duration(float64(w.cfg.RelistInterval) * (0.75 + rand.Float64()/2)) //nolint:gosec // jitter
@@ -122,7 +188,7 @@ func (w *watcher) nextProof() time.Duration {
 
 // take applies one answer of the watch.
 func (w *watcher) take(answer clientv3.WatchResponse) {
-	batch := Batch{Revision: answer.Header.Revision, Synced: true}
+	batch := Batch{Revision: completeTo(answer), Synced: true}
 	for _, event := range answer.Events {
 		key := string(event.Kv.Key)
 		if !inMesh(key) {
@@ -134,10 +200,25 @@ func (w *watcher) take(answer clientv3.WatchResponse) {
 		}
 		batch.Changes = append(batch.Changes, w.mirror.put(key, event.Kv.Value, event.Kv.ModRevision)...)
 	}
-	w.mirror.revision = max(w.mirror.revision, answer.Header.Revision)
+	w.moveTo(batch.Revision)
 	if len(batch.Changes) > 0 {
 		w.handle(batch)
 	}
+}
+
+// completeTo is the revision up to which nothing is missing after a watch's
+// answer. The header's is not: what a watcher has missed comes in pieces of 1,000
+// revisions, and the header of each holds the revision that etcd is at.
+func completeTo(answer clientv3.WatchResponse) int64 {
+	if n := len(answer.Events); n > 0 {
+		return answer.Events[n-1].Kv.ModRevision
+	}
+	return answer.Header.Revision
+}
+
+func (w *watcher) moveTo(revision int64) {
+	w.mirror.revision = revision
+	w.reached.Store(revision)
 }
 
 // relist compares the mirror with a full list at a revision (0: now) and hands
@@ -148,7 +229,11 @@ func (w *watcher) relist(ctx context.Context, at int64) (int, error) {
 		return 0, err
 	}
 	first := w.mirror.revision == 0
+	if revision < w.mirror.revision {
+		w.mirror.distrust()
+	}
 	changes := w.mirror.replace(listed, revision)
+	w.moveTo(revision)
 	if first || len(changes) > 0 {
 		w.handle(Batch{Revision: revision, Changes: changes, Synced: true})
 	}
@@ -156,17 +241,23 @@ func (w *watcher) relist(ctx context.Context, at int64) (int, error) {
 }
 
 // prove compares the mirror with etcd at the very revision that the mirror is
-// at. A difference means that something was missed, and is mended and told.
-func (w *watcher) prove(ctx context.Context) {
+// at. A difference means that something was missed, and is mended and told. It
+// fails when etcd does not have that revision any more, or not yet: then the
+// watch has to begin anew.
+func (w *watcher) prove(ctx context.Context) error {
 	found, err := w.relist(ctx, w.mirror.revision)
-	if err != nil {
+	switch {
+	case errors.Is(err, rpctypes.ErrFutureRev):
+		return errRewound
+	case errors.Is(err, rpctypes.ErrCompacted):
+		return err
+	case err != nil:
 		w.store.logger.Debug("the mirror could not be compared with etcd; it will be next time", "error", err)
-		return
-	}
-	if found > 0 {
+	case found > 0:
 		w.store.logger.Error("the watch of etcd had missed changes; they are applied now", "objects", found)
 		if w.cfg.Diverged != nil {
 			w.cfg.Diverged(found)
 		}
 	}
+	return nil
 }
