@@ -82,12 +82,12 @@ func newServerNode(ctx context.Context, c *serverCmd, store *registry.Store, log
 
 	// Sidecars hold their streams open for months: pings find the dead ones,
 	// and clients may ping as often as Envoy does.
-	n.grpc = grpc.NewServer(append(xds.ServerOptions(),
+	n.grpcAPI = grpcapi.New(grpcapi.Config{Registry: store, Catalog: n.catalog, Registerer: metrics, Logger: logger})
+	n.grpc = grpc.NewServer(append(append(xds.ServerOptions(), n.grpcAPI.ServerOptions()...),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 	)...)
 	n.xds.Register(n.grpc)
-	n.grpcAPI = grpcapi.New(grpcapi.Config{Registry: store, Logger: logger})
 	n.grpcAPI.Register(n.grpc)
 	n.health = health.NewServer()
 	n.health.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING) // until synced

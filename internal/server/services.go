@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/heddle-mesh/heddle/internal/admission"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -136,7 +137,7 @@ func (s *Server) writeService(ctx context.Context, call *Call, inPath string) (*
 	}
 	faults := service.Validate()
 	if len(faults) == 0 { // ports can be compared only once they are ports
-		faults = portFaults(s.cfg.Catalog.View(), &service)
+		faults = admission.Ports(s.cfg.Catalog.View(), &service)
 	}
 	if err := mesh.Invalid("service "+shown(name)+" cannot be declared like this", faults); err != nil {
 		return nil, err

@@ -4,10 +4,12 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 
 	heddlev1 "github.com/heddle-mesh/heddle/api/heddle/v1"
+	"github.com/heddle-mesh/heddle/internal/catalog"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
 )
@@ -17,14 +19,18 @@ const source = "grpc"
 
 // Config says what the API works on.
 type Config struct {
-	Registry *registry.Store
-	Logger   *slog.Logger // default: discard
+	Registry   *registry.Store
+	Catalog    *catalog.Catalog
+	Registerer prometheus.Registerer // of the API's metrics; nil: not registered
+	Logger     *slog.Logger          // default: discard
 }
 
 // API implements the gRPC services. Make it with [New].
 type API struct {
 	registry *registry.Store
+	catalog  *catalog.Catalog
 	logger   *slog.Logger
+	metrics  metrics
 	watches  watches
 }
 
@@ -34,7 +40,7 @@ func New(cfg Config) *API {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	return &API{registry: cfg.Registry, logger: logger}
+	return &API{registry: cfg.Registry, catalog: cfg.Catalog, logger: logger, metrics: newMetrics(cfg.Registerer)}
 }
 
 // Register adds the services to a gRPC server.

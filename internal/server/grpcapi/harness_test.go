@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
@@ -16,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	heddlev1 "github.com/heddle-mesh/heddle/api/heddle/v1"
+	"github.com/heddle-mesh/heddle/internal/catalog"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
 	"github.com/heddle-mesh/heddle/internal/server/grpcapi"
@@ -29,7 +31,9 @@ type harness struct {
 	dir      string // etcd's data
 	embedded *registry.Embedded
 	store    *registry.Store
-	admin    string // a token's secret
+	catalog  *catalog.Catalog      // empty, unless a test fills it
+	metrics  prometheus.Registerer // of the servers; nil: none
+	admin    string                // a token's secret
 	server   *server
 }
 
@@ -53,7 +57,7 @@ func start(t *testing.T) *harness {
 	t.Cleanup(func() { _ = store.Close() })
 	admin, err := store.EnsureAdminToken(t.Context())
 	ok(t, err)
-	h := &harness{t: t, dir: dir, embedded: embedded, store: store, admin: admin}
+	h := &harness{t: t, dir: dir, embedded: embedded, store: store, catalog: catalog.New(catalog.Config{}), admin: admin}
 	h.server = h.serve()
 	return h
 }
@@ -62,7 +66,8 @@ func (h *harness) serve() *server {
 	h.t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	ok(h.t, err)
-	s := &server{api: grpcapi.New(grpcapi.Config{Registry: h.store}), grpc: grpc.NewServer()}
+	s := &server{api: grpcapi.New(grpcapi.Config{Registry: h.store, Catalog: h.catalog, Registerer: h.metrics})}
+	s.grpc = grpc.NewServer(s.api.ServerOptions()...)
 	s.api.Register(s.grpc)
 	served := make(chan error, 1)
 	go func() { served <- s.grpc.Serve(listener) }()

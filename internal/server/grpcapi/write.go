@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/heddle-mesh/heddle/internal/admission"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
 )
@@ -105,13 +106,17 @@ func (a *API) onExisting(ctx context.Context, v *view, name mesh.ServiceName, w 
 	}
 }
 
-// admit checks everything about a put that needs no look at what is stored.
+// admit checks everything about a put that needs no look at the object that is stored.
 func (a *API) admit(ctx context.Context, p put) (registry.Write, error) {
 	w, err := a.writer(ctx, string(p.service.Name), p.requestID)
 	if err != nil {
 		return w, err
 	}
-	faults := p.view.faults(p.faults)
+	found := p.faults
+	if len(found) == 0 { // ports can be compared only once they are ports
+		found = admission.Ports(a.catalog.View(), &p.service)
+	}
+	faults := p.view.faults(found)
 	if read := p.service.Meta.Revision; p.revision != 0 && read != 0 && p.revision != read {
 		faults.Add("revision", "is %d, but %s.meta.revision is %d: send only one of them", p.revision, p.view.noun, read)
 	}

@@ -1,4 +1,4 @@
-package server
+package admission
 
 import (
 	"fmt"
@@ -7,11 +7,10 @@ import (
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
-// portFaults finds listeners that one sidecar could not open together: those of
+// Ports finds listeners that one sidecar could not open together: those of
 // the service's dependencies, and the service's own beside its callers' other
-// dependencies. The view may lag behind a write of the same moment; what slips
-// through is reported as a problem when it is translated.
-func portFaults(view *catalog.View, service *mesh.Service) mesh.Faults {
+// dependencies.
+func Ports(view *catalog.View, service *mesh.Service) mesh.Faults {
 	var faults mesh.Faults
 	if service.OwnPort() == mesh.DefaultOutboundPort {
 		faults.Add(ownPortField(service), "%d is where every sidecar takes its application's HTTP calls: choose another port for %q", service.OwnPort(), service.Name)
