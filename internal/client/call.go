@@ -144,6 +144,7 @@ func describe(req *http.Request) string { return req.Method + " " + req.URL.Path
 type problem struct {
 	Title  string       `json:"title"`
 	Detail string       `json:"detail"`
+	Reason mesh.Reason  `json:"reason"`
 	Errors []mesh.Fault `json:"errors"`
 }
 
@@ -161,7 +162,7 @@ func refusal(req *http.Request, response *http.Response, data []byte) error {
 	if kind == "" {
 		return fmt.Errorf("%s: %s (%s)", describe(req), message, response.Status)
 	}
-	return &mesh.Error{Kind: kind, Message: message, Faults: p.Errors}
+	return &mesh.Error{Kind: kind, Reason: p.Reason, Message: message, Faults: p.Errors}
 }
 
 func kindOf(status int) mesh.ErrorKind {

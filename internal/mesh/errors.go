@@ -19,9 +19,22 @@ const (
 	KindUnavailable ErrorKind = "unavailable" // a component is down or not ready yet; try again
 )
 
+// Reason tells refusals of one kind apart, for programs. It goes out through
+// the APIs as it is: what is there stays, and means the same.
+type Reason string
+
+// The reasons for a conflict.
+const (
+	ReasonExists        Reason = "already_exists"    // what was to be created exists
+	ReasonStale         Reason = "stale_revision"    // the object changed since the revision that the write was made from
+	ReasonRequestReused Reason = "request_id_reused" // the request id was used before, for something else
+	ReasonOtherEpoch    Reason = "other_epoch"       // a newer registration has the instance's name
+)
+
 // Error is a refusal that a caller may act on.
 type Error struct {
 	Kind    ErrorKind
+	Reason  Reason // "" when Kind says enough
 	Message string // what was tried, on what, why it failed, and how to mend it
 	Faults  Faults // for KindInvalid: every fault found, in the order of the fields
 	Err     error  // the cause, or nil
@@ -61,6 +74,11 @@ func NotFound(format string, args ...any) error {
 // Conflict makes a KindConflict error.
 func Conflict(format string, args ...any) error {
 	return &Error{Kind: KindConflict, Message: fmt.Sprintf(format, args...)}
+}
+
+// ConflictBecause makes a KindConflict error with its reason.
+func ConflictBecause(reason Reason, format string, args ...any) error {
+	return &Error{Kind: KindConflict, Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
 
 // Denied makes a KindDenied error.

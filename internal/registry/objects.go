@@ -209,15 +209,15 @@ func refuseExisting(title string, found []*mvccpb.KeyValue) error {
 	if len(found) == 0 {
 		return nil
 	}
-	return mesh.Conflict("%s exists already, at revision %d", title, found[0].ModRevision)
+	return mesh.ConflictBecause(mesh.ReasonExists, "%s exists already, at revision %d", title, found[0].ModRevision)
 }
 
 func refuseStale(title string, wanted int64, found []*mvccpb.KeyValue) error {
 	switch {
 	case len(found) == 0:
-		return mesh.Conflict("%s was deleted since revision %d", title, wanted)
+		return mesh.ConflictBecause(mesh.ReasonStale, "%s was deleted since revision %d", title, wanted)
 	case found[0].ModRevision != wanted:
-		return mesh.Conflict("%s has changed since revision %d: it is at revision %d; read it again and repeat the change", title, wanted, found[0].ModRevision)
+		return mesh.ConflictBecause(mesh.ReasonStale, "%s has changed since revision %d: it is at revision %d; read it again and repeat the change", title, wanted, found[0].ModRevision)
 	}
 	return nil
 }

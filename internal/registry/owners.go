@@ -24,7 +24,7 @@ func (s *Store) Renew(ctx context.Context, key mesh.InstanceKey, epoch string) (
 	}
 	lease, err := leaseOf(epoch)
 	if err != nil {
-		return 0, mesh.Conflict("%s: it has another epoch", tried)
+		return 0, mesh.ConflictBecause(mesh.ReasonOtherEpoch, "%s: it has another epoch", tried)
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -131,7 +131,7 @@ func (s *Store) owned(ctx context.Context, key mesh.InstanceKey, epoch, tried st
 		return mesh.Instance{}, kv, mesh.Unavailable(err, "%s: its value in etcd is corrupt; register it anew", tried)
 	}
 	if epoch != "" && instance.Epoch != epoch {
-		return mesh.Instance{}, nil, mesh.Conflict("%s: it was registered anew by somebody else, with another epoch", tried)
+		return mesh.Instance{}, nil, mesh.ConflictBecause(mesh.ReasonOtherEpoch, "%s: it was registered anew by somebody else, with another epoch", tried)
 	}
 	if instance.Health == mesh.Removed {
 		return mesh.Instance{}, kv, mesh.NotFound("%s: it was deregistered", tried)

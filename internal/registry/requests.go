@@ -71,7 +71,7 @@ func (t *txn) replay(found *mvccpb.KeyValue, content string) ([]byte, int64, err
 		return nil, 0, mesh.Unavailable(err, "%s: the record of request id %s is corrupt", t.tried, quoted(t.write.RequestID))
 	}
 	if first.Content != hexOf(content) {
-		return nil, 0, mesh.Conflict("%s: request id %s was used before for something else; use a new one", t.tried, quoted(t.write.RequestID))
+		return nil, 0, mesh.ConflictBecause(mesh.ReasonRequestReused, "%s: request id %s was used before for something else; use a new one", t.tried, quoted(t.write.RequestID))
 	}
 	return first.Result, found.ModRevision, nil
 }

@@ -132,6 +132,7 @@ func (r reply) problem(t *testing.T) (p struct {
 	Status        int
 	Errors        []mesh.Fault
 	Revision      int64
+	Reason        mesh.Reason
 },
 ) {
 	t.Helper()

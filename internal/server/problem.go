@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -14,13 +15,18 @@ import (
 
 const problemType = "application/problem+json"
 
+// maxFaults bounds a refusal: a body of 1 MiB can be wrong in 100,000 places.
+const maxFaults = 200
+
 // refusal is problem details (RFC 9457). Its type is about:blank: title and status say
-// what kind of refusal it is, detail what happened and how to mend it.
+// what kind of refusal it is, reason tells those of one status apart, detail says what
+// happened and how to mend it.
 type refusal struct {
 	Title    string       `json:"title" doc:"What the status means."`
 	Status   int          `json:"status" doc:"The HTTP status."`
 	Detail   string       `json:"detail" doc:"What was tried, why it was refused, and how to mend it."`
-	Errors   []mesh.Fault `json:"errors,omitempty" nullable:"false" doc:"Every fault of the input, each with the path of its field."`
+	Reason   mesh.Reason  `json:"reason,omitempty" enum:"already_exists,stale_revision,request_id_reused,other_epoch" doc:"For a 409: why, for programs."`
+	Errors   []mesh.Fault `json:"errors,omitempty" nullable:"false" doc:"Every fault of the input, each with the path of its field; up to 200, then how many more."`
 	Revision int64        `json:"revision,omitempty" doc:"For a 409: the object's present revision, if there is one."`
 
 	header http.Header
@@ -62,7 +68,10 @@ func (s *Server) refuse(err error) error {
 		return newProblem(http.StatusInternalServerError, "the server failed on this request; its log says why")
 	}
 	p := newProblem(http.StatusInternalServerError, e.Message)
-	p.Errors = e.Faults
+	p.Reason, p.Errors = e.Reason, e.Faults
+	if more := len(p.Errors) - maxFaults; more > 0 {
+		p.Errors = append(p.Errors[:maxFaults:maxFaults], mesh.Fault{Message: fmt.Sprintf("and %d more", more)})
+	}
 	switch e.Kind {
 	case mesh.KindInvalid:
 		p.Status = http.StatusUnprocessableEntity

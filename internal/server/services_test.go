@@ -78,7 +78,7 @@ func TestWhatAGetAnsweredCanBeSentBack(t *testing.T) {
 		t.Errorf("%d %s", back.status, back.body)
 	}
 	again := w.write("PUT", "/api/v1/services/orders", got.body) // its meta.revision is stale now
-	if p := again.problem(t); p.Status != 409 || etagOf(p.Revision) != back.header.Get("ETag") || again.header.Get("ETag") != back.header.Get("ETag") {
+	if p := again.problem(t); p.Status != 409 || p.Reason != mesh.ReasonStale || etagOf(p.Revision) != back.header.Get("ETag") || again.header.Get("ETag") != back.header.Get("ETag") {
 		t.Errorf("%d %s", again.status, again.body)
 	}
 }
@@ -181,7 +181,7 @@ func TestAWriteSentTwice(t *testing.T) {
 			t.Errorf("%s: first %d %s, then %d %s", header, first.status, first.body, second.status, second.body)
 		}
 		other := w.write("POST", "/api/v1/services", strings.Replace(name, "8080", "8081", 1), header)
-		if p := other.problem(t); p.Status != 409 {
+		if p := other.problem(t); p.Status != 409 || p.Reason != mesh.ReasonRequestReused {
 			t.Errorf("%s with other content: %d %s", header, other.status, other.body)
 		}
 	}

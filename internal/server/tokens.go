@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"net/http"
+	"strings"
+	"unicode"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
@@ -73,6 +75,9 @@ func (s *Server) createToken(ctx context.Context, in *struct{ Call }) (*createdT
 	if wanted.Service == "" && given(data, "service") {
 		// A script's empty variable must not make a token for everything.
 		return nil, fault("service", "is empty: name a service, or leave the field out for a token that may write everything")
+	}
+	if strings.ContainsFunc(wanted.Description, unicode.IsControl) {
+		return nil, fault("description", "has control characters")
 	}
 	created, secret, err := s.cfg.Registry.CreateToken(ctx, registry.Token{Service: wanted.Service, Description: wanted.Description, Author: author(token)})
 	if err != nil {

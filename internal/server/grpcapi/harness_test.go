@@ -168,6 +168,17 @@ func refused(t *testing.T, err error, code codes.Code, says ...string) {
 	}
 }
 
+// because holds an error to the reason that programs go by.
+func because(t *testing.T, err error, reason string) {
+	t.Helper()
+	for _, detail := range status.Convert(err).Details() {
+		if info, is := detail.(*errdetails.ErrorInfo); is && info.GetReason() == reason && info.GetDomain() == "heddle" {
+			return
+		}
+	}
+	t.Errorf("%v has details %v, not the reason %s", err, status.Convert(err).Details(), reason)
+}
+
 // violations gives the field violations of an error as "field: description".
 func violations(t *testing.T, err error) []string {
 	t.Helper()

@@ -40,6 +40,7 @@ func TestARequestIDForSomethingElseIsRefused(t *testing.T) {
 	for _, other := range []*heddlev1.Upstream{dnsUpstream("search", "b.example.com"), dnsUpstream("mail", "a.example.com")} {
 		_, err = h.server.upstreams.CreateUpstream(h.writer(), &heddlev1.CreateUpstreamRequest{Upstream: other, RequestId: "one"})
 		refused(t, err, codes.AlreadyExists, "request id", "used before for something else")
+		because(t, err, "REQUEST_ID_REUSED")
 	}
 	_, err = h.server.upstreams.UpdateUpstream(h.writer(), &heddlev1.UpdateUpstreamRequest{Upstream: dnsUpstream("search", "b.example.com"), RequestId: "one"})
 	refused(t, err, codes.Aborted, "used before for something else")
@@ -128,6 +129,7 @@ func TestStaleWritesAreRefused(t *testing.T) {
 
 	_, err = h.server.upstreams.UpdateUpstream(h.writer(), &heddlev1.UpdateUpstreamRequest{Upstream: changed})
 	refused(t, err, codes.Aborted, "has changed since revision", "read it again")
+	because(t, err, "STALE_REVISION")
 	_, err = h.server.upstreams.UpdateUpstream(h.writer(), &heddlev1.UpdateUpstreamRequest{Upstream: dnsUpstream("search", "b.example.com"), Revision: stale})
 	refused(t, err, codes.Aborted, "has changed since revision")
 	_, err = h.server.upstreams.DeleteUpstream(h.writer(), &heddlev1.DeleteUpstreamRequest{Name: "search", Revision: stale})

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/protoadapt"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -43,7 +44,21 @@ func (a *API) refusal(ctx context.Context, err error, conflict codes.Code) error
 	if !known {
 		return a.foreign(ctx, err)
 	}
-	return status.Error(code, shorten(err.Error()))
+	plain := status.New(code, shorten(err.Error()))
+	if refused.Reason == "" {
+		return plain.Err()
+	}
+	// AIP-193: reasons are in upper case, the domain says whose they are.
+	return detailed(plain, &errdetails.ErrorInfo{Reason: strings.ToUpper(string(refused.Reason)), Domain: "heddle"})
+}
+
+// detailed adds a detail; without it a status still says what matters.
+func detailed(plain *status.Status, detail protoadapt.MessageV1) error {
+	with, err := plain.WithDetails(detail)
+	if err != nil {
+		return plain.Err()
+	}
+	return with.Err()
 }
 
 // foreign answers for errors that are no refusals: the call's own end, a status
@@ -77,11 +92,7 @@ func invalid(refused *mesh.Error) error {
 	if len(refused.Faults) == 0 {
 		return plain.Err()
 	}
-	detailed, err := plain.WithDetails(details)
-	if err != nil {
-		return plain.Err()
-	}
-	return detailed.Err()
+	return detailed(plain, details)
 }
 
 // shorten bounds a text, and makes it valid for a protocol buffer.
