@@ -83,7 +83,8 @@ func newServerNode(ctx context.Context, c *serverCmd, store *registry.Store, log
 	// Sidecars hold their streams open for months: pings find the dead ones,
 	// and clients may ping as often as Envoy does.
 	n.grpcAPI = grpcapi.New(grpcapi.Config{Registry: store, Catalog: n.catalog, Registerer: metrics, Logger: logger})
-	n.grpc = grpc.NewServer(append(append(xds.ServerOptions(), n.grpcAPI.ServerOptions()...),
+	n.grpc = grpc.NewServer(append(append( //nolint:contextcheck // each call has a context of its own
+		xds.ServerOptions(), n.grpcAPI.ServerOptions()...),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 	)...)
@@ -143,9 +144,13 @@ func (n *serverNode) run(ctx context.Context, etcdFailed <-chan error, ready fun
 		case err := <-etcdFailed:
 			return mesh.Unavailable(err, "the embedded etcd stopped")
 		case <-ctx.Done():
-			n.shutdown()
 			return nil
 		}
+	})
+	group.Go(func() error { // whatever ended ctx: the servers end only by this
+		<-ctx.Done()
+		n.shutdown(ctx)
+		return nil
 	})
 	return group.Wait()
 }
@@ -167,9 +172,9 @@ func (n *serverNode) announceReady(ctx context.Context, ready func() error) erro
 }
 
 // shutdown lets requests under way end, and sends the proxies to another server.
-func (n *serverNode) shutdown() {
+func (n *serverNode) shutdown(ended context.Context) {
 	n.logger.Info("stopping")
-	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ended), shutdownTime)
 	defer cancel()
 	n.health.Shutdown()
 	n.grpcAPI.Stop()

@@ -29,6 +29,8 @@ type Catalog struct {
 	feeds   []*Feed                       // guarded by mu
 	expired map[mesh.ServiceName][]expiry // guarded by mu
 	removed map[mesh.InstanceKey]struct{} // guarded by mu: deregistered, deletion still to come
+
+	forgotten time.Time // guarded by mu: when old expiries were last let go
 }
 
 // New makes an empty catalog, not yet synced.

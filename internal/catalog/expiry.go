@@ -70,9 +70,8 @@ func (e *edit) expire(key mesh.InstanceKey) {
 	if !found || list[i].Stale {
 		return
 	}
-	recent := slices.DeleteFunc(e.catalog.expired[key.Service], func(x expiry) bool {
-		return e.now.Sub(x.at) > e.catalog.cfg.ExpiryWindow
-	})
+	e.catalog.forgetOld(e.now)
+	recent := slices.DeleteFunc(e.catalog.expired[key.Service], func(x expiry) bool { return e.catalog.isOld(x, e.now) })
 	recent = append(recent, expiry{instance: list[i], at: e.now})
 	e.catalog.expired[key.Service] = recent
 	e.drop(key)
@@ -88,6 +87,24 @@ func (e *edit) expire(key mesh.InstanceKey) {
 		kept := *x.instance
 		kept.Stale = true
 		e.put(&kept)
+	}
+}
+
+func (c *Catalog) isOld(x expiry, now time.Time) bool { return now.Sub(x.at) > c.cfg.ExpiryWindow }
+
+// forgetOld lets go of the expiries of services of which nothing more is heard,
+// once in a window.
+func (c *Catalog) forgetOld(now time.Time) {
+	if now.Sub(c.forgotten) <= c.cfg.ExpiryWindow {
+		return
+	}
+	c.forgotten = now
+	for service, recent := range c.expired {
+		if recent = slices.DeleteFunc(recent, func(x expiry) bool { return c.isOld(x, now) }); len(recent) == 0 {
+			delete(c.expired, service)
+		} else {
+			c.expired[service] = recent
+		}
 	}
 }
 

@@ -64,6 +64,9 @@ type command struct {
 	reply chan error // for open: nil once the scope's resources are applied
 }
 
+// gaveUp says that the stream does not wait any more.
+func (c command) gaveUp() bool { return c.ctx.Err() != nil }
+
 // Run owns the state until ctx ends. It returns nil then, or the reason why it
 // could not go on. It may be called once.
 func (c *ControlPlane) Run(ctx context.Context, out Applier) error {
@@ -74,7 +77,7 @@ func (c *ControlPlane) Run(ctx context.Context, out Applier) error {
 	ctx, cancel := context.WithCancel(ctx)
 	failed := make(chan error, 1)
 	go func() { failed <- forward(ctx, feed, changes) }()
-	defer func() { cancel(); <-failed }()
+	defer func() { cancel(); <-failed }() //nolint:errcheck // it ends because it was told to
 
 	l := newLoop(c, out)
 	for {
@@ -131,7 +134,7 @@ func (c *ControlPlane) Open(ctx context.Context, node *corev3.Node) (name string
 		if err != nil {
 			return "", nil, err
 		}
-		return scope.Name(), func() { c.release(scope) }, nil
+		return scope.Name(), func() { c.release(context.WithoutCancel(ctx), scope) }, nil
 	case <-ctx.Done():
 		return "", nil, c.notReady(ctx)
 	case <-c.done:
@@ -139,8 +142,9 @@ func (c *ControlPlane) Open(ctx context.Context, node *corev3.Node) (name string
 	}
 }
 
-func (c *ControlPlane) release(scope translate.Scope) {
-	_ = c.send(context.Background(), command{scope: scope, close: true}) // fails only when the loop has ended, with all its scopes
+// release waits for the loop, however the stream ended: ctx has no end of its own.
+func (c *ControlPlane) release(ctx context.Context, scope translate.Scope) {
+	_ = c.send(ctx, command{scope: scope, close: true}) // fails only when the loop has ended, with all its scopes
 }
 
 func (c *ControlPlane) send(ctx context.Context, cmd command) error {

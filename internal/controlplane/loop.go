@@ -1,6 +1,7 @@
 package controlplane
 
 import (
+	"slices"
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/catalog"
@@ -41,7 +42,9 @@ func (l *loop) command(cmd command) {
 	case cmd.close:
 		l.close(cmd.scope.Name())
 	case !l.view.Synced():
-		l.waiting = append(l.waiting, cmd)
+		// Those that gave up come again: without this, they would pile up for as
+		// long as etcd is away.
+		l.waiting = append(slices.DeleteFunc(l.waiting, command.gaveUp), cmd)
 	default:
 		l.open(cmd)
 	}
@@ -49,6 +52,9 @@ func (l *loop) command(cmd command) {
 
 // open answers a stream; see [command] for what happens when it has given up.
 func (l *loop) open(cmd command) {
+	if cmd.gaveUp() {
+		return
+	}
 	name := cmd.scope.Name()
 	err := l.enter(cmd.scope)
 	select {

@@ -99,7 +99,7 @@ func TestAWatcherTakesOverAnotherHistoryOfEtcd(t *testing.T) {
 	must[mesh.Service](t)(other.PutService(t.Context(), service("newer"), registry.Write{}))
 	w.wants(t, "service/new", "service/newer")
 	cancel()
-	<-followed
+	<-followed //nolint:errcheck // it was told to end
 }
 
 func TestAnEtcdWithOpenWatchesStopsAtOnce(t *testing.T) {
