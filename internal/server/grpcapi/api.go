@@ -1,8 +1,10 @@
 package grpcapi
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
@@ -22,7 +24,10 @@ type Config struct {
 	Registry   *registry.Store
 	Catalog    *catalog.Catalog
 	Registerer prometheus.Registerer // of the API's metrics; nil: not registered
-	Logger     *slog.Logger          // default: discard
+	// TakeTimeout is how long a watcher may take for one response, which it holds
+	// up etcd's changes with; default 10 s, as in the REST API.
+	TakeTimeout time.Duration
+	Logger      *slog.Logger // default: discard
 }
 
 // API implements the gRPC services. Make it with [New].
@@ -32,6 +37,7 @@ type API struct {
 	logger   *slog.Logger
 	metrics  metrics
 	watches  watches
+	timeout  time.Duration // of a watcher
 }
 
 // New makes the API.
@@ -40,7 +46,10 @@ func New(cfg Config) *API {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	return &API{registry: cfg.Registry, catalog: cfg.Catalog, logger: logger, metrics: newMetrics(cfg.Registerer)}
+	return &API{
+		registry: cfg.Registry, catalog: cfg.Catalog, logger: logger,
+		metrics: newMetrics(cfg.Registerer), timeout: cmp.Or(cfg.TakeTimeout, 10*time.Second),
+	}
 }
 
 // Register adds the services to a gRPC server.

@@ -27,14 +27,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // harness is a registry on a real etcd and the API over real gRPC.
 type harness struct {
-	t        *testing.T
-	dir      string // etcd's data
-	embedded *registry.Embedded
-	store    *registry.Store
-	catalog  *catalog.Catalog      // empty, unless a test fills it
-	metrics  prometheus.Registerer // of the servers; nil: none
-	admin    string                // a token's secret
-	server   *server
+	t           *testing.T
+	dir         string // etcd's data
+	embedded    *registry.Embedded
+	store       *registry.Store
+	catalog     *catalog.Catalog      // empty, unless a test fills it
+	metrics     prometheus.Registerer // of the servers; nil: none
+	admin       string                // a token's secret
+	takeTimeout time.Duration         // of the servers; 0: the default
+	server      *server
 }
 
 // server is one run of the API; a harness may have several, one after the other.
@@ -66,7 +67,7 @@ func (h *harness) serve() *server {
 	h.t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	ok(h.t, err)
-	s := &server{api: grpcapi.New(grpcapi.Config{Registry: h.store, Catalog: h.catalog, Registerer: h.metrics})}
+	s := &server{api: grpcapi.New(grpcapi.Config{Registry: h.store, Catalog: h.catalog, Registerer: h.metrics, TakeTimeout: h.takeTimeout})}
 	s.grpc = grpc.NewServer(s.api.ServerOptions()...)
 	s.api.Register(s.grpc)
 	served := make(chan error, 1)

@@ -3,6 +3,7 @@ package grpcapi
 import (
 	"context"
 	"errors"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -35,14 +36,42 @@ func watch[T proto.Message](ctx context.Context, a *API, v *view, from int64, e 
 	if err != nil {
 		return a.refusal(ctx, err, codes.Aborted)
 	}
-	ctx, end := a.watches.begin(ctx)
+	ctx, end, err := a.watches.begin(ctx)
+	if err != nil {
+		return a.refusal(ctx, err, codes.Aborted)
+	}
 	defer end()
+	e.send = within(a.timeout, e.send)
 	w := &watcher[T]{view: v, encoder: e, sent: from}
 	err = a.registry.Follow(ctx, from, w.take)
+	if errors.Is(err, errSlow) {
+		return status.Errorf(codes.Unavailable, "this watch took longer than %s for one response; connect again and resume from revision %d", a.timeout, w.sent)
+	}
 	if errors.Is(context.Cause(ctx), errStopping) {
 		return status.Errorf(codes.Unavailable, "the server is stopping; connect again and resume from revision %d", w.sent)
 	}
 	return a.refusal(ctx, err, codes.Aborted)
+}
+
+// errSlow ends a watch that does not take what it is sent.
+var errSlow = errors.New("the watcher is too slow")
+
+// within bounds how long a response may wait for its receiver: etcd's client
+// keeps all that happens meanwhile in memory. gRPC has no deadline for a send;
+// one that was given up ends with the stream, that is when its handler returns.
+func within[T any](limit time.Duration, send func(bool, int64, []T) error) func(bool, int64, []T) error {
+	return func(start bool, revision int64, changes []T) error {
+		sent := make(chan error, 1)
+		go func() { sent <- send(start, revision, changes) }()
+		timer := time.NewTimer(limit)
+		defer timer.Stop()
+		select {
+		case err := <-sent:
+			return err
+		case <-timer.C:
+			return errSlow
+		}
+	}
 }
 
 // resumable gives the revision that a watch can begin behind: 0, for a snapshot,

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"sync"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
 // errStopping is why [API.Stop] ends a watch.
@@ -16,11 +18,18 @@ type watches struct {
 	stopped bool                                        // guarded by mu
 }
 
-// begin gives the context of a watch. end has to be called when the watch is over.
-func (w *watches) begin(parent context.Context) (ctx context.Context, end func()) {
-	ctx, cancel := context.WithCancelCause(parent)
+// maxWatches bounds what idle watchers cost, as in the REST API.
+const maxWatches = 1000
+
+// begin gives the context of a watch. end has to be called when the watch is
+// over, unless there are too many already.
+func (w *watches) begin(parent context.Context) (ctx context.Context, end func(), err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if len(w.ends) >= maxWatches {
+		return parent, nil, mesh.Unavailable(nil, "%d watches are open, which is the most", maxWatches)
+	}
+	ctx, cancel := context.WithCancelCause(parent)
 	if w.stopped {
 		cancel(errStopping)
 	}
@@ -33,7 +42,7 @@ func (w *watches) begin(parent context.Context) (ctx context.Context, end func()
 		defer w.mu.Unlock()
 		delete(w.ends, ctx)
 		cancel(nil)
-	}
+	}, nil
 }
 
 // stop ends all watches, and those that begin later.
