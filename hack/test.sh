@@ -9,13 +9,19 @@ mode=${1:-all}
 left_out=()
 
 hack/tools.sh gotestsum || exit 1
+race=(-race)
+if ! hack/system.sh gcc libc6-dev; then
+  race=()
+  left_out+=("the race detector: it needs a C compiler (see above)")
+fi
+hack/system.sh curl ca-certificates || left_out+=("what needs curl or the system's certificates (see above)")
 if ! hack/envoy.sh; then
   left_out+=("every test with a real Envoy: hack/envoy.sh could not get it (see above)")
 fi
 
 mkdir -p .cache
 report=.cache/test-$mode.json
-flags=(-race -timeout 15m)
+flags=("${race[@]}" -timeout 15m)
 [ "$mode" = quick ] && flags=(-short -timeout 3m)
 .tools/bin/gotestsum --format pkgname --hide-summary=output --jsonfile "$report" -- "${flags[@]}" ./...
 status=$?
