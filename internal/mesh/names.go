@@ -3,6 +3,7 @@ package mesh
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -67,10 +68,10 @@ func hostFault(s string) string {
 	if s == "" {
 		return "is required: an IP address or a host name"
 	}
-	if _, err := netip.ParseAddr(s); err == nil {
+	bad := fmt.Sprintf("%s is not an IP address or host name", quote(s))
+	if ip, err := netip.ParseAddr(s); err == nil && ip.Zone() == "" {
 		return ""
 	}
-	bad := fmt.Sprintf("%s is not an IP address or host name", quote(s))
 	name := strings.TrimSuffix(strings.ToLower(s), ".")
 	if len(name) > 253 || !utf8.ValidString(name) {
 		return bad
@@ -83,6 +84,28 @@ func hostFault(s string) string {
 	}
 	if isDigits(labels[len(labels)-1]) { // "10.0.0" is a mistyped address, never a name (RFC 3696, section 2)
 		return bad
+	}
+	return ""
+}
+
+// authorityFault says why s is not what a Host header holds: a host, with or
+// without a port behind it, and an IPv6 address in brackets (RFC 9110, section 7.2).
+func authorityFault(s string) string {
+	host, port, hasPort := strings.Cut(s, ":")
+	if strings.HasPrefix(s, "[") {
+		inner, rest, closed := strings.Cut(s[1:], "]")
+		host, port, hasPort = inner, strings.TrimPrefix(rest, ":"), rest != ""
+		if ip, err := netip.ParseAddr(inner); err != nil || !ip.Is6() || !closed || hasPort && rest[0] != ':' {
+			return fmt.Sprintf("%s is not an IPv6 address in brackets, such as [2001:db8::1] or [2001:db8::1]:8443", quote(s))
+		}
+	} else if ip, err := netip.ParseAddr(s); err == nil && ip.Is6() {
+		return fmt.Sprintf("%s needs brackets: [%s]", quote(s), ip.WithZone(""))
+	}
+	if fault := hostFault(host); fault != "" {
+		return fault
+	}
+	if number, err := strconv.ParseUint(port, 10, 16); hasPort && (err != nil || number == 0) {
+		return fmt.Sprintf("%s ends with %s, which is not a port: use 1 to 65535, or leave it out", quote(s), quote(port))
 	}
 	return ""
 }

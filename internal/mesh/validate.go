@@ -28,12 +28,12 @@ func (s *Service) Validate() Faults {
 	}
 	f.check("port", portFault(s.Port))
 	s.validateDependencies(&f)
-	s.Endpoints.validate(&f, s)
+	s.Endpoints.validate(&f)
 	if s.ListenerPort != 0 {
 		f.check("listenerPort", portFault(s.ListenerPort))
 	}
 	if s.HealthCheck != nil {
-		s.HealthCheck.validate(&f, "healthCheck")
+		s.HealthCheck.validate(&f, "healthCheck", s.Protocol)
 	}
 	s.Traffic.validate(&f, "traffic", s)
 	s.validateSubsets(&f)
@@ -77,7 +77,7 @@ func (s *Service) validateDependencies(f *Faults) {
 	}
 }
 
-func (e Endpoints) validate(f *Faults, s *Service) {
+func (e Endpoints) validate(f *Faults) {
 	if e.DNS != nil && len(e.Static) > 0 {
 		f.Add("endpoints", "has both dns and static: choose one, or neither for registered instances")
 	}
@@ -100,11 +100,11 @@ func (e Endpoints) validate(f *Faults, s *Service) {
 		seen[key] = i
 	}
 	if e.DNS != nil {
-		e.DNS.validate(f, "endpoints.dns", s)
+		e.DNS.validate(f, "endpoints.dns")
 	}
 }
 
-func (d *DNSEndpoints) validate(f *Faults, path string, s *Service) {
+func (d *DNSEndpoints) validate(f *Faults, path string) {
 	if fault := hostFault(d.Host); fault != "" {
 		f.Add(path+".host", "%s", fault)
 	} else if ipFault(d.Host) == "" {
@@ -126,9 +126,6 @@ func (d *DNSEndpoints) validate(f *Faults, path string, s *Service) {
 	}
 	for i, server := range d.Resolvers {
 		f.check(at(path+".resolvers", i), ipPortFault(server))
-	}
-	if d.Discovery == DNSLogical && len(s.Subsets) > 0 {
-		f.Add("subsets", "cannot be used with logical DNS, whose addresses carry no labels")
 	}
 }
 

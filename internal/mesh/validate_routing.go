@@ -3,7 +3,6 @@ package mesh
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -28,8 +27,8 @@ func (s *Service) validateSubsets(f *Faults) {
 		}
 		validateLabels(f, path+".labels", subset.Labels)
 	}
-	if len(s.Subsets) > 0 && s.Endpoints.DNS != nil && s.Endpoints.DNS.Discovery != DNSLogical {
-		f.Add("subsets", "cannot be used with dns endpoints, whose addresses carry no labels")
+	if len(s.Subsets) > 0 && !s.Endpoints.Registered() {
+		f.Add("subsets", "cannot be used with dns or static endpoints, which carry no labels: register instances instead")
 	}
 }
 
@@ -104,8 +103,12 @@ func (m *RequestMatch) validate(f *Faults, path string) {
 	if m.Path != nil {
 		m.Path.validate(f, path+".path")
 	}
+	if len(m.Methods) > maxLabels || len(m.Headers) > maxLabels {
+		f.Add(path, "has more than %d methods or headers", maxLabels)
+		return
+	}
 	for i, method := range m.Methods {
-		if method == "" || strings.ContainsFunc(method, func(r rune) bool { return (r < 'A' || r > 'Z') && r != '-' }) {
+		if method == "" || len(method) > maxLabel || strings.ContainsFunc(method, func(r rune) bool { return (r < 'A' || r > 'Z') && r != '-' }) {
 			f.Add(at(path+".methods", i), "%s is not a method in capital letters, such as \"GET\"", quote(method))
 		}
 	}
@@ -194,20 +197,6 @@ func labelValueFault(s string) string {
 		return fmt.Sprintf("has %d bytes; at most 255 are allowed", len(s))
 	}
 	return textFault(s)
-}
-
-// regexFault holds patterns to RE2's syntax, which Envoy uses and Go's regexp shares.
-func regexFault(pattern string) string {
-	if pattern == "" {
-		return ""
-	}
-	if len(pattern) > 1000 {
-		return fmt.Sprintf("has %d bytes; at most 1000 are allowed", len(pattern))
-	}
-	if _, err := regexp.Compile(pattern); err != nil {
-		return fmt.Sprintf("is not a regular expression (RE2): %v", err)
-	}
-	return ""
 }
 
 func count(conditions ...bool) int {

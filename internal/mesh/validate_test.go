@@ -65,6 +65,39 @@ func TestServiceValidation(t *testing.T) {
 		"bad regex": {func(s *mesh.Service) {
 			s.Routes = []mesh.RouteRule{{Match: mesh.RequestMatch{Path: &mesh.PathMatch{Regex: "("}}}}
 		}, []string{"routes[0].match.path.regex: is not a regular expression (RE2): error parsing regexp: missing closing ): `(`"}},
+		"regex of Go alone": {func(s *mesh.Service) {
+			s.Routes = []mesh.RouteRule{{Match: mesh.RequestMatch{Path: &mesh.PathMatch{Regex: `\x{100}`}, Headers: []mesh.HeaderMatch{{Name: "x", Regex: `\p{Letter}`}}}}}
+		}, []string{
+			`routes[0].match.path.regex: is not a regular expression (RE2): it does not know "\\x{100}"; write the character itself, or a class such as \p{Greek} or \pL`,
+			`routes[0].match.headers[0].regex: is not a regular expression (RE2): it does not know "\\p{Letter}"; write the character itself, or a class such as \p{Greek} or \pL`,
+		}},
+		"huge regex": {func(s *mesh.Service) {
+			s.Routes = []mesh.RouteRule{{Match: mesh.RequestMatch{Path: &mesh.PathMatch{Regex: `(..){1000}`}}}}
+		}, []string{"routes[0].match.path.regex: is too large: once compiled it may need 28002 instructions, and 20000 are allowed; repeat less, or match fewer kinds of characters"}},
+		"too many methods": {func(s *mesh.Service) {
+			s.Routes = []mesh.RouteRule{{Match: mesh.RequestMatch{Methods: make([]string, 65)}}}
+		}, []string{"routes[0].match: has more than 64 methods or headers"}},
+		"static subsets": {func(s *mesh.Service) {
+			s.Subsets, s.Endpoints.Static = v2, []mesh.StaticEndpoint{{Address: "192.0.2.1", Port: 80}}
+		}, []string{"subsets: cannot be used with dns or static endpoints, which carry no labels: register instances instead"}},
+		"gRPC asked over HTTP/1.1": {func(s *mesh.Service) { s.HealthCheck = &mesh.HealthCheck{Type: mesh.CheckGRPC} }, []string{
+			"healthCheck.type: grpc needs the protocol grpc or http2, and the service speaks http: use http or tcp"}},
+		"resolver without a port": {func(s *mesh.Service) {
+			s.Endpoints.DNS = &mesh.DNSEndpoints{Host: "a.example", Resolvers: []string{"10.0.0.2:0", "[fe80::1%eth0]:53"}}
+		}, []string{
+			`endpoints.dns.resolvers[0]: "10.0.0.2:0" is not an address with a port, such as 10.0.0.2:53`,
+			`endpoints.dns.resolvers[1]: "[fe80::1%eth0]:53" is not an address with a port, such as 10.0.0.2:53`,
+		}},
+		"a zone's name in the name": {func(s *mesh.Service) { s.Endpoints.DNS = &mesh.DNSEndpoints{Host: "fe80::1%a b"} }, []string{
+			`endpoints.dns.host: "fe80::1%a b" is not an IP address or host name`}},
+		"star before an address": {func(s *mesh.Service) {
+			s.Endpoints.DNS = &mesh.DNSEndpoints{Host: "a.example"}
+			s.Traffic.TLS = &mesh.UpstreamTLS{SubjectAltNames: []string{"*.a.example", "*.10.0.0.1"}}
+		}, []string{`traffic.tls.subjectAltNames[1]: "*.10.0.0.1" puts a star before an address: only host names have them`}},
+		"certificate cut off": {func(s *mesh.Service) {
+			s.Endpoints.DNS = &mesh.DNSEndpoints{Host: "a.example"}
+			s.Traffic.TLS = &mesh.UpstreamTLS{CA: "-----BEGIN CERTIFICATE-----\nMIIB"}
+		}, []string{"traffic.tls.ca: has no PEM block of type CERTIFICATE at place 1"}},
 		"two kinds of path": {func(s *mesh.Service) {
 			s.Routes = []mesh.RouteRule{{Match: mesh.RequestMatch{Path: &mesh.PathMatch{Exact: "/a", Prefix: "/b"}}}}
 		}, []string{"routes[0].match.path: wants exactly one of exact, prefix and regex"}},
@@ -81,6 +114,35 @@ func TestServiceValidation(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestHostHeaders(t *testing.T) {
+	cases := map[string]string{
+		"a.example": "", "a.example:8443": "", "10.0.0.1": "", "10.0.0.1:80": "", "[2001:db8::1]": "", "[2001:db8::1]:80": "",
+		"a.example:":         `"a.example:" ends with "", which is not a port: use 1 to 65535, or leave it out`,
+		"a.example:70000":    `"a.example:70000" ends with "70000", which is not a port: use 1 to 65535, or leave it out`,
+		"a:80\r\nx: y":       `"a:80\r\nx: y" ends with "80\r\nx: y", which is not a port: use 1 to 65535, or leave it out`,
+		"a b":                `"a b" is not an IP address or host name`,
+		":80":                "is required: an IP address or a host name",
+		"2001:db8::1":        `"2001:db8::1" needs brackets: [2001:db8::1]`,
+		"fe80::1%\r\nx: y":   `"fe80::1%\r\nx: y" needs brackets: [fe80::1]`,
+		"[fe80::1%\n]":       `"fe80::1%\n" is not an IP address or host name`,
+		"[2001:db8::1":       `"[2001:db8::1" is not an IPv6 address in brackets, such as [2001:db8::1] or [2001:db8::1]:8443`,
+		"[2001:db8::1]x":     `"[2001:db8::1]x" is not an IPv6 address in brackets, such as [2001:db8::1] or [2001:db8::1]:8443`,
+		"[a.example]":        `"[a.example]" is not an IPv6 address in brackets, such as [2001:db8::1] or [2001:db8::1]:8443`,
+		"[2001:db8::1]:\x00": `"[2001:db8::1]:\x00" ends with "\x00", which is not a port: use 1 to 65535, or leave it out`,
+	}
+	for header, want := range cases {
+		s := goodDeclaration()
+		s.Traffic.HostHeader = header
+		var wanted []string
+		if want != "" {
+			wanted = []string{"traffic.hostHeader: " + want}
+		}
+		if diff := cmp.Diff(wanted, texts(s.Validate())); diff != "" {
+			t.Errorf("%q: %s", header, diff)
+		}
 	}
 }
 

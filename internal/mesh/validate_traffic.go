@@ -27,8 +27,7 @@ func (t *Traffic) validate(f *Faults, path string, s *Service) {
 	f.check(join(path, "idleTimeout"), durationFault(t.IdleTimeout, time.Millisecond, 7*longest))
 	f.check(join(path, "connectTimeout"), durationFault(t.ConnectTimeout, time.Millisecond, time.Minute))
 	if t.HostHeader != "" {
-		host, _, _ := strings.Cut(t.HostHeader, ":")
-		f.check(join(path, "hostHeader"), hostFault(host))
+		f.check(join(path, "hostHeader"), authorityFault(t.HostHeader))
 	}
 	if t.Retries != nil {
 		t.Retries.validate(f, join(path, "retries"))
@@ -121,7 +120,12 @@ func (t *UpstreamTLS) validate(f *Faults, path string, s *Service) {
 		return
 	}
 	for i, name := range t.SubjectAltNames {
-		f.check(at(join(path, "subjectAltNames"), i), hostFault(strings.TrimPrefix(name, "*.")))
+		domain, wild := strings.CutPrefix(name, "*.")
+		if fault := hostFault(domain); fault != "" {
+			f.Add(at(join(path, "subjectAltNames"), i), "%s", fault)
+		} else if wild && ipFault(domain) == "" {
+			f.Add(at(join(path, "subjectAltNames"), i), "%s puts a star before an address: only host names have them", quote(name))
+		}
 	}
 	if t.MinVersion != "" && t.MinVersion != "1.2" && t.MinVersion != "1.3" {
 		f.Add(join(path, "minVersion"), "%s", oneOf(t.MinVersion, "1.2", "1.3"))
@@ -129,8 +133,7 @@ func (t *UpstreamTLS) validate(f *Faults, path string, s *Service) {
 }
 
 // certificatesFault says why s holds no PEM certificates; an empty one may hold
-// none. Text around them is let through, as OpenSSL does. Envoy would refuse the
-// whole cluster for what cannot be parsed.
+// none. Text around them is let through, as OpenSSL does.
 func certificatesFault(s string) string {
 	if s == "" {
 		return ""
@@ -140,7 +143,7 @@ func certificatesFault(s string) string {
 		var block *pem.Block
 		block, rest = pem.Decode(rest)
 		switch {
-		case block == nil && n > 1:
+		case block == nil && n > max(1, strings.Count("\n"+s, "\n-----BEGIN ")):
 			return ""
 		case block == nil || block.Type != "CERTIFICATE":
 			return fmt.Sprintf("has no PEM block of type CERTIFICATE at place %d", n)
@@ -151,9 +154,13 @@ func certificatesFault(s string) string {
 	}
 }
 
-func (h *HealthCheck) validate(f *Faults, path string) {
+func (h *HealthCheck) validate(f *Faults, path string, p Protocol) {
 	switch h.Type {
-	case CheckHTTP, CheckGRPC, CheckTCP:
+	case CheckHTTP, CheckTCP:
+	case CheckGRPC:
+		if p == HTTP || p == TCP {
+			f.Add(join(path, "type"), "grpc needs the protocol grpc or http2, and the service speaks %s: use http or tcp", p)
+		}
 	default:
 		f.Add(join(path, "type"), "%s", oneOf(string(h.Type), CheckHTTP, CheckGRPC, CheckTCP))
 	}
@@ -213,7 +220,7 @@ func pathFault(s string) string {
 }
 
 func ipPortFault(s string) string {
-	if _, err := netip.ParseAddrPort(s); err != nil {
+	if at, err := netip.ParseAddrPort(s); err != nil || at.Port() == 0 || at.Addr().Zone() != "" {
 		return fmt.Sprintf("%s is not an address with a port, such as 10.0.0.2:53", quote(s))
 	}
 	return ""

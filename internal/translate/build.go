@@ -36,7 +36,7 @@ type builder struct {
 	view         *catalog.View
 	scope        Scope
 	own          *mesh.Service
-	dependencies []*dependency // sorted by name
+	dependencies []dependency // sorted by name
 	ports        ports
 	outboundOpen bool // the outbound listener has its port
 	trustsSystem bool // the secret of that name is made
@@ -48,35 +48,22 @@ type builder struct {
 type dependency struct {
 	name    mesh.ServiceName
 	service *mesh.Service // nil: pending, nothing of that name is declared
-	faulty  string        // why it cannot be called although it is declared, or ""
 }
 
-// plan finds the dependencies, each once and by name, so that their order in
-// the declaration changes nothing.
+// plan finds the dependencies and sorts them by name, so that their order in the
+// declaration changes nothing.
 func (b *builder) plan() {
 	names := slices.Clone(b.own.Dependencies)
 	slices.Sort(names)
-	for _, name := range slices.Compact(names) {
-		if name == b.own.Name {
-			b.problem(name, "the service declares a dependency on itself; it is ignored")
-			continue
-		}
+	for _, name := range names {
 		service, _ := b.view.Service(name)
-		d := &dependency{name: name, service: service}
-		if service != nil {
-			d.faulty = fault(service)
-		}
-		b.dependencies = append(b.dependencies, d)
+		b.dependencies = append(b.dependencies, dependency{name, service})
 	}
 }
 
 // dependency makes what all callers of a service share, and its own listener.
-func (b *builder) dependency(d *dependency) {
+func (b *builder) dependency(d dependency) {
 	if d.service == nil {
-		return
-	}
-	if d.faulty != "" {
-		b.problem(d.name, d.faulty)
 		return
 	}
 	b.upstream(d.service)

@@ -48,12 +48,6 @@ func (b *builder) upstream(s *mesh.Service) {
 	}
 	b.add(TypeCluster, c.Name, c, origin).Settle = settle
 	b.secret(s)
-	b.checkHealthCheck(s)
-	b.checkHostHeader(s)
-	b.checkRules(s)
-	if len(s.Endpoints.Static) > 0 && len(s.Subsets) > 0 {
-		b.problem(s.Name, "its subsets are empty: static endpoints carry no labels; register instances instead")
-	}
 }
 
 func clusterFor(s *mesh.Service) *clusterv3.Cluster {

@@ -87,11 +87,7 @@ func resolver(servers []string) *corev3.TypedExtensionConfig {
 		if err != nil {
 			continue // validation keeps this out
 		}
-		port := mesh.Port(address.Port())
-		if port == 0 {
-			port = 53
-		}
-		config.Resolvers = append(config.Resolvers, socket(address.Addr().WithZone("").String(), port))
+		config.Resolvers = append(config.Resolvers, socket(address.Addr().String(), mesh.Port(address.Port())))
 	}
 	return &corev3.TypedExtensionConfig{Name: "envoy.network.dns_resolver.cares", TypedConfig: pack(config)}
 }

@@ -20,6 +20,7 @@
 //	listener "inbound.<scope>", "outbound.<scope>", "own.<dependency>.<scope>"
 //	cluster "app.<scope>"                      the application itself
 //
-// What cannot be translated as declared is left out and told as a [Problem]:
-// Envoy never gets a configuration that it would refuse.
+// What is declared has passed the model's validation, which keeps out what Envoy
+// would refuse. Listeners that clash on one sidecar's machine, which no
+// declaration alone can show, are left out and told as a [Problem].
 package translate

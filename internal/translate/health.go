@@ -1,7 +1,6 @@
 package translate
 
 import (
-	"fmt"
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -15,7 +14,7 @@ import (
 // healthChecks are the checks that each caller's sidecar makes.
 func healthChecks(s *mesh.Service) []*corev3.HealthCheck {
 	h := s.HealthCheck
-	if h == nil || healthCheckFault(s) != "" {
+	if h == nil {
 		return nil
 	}
 	interval := or(h.Interval, 5*time.Second)
@@ -49,7 +48,7 @@ func httpCheck(s *mesh.Service) *corev3.HealthCheck_HttpHealthCheck {
 		status = 200
 	}
 	check := &corev3.HealthCheck_HttpHealthCheck{
-		Host:             hostRewrite(s),
+		Host:             s.Traffic.HostHeader,
 		Path:             path,
 		ExpectedStatuses: []*typev3.Int64Range{{Start: status, End: status + 1}},
 	}
@@ -57,21 +56,6 @@ func httpCheck(s *mesh.Service) *corev3.HealthCheck_HttpHealthCheck {
 		check.CodecClientType = typev3.CodecClientType_HTTP2
 	}
 	return check
-}
-
-// healthCheckFault says why the declared check cannot be made, or "".
-func healthCheckFault(s *mesh.Service) string {
-	speaksHTTP2 := s.Protocol == mesh.HTTP2 || s.Protocol == mesh.GRPC
-	if s.HealthCheck != nil && s.HealthCheck.Type == mesh.CheckGRPC && !speaksHTTP2 {
-		return fmt.Sprintf("its health check is not made: type grpc needs the protocol grpc or http2, not %s", s.Protocol)
-	}
-	return ""
-}
-
-func (b *builder) checkHealthCheck(s *mesh.Service) {
-	if fault := healthCheckFault(s); fault != "" {
-		b.problem(s.Name, fault)
-	}
 }
 
 // outlierDetection ejects by errors in a row only: Envoy's success-rate sweep,

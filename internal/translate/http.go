@@ -22,7 +22,6 @@ const (
 	reasonUndeclared = "undeclared" // the caller has not declared a dependency on the host
 	reasonPending    = "pending"    // declared, but no such service is
 	reasonTCP        = "tcp"        // declared, but not reachable by host name
-	reasonFaulty     = "faulty"     // declared, but its own declaration cannot be used
 	// reasonUnreached says that the called service's sidecar could not connect to
 	// the application, so that the caller's may try another instance safely.
 	reasonUnreached = "unreached"

@@ -81,7 +81,7 @@ func (b *builder) ownListener(s *mesh.Service) {
 // strayPorts tells of ports that the proxy gave to services that it does not call.
 func (b *builder) strayPorts() {
 	for _, name := range slices.Sorted(maps.Keys(b.scope.Proxy.DependencyPorts)) {
-		if !slices.ContainsFunc(b.dependencies, func(d *dependency) bool { return d.name == name }) {
+		if !slices.ContainsFunc(b.dependencies, func(d dependency) bool { return d.name == name }) {
 			b.problem(b.own.Name, fmt.Sprintf("a proxy has a port for %q in dependencyPorts, but %q has not declared a dependency on it", name, b.own.Name))
 		}
 	}

@@ -82,15 +82,17 @@ func drawService(t *rapid.T, name mesh.ServiceName) mesh.Service {
 	if rapid.Bool().Draw(t, "localities") {
 		s.Traffic.LoadBalancing.LocalityWeights = []mesh.LocalityWeight{{Region: "eu", Weight: 1_000_000}, {Zone: "1", Weight: 0}}
 	}
-	if s.Endpoints.DNS == nil {
-		drawRules(t, &s)
-	}
+	drawRules(t, &s)
 	return s
 }
 
 func drawRules(t *rapid.T, s *mesh.Service) {
 	targets := []string{""}
-	for _, name := range rapid.SliceOfDistinct(rapid.SampledFrom([]string{"v1", "v2", "web"}), rapid.ID).Draw(t, "subsets") {
+	most := 0 // only registered instances carry labels
+	if s.Endpoints.Registered() {
+		most = 3
+	}
+	for _, name := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"v1", "v2", "web"}), 0, most, rapid.ID).Draw(t, "subsets") {
 		s.Subsets = append(s.Subsets, mesh.Subset{Name: name, Labels: map[string]string{rapid.SampledFrom([]string{"v", "track"}).Draw(t, "key"): name}})
 		targets = append(targets, name)
 	}

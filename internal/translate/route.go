@@ -1,7 +1,6 @@
 package translate
 
 import (
-	"fmt"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -22,9 +21,6 @@ func routesTo(s *mesh.Service) []*routev3.Route {
 	complete := false
 	for i := range s.Routes {
 		rule := &s.Routes[i]
-		if ruleFault(rule) != "" {
-			continue
-		}
 		match := routeMatch(rule.Match)
 		complete = match.GetPrefix() == "/" && len(match.GetHeaders()) == 0
 		out = append(out, &routev3.Route{Match: match, Action: &routev3.Route_Route{Route: routeAction(s, rule)}})
@@ -36,14 +32,6 @@ func routesTo(s *mesh.Service) []*routev3.Route {
 	return out
 }
 
-func (b *builder) checkRules(s *mesh.Service) {
-	for i := range s.Routes {
-		if fault := ruleFault(&s.Routes[i]); fault != "" {
-			b.problem(s.Name, fmt.Sprintf("routes[%d] is left out: %s", i, fault))
-		}
-	}
-}
-
 func routeAction(s *mesh.Service, rule *mesh.RouteRule) *routev3.RouteAction {
 	action := &routev3.RouteAction{
 		Timeout:     timeout(s, rule),
@@ -51,7 +39,7 @@ func routeAction(s *mesh.Service, rule *mesh.RouteRule) *routev3.RouteAction {
 		RetryPolicy: retryPolicy(s, rule.Retries),
 		HashPolicy:  hashPolicy(s.Traffic.LoadBalancing),
 	}
-	if host := hostRewrite(s); host != "" {
+	if host := s.Traffic.HostHeader; host != "" {
 		action.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: host}
 	}
 	targets(action, s, rule.To)

@@ -1,9 +1,7 @@
 package translate
 
 import (
-	"crypto/x509"
 	"encoding/pem"
-	"fmt"
 	"net/netip"
 	"regexp"
 	"strings"
@@ -116,8 +114,7 @@ func (b *builder) secret(s *mesh.Service) {
 		b.trustsSystem = true
 		origin = Origin{Object: "the certificates of the sidecar's machine"}
 	} else {
-		bundle, _ := certificates(s.Traffic.TLS.CA)
-		trusted = &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: bundle}}
+		trusted = &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: certificates(s.Traffic.TLS.CA)}}
 	}
 	b.add(TypeSecret, name, &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_ValidationContext{
 		ValidationContext: &tlsv3.CertificateValidationContext{TrustedCa: trusted},
@@ -125,24 +122,10 @@ func (b *builder) secret(s *mesh.Service) {
 }
 
 // certificates keeps the certificates of a PEM text, and nothing else of it.
-func certificates(text string) (bundle string, err error) {
+func certificates(text string) string {
 	var out strings.Builder
-	rest := []byte(text)
-	for {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		if block.Type != "CERTIFICATE" {
-			continue
-		}
-		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
-			return "", fmt.Errorf("traffic.tls.ca: a certificate cannot be read: %w", err)
-		}
+	for block, rest := pem.Decode([]byte(text)); block != nil; block, rest = pem.Decode(rest) {
 		out.Write(pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes}))
 	}
-	if out.Len() == 0 {
-		return "", fmt.Errorf("traffic.tls.ca: there is no certificate in it")
-	}
-	return out.String(), nil
+	return out.String()
 }

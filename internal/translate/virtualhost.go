@@ -9,7 +9,7 @@ import (
 )
 
 // virtualHost is what happens to requests for a declared dependency.
-func (b *builder) virtualHost(d *dependency) *routev3.VirtualHost {
+func (b *builder) virtualHost(d dependency) *routev3.VirtualHost {
 	host := &routev3.VirtualHost{
 		Name:    string(d.name),
 		Domains: []string{string(d.name), string(d.name) + ".mesh"},
@@ -18,9 +18,6 @@ func (b *builder) virtualHost(d *dependency) *routev3.VirtualHost {
 	case d.service == nil:
 		host.Routes = []*routev3.Route{refusal(503, reasonPending, fmt.Sprintf(
 			`heddle: the dependency of %q on %q is declared, but no service %q is registered yet`, b.own.Name, d.name, d.name))}
-	case d.faulty != "":
-		host.Routes = []*routev3.Route{refusal(503, reasonFaulty, fmt.Sprintf(
-			`heddle: the declaration of service %q cannot be used: see "heddle status"`, d.name))}
 	case d.service.Protocol == mesh.TCP:
 		host.Routes = []*routev3.Route{refusal(421, reasonTCP, fmt.Sprintf(
 			`heddle: service %q speaks tcp: connect to its own port on this sidecar (%d unless the proxy has another) instead of asking for it by host name`, d.name, d.service.OwnPort()))}

@@ -1,50 +1,36 @@
-package translate
+package mesh
 
 import (
 	"fmt"
+	"regexp"
 	"regexp/syntax"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
 // maxProgram is the size of a compiled pattern, in RE2's instructions, that
 // the sidecars' bootstrap allows; Envoy refuses routes with a larger one.
 const maxProgram = 20_000
 
-// ruleFault says why Envoy would refuse a rule that passed validation, or "".
-func ruleFault(rule *mesh.RouteRule) string {
-	var patterns []string
-	if path := rule.Match.Path; path != nil {
-		patterns = append(patterns, path.Regex)
-	}
-	for _, header := range rule.Match.Headers {
-		patterns = append(patterns, header.Regex)
-	}
-	if len(rule.Match.Methods) > 1 {
-		patterns = append(patterns, strings.Join(rule.Match.Methods, "|"))
-	}
-	for _, pattern := range patterns {
-		if fault := patternFault(pattern); fault != "" {
-			return fmt.Sprintf("Envoy would refuse the pattern %.60q: %s", pattern, fault)
-		}
-	}
-	return ""
-}
-
-// patternFault says what of a pattern that Go's regexp takes Envoy's RE2 does not, or "".
-func patternFault(pattern string) string {
+// regexFault holds patterns to what Envoy's RE2 takes, whose syntax Go's regexp
+// shares but for a few escapes.
+func regexFault(pattern string) string {
 	if pattern == "" {
 		return ""
 	}
+	if len(pattern) > 1000 {
+		return fmt.Sprintf("has %d bytes; at most 1000 are allowed", len(pattern))
+	}
+	if _, err := regexp.Compile(pattern); err != nil {
+		return fmt.Sprintf("is not a regular expression (RE2): %v", err)
+	}
 	if escape := foreignEscape(pattern); escape != "" {
-		return "it does not know " + escape
+		return fmt.Sprintf("is not a regular expression (RE2): it does not know %s; write the character itself, or a class such as \\p{Greek} or \\pL", quote(escape))
 	}
 	if size := programSize(pattern); size > maxProgram {
-		return fmt.Sprintf("once compiled it may need %d instructions, and %d are allowed", size, maxProgram)
+		return fmt.Sprintf("is too large: once compiled it may need %d instructions, and %d are allowed; repeat less, or match fewer kinds of characters", size, maxProgram)
 	}
 	return ""
 }
