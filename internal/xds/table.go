@@ -60,11 +60,23 @@ type Update struct {
 // asked for what changed, and no others. It gives the number of faulty keys
 // and resources, which it passes over, and of the streams woken.
 func (t *table) apply(u Update, now time.Time) (faulty, woken int) {
+	next := make(map[string]members, len(u.Scopes))
+	for scopeName, keys := range u.Scopes {
+		var wrong int
+		next[scopeName], wrong = membersOf(keys)
+		faulty += wrong
+	}
 	touched := map[*mailbox]struct{}{}
 	t.mu.Lock()
-	for scopeName, keys := range u.Scopes {
-		faulty += t.setMembers(t.scope(scopeName), keys, now, touched)
-		t.dropScope(t.scopes[scopeName])
+	// All is taken hold of before anything is let go, so that what goes from one
+	// scope to another stays.
+	for scopeName, names := range next {
+		t.hold(t.scope(scopeName), names, now, touched)
+	}
+	for scopeName, names := range next {
+		s := t.scopes[scopeName]
+		t.letGo(s, names, now, touched)
+		t.dropScope(s)
 	}
 	for _, r := range u.Put {
 		if r == nil || r.wire == nil {
@@ -78,6 +90,24 @@ func (t *table) apply(u Update, now time.Time) (faulty, woken int) {
 		box.signal()
 	}
 	return faulty, len(touched)
+}
+
+// members are the names that a scope holds of each type.
+type members [kindCount]map[name]struct{}
+
+func membersOf(keys []Key) (m members, faulty int) {
+	for _, key := range keys {
+		k, ok := kindOf(key.Type)
+		if !ok || key.Name == "" {
+			faulty++
+			continue
+		}
+		if m[k] == nil {
+			m[k] = map[name]struct{}{}
+		}
+		m[k][nameOf(key.Name)] = struct{}{}
+	}
+	return m, faulty
 }
 
 // put makes r the current resource of its entry.
@@ -107,31 +137,10 @@ func (t *table) put(r *Resource, now time.Time, touched map[*mailbox]struct{}) {
 	}
 }
 
-// setMembers gives a scope its new members and marks the difference for its
-// streams.
-func (t *table) setMembers(s *scope, keys []Key, now time.Time, touched map[*mailbox]struct{}) (faulty int) {
-	var next [kindCount]map[name]struct{}
-	for _, key := range keys {
-		k, ok := kindOf(key.Type)
-		if !ok || key.Name == "" {
-			faulty++
-			continue
-		}
-		if next[k] == nil {
-			next[k] = map[name]struct{}{}
-		}
-		next[k][nameOf(key.Name)] = struct{}{}
-	}
+// hold gives a scope those of its new members that it has not, and marks them
+// for its streams.
+func (t *table) hold(s *scope, next members, now time.Time, touched map[*mailbox]struct{}) {
 	for k := range kindCount {
-		for id, e := range s.members[k] {
-			if _, stays := next[k][id]; stays {
-				continue
-			}
-			gone := e.current
-			delete(s.members[k], id)
-			t.release(e, s)
-			t.tell(s, e, gone, now, touched)
-		}
 		for id := range next[k] {
 			if _, held := s.members[k][id]; held {
 				continue
@@ -145,7 +154,21 @@ func (t *table) setMembers(s *scope, keys []Key, now time.Time, touched map[*mai
 			t.tell(s, e, nil, now, touched)
 		}
 	}
-	return faulty
+}
+
+// letGo takes from a scope what is not among its new members.
+func (t *table) letGo(s *scope, next members, now time.Time, touched map[*mailbox]struct{}) {
+	for k := range kindCount {
+		for id, e := range s.members[k] {
+			if _, stays := next[k][id]; stays {
+				continue
+			}
+			gone := e.current
+			delete(s.members[k], id)
+			t.release(e, s)
+			t.tell(s, e, gone, now, touched)
+		}
+	}
 }
 
 // tell marks one entry for the streams of one scope that asked for it.
