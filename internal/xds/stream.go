@@ -8,7 +8,6 @@ import (
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
@@ -213,22 +212,6 @@ func (st *stream) setNode(id, cluster string) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.nodeID, st.cluster = id, cluster
-}
-
-// receive reads one request.
-func (st *stream) receive() (request, *corev3.Node, error) {
-	if st.delta {
-		r := &discoveryv3.DeltaDiscoveryRequest{}
-		if err := st.grpc.RecvMsg(r); err != nil {
-			return request{}, nil, err
-		}
-		return deltaRequest(r), r.GetNode(), nil
-	}
-	r := &discoveryv3.DiscoveryRequest{}
-	if err := st.grpc.RecvMsg(r); err != nil {
-		return request{}, nil, err
-	}
-	return sotwRequest(r), r.GetNode(), nil
 }
 
 // take hands a request to the session and enters what it asks for.

@@ -11,8 +11,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// The numbers of the fields that are written by hand; TestWire proves that the
-// generated types read them back.
+// The numbers of the fields that are written or looked for by hand; TestWire and
+// TestUndecodableRequest prove that the generated types have them.
 const (
 	fieldVersion   protowire.Number = 1 // version_info, system_version_info
 	fieldResources protowire.Number = 2 // in both responses
@@ -23,6 +23,10 @@ const (
 	fieldResourceVersion protowire.Number = 1 // Resource.version
 	fieldResourceBody    protowire.Number = 2 // Resource.resource
 	fieldResourceName    protowire.Number = 3 // Resource.name
+
+	fieldNode      protowire.Number = 2 // DiscoveryRequest.node
+	fieldDeltaNode protowire.Number = 1 // DeltaDiscoveryRequest.node
+	fieldNodeID    protowire.Number = 1 // Node.id
 
 	fieldAnyURL   protowire.Number = 1
 	fieldAnyValue protowire.Number = 2
@@ -106,7 +110,8 @@ func (f *frame) ProtoReflect() protoreflect.Message {
 	return m.ProtoReflect()
 }
 
-// codec sends frames as they are and leaves all else to gRPC's own codec.
+// codec sends frames as they are, keeps the faults of requests, and leaves all
+// else to gRPC's own codec.
 type codec struct{ encoding.CodecV2 }
 
 func (c codec) Marshal(v any) (mem.BufferSlice, error) {
@@ -116,8 +121,17 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 	return c.CodecV2.Marshal(v)
 }
 
+func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
+	if in, ok := v.(*incoming); ok {
+		in.decode(c, data)
+		return nil
+	}
+	return c.CodecV2.Unmarshal(data, v)
+}
+
 // ServerOptions are the options that a gRPC server should have to serve this
-// package at its speed: responses leave without being encoded for each stream.
+// package as it should be: responses leave without being encoded for each
+// stream, and a request that cannot be decoded is refused as the client's fault.
 func ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{grpc.ForceServerCodecV2(codec{encoding.GetCodecV2(protocodec.Name)})}
 }

@@ -1,0 +1,82 @@
+package xds
+
+import (
+	"unicode/utf8"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+)
+
+// receive reads one request.
+func (st *stream) receive() (request, *corev3.Node, error) {
+	if st.delta {
+		r := &discoveryv3.DeltaDiscoveryRequest{}
+		if err := st.receiveInto(r, fieldDeltaNode); err != nil {
+			return request{}, nil, err
+		}
+		return deltaRequest(r), r.GetNode(), nil
+	}
+	r := &discoveryv3.DiscoveryRequest{}
+	if err := st.receiveInto(r, fieldNode); err != nil {
+		return request{}, nil, err
+	}
+	return sotwRequest(r), r.GetNode(), nil
+}
+
+func (st *stream) receiveInto(m proto.Message, node protowire.Number) error {
+	in := &incoming{Message: m, node: node}
+	if err := st.grpc.RecvMsg(in); err != nil {
+		return err
+	}
+	return in.fault
+}
+
+// incoming is a request that may be faulty. gRPC would end the stream of one
+// that cannot be decoded as an internal error of the server, so [codec] puts
+// the fault here instead. With another codec it is only a message.
+type incoming struct {
+	proto.Message
+	node  protowire.Number // the field that says who the client is
+	fault error            // a gRPC status
+}
+
+func (in *incoming) decode(c codec, data mem.BufferSlice) {
+	err := c.CodecV2.Unmarshal(data, in.Message)
+	switch {
+	case err == nil:
+	case !utf8.Valid(nodeID(data.Materialize(), in.node)):
+		in.fault = status.Error(codes.InvalidArgument, "the node id is not valid UTF-8")
+	default:
+		in.fault = status.Errorf(codes.InvalidArgument, "the request cannot be decoded: %v", err)
+	}
+}
+
+// nodeID finds the node's id in a request that cannot be decoded.
+func nodeID(request []byte, node protowire.Number) []byte {
+	return field(field(request, node), fieldNodeID)
+}
+
+// field gives the value of a field of bytes, or nil.
+func field(message []byte, wanted protowire.Number) []byte {
+	for len(message) > 0 {
+		number, typ, n := protowire.ConsumeTag(message)
+		if n < 0 {
+			return nil
+		}
+		message = message[n:]
+		if number == wanted && typ == protowire.BytesType {
+			value, _ := protowire.ConsumeBytes(message)
+			return value
+		}
+		if n = protowire.ConsumeFieldValue(number, typ, message); n < 0 {
+			return nil
+		}
+		message = message[n:]
+	}
+	return nil
+}
