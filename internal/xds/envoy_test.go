@@ -113,9 +113,9 @@ func statusOf(server *xds.Server, typeURL string) xds.TypeStatus {
 	return xds.TypeStatus{BehindSince: time.Now()}
 }
 
-func serveTCP(t *testing.T, listener net.Listener) (server *xds.Server, stop func()) {
+func serveTCP(t *testing.T, listener net.Listener, options ...grpc.ServerOption) (server *xds.Server, stop func()) {
 	server = xds.NewServer(xds.Config{Scopes: scopes{}})
-	g := grpc.NewServer(xds.ServerOptions()...)
+	g := grpc.NewServer(append(xds.ServerOptions(), options...)...)
 	server.Register(g)
 	done := make(chan error, 1)
 	go func() { done <- g.Serve(listener) }()

@@ -42,19 +42,6 @@ func (s *session) warm(now time.Time, d *draft, v view) {
 	}
 }
 
-// awaited gives the resources of a type that have to follow clusters which the
-// stream was sent, so that they are sent also if the client has them.
-func (s *session) awaited(k kind) map[name]bool {
-	if k != kindEndpoint {
-		return nil
-	}
-	names := make(map[name]bool, len(s.warming))
-	for _, w := range s.warming {
-		names[w.endpoints] = true
-	}
-	return names
-}
-
 // clustersReadyAt says when at the latest every cluster that the stream was
 // sent may take traffic; zero: now. One that left the scope is not waited for:
 // nothing that is due needs it.

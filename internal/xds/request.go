@@ -179,10 +179,10 @@ func (s *session) deltaNames(now time.Time, sub *subscription, r request, first 
 		}
 		s.takeInitial(now, sub, r)
 	}
-	var awaited map[name]bool
-	if first {
-		awaited = s.awaited(sub.kind)
-	}
+	// Endpoints that the client has are sent all the same: it may have taken a
+	// changed cluster and lost the stream before the endpoints that must follow,
+	// and nothing that it says tells (see session.warm).
+	trusted := first && (sub.kind != kindEndpoint || !s.aggregated)
 	for _, n := range r.subscribe {
 		sub.named = true
 		if n == wildcardName {
@@ -190,7 +190,7 @@ func (s *session) deltaNames(now time.Time, sub *subscription, r request, first 
 			continue
 		}
 		id := nameOf(n)
-		known := first && sub.items[id].held() && !awaited[id]
+		known := trusted && sub.items[id].held()
 		if sub.ask(id) {
 			in.wait = append(in.wait, id)
 		}
