@@ -19,16 +19,23 @@ import (
 	"github.com/heddle-mesh/heddle/internal/registry"
 )
 
-const (
-	maxBody     = 1 << 20 // bytes
-	bodyTimeout = 10 * time.Second
-)
+const maxBody = 1 << 20 // bytes
 
 // Call is the request itself, for what huma does not do: it reads the body only
 // once the caller is known, and decodes it by [mesh.Decode].
 type Call struct {
 	request *http.Request
 	writer  http.ResponseWriter
+}
+
+// expectBody bounds how long a request's body may take, also one that is never
+// read: net/http reads what is left of it before it answers, without an end.
+// Requests without a body have no such deadline: when it passed, net/http would
+// take the client for gone, and a change stream would end.
+func (s *Server) expectBody(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.BodyTimeout)) // a transport without deadlines has its own
+	}
 }
 
 // Resolve is called by huma before the handler.
@@ -48,11 +55,9 @@ type Repeatable struct {
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"128" doc:"Names this write (X-Request-Id does too). Sent again within a day with the same content, it changes nothing and gets the first answer; with other content, 409." example:"deploy-7f3a"`
 }
 
-// body reads the whole body, up to 1 MiB.
+// body reads the whole body, up to 1 MiB. Only then it takes off the deadline
+// of [Server.expectBody].
 func (c *Call) body() ([]byte, error) {
-	control := http.NewResponseController(c.writer)
-	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // a transport without deadlines has its own
-	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	data, err := io.ReadAll(http.MaxBytesReader(c.writer, c.request.Body, maxBody))
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -60,7 +65,9 @@ func (c *Call) body() ([]byte, error) {
 		return nil, newProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes (1 MiB)", maxBody))
 	case err != nil:
 		return nil, newProblem(http.StatusBadRequest, "the body could not be read to its end")
-	case !utf8.Valid(data):
+	}
+	_ = http.NewResponseController(c.writer).SetReadDeadline(time.Time{}) // as above
+	if !utf8.Valid(data) {
 		return nil, newProblem(http.StatusBadRequest, "the body is not UTF-8")
 	}
 	return data, nil

@@ -21,6 +21,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.recovered(out, r)
 	// Change streams set their own, batch by batch.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)) // a transport without deadlines has its own
+	s.expectBody(w, r)
 	header := w.Header()
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", "no-store")

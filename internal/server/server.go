@@ -32,7 +32,9 @@ type Config struct {
 	Metrics    http.Handler          // serves /metrics; nil: not served
 	Registerer prometheus.Registerer // of the server's own metrics; nil: not registered
 	Version    string
-	Logger     *slog.Logger // default: discard
+	// BodyTimeout is how long a request's body may take to come; default 10 s.
+	BodyTimeout time.Duration
+	Logger      *slog.Logger // default: discard
 }
 
 // Server answers HTTP requests.
@@ -61,6 +63,9 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, mux: http.NewServeMux(), logger: cfg.Logger, closing: make(chan struct{}), operations: map[string]string{}}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
+	}
+	if s.cfg.BodyTimeout == 0 {
+		s.cfg.BodyTimeout = 10 * time.Second
 	}
 	var err error
 	if s.hosts, err = newHosts(cfg.Hosts); err != nil {
