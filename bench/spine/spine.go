@@ -22,6 +22,7 @@ import (
 // puts it together.
 type spine struct {
 	store   *registry.Store
+	catalog *catalog.Catalog
 	address string // of xDS
 	cancel  context.CancelFunc
 	group   *errgroup.Group
@@ -72,8 +73,8 @@ func startSpine(ctx context.Context) (_ *spine, err error) {
 		return nil, err
 	}
 	s.address = listener.Addr().String()
-	known := catalog.New(catalog.Config{})
-	plane := controlplane.New(controlplane.Config{Catalog: known})
+	s.catalog = catalog.New(catalog.Config{})
+	plane := controlplane.New(controlplane.Config{Catalog: s.catalog})
 	server := xds.NewServer(xds.Config{Scopes: plane})
 	grpcServer := grpc.NewServer(xds.ServerOptions()...)
 	server.Register(grpcServer)
@@ -83,7 +84,7 @@ func startSpine(ctx context.Context) (_ *spine, err error) {
 	s.group.Go(func() error {
 		s.store.Watch(ctx, registry.WatchConfig{}, func(b registry.Batch) {
 			s.mark(fmt.Sprint(b.Revision), func(m *marks) { m.watched = time.Now() })
-			known.Apply(b.Revision, b.Synced, b.Changes)
+			s.catalog.Apply(b.Revision, b.Synced, b.Changes)
 		})
 		return nil
 	})
@@ -131,7 +132,9 @@ func (s *spine) close() {
 	}
 }
 
-// declare writes the services of the benchmarks: caller calls target.
+// declare writes the services of the benchmarks: caller calls target. It
+// returns when the control plane knows them, which takes etcd up to 0.1 s for
+// the first changes after a watch was opened.
 func (s *spine) declare(ctx context.Context) error {
 	for _, one := range []mesh.Service{
 		{Name: "target", Owner: "bench", Protocol: mesh.HTTP, Port: 80, Dependencies: []mesh.ServiceName{}},
@@ -141,7 +144,17 @@ func (s *spine) declare(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	feed := s.catalog.Subscribe()
+	defer feed.Close()
+	for {
+		view, _, err := feed.Wait(ctx)
+		if err != nil {
+			return err
+		}
+		if _, known := view.Service("caller"); known {
+			return nil
+		}
+	}
 }
 
 // listenLoopback takes a free port of this machine.

@@ -25,7 +25,7 @@ type subscriber struct {
 type arrival struct {
 	at    time.Time
 	first string // the first endpoint's address and port
-	bytes int    // of the resources
+	body  []byte // the endpoints, encoded
 	err   error
 }
 
@@ -62,7 +62,7 @@ func (s *subscriber) receive() {
 		}
 		one := arrival{at: now}
 		for _, resource := range response.GetResources() {
-			one.bytes += len(resource.GetResource().GetValue())
+			one.body = resource.GetResource().GetValue()
 			var endpoints endpointv3.ClusterLoadAssignment
 			if err := resource.GetResource().UnmarshalTo(&endpoints); err != nil {
 				one.err = err
