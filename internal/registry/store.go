@@ -64,6 +64,9 @@ type Write struct {
 
 // Open connects to an etcd cluster and makes sure that it answers.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if (cfg.Username == "") != (cfg.PasswordFile == "") {
+		return nil, &mesh.Error{Kind: mesh.KindInvalid, Message: "connect to etcd: a user name and a password file go together: give both, or neither"}
+	}
 	clientConfig := clientv3.Config{Endpoints: cfg.Endpoints, Username: cfg.Username}
 	if cfg.PasswordFile != "" {
 		password, err := os.ReadFile(cfg.PasswordFile)
@@ -166,6 +169,8 @@ func refusal(err error, tried string) error {
 	code := status.Code(err)
 	if errors.As(err, &e) {
 		code = e.Code()
+	} else if code == codes.ResourceExhausted { // said by the client's own gRPC: longer than it sends
+		err, code = rpctypes.ErrRequestTooLarge, codes.InvalidArgument
 	}
 	switch code {
 	case codes.PermissionDenied, codes.Unauthenticated:
@@ -173,6 +178,10 @@ func refusal(err error, tried string) error {
 	case codes.ResourceExhausted:
 		return mesh.Unavailable(err, "%s: etcd has no room", tried)
 	case codes.InvalidArgument:
+		if errors.Is(err, rpctypes.ErrRequestTooLarge) {
+			return &mesh.Error{Kind: mesh.KindInvalid, Message: tried + ": it is too large for etcd, which takes 1.5 MiB at once unless it is told otherwise; " +
+				"in there <, > and & take six bytes each, and with a request id everything is kept twice"}
+		}
 		return &mesh.Error{Kind: mesh.KindInvalid, Message: tried + ": etcd refuses it", Err: err}
 	}
 	return mesh.Unavailable(err, "%s: etcd is not available", tried)

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -163,5 +164,20 @@ func TestAPanicIsAProblem(t *testing.T) {
 	got := w.call("GET", "/api/v1/proxies", "")
 	if p := got.problem(t); p.Status != 500 || strings.Contains(got.body, "luck") {
 		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
+// What etcd cannot take is the input's fault, and no reason to try again.
+func TestObjectsTooLargeForEtcd(t *testing.T) {
+	w := newWorld(t)
+	for _, each := range []int{300, 800} { // times six: more than etcd takes, and more than its client sends
+		var values []string
+		for i := range 1000 {
+			values = append(values, fmt.Sprintf(`"k%d":"%s"`, i, strings.Repeat("<", each)))
+		}
+		p := w.write("PUT", "/api/v1/runtime", `{"values":{`+strings.Join(values, ",")+`}}`).problem(t)
+		if p.Status != 422 || !strings.Contains(p.Detail, "too large for etcd") {
+			t.Errorf("%d: %+v", each, p)
+		}
 	}
 }
