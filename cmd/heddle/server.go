@@ -93,6 +93,9 @@ func (c *serverCmd) openStore(ctx context.Context, logger *slog.Logger) (store *
 		}
 		return store, nil, func() { _ = store.Close() }, nil
 	}
+	if c.EtcdEndpoints != nil { // a script's empty variable must not begin a mesh of its own
+		return nil, nil, nil, usage(fmt.Errorf("--etcd-endpoints is empty: name the cluster, or leave it out for the embedded etcd"))
+	}
 	if c.EtcdUser+c.EtcdPassword+c.EtcdCA+c.EtcdCert+c.EtcdKey != "" {
 		return nil, nil, nil, usage(fmt.Errorf("the --etcd-user, --etcd-…-file flags say how a cluster is reached: they need --etcd-endpoints"))
 	}
