@@ -41,6 +41,9 @@ func httpManager(statPrefix string) *hcmv3.HttpConnectionManager {
 		StreamIdleTimeout:    durationpb.New(defaultIdle),
 		// A path such as /public/../admin must not get past a rule on /admin.
 		NormalizePath: wrapperspb.Bool(true),
+		// InternalAddressConfig is left out on purpose. Then Envoy trusts nobody's
+		// x-envoy-* headers, which overrule timeouts and retries; given, even empty, it
+		// trusts whoever claims a private address in X-Forwarded-For.
 		// One request keeps its X-Request-Id from sidecar to sidecar.
 		PreserveExternalRequestId:  true,
 		ServerHeaderTransformation: hcmv3.HttpConnectionManager_PASS_THROUGH,

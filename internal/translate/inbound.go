@@ -84,6 +84,9 @@ func inboundHTTP(s *mesh.Service, cluster string) *hcmv3.HttpConnectionManager {
 					// the request set out.
 					RetryPolicy: &routev3.RetryPolicy{RetryOn: "refused-stream,reset-before-request", NumRetries: wrapperspb.UInt32(1)},
 				}},
+				// Only a sidecar may say that the application was not reached. One that passes
+				// on the headers of its own failed call would have this one sent again.
+				ResponseHeadersToRemove: []string{reasonHeader},
 			}},
 		}},
 		ValidateClusters: wrapperspb.Bool(false), // the cluster may arrive after the listener

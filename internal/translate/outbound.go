@@ -22,6 +22,7 @@ func (b *builder) outbound() {
 	listener, routes := "outbound."+b.scope.Name(), "outbound."+string(b.own.Name)
 	m := withRoutes(httpManager("outbound"), routes)
 	m.AlwaysSetRequestIdInResponse = true
+	m.StripTrailingHostDot = true // "orders.mesh." is "orders.mesh" in full
 	b.add(TypeListener, listener, listenerAt(listener, b.outboundPlace(), corev3.TrafficDirection_OUTBOUND, hcmFilter, m), origin)
 	b.add(TypeRoute, routes, b.outboundRoutes(routes), origin)
 }
