@@ -83,8 +83,7 @@ func newServerNode(ctx context.Context, c *serverCmd, store *registry.Store, log
 	// Sidecars hold their streams open for months: pings find the dead ones,
 	// and clients may ping as often as Envoy does.
 	n.grpcAPI = grpcapi.New(grpcapi.Config{Registry: store, Catalog: n.catalog, Registerer: metrics, Logger: logger})
-	n.grpc = grpc.NewServer(append(append( //nolint:contextcheck // each call has a context of its own
-		xds.ServerOptions(), n.grpcAPI.ServerOptions()...),
+	n.grpc = grpc.NewServer(append(append(xds.ServerOptions(), n.grpcAPI.ServerOptions()...), //nolint:contextcheck // each call has a context of its own
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 	)...)

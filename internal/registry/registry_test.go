@@ -11,7 +11,15 @@ import (
 	"github.com/heddle-mesh/heddle/internal/registry"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	var options []goleak.Option
+	// Members of a cluster dial each other by HTTP, and leave idle connections
+	// behind for a while. The registry itself has none.
+	for _, function := range []string{"(*persistConn).readLoop", "(*persistConn).writeLoop", "(*conn).serve", "(*connReader).backgroundRead"} {
+		options = append(options, goleak.IgnoreAnyFunction("net/http."+function))
+	}
+	goleak.VerifyTestMain(m, options...)
+}
 
 // openStore starts an etcd for one test, and opens a store on it.
 func openStore(t *testing.T) *registry.Store {

@@ -115,6 +115,8 @@ func newStore(clientConfig clientv3.Config, cfg Config) (*Store, error) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
+	timeout := cmp.Or(cfg.Timeout, 3*time.Second)
+	clientConfig.DialTimeout = timeout // bounds the first login, which else waits for ever
 	clientConfig.DialKeepAliveTime = 10 * time.Second
 	clientConfig.DialKeepAliveTimeout = 3 * time.Second
 	clientConfig.Logger = zapTo(logger)
@@ -127,10 +129,14 @@ func newStore(clientConfig clientv3.Config, cfg Config) (*Store, error) {
 		}),
 	}
 	client, err := clientv3.New(clientConfig)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, mesh.Unavailable(err, "log in to etcd at %s: it did not answer within %s; is it running there, and do the certificates (--etcd-ca-file, --etcd-cert-file) fit it?",
+			strings.Join(clientConfig.Endpoints, ", "), timeout)
+	}
 	if err != nil {
 		return nil, mesh.Unavailable(err, "connect to etcd at %s", strings.Join(clientConfig.Endpoints, ", "))
 	}
-	return &Store{client: client, timeout: cmp.Or(cfg.Timeout, 3*time.Second), logger: logger}, nil
+	return &Store{client: client, timeout: timeout, logger: logger}, nil
 }
 
 // Close ends the connection. Watches under way end with it.
