@@ -108,6 +108,43 @@ func TestMakeTargetsInTheDocsExist(t *testing.T) {
 	}
 }
 
+var (
+	metricInCode = regexp.MustCompile(`(?:Name: *|NewDesc\()"(heddle_[a-z_]+)"`)
+	metricOnPage = regexp.MustCompile("(?m)^\\| `(heddle_[a-z_]+)` \\|")
+)
+
+// The table of metrics in docs/operations.md has those of the code, all of them.
+func TestEveryMetricIsOnThePage(t *testing.T) {
+	inCode := map[string]bool{}
+	for _, f := range readTree(t) {
+		if f.isTest() {
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join("..", filepath.FromSlash(f.pkg), f.name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range metricInCode.FindAllStringSubmatch(string(data), -1) {
+			inCode[match[1]] = true
+		}
+	}
+	if len(inCode) < 10 {
+		t.Errorf("only %d metrics found: does the test still see them?", len(inCode))
+	}
+	onPage := map[string]bool{}
+	for _, match := range metricOnPage.FindAllStringSubmatch(pages(t)[filepath.Join("..", "docs", "operations.md")], -1) {
+		onPage[match[1]] = true
+		if !inCode[match[1]] {
+			t.Errorf("docs/operations.md names the metric %s, which does not exist", match[1])
+		}
+	}
+	for name := range inCode {
+		if !onPage[name] {
+			t.Errorf("docs/operations.md does not name the metric %s", name)
+		}
+	}
+}
+
 // A decision that the index does not list is not found by anyone.
 func TestEveryDecisionIsInTheIndex(t *testing.T) {
 	all := pages(t)
