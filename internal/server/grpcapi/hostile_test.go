@@ -44,7 +44,7 @@ func TestEveryFaultOfAnUpstreamIsReported(t *testing.T) {
 			u.Subsets = []*heddlev1.Subset{{Name: "a", Labels: map[string]string{"zoneId": "\x01"}}}
 			u.Routes = []*heddlev1.RouteRule{{Mirror: &heddlev1.Mirror{Subset: "a", Percent: math.NaN()}}}
 			return u
-		}(), []string{"upstream.routes[0].mirror.percent: is not a finite number", "upstream.subsets[0].labels.zoneId: has control characters"}},
+		}(), []string{"upstream.routes[0].mirror.percent: is not a finite number", "upstream.subsets[0].labels.zoneId: has control characters", "upstream.subsets: cannot be used with dns or static endpoints"}},
 		"durations": {func() *heddlev1.Upstream {
 			u := dnsUpstream("db", "a.example.com")
 			u.Traffic = &heddlev1.Traffic{
