@@ -145,7 +145,7 @@ func mirrored(s *mesh.Service) []string {
 	var out []string
 	seen := map[string]bool{}
 	for _, rule := range s.Routes {
-		if m := rule.Mirror; m != nil && !seen[m.Subset] && subsetLabels(s, m.Subset) != nil {
+		if m := rule.Mirror; m != nil && !seen[m.Subset] {
 			seen[m.Subset] = true
 			out = append(out, m.Subset)
 		}

@@ -84,7 +84,7 @@ func rank(i *mesh.Instance) int {
 
 // localities groups instances by where they run, sorted.
 func localities(s *mesh.Service, instances []*mesh.Instance) []*endpointv3.LocalityLbEndpoints {
-	keys := subsetKeys(s)
+	labels := labelsUsed{keys: subsetKeys(s), made: map[string]*corev3.Metadata{}}
 	groups := map[mesh.Locality]*endpointv3.LocalityLbEndpoints{}
 	var order []mesh.Locality
 	for _, one := range instances {
@@ -97,7 +97,7 @@ func localities(s *mesh.Service, instances []*mesh.Instance) []*endpointv3.Local
 			groups[one.Locality] = group
 			order = append(order, one.Locality)
 		}
-		group.LbEndpoints = append(group.LbEndpoints, endpoint(one, keys))
+		group.LbEndpoints = append(group.LbEndpoints, endpoint(one, &labels))
 	}
 	slices.SortFunc(order, func(a, b mesh.Locality) int {
 		return cmp.Or(cmp.Compare(a.Region, b.Region), cmp.Compare(a.Zone, b.Zone))
@@ -110,11 +110,11 @@ func localities(s *mesh.Service, instances []*mesh.Instance) []*endpointv3.Local
 	return out
 }
 
-func endpoint(i *mesh.Instance, keys []string) *endpointv3.LbEndpoint {
+func endpoint(i *mesh.Instance, labels *labelsUsed) *endpointv3.LbEndpoint {
 	out := &endpointv3.LbEndpoint{
 		HostIdentifier:      &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: socket(i.Address, i.Port)}},
 		LoadBalancingWeight: count(i.Weight),
-		Metadata:            lbMetadata(i.Labels, keys),
+		Metadata:            labels.metadata(i.Labels),
 	}
 	switch i.Health {
 	case mesh.Draining:
@@ -125,24 +125,39 @@ func endpoint(i *mesh.Instance, keys []string) *endpointv3.LbEndpoint {
 	return out
 }
 
-// lbMetadata is what Envoy's subsets go by. It holds only the labels that some
-// subset names, so that a change of any other label sends nothing.
-func lbMetadata(labels map[string]string, keys []string) *corev3.Metadata {
-	var fields map[string]*structpb.Value
-	for _, key := range keys {
-		value, given := labels[key]
-		if !given {
-			continue
+// labelsUsed makes what Envoy's subsets go by. It holds only the labels that
+// some subset names, so that a change of any other label sends nothing.
+type labelsUsed struct {
+	keys []string
+	// Instances with the same labels share a message, for there are a few versions
+	// and thousands of instances.
+	made map[string]*corev3.Metadata
+	all  []byte // space for the labels of one instance
+}
+
+func (l *labelsUsed) metadata(labels map[string]string) *corev3.Metadata {
+	all := l.all[:0]
+	for _, key := range l.keys {
+		if value, given := labels[key]; given {
+			all = append(append(append(append(all, key...), 0), value...), 0) // no label has a zero byte
 		}
-		if fields == nil {
-			fields = map[string]*structpb.Value{}
-		}
-		fields[key] = structpb.NewStringValue(value)
 	}
-	if fields == nil {
+	l.all = all
+	if len(all) == 0 {
 		return nil
 	}
-	return &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{"envoy.lb": {Fields: fields}}}
+	if m := l.made[string(all)]; m != nil {
+		return m
+	}
+	fields := map[string]*structpb.Value{}
+	for _, key := range l.keys {
+		if value, given := labels[key]; given {
+			fields[key] = structpb.NewStringValue(value)
+		}
+	}
+	m := &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{"envoy.lb": {Fields: fields}}}
+	l.made[string(all)] = m
+	return m
 }
 
 // weighLocalities sets the weights of localities, if the service has any. A

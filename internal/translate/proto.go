@@ -32,17 +32,29 @@ func overADS() *corev3.ConfigSource {
 }
 
 func socket(address string, port mesh.Port) *corev3.Address {
-	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
-		Address:       canonical(address),
-		PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: uint32(port)},
-	}}}
+	parts := &struct { // one piece of memory: a service has thousands of addresses
+		address corev3.Address
+		kind    corev3.Address_SocketAddress
+		socket  corev3.SocketAddress
+		port    corev3.SocketAddress_PortValue
+	}{}
+	parts.port.PortValue = uint32(port)
+	parts.socket.Address, parts.socket.PortSpecifier = canonical(address), &parts.port
+	parts.kind.SocketAddress = &parts.socket
+	parts.address.Address = &parts.kind
+	return &parts.address
 }
 
 // canonical writes an IP address in its one short form; an IPv4 address in
 // IPv6 clothes becomes the IPv4 address. A host name stays as it is.
 func canonical(address string) string {
-	if ip, err := netip.ParseAddr(address); err == nil {
-		return ip.Unmap().String()
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return address
+	}
+	var space [64]byte
+	if short := ip.Unmap().AppendTo(space[:0]); string(short) != address {
+		return string(short)
 	}
 	return address
 }

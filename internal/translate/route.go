@@ -7,6 +7,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -18,34 +19,54 @@ const defaultTimeout = 15 * time.Second
 // one matches every request, all its instances.
 func routesTo(s *mesh.Service) []*routev3.Route {
 	out := make([]*routev3.Route, 0, len(s.Routes)+1)
+	common := commonOf(s)
 	complete := false
 	for i := range s.Routes {
 		rule := &s.Routes[i]
 		match := routeMatch(rule.Match)
 		complete = match.GetPrefix() == "/" && len(match.GetHeaders()) == 0
-		out = append(out, &routev3.Route{Match: match, Action: &routev3.Route_Route{Route: routeAction(s, rule)}})
+		out = append(out, &routev3.Route{Match: match, Action: &routev3.Route_Route{Route: routeAction(common, rule)}})
 	}
 	if !complete {
 		all := &mesh.RouteRule{}
-		out = append(out, &routev3.Route{Match: routeMatch(all.Match), Action: &routev3.Route_Route{Route: routeAction(s, all)}})
+		out = append(out, &routev3.Route{Match: routeMatch(all.Match), Action: &routev3.Route_Route{Route: routeAction(common, all)}})
 	}
 	return out
 }
 
-func routeAction(s *mesh.Service, rule *mesh.RouteRule) *routev3.RouteAction {
+// common is what a service's rules share, made once for all of them.
+type common struct {
+	*mesh.Service
+	retries *routev3.RetryPolicy
+	hash    []*routev3.RouteAction_HashPolicy
+	subsets map[string]*corev3.Metadata
+}
+
+func commonOf(s *mesh.Service) *common {
+	c := &common{s, retryPolicy(s, nil), hashPolicy(s.Traffic.LoadBalancing), map[string]*corev3.Metadata{}}
+	for _, subset := range s.Subsets {
+		c.subsets[subset.Name] = &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{"envoy.lb": subsetLabels(s, subset.Name)}}
+	}
+	return c
+}
+
+func routeAction(s *common, rule *mesh.RouteRule) *routev3.RouteAction {
 	action := &routev3.RouteAction{
-		Timeout:     timeout(s, rule),
+		Timeout:     timeout(s.Service, rule),
 		IdleTimeout: optional(s.Traffic.IdleTimeout),
-		RetryPolicy: retryPolicy(s, rule.Retries),
-		HashPolicy:  hashPolicy(s.Traffic.LoadBalancing),
+		RetryPolicy: s.retries,
+		HashPolicy:  s.hash,
+	}
+	if rule.Retries != nil {
+		action.RetryPolicy = retryPolicy(s.Service, rule.Retries)
 	}
 	if host := s.Traffic.HostHeader; host != "" {
 		action.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: host}
 	}
 	targets(action, s, rule.To)
 	rewrite(action, rule.Rewrite, rule.Match)
-	if rule.Mirror != nil && subsetLabels(s, rule.Mirror.Subset) != nil {
-		action.RequestMirrorPolicies = []*routev3.RouteAction_RequestMirrorPolicy{mirror(s, rule.Mirror)}
+	if rule.Mirror != nil {
+		action.RequestMirrorPolicies = []*routev3.RouteAction_RequestMirrorPolicy{mirror(s.Service, rule.Mirror)}
 	}
 	return action
 }
@@ -61,7 +82,7 @@ func timeout(s *mesh.Service, rule *mesh.RouteRule) *durationpb.Duration {
 }
 
 // targets shares the requests out among subsets, by weight.
-func targets(action *routev3.RouteAction, s *mesh.Service, to []mesh.WeightedSubset) {
+func targets(action *routev3.RouteAction, s *common, to []mesh.WeightedSubset) {
 	var live []mesh.WeightedSubset
 	for _, one := range to {
 		if one.Weight > 0 {
@@ -71,7 +92,7 @@ func targets(action *routev3.RouteAction, s *mesh.Service, to []mesh.WeightedSub
 	if len(live) < 2 {
 		action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: string(s.Name)}
 		if len(live) == 1 {
-			action.MetadataMatch = subsetMetadata(s, live[0].Subset)
+			action.MetadataMatch = s.subsets[live[0].Subset]
 		}
 		return
 	}
@@ -80,7 +101,7 @@ func targets(action *routev3.RouteAction, s *mesh.Service, to []mesh.WeightedSub
 		weighted.Clusters = append(weighted.Clusters, &routev3.WeightedCluster_ClusterWeight{
 			Name:          string(s.Name),
 			Weight:        wrapperspb.UInt32(uint32(one.Weight)),
-			MetadataMatch: subsetMetadata(s, one.Subset),
+			MetadataMatch: s.subsets[one.Subset],
 		})
 	}
 	action.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: weighted}

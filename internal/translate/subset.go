@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -62,23 +61,15 @@ func onlySubset(s *mesh.Service, name string) *clusterv3.Cluster_LbSubsetConfig 
 	return out
 }
 
-// subsetMetadata is what a route asks of the instances of a subset.
-func subsetMetadata(s *mesh.Service, name string) *corev3.Metadata {
-	labels := subsetLabels(s, name)
-	if labels == nil {
-		return nil
-	}
-	return &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{"envoy.lb": labels}}
-}
-
 func subsetLabels(s *mesh.Service, name string) *structpb.Struct {
-	i := slices.IndexFunc(s.Subsets, func(one mesh.Subset) bool { return one.Name == name })
-	if name == "" || i < 0 {
-		return nil
-	}
 	fields := map[string]*structpb.Value{}
-	for key, value := range s.Subsets[i].Labels {
-		fields[key] = structpb.NewStringValue(value)
+	for _, subset := range s.Subsets {
+		if subset.Name != name {
+			continue
+		}
+		for key, value := range subset.Labels {
+			fields[key] = structpb.NewStringValue(value)
+		}
 	}
 	return &structpb.Struct{Fields: fields}
 }
