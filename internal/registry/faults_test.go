@@ -264,3 +264,21 @@ func TestRequestIDsShareALease(t *testing.T) {
 	}
 	write("after")
 }
+
+// TestARegistrationWhoseAnswerWasLostIsThereWhenRepeated cuts off the caller at
+// all moments: what the repetition is told to be registered has to be so.
+func TestARegistrationWhoseAnswerWasLostIsThereWhenRepeated(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	for i := range 150 {
+		w := registry.Write{Author: "ada", RequestID: fmt.Sprint(i)}
+		list := []mesh.Instance{instance("orders", fmt.Sprint(i))}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*20*time.Microsecond)
+		_, _ = s.Register(ctx, list, time.Minute, w) // done, half done or not at all
+		cancel()
+		one := must[[]mesh.Instance](t)(s.Register(t.Context(), list, time.Minute, w))[0]
+		if _, err := s.Renew(t.Context(), one.Key(), one.Epoch); err != nil {
+			t.Fatalf("cut off after %d µs: %v", i*20, err)
+		}
+	}
+}

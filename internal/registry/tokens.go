@@ -167,7 +167,8 @@ func (s *Store) Authenticate(ctx context.Context, secret string) (Token, error) 
 // tokenRecord reads a token, or nil if there is none.
 func (s *Store) tokenRecord(ctx context.Context, id string) (*tokenRecord, error) {
 	cached, known := s.tokens.get(id)
-	if known && timeNow().Sub(cached.readAt) < tokenCacheTime {
+	asked := timeNow() // the answer may be as old as this
+	if known && asked.Sub(cached.readAt) < tokenCacheTime {
 		return &cached.record, nil
 	}
 	kv, err := s.read(ctx, tokenPrefix+id, "check the access token")
@@ -184,7 +185,7 @@ func (s *Store) tokenRecord(ctx context.Context, id string) (*tokenRecord, error
 	if err := json.Unmarshal(kv.Value, &record); err != nil {
 		return nil, mesh.Unavailable(err, "check the access token: its record in etcd is corrupt")
 	}
-	s.tokens.put(id, record)
+	s.tokens.put(id, cachedToken{record, asked})
 	return &record, nil
 }
 
@@ -195,13 +196,13 @@ func (c *tokenCache) get(id string) (cachedToken, bool) {
 	return cached, known
 }
 
-func (c *tokenCache) put(id string, record tokenRecord) {
+func (c *tokenCache) put(id string, read cachedToken) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.byID == nil {
 		c.byID = map[string]cachedToken{}
 	}
-	c.byID[id] = cachedToken{record, timeNow()}
+	c.byID[id] = read
 }
 
 func (c *tokenCache) forget(id string) {
