@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -42,7 +43,7 @@ func TestLeavingFailsNothing(t *testing.T) {
 		newWorkload(t, s, "orders", "stays", app(t, slowly("stays"))),
 		newWorkload(t, s, "stock", "stays", counter(t, "stays")),
 	}
-	all := append(leaving[:2:2], staying...)
+	all := slices.Concat(leaving, staying)
 	t.Cleanup(all.check)
 	all.start(t)
 	web := startSidecar(t, s, "web", "1", "", proxy.Delta)
