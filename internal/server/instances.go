@@ -29,7 +29,7 @@ type Registration struct {
 
 // Batch is instances that are registered together, all or none.
 type Batch struct {
-	Instances []mesh.Instance `json:"instances" nullable:"false" minItems:"1" doc:"Up to 60."`
+	Instances []mesh.Instance `json:"instances" nullable:"false" minItems:"1" doc:"Up to 100."`
 	TTL       mesh.Duration   `json:"ttl,omitempty" doc:"How long each lease lasts unless it is renewed: 2s to 24h, default 15s."`
 }
 
@@ -278,7 +278,22 @@ func (s *Server) deregister(ctx context.Context, in *struct {
 	if in.Epoch == "" && in.request.URL.Query().Has("epoch") {
 		return nil, emptyEpoch("query.epoch")
 	}
-	return &Nothing{}, s.cfg.Registry.Deregister(ctx, in.key(), in.Epoch, write)
+	stale := s.keptStale(in.key())
+	err = s.cfg.Registry.Deregister(ctx, in.key(), in.Epoch, write)
+	if mesh.KindOf(err) == mesh.KindNotFound && stale && in.Epoch == "" {
+		err = nil // the registry has told all watchers that it is gone for good
+	}
+	return &Nothing{}, err
+}
+
+// keptStale says whether an instance is kept although its lease has ended.
+func (s *Server) keptStale(key mesh.InstanceKey) bool {
+	for _, one := range s.cfg.Catalog.View().Instances(key.Service) {
+		if one.ID == key.ID {
+			return one.Stale
+		}
+	}
+	return false
 }
 
 // emptyEpoch keeps a script's empty variable from reaching every registration.

@@ -108,6 +108,36 @@ func TestStaleInstancesAreListed(t *testing.T) {
 	if got := w.call("GET", "/api/v1/instances", ""); !strings.Contains(got.body, `"stale":true`) {
 		t.Errorf("%s", got.body)
 	}
+
+	// The registry no longer has it, but an operator confirms that it is gone.
+	c := w.client(w.admin)
+	if err := c.Deregister(t.Context(), gone.Key(), "an epoch"); mesh.KindOf(err) != mesh.KindNotFound {
+		t.Errorf("with an epoch: %v", err)
+	}
+	if err := c.Deregister(t.Context(), gone.Key(), ""); err != nil {
+		t.Errorf("confirmed: %v", err)
+	}
+	w.eventually("the stale instance to go", func() bool { return len(w.catalog.View().Instances("orders")) == 0 })
+	if err := c.Deregister(t.Context(), gone.Key(), ""); mesh.KindOf(err) != mesh.KindNotFound {
+		t.Errorf("confirmed twice: %v", err)
+	}
+}
+
+func TestSubsetsWithoutInstancesAreProblems(t *testing.T) {
+	w := newWorld(t)
+	w.declare(`{"name":"orders","owner":"team","protocol":"http","port":80,"dependencies":[],
+		"subsets":[{"name":"v1","labels":{"version":"1"}},{"name":"v2","labels":{"version":"2"}},{"name":"idle","labels":{"version":"3"}}],
+		"routes":[{"to":[{"subset":"v1","weight":1},{"subset":"v2","weight":1},{"subset":"idle","weight":0}]}]}`)
+	one := instance("orders", "o-1")
+	one.Labels = map[string]string{"version": "1"}
+	c := w.client(w.admin)
+	if _, err := c.Register(t.Context(), []mesh.Instance{one}, 0); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("the problem of v2 alone", func() bool {
+		problems, err := c.Problems(t.Context())
+		return err == nil && len(problems) == 1 && strings.Contains(problems[0].Message, `"v2"`)
+	})
 }
 
 func TestARegistrationSentTwiceGivesTheSameEpoch(t *testing.T) {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
+	"github.com/heddle-mesh/heddle/internal/catalog"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -66,7 +68,7 @@ func (s *Server) statusOperations() {
 	register(s, operation{method: http.MethodGet, path: "/api/v1/proxies", tag: tag, id: "listProxies", summary: "List the proxies that are connected to this server"}, s.listProxies)
 	register(s, operation{
 		method: http.MethodGet, path: "/api/v1/problems", tag: tag, id: "listProblems", summary: "List what is wrong in the mesh",
-		description: "Stored values that cannot be read and were set aside, dependencies that nobody has declared, and what could not be translated.",
+		description: "Stored values that cannot be read and were set aside, dependencies that nobody has declared, subsets without instances, and what could not be translated.",
 	}, s.listProblems)
 	register(s, operation{method: http.MethodGet, path: "/api/v1/version", tag: tag, id: "getVersion", summary: "Which Heddle this is"}, s.getVersion)
 }
@@ -86,6 +88,7 @@ func (s *Server) listProblems(context.Context, *struct{}) (*Listed[Problem], err
 	}
 	view := s.cfg.Catalog.View()
 	for service := range view.Services() {
+		all = append(all, emptySubsets(view, service)...)
 		for _, name := range service.Dependencies {
 			if _, known := view.Service(name); !known {
 				all = append(all, Problem{Object: "service/" + string(service.Name), Message: fmt.Sprintf("depends on %q, which nobody has declared: it is pending, and calls to it get a 503", name)})
@@ -100,4 +103,37 @@ func (s *Server) listProblems(context.Context, *struct{}) (*Listed[Problem], err
 
 func (s *Server) getVersion(context.Context, *struct{}) (*versionAnswer, error) {
 	return &versionAnswer{Body: Version{Version: s.cfg.Version}}, nil
+}
+
+// emptySubsets finds the subsets that requests are sent to although no instance
+// is in them.
+func emptySubsets(view *catalog.View, service *mesh.Service) []Problem {
+	var problems []Problem
+	for _, subset := range service.Subsets {
+		if !service.Endpoints.Registered() || !sendsTo(service, subset.Name) {
+			continue
+		}
+		if !slices.ContainsFunc(view.Instances(service.Name), func(i *mesh.Instance) bool { return carries(i, subset.Labels) }) {
+			problems = append(problems, Problem{
+				Object:  "service/" + string(service.Name),
+				Message: fmt.Sprintf("its routes send requests to subset %q, but no instance carries the subset's labels: they get a 503", subset.Name),
+			})
+		}
+	}
+	return problems
+}
+
+func sendsTo(service *mesh.Service, subset string) bool {
+	return slices.ContainsFunc(service.Routes, func(rule mesh.RouteRule) bool {
+		return slices.ContainsFunc(rule.To, func(to mesh.WeightedSubset) bool { return to.Subset == subset && to.Weight > 0 })
+	})
+}
+
+func carries(i *mesh.Instance, labels map[string]string) bool {
+	for key, value := range labels {
+		if got, has := i.Labels[key]; !has || got != value {
+			return false
+		}
+	}
+	return true
 }
