@@ -52,12 +52,14 @@ const (
 	defaultMaxConnections = 50_000
 )
 
-// The reconnects of the ADS stream. The delay is jittered over the whole
-// interval, so a restarted control plane is found in well under a second and a
-// thousand sidecars do not come at once. Envoy's own defaults are 0.5 s to 30 s.
+// The reconnects of the ADS stream. The delay is drawn from the whole of an
+// interval that doubles with each refusal, so the longest one is what a change
+// may be late after a restart of the control plane, and what a thousand sidecars
+// come back within: a server takes them in half of that. Envoy's own defaults
+// are 0.5 s to 30 s.
 const (
 	reconnectBase = 100 * time.Millisecond
-	reconnectMax  = 5 * time.Second
+	reconnectMax  = time.Second
 )
 
 // BootstrapConfig says for whom a bootstrap is and where the control plane is.

@@ -28,6 +28,10 @@ const (
 	pingInterval = 10 * time.Second
 	pingTimeout  = 5 * time.Second
 	dialTimeout  = 2 * time.Second
+	// ejection is how long one that refuses connections is left out at first.
+	ejection = 5 * time.Second
+	// dnsRetryMax is the longest pause between two questions for its name.
+	dnsRetryMax = 5 * time.Second
 )
 
 // xdsCluster is the control plane. With several addresses each sidecar begins
@@ -92,7 +96,7 @@ func strictDNS() (*clusterv3.Cluster_ClusterType, error) {
 		// A sidecar often starts before its machine's DNS does.
 		DnsFailureRefreshRate: &dnsv3.DnsCluster_RefreshRate{
 			BaseInterval: durationpb.New(200 * time.Millisecond),
-			MaxInterval:  durationpb.New(reconnectMax),
+			MaxInterval:  durationpb.New(dnsRetryMax),
 		},
 	})
 	if err != nil {
@@ -115,8 +119,8 @@ func skipDead() *clusterv3.OutlierDetection {
 		EnforcingConsecutiveGatewayFailure: wrapperspb.UInt32(0),
 		EnforcingSuccessRate:               wrapperspb.UInt32(0),
 		Interval:                           durationpb.New(time.Second),
-		BaseEjectionTime:                   durationpb.New(reconnectMax),
-		MaxEjectionTime:                    durationpb.New(4 * reconnectMax),
+		BaseEjectionTime:                   durationpb.New(ejection),
+		MaxEjectionTime:                    durationpb.New(4 * ejection),
 		MaxEjectionPercent:                 wrapperspb.UInt32(99), // one always stays in, to be tried
 	}
 }
