@@ -3,6 +3,7 @@ package mesh
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -95,7 +96,7 @@ func (s *Service) validateSubsetName(f *Faults, path, name string) {
 }
 
 func (m *RequestMatch) matchesAll() bool {
-	anyPath := m.Path == nil || m.Path.Prefix == "/"
+	anyPath := m.Path == nil || m.Path.Prefix != "" && strings.Trim(m.Path.Prefix, "/") == ""
 	return anyPath && len(m.Methods) == 0 && len(m.Headers) == 0
 }
 
@@ -122,10 +123,10 @@ func (p *PathMatch) validate(f *Faults, path string) {
 		f.Add(path, "wants exactly one of exact, prefix and regex")
 	}
 	if p.Exact != "" {
-		f.check(join(path, "exact"), pathFault(p.Exact))
+		f.check(join(path, "exact"), matchedPathFault(p.Exact))
 	}
 	if p.Prefix != "" {
-		f.check(join(path, "prefix"), pathFault(p.Prefix))
+		f.check(join(path, "prefix"), matchedPathFault(p.Prefix))
 	}
 	f.check(join(path, "regex"), regexFault(p.Regex))
 }
@@ -139,6 +140,23 @@ func (h *HeaderMatch) validate(f *Faults, path string) {
 	f.check(join(path, "prefix"), headerValueFault(h.Prefix))
 	f.check(join(path, "regex"), regexFault(h.Regex))
 }
+
+// matchedPathFault is pathFault for a path that requests are held to. Sidecars
+// bring the paths of requests into their plain form first (RFC 3986, section
+// 6.2.2), so one that is not in this form would never match.
+func matchedPathFault(s string) string {
+	if fault := pathFault(s); fault != "" {
+		return fault
+	}
+	dots := slices.ContainsFunc(strings.Split(s, "/"), func(segment string) bool { return segment == "." || segment == ".." })
+	if dots || strings.Contains(s, `\`) || escapedPlain.MatchString(s) {
+		return fmt.Sprintf("%s never matches: write it without \".\" and \"..\" segments, backslashes, and escapes of letters, digits, \"-\", \".\", \"_\" and \"~\"", quote(s))
+	}
+	return ""
+}
+
+// escapedPlain finds percent escapes of characters that need none.
+var escapedPlain = regexp.MustCompile(`(?i)%(4[1-9a-f]|5[0-9a]|6[1-9a-f]|7[0-9a]|3[0-9]|2d|2e|5f|7e)`)
 
 // Validate reports every fault of the route, each with its field's path.
 func (r *Route) Validate() Faults {

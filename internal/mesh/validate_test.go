@@ -23,6 +23,10 @@ func texts(faults mesh.Faults) []string {
 	return out
 }
 
+func never(rule int, path string) string {
+	return fmt.Sprintf(`routes[%d].match.path.prefix: "%s" never matches: write it without "." and ".." segments, backslashes, and escapes of letters, digits, "-", ".", "_" and "~"`, rule, path)
+}
+
 func TestServiceValidation(t *testing.T) {
 	v2 := []mesh.Subset{{Name: "v2", Labels: map[string]string{"version": "2"}}}
 	dns := &mesh.DNSEndpoints{Host: "orders.example"}
@@ -101,6 +105,14 @@ func TestServiceValidation(t *testing.T) {
 		"two kinds of path": {func(s *mesh.Service) {
 			s.Routes = []mesh.RouteRule{{Match: mesh.RequestMatch{Path: &mesh.PathMatch{Exact: "/a", Prefix: "/b"}}}}
 		}, []string{"routes[0].match.path: wants exactly one of exact, prefix and regex"}},
+		"paths that never match": {func(s *mesh.Service) {
+			for _, path := range []string{"/a/../b", "/a/.", `/a\b`, "/%41", "/a%2Fb", "/...//a.b%20"} {
+				s.Routes = append(s.Routes, mesh.RouteRule{Match: mesh.RequestMatch{Path: &mesh.PathMatch{Prefix: path}}})
+			}
+		}, []string{never(0, "/a/../b"), never(1, "/a/."), never(2, `/a\\b`), never(3, "/%41")}},
+		"unreachable behind slashes": {func(s *mesh.Service) {
+			s.Routes = []mesh.RouteRule{{Match: mesh.RequestMatch{Path: &mesh.PathMatch{Prefix: "//"}}}, {}}
+		}, []string{"routes[0].match: matches every request, so the rules behind it are never reached: move it to the end"}},
 		"tls inside the mesh": {func(s *mesh.Service) { s.Traffic.TLS = &mesh.UpstreamTLS{} }, []string{"traffic.tls: is for services outside the mesh: they have dns or static endpoints"}},
 		"timeout and none":    {func(s *mesh.Service) { s.Traffic.Timeout, s.Traffic.NoTimeout = mesh.Duration(time.Second), true }, []string{"traffic.noTimeout: contradicts timeout: give only one of them"}},
 		"negative timeout":    {func(s *mesh.Service) { s.Traffic.Timeout = mesh.Duration(-1) }, []string{"traffic.timeout: -1ns is out of range: use 1ms to 24h0m0s"}},

@@ -133,6 +133,9 @@ func TestRulesMatchAndRewrite(t *testing.T) {
 		{"/api/x?y=1", "", "v2 orders /v2/x?y=1"},
 		{"/apix", "", "v1 orders /apix"},
 		{"/other/../api/x", "", "v2 orders /v2/x"},
+		{"/other/%2e%2e/%61pi/x", "", "v2 orders /v2/x"},
+		{"//api/x", "", "v1 orders //api/x"},
+		{"/api%2Fx", "", "v1 orders /api%2Fx"},
 		{"/shop.x", "", "v2 orders /"},
 		{"/shop.x/", "", "v2 orders /"},
 		{"/shop.x/cart/shop.x?a", "", "v2 orders /cart/shop.x?a"},
@@ -184,6 +187,7 @@ func TestWebSocketsPassBothSidecars(t *testing.T) {
 	t.Cleanup(func() { server.Close(); <-done })
 	ip, port := splitAddress(t, server.Addr().String())
 	orders := service("orders", mesh.HTTP)
+	orders.Traffic.Timeout = mesh.Duration(100 * time.Millisecond) // is for requests, and not for what they became
 	web := startSidecar(t, &input{
 		Proxy:     mesh.Proxy{Service: "web", Instance: "web-1"},
 		Services:  []mesh.Service{service("web", mesh.HTTP, "orders"), orders},
@@ -210,6 +214,7 @@ func TestWebSocketsPassBothSidecars(t *testing.T) {
 		if got, err := reader.ReadString('\n'); got != line {
 			t.Fatalf("sent %q, got %q %v", line, got, err)
 		}
+		<-time.After(150 * time.Millisecond)
 	}
 }
 

@@ -39,7 +39,9 @@ func httpManager(statPrefix string) *hcmv3.HttpConnectionManager {
 		UpgradeConfigs:       []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
 		Http2ProtocolOptions: &corev3.Http2ProtocolOptions{AllowConnect: true}, // WebSocket over HTTP/2 (RFC 8441)
 		StreamIdleTimeout:    durationpb.New(defaultIdle),
-		// A path such as /public/../admin must not get past a rule on /admin.
+		// A path such as /public/../admin must not get past a rule on /admin. Slashes
+		// that are doubled or escaped stay as they are: they mean something to those who
+		// put keys and addresses into paths, and rules only choose among instances.
 		NormalizePath: wrapperspb.Bool(true),
 		// InternalAddressConfig is left out on purpose. Then Envoy trusts nobody's
 		// x-envoy-* headers, which overrule timeouts and retries; given, even empty, it

@@ -18,7 +18,8 @@ const defaultAttempts = 2
 
 // defaultConditions are the failures that never reached the service, so that
 // any request may be sent again. The sidecar of the called service tells of its
-// own by a header, see unreachedHeader.
+// own by a header, see reasonUnreached. A gRPC service that answers UNAVAILABLE
+// asks for the call to be made again (gRPC, "Status codes and their use").
 func defaultConditions(p mesh.Protocol) []string {
 	conditions := []string{"connect-failure", "refused-stream", "reset-before-request", "retriable-headers"}
 	if p == mesh.GRPC {
