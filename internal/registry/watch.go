@@ -113,7 +113,7 @@ func (w *watcher) once(ctx context.Context, healthy func()) error {
 	answers := w.store.client.Watch(ctx, root, clientv3.WithPrefix(), clientv3.WithRev(w.mirror.revision+1), clientv3.WithCreatedNotify(), clientv3.WithProgressNotify())
 	proof := time.NewTimer(w.nextProof())
 	defer proof.Stop()
-	away := false
+	away, silent := false, silence{}
 	for {
 		select {
 		case <-proof.C:
@@ -124,6 +124,9 @@ func (w *watcher) once(ctx context.Context, healthy func()) error {
 		case b := <-beats:
 			if b.err == nil && b.revision < b.asked {
 				return errRewound
+			}
+			if silent = silent.next(b); silent.beats >= silentBeats {
+				return errSilent
 			}
 			// etcd's client mends a broken watch by itself, and says nothing.
 			if (b.err != nil) != away {
@@ -154,6 +157,30 @@ var errRewound = errors.New("etcd is at an earlier revision than before: its dat
 // watch that has nothing to say does not tell.
 const pulseInterval = 2 * time.Second
 
+// silentBeats is for how many beats a watch may stay behind what etcd said that
+// it is at, although it was asked how far it is.
+const silentBeats = 2
+
+// errSilent says that etcd goes on but the watch does not: it hangs on a member
+// that is as good as dead.
+var errSilent = errors.New("the watch brings nothing although etcd goes on")
+
+// silence counts the beats for which a watch did not catch up.
+type silence struct {
+	revision int64 // where etcd was at the last beat
+	beats    int
+}
+
+func (s silence) next(b beat) silence {
+	switch {
+	case b.err != nil:
+		return silence{}
+	case b.asked < s.revision:
+		return silence{b.revision, s.beats + 1}
+	}
+	return silence{revision: b.revision}
+}
+
 // beat is one answer of etcd to a watcher's pulse.
 type beat struct {
 	asked    int64 // the mirror's revision before etcd was asked
@@ -173,6 +200,9 @@ func (w *watcher) pulse(ctx context.Context, beats chan<- beat) error {
 		}
 		b := beat{asked: w.reached.Load()}
 		b.revision, b.err = w.store.revision(ctx)
+		if b.err == nil {
+			_ = w.store.client.RequestProgress(ctx) // answered in the watch; silence tells too
+		}
 		select {
 		case <-ctx.Done():
 			return nil
