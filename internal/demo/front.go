@@ -15,9 +15,6 @@ import (
 // requestTime bounds one request; none should come near it.
 const requestTime = 10 * time.Second
 
-// reasonHeader is where a sidecar says why it answered instead of a service.
-const reasonHeader = "X-Heddle-Reason"
-
 // front is the way into the mesh by one sidecar: its inbound listener.
 type front struct {
 	id, service, address string
@@ -56,7 +53,7 @@ func (f *front) get(ctx context.Context, path string) (reply, error) {
 	if err != nil {
 		return reply{}, fmt.Errorf("through %s: read the answer: %w", f.id, err)
 	}
-	return reply{response.StatusCode, response.Header.Get(reasonHeader), strings.TrimSpace(string(body))}, nil
+	return reply{response.StatusCode, response.Header.Get(shop.ReasonHeader), strings.TrimSpace(string(body))}, nil
 }
 
 // ask makes a request that an app is to answer.

@@ -161,7 +161,7 @@ func TestCallHandsOnWhatTheSidecarSays(t *testing.T) {
 	r, web := open(t)
 	response, body := get(t, web+"/call/reviews")
 	if response.StatusCode != http.StatusForbidden || !strings.Contains(string(body), "not declared: reviews") ||
-		response.Header.Get("X-Heddle-Reason") != "undeclared" {
+		response.Header.Get(shop.ReasonHeader) != "undeclared" {
 		t.Errorf("status %d, header %v, %s", response.StatusCode, response.Header, body)
 	}
 	app, address := serve(t, shop.Identity{Service: shop.Reviews, Instance: "reviews-1"}, shop.Sidecar{})

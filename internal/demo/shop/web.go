@@ -36,9 +36,9 @@ func (a *App) web(sidecar Sidecar) func(context.Context, net.Listener) error {
 			a.finish(w, "", err)
 			return
 		}
-		for _, name := range []string{"Content-Type", "X-Heddle-Reason"} {
-			if value := got.header.Get(name); value != "" {
-				w.Header().Set(name, value)
+		for from, to := range map[string]string{"Content-Type": "Content-Type", "X-Heddle-Reason": ReasonHeader} {
+			if value := got.header.Get(from); value != "" {
+				w.Header().Set(to, value)
 			}
 		}
 		w.WriteHeader(got.status)
@@ -49,6 +49,11 @@ func (a *App) web(sidecar Sidecar) func(context.Context, net.Listener) error {
 		return a.serveHTTP(ctx, l, mux)
 	}
 }
+
+// ReasonHeader is where web tells why its own sidecar answered instead of a
+// service. It needs a name of its own: the sidecar before web takes
+// X-Heddle-Reason off what applications answer.
+const ReasonHeader = "X-Shop-Reason"
 
 // reviews answers for itself.
 func (a *App) reviews(ctx context.Context, l net.Listener) error {
