@@ -2,7 +2,6 @@ package mesh
 
 import (
 	"fmt"
-	"regexp"
 	"regexp/syntax"
 	"strconv"
 	"strings"
@@ -23,13 +22,14 @@ func regexFault(pattern string) string {
 	if len(pattern) > 1000 {
 		return fmt.Sprintf("has %d bytes; at most 1000 are allowed", len(pattern))
 	}
-	if _, err := regexp.Compile(pattern); err != nil {
+	parsed, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
 		return fmt.Sprintf("is not a regular expression (RE2): %v", err)
 	}
 	if escape := foreignEscape(pattern); escape != "" {
 		return fmt.Sprintf("is not a regular expression (RE2): it does not know %s; write the character itself, or a class such as \\p{Greek} or \\pL", quote(escape))
 	}
-	if size := programSize(pattern); size > maxProgram {
+	if size := programSize(parsed); size > maxProgram {
 		return fmt.Sprintf("is too large: once compiled it may need %d instructions, and %d are allowed; repeat less, or match fewer kinds of characters", size, maxProgram)
 	}
 	return ""
@@ -71,13 +71,36 @@ func knownClass(name string) bool {
 	return script || category || name == "Any"
 }
 
+// leastSize bounds what [programSize] counts from below: each character, range
+// of characters, assertion and end of a group, with repetitions written out.
+func leastSize(part *syntax.Regexp) int {
+	size := len(part.Rune)
+	switch part.Op {
+	case syntax.OpCharClass:
+		size /= 2
+	case syntax.OpCapture:
+		size = 2
+	case syntax.OpAnyChar, syntax.OpAnyCharNotNL, syntax.OpWordBoundary, syntax.OpNoWordBoundary,
+		syntax.OpBeginLine, syntax.OpEndLine, syntax.OpBeginText, syntax.OpEndText:
+		size = 1
+	}
+	for _, sub := range part.Sub {
+		size += leastSize(sub)
+	}
+	if part.Op == syntax.OpRepeat {
+		size *= max(part.Min, part.Max)
+	}
+	return size
+}
+
 // programSize bounds RE2's program for a pattern from above. Go's compiler is
 // RE2's, but counts characters where RE2 counts bytes: a range of characters
 // above ASCII becomes up to a handful of byte ranges for each of its ends.
-func programSize(pattern string) int {
-	parsed, err := syntax.Parse(pattern, syntax.Perl)
-	if err != nil {
-		return maxProgram + 1
+// A pattern that is too large by its form alone is not compiled: that can take
+// half a second, and there is room for a thousand of them in one request.
+func programSize(parsed *syntax.Regexp) int {
+	if size := leastSize(parsed); size > maxProgram {
+		return size
 	}
 	program, err := syntax.Compile(parsed.Simplify())
 	if err != nil {
