@@ -3,6 +3,7 @@ package translate_test
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -42,6 +43,35 @@ func TestRequestsGoFromSidecarToSidecar(t *testing.T) {
 		}
 		if seen := got.header.Get("X-Seen-Request-Id"); seen != "my-own-id" || got.header.Get("X-Request-Id") != seen {
 			t.Errorf("%s: the application saw the request id %q, the caller %q", host, seen, got.header.Get("X-Request-Id"))
+		}
+	}
+}
+
+// TestHTTP10IsAnswered: nginx speaks it to what is behind it, and so do the
+// checks of many a load balancer, without a Host header.
+func TestHTTP10IsAnswered(t *testing.T) {
+	orders := service("orders", mesh.HTTP)
+	ip, port := echo(t, "one")
+	instance := behindSidecar(t, orders, "orders-1", ip, port)
+	web := startSidecar(t, &input{
+		Proxy:     mesh.Proxy{Service: "web", Instance: "web-1"},
+		Services:  []mesh.Service{service("web", mesh.HTTP, "orders"), orders},
+		Instances: []mesh.Instance{instance},
+	})
+	for request, address := range map[string]string{
+		"GET /x HTTP/1.0\r\nHost: orders\r\n\r\n": web.outbound(t),
+		"GET /x HTTP/1.0\r\n\r\n":                 fmt.Sprintf("%s:%d", instance.Address, instance.Port),
+	} {
+		c, err := net.DialTimeout("tcp", address, 5*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		fmt.Fprint(c, request)
+		answer, err := io.ReadAll(c)
+		c.Close()
+		if err != nil || !strings.Contains(string(answer), " 200 OK\r\n") || !strings.HasSuffix(string(answer), "\r\n\r\none orders /x") {
+			t.Errorf("%q was answered: %q %v", request, answer, err)
 		}
 	}
 }

@@ -36,7 +36,9 @@ func httpManager(statPrefix string) *hcmv3.HttpConnectionManager {
 			Name:       "envoy.filters.http.router",
 			ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: pack(&routerv3.Router{})},
 		}},
-		UpgradeConfigs:       []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
+		UpgradeConfigs: []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
+		// nginx speaks HTTP/1.0 to what is behind it unless told; Envoy would answer 426.
+		HttpProtocolOptions:  &corev3.Http1ProtocolOptions{AcceptHttp_10: true},
 		Http2ProtocolOptions: &corev3.Http2ProtocolOptions{AllowConnect: true}, // WebSocket over HTTP/2 (RFC 8441)
 		StreamIdleTimeout:    durationpb.New(defaultIdle),
 		// A path such as /public/../admin must not get past a rule on /admin. Slashes

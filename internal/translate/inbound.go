@@ -64,6 +64,7 @@ func appCluster(name string, s *mesh.Service, app place) *clusterv3.Cluster {
 // to say, whose sidecar ends it.
 func inboundHTTP(s *mesh.Service, cluster string) *hcmv3.HttpConnectionManager {
 	m := httpManager("inbound")
+	m.HttpProtocolOptions.DefaultHostForHttp_10 = string(s.Name) // for checks of load balancers
 	m.StreamIdleTimeout = or(s.Traffic.IdleTimeout, defaultIdle)
 	m.LocalReplyConfig = &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{{
 		Filter: &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ResponseFlagFilter{
