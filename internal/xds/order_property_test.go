@@ -30,7 +30,7 @@ func playOrder(t *testing.T, rt *rapid.T, transport string) {
 	r := newRig(t, xds.Config{})
 	defer r.close()
 	w := newModelWorld(rt)
-	e := &modelEnvoy{modelClient: newModelClient(rt, r, transport, w.bodies), routes: map[string][]string{}, warm: map[string]bool{}}
+	e := &modelEnvoy{modelClient: newModelClient(rt, r, transport, w.bodies), routes: map[string][]string{}, warm: map[string]bool{}, awaiting: map[string]bool{}, taken: map[string]string{}}
 	e.received = e.check
 	defer func() { e.c.cancel() }()
 	r.server.Apply(w.topology(rt))
@@ -59,6 +59,9 @@ func playOrder(t *testing.T, rt *rapid.T, transport string) {
 		synctest.Wait()
 	}
 	w.compare(rt, e.modelClient)
+	if len(e.awaiting) > 0 {
+		rt.Fatalf("clusters that changed and got no endpoints since: %v", e.awaiting)
+	}
 }
 
 // topology draws clusters with their endpoints, and routes that send traffic to
@@ -89,6 +92,10 @@ type modelEnvoy struct {
 	*modelClient
 	routes map[string][]string // the clusters of each route
 	warm   map[string]bool     // the clusters in use
+	// awaiting are the clusters that came and that no endpoints followed yet,
+	// however often the client has reconnected.
+	awaiting map[string]bool
+	taken    map[string]string // the versions of the clusters
 }
 
 func (e *modelEnvoy) check(typeURL string, changed map[string]string, removed []string) {
@@ -98,6 +105,7 @@ func (e *modelEnvoy) check(typeURL string, changed map[string]string, removed []
 	case xds.TypeEndpoint:
 		for name := range changed {
 			e.warm[name] = e.types[xds.TypeCluster].held[name] != ""
+			delete(e.awaiting, name)
 		}
 	case xds.TypeRoute:
 		for name, version := range changed {
@@ -121,6 +129,13 @@ func (e *modelEnvoy) clusters(changed map[string]string, removed []string) {
 	}
 	for _, name := range removed {
 		delete(e.warm, name)
+		delete(e.awaiting, name)
+		delete(e.taken, name)
+	}
+	for name, version := range changed {
+		if e.taken[name] != version { // else it is no change to Envoy
+			e.taken[name], e.awaiting[name] = version, true
+		}
 	}
 	have := e.typ(xds.TypeEndpoint).names
 	var add, drop []string
