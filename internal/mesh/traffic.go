@@ -8,7 +8,7 @@ type Traffic struct {
 	IdleTimeout      Duration          `json:"idleTimeout,omitempty" doc:"A stream, or a TCP connection, without a byte is ended after this; default 5m (TCP 1h)."`
 	ConnectTimeout   Duration          `json:"connectTimeout,omitempty" doc:"For a TCP connection to an instance; default 1s."`
 	HostHeader       string            `json:"hostHeader,omitempty" doc:"The Host header sent to the service instead of the caller's."`
-	Retries          *Retries          `json:"retries,omitempty" doc:"Default: 2 attempts more when the request did not reach the service, and for grpc also when it answers UNAVAILABLE."`
+	Retries          *Retries          `json:"retries,omitempty" doc:"Default: 2 attempts more, when the request did not reach the service."`
 	LoadBalancing    LoadBalancing     `json:"loadBalancing,omitzero" doc:"How an instance is chosen."`
 	CircuitBreaker   *CircuitBreaker   `json:"circuitBreaker,omitempty" doc:"Limits per sidecar; what goes over them gets a 503 at once."`
 	OutlierDetection *OutlierDetection `json:"outlierDetection,omitempty" doc:"Puts instances that keep failing out of rotation for a while."`
@@ -18,7 +18,7 @@ type Traffic struct {
 // Retries says when a failed attempt is made again, on another instance if there is one.
 type Retries struct {
 	Attempts      int      `json:"attempts" minimum:"0" maximum:"10" doc:"Attempts after the first; 0 means none."`
-	On            []string `json:"on,omitempty" doc:"Envoy's retry_on conditions, e.g. 5xx, gateway-error, reset, connect-failure, refused-stream, unavailable, retriable-4xx. Default: what never reached the service, and for grpc UNAVAILABLE."`
+	On            []string `json:"on,omitempty" doc:"Envoy's retry_on conditions, e.g. 5xx, gateway-error, reset, connect-failure, refused-stream, unavailable, retriable-4xx. Default: only what never reached the service."`
 	PerTryTimeout Duration `json:"perTryTimeout,omitempty" doc:"For one attempt."`
 }
 

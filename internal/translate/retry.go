@@ -18,14 +18,10 @@ const defaultAttempts = 2
 
 // defaultConditions are the failures that never reached the service, so that
 // any request may be sent again. The sidecar of the called service tells of its
-// own by a header, see reasonUnreached. A gRPC service that answers UNAVAILABLE
-// asks for the call to be made again (gRPC, "Status codes and their use").
-func defaultConditions(p mesh.Protocol) []string {
-	conditions := []string{"connect-failure", "refused-stream", "reset-before-request", "retriable-headers"}
-	if p == mesh.GRPC {
-		conditions = append(conditions, "unavailable")
-	}
-	return conditions
+// own by a header, see reasonUnreached. gRPC's UNAVAILABLE is none of them: it
+// is also what callers are told of a service that crashed while it worked.
+func defaultConditions() []string {
+	return []string{"connect-failure", "refused-stream", "reset-before-request", "retriable-headers"}
 }
 
 // retryPolicy is when and how often a failed attempt is made again: the rule's
@@ -42,7 +38,7 @@ func retryPolicy(s *mesh.Service, r *mesh.Retries) *routev3.RetryPolicy {
 	}
 	on := r.On
 	if len(on) == 0 {
-		on = defaultConditions(s.Protocol)
+		on = defaultConditions()
 	}
 	policy := &routev3.RetryPolicy{
 		RetryOn:       strings.Join(on, ","),

@@ -210,8 +210,7 @@ type Traffic struct {
 	ConnectTimeout *durationpb.Duration `protobuf:"bytes,4,opt,name=connect_timeout,json=connectTimeout,proto3" json:"connect_timeout,omitempty"`
 	// The Host header sent to the service instead of the caller's.
 	HostHeader string `protobuf:"bytes,5,opt,name=host_header,json=hostHeader,proto3" json:"host_header,omitempty"`
-	// Default: 2 attempts more when the request did not reach the service, and for
-	// gRPC also when it answers UNAVAILABLE.
+	// Default: 2 attempts more, when the request did not reach the service.
 	Retries *Retries `protobuf:"bytes,6,opt,name=retries,proto3" json:"retries,omitempty"`
 	// How an instance is chosen.
 	LoadBalancing *LoadBalancing `protobuf:"bytes,7,opt,name=load_balancing,json=loadBalancing,proto3" json:"load_balancing,omitempty"`
@@ -330,8 +329,7 @@ type Retries struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Attempts after the first, 0 to 10; 0 means none.
 	Attempts int32 `protobuf:"varint,1,opt,name=attempts,proto3" json:"attempts,omitempty"`
-	// Envoy's retry_on conditions. Default: what never reached the
-	// service, and for gRPC UNAVAILABLE.
+	// Envoy's retry_on conditions. Default: only what never reached the service.
 	On []string `protobuf:"bytes,2,rep,name=on,proto3" json:"on,omitempty"`
 	// For one attempt.
 	PerTryTimeout *durationpb.Duration `protobuf:"bytes,3,opt,name=per_try_timeout,json=perTryTimeout,proto3" json:"per_try_timeout,omitempty"`
