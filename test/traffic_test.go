@@ -246,3 +246,14 @@ func TestADrainingInstanceGetsNothingNew(t *testing.T) {
 	}
 	web.wants(t, "orders", "/", http.StatusOK, "from a")
 }
+
+func TestAServiceThatListsItselfCallsItsOwnInstances(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	s.declare(service("gossip", mesh.HTTP, "gossip"))
+	first := startSidecar(t, s, "gossip", "1", app(t, says("the first")), proxy.Delta)
+	s.register("gossip", "1", first.inbound)
+	s.register("gossip", "2", app(t, says("the second")))
+	first.wants(t, "gossip", "/", http.StatusOK, "the first")
+	first.wants(t, "gossip", "/", http.StatusOK, "the second")
+}

@@ -25,7 +25,7 @@ type Service struct {
 	Description  string        `json:"description,omitempty" doc:"What the service is for."`
 	Protocol     Protocol      `json:"protocol" enum:"http,http2,grpc,tcp" doc:"What the service speaks."`
 	Port         Port          `json:"port" minimum:"1" maximum:"65535" doc:"Where callers dial the service."`
-	Dependencies []ServiceName `json:"dependencies" nullable:"false" doc:"The services it calls. Required: an empty list means that it calls nothing."`
+	Dependencies []ServiceName `json:"dependencies" nullable:"false" doc:"The services it calls, itself included if it does. Required: an empty list means that it calls nothing."`
 	Endpoints    Endpoints     `json:"endpoints,omitzero" doc:"Where its instances come from; left out, they are registered one by one."`
 	ListenerPort Port          `json:"listenerPort,omitempty" minimum:"1" maximum:"65535" doc:"A port of its own on each caller's sidecar. TCP services always have one: this, or else their port."`
 	HealthCheck  *HealthCheck  `json:"healthCheck,omitempty" doc:"Active checks that each caller's sidecar makes."`

@@ -3,7 +3,7 @@ package mesh
 // Traffic is how callers' sidecars treat calls to a service. Zero values mean
 // the documented defaults.
 type Traffic struct {
-	Timeout          Duration          `json:"timeout,omitempty" doc:"For a whole request with its retries; default 15s."`
+	Timeout          Duration          `json:"timeout,omitempty" doc:"For a whole request with its retries; default 15s, and none for grpc, whose callers send a deadline of their own."`
 	NoTimeout        bool              `json:"noTimeout,omitempty" doc:"No bound on a whole request: for streams and long polls."`
 	IdleTimeout      Duration          `json:"idleTimeout,omitempty" doc:"A stream, or a TCP connection, without a byte is ended after this; default 5m (TCP 1h)."`
 	ConnectTimeout   Duration          `json:"connectTimeout,omitempty" doc:"For a TCP connection to an instance; default 1s."`

@@ -67,9 +67,6 @@ func (s *Service) validateDependencies(f *Faults) {
 			f.Add(path, "%s", fault)
 			continue
 		}
-		if name == s.Name {
-			f.Add(path, "is the service itself; calls to itself need no declaration")
-		}
 		if first, twice := seen[name]; twice {
 			f.Add(path, "%q is listed already, as dependencies[%d]", name, first)
 		}

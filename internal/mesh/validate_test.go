@@ -47,7 +47,6 @@ func TestServiceValidation(t *testing.T) {
 			"port: 70000 is not a port: use 1 to 65535",
 			`dependencies[1]: "a" is listed already, as dependencies[0]`,
 			`dependencies[2]: "B" is not a DNS label: use lower-case letters, digits and inner hyphens`}},
-		"calls itself":     {func(s *mesh.Service) { s.Dependencies = []mesh.ServiceName{"orders"} }, []string{"dependencies[0]: is the service itself; calls to itself need no declaration"}},
 		"64 characters":    {func(s *mesh.Service) { s.Name = mesh.ServiceName(strings.Repeat("a", 64)) }, []string{"name: has 64 characters; a DNS label has at most 63"}},
 		"unicode":          {func(s *mesh.Service) { s.Name = "bücher" }, []string{`name: "b\u00fccher" is not a DNS label: use lower-case letters, digits and inner hyphens`}},
 		"a path as a name": {func(s *mesh.Service) { s.Name = "../tokens" }, []string{`name: "../tokens" is not a DNS label: use lower-case letters, digits and inner hyphens`}},

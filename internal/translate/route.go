@@ -13,6 +13,8 @@ import (
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
+// defaultTimeout is for services that are not grpc: a gRPC call may stream for
+// as long as it likes, and its caller sends the deadline that it wants.
 const defaultTimeout = 15 * time.Second
 
 // routesTo are the service's rules in order, and behind them, unless the last
@@ -75,7 +77,7 @@ func timeout(s *mesh.Service, rule *mesh.RouteRule) *durationpb.Duration {
 	switch {
 	case rule.Timeout != 0:
 		return durationpb.New(rule.Timeout.Std())
-	case s.Traffic.NoTimeout:
+	case s.Traffic.NoTimeout, s.Traffic.Timeout == 0 && s.Protocol == mesh.GRPC:
 		return durationpb.New(0)
 	}
 	return or(s.Traffic.Timeout, defaultTimeout)

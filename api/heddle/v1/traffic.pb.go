@@ -200,7 +200,8 @@ func (HealthCheckType) EnumDescriptor() ([]byte, []int) {
 // Traffic is how callers' sidecars treat calls to a service.
 type Traffic struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// For a whole request with its retries; default 15s.
+	// For a whole request with its retries; default 15s, and none for grpc, whose
+	// callers send a deadline of their own.
 	Timeout *durationpb.Duration `protobuf:"bytes,1,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// No bound on a whole request: for streams and long polls.
 	NoTimeout bool `protobuf:"varint,2,opt,name=no_timeout,json=noTimeout,proto3" json:"no_timeout,omitempty"`

@@ -84,7 +84,7 @@ func TestEveryFaultOfAServiceIsReported(t *testing.T) {
 	_, err := h.server.services.CreateService(h.writer(), &heddlev1.CreateServiceRequest{Service: missing})
 	faulty(t, err, "service.dependencies: is required: list the services", "service.endpoints.static.addresses[0].port: is required")
 	_, err = h.server.services.CreateService(h.writer(), &heddlev1.CreateServiceRequest{Service: declaration("orders", "stock", "Stock", "orders", "stock")})
-	faulty(t, err, "service.dependencies.names[1]: ", "service.dependencies.names[2]: is the service itself", "service.dependencies.names[3]: \"stock\" is listed already")
+	faulty(t, err, "service.dependencies.names[1]: ", "service.dependencies.names[3]: \"stock\" is listed already")
 	_, err = h.server.services.DeleteService(h.writer(), &heddlev1.DeleteServiceRequest{Revision: -7})
 	faulty(t, err, "name: is required", "revision: is negative")
 	_, err = h.server.services.GetService(h.reader(), &heddlev1.GetServiceRequest{})
