@@ -22,7 +22,6 @@ type session struct {
 
 func newSession(t *testing.T) session {
 	t.Helper()
-	needServer(t)
 	dir := t.TempDir()
 	return session{server: startServer(t, dir), dir: dir}
 }

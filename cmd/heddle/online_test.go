@@ -6,13 +6,11 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/alecthomas/kong"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -22,7 +20,6 @@ const within = 20 * time.Second
 // TestOnline plays testdata/online, each script against a server of its own
 // with an etcd of its own.
 func TestOnline(t *testing.T) {
-	needServer(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/online",
 		RequireExplicitExec: true,
@@ -39,14 +36,6 @@ func TestOnline(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "eventually": eventually},
 	})
-}
-
-// needServer skips a test in a build that has no server command.
-func needServer(t *testing.T) {
-	t.Helper()
-	if !slices.ContainsFunc(model(t).Children, func(n *kong.Node) bool { return n.Name == "server" }) {
-		t.Skip("this build has no server command")
-	}
 }
 
 // liveServer is a `heddle server` in this process.

@@ -85,6 +85,7 @@ func newServerNode(ctx context.Context, c *serverCmd, store *registry.Store, log
 	n.grpcAPI = grpcapi.New(grpcapi.Config{Registry: store, Catalog: n.catalog, Registerer: metrics, Logger: logger})
 	n.grpc = grpc.NewServer(append(append(xds.ServerOptions(), n.grpcAPI.ServerOptions()...), //nolint:contextcheck // each call has a context of its own
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
+		grpc.MaxHeaderListSize(64<<10), grpc.MaxConcurrentStreams(1000), // of one connection; an Envoy opens a handful
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 	)...)
 	n.xds.Register(n.grpc)

@@ -22,11 +22,12 @@ import (
 // drainStrategy and listenerDrain are Envoy's drain settings. They govern
 // both a listener that the control plane changed and our own drain at the end.
 // "immediate" asks every connection to go with its next response: by then no
-// caller should be here any more. The time is how long the requests of a
-// changed listener may still take: ours ends long before, with the process.
+// caller should be here any more. The time is how long what a changed listener
+// holds may still last: a database's connections have to outlive a change of
+// its timeouts. Our own drain ends long before, with the process.
 const (
 	drainStrategy = "immediate"
-	listenerDrain = 600 * time.Second
+	listenerDrain = 24 * time.Hour
 )
 
 // spec is what an Envoy process is started with.
