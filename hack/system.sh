@@ -8,6 +8,7 @@ present() {
   case $1 in
     gcc) command -v gcc >/dev/null || command -v cc >/dev/null ;;
     ca-certificates) [ -e /etc/ssl/certs/ca-certificates.crt ] ;;
+    iproute2) command -v ip >/dev/null ;;
     libc6-dev) [ -e /usr/include/stdlib.h ] ;;
     python3-pip) python3 -m pip --version >/dev/null 2>&1 ;;
     *) command -v "$1" >/dev/null ;;

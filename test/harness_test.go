@@ -30,10 +30,27 @@ import (
 	"github.com/heddle-mesh/heddle/internal/proxy"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if config := os.Getenv(etcdMember); config != "" {
+		os.Exit(runEtcdMember(config))
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if !built.Load() {
+			os.Exit(code)
+		}
+		if path, err := heddle(); err == nil {
+			_ = os.RemoveAll(filepath.Dir(path))
+		}
+		os.Exit(code)
+	}))
+}
+
+// built says that heddle has been built, or is being.
+var built atomic.Bool
 
 // heddle builds the program once, with the race detector when the tests have it.
 var heddle = sync.OnceValues(func() (string, error) {
+	built.Store(true)
 	dir, err := os.MkdirTemp("", "heddle-test-")
 	if err != nil {
 		return "", err
