@@ -41,7 +41,7 @@ tools: ## install the development tools into .tools/
 	@hack/tools.sh
 
 .PHONY: bench
-bench: bench-registration bench-fanout ## all benchmarks; each prints a table and writes .bench/<name>.json
+bench: bench-registration bench-fanout bench-xds ## all benchmarks; each prints a table and writes .bench/<name>.json
 
 .PHONY: bench-registration
 bench-registration: ## registration to first routed request through a real Envoy, each leg
@@ -51,3 +51,8 @@ bench-registration: ## registration to first routed request through a real Envoy
 .PHONY: bench-fanout
 bench-fanout: ## catalog change to the last of 100 streams, beside a raw gRPC send
 	@go run ./bench/spine fanout
+
+.PHONY: bench-xds
+bench-xds: build ## cold starts and changes of up to 1,000 streams, beside a raw gRPC server and go-control-plane; ARGS='-only heddle -size small'
+	@go build -o bin/bench-xds ./bench/xds
+	@bin/bench-xds $(ARGS)

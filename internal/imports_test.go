@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"cmd/heddle":              {"*"},
 	"api/heddle/v1":           {},
 	"bench/spine":             {"*"},
+	"bench/xds":               {"*"},
 	"internal/mesh":           {},
 	"internal/registry":       {"internal/mesh"},
 	"internal/catalog":        {"internal/mesh"},

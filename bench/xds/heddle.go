@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/registry"
+)
+
+// heddle is a `heddle server` with its own etcd. Changes are written to that
+// etcd, past the REST API. A change's moment is when a watch of this program
+// sees it: the server's own watch is told at the same time.
+type heddle struct {
+	child  *process
+	at     string
+	store  *registry.Store
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+	epochs map[mesh.InstanceKey]string
+	seen   chan sighting
+}
+
+// sighting is a change that the watch saw.
+type sighting struct {
+	key    mesh.InstanceKey
+	health mesh.Health
+	at     time.Time
+}
+
+// write names the author of what the benchmark writes.
+func write() registry.Write { return registry.Write{Author: "bench"} }
+
+func startHeddle(ctx context.Context, o options, dir string, w world) (_ server, err error) {
+	h := &heddle{epochs: map[mesh.InstanceKey]string{}, seen: make(chan sighting, 1024)}
+	defer func() {
+		if err != nil {
+			h.close()
+		}
+	}()
+	data := filepath.Join(dir, "data")
+	if err := h.fill(ctx, data, w); err != nil {
+		return nil, fmt.Errorf("fill etcd: %w", err)
+	}
+	ready := filepath.Join(dir, "ready.json")
+	args := []string{"server", "--data-dir", data, "--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0",
+		"--ready-file", ready, "--admin-token-file", filepath.Join(dir, "token")}
+	if h.child, err = start(ctx, dir, exec.CommandContext(ctx, o.heddle, args...)); err != nil {
+		return nil, err
+	}
+	if h.at, err = h.awaitReady(ctx, ready); err != nil {
+		return nil, err
+	}
+	h.store, err = registry.Open(ctx, registry.Config{Endpoints: []string{"unix://" + filepath.Join(data, "etcd.sock")}})
+	if err != nil {
+		return nil, err
+	}
+	return h, h.watch(ctx)
+}
+
+// fill writes the world before the server starts.
+func (h *heddle) fill(ctx context.Context, data string, w world) error {
+	etcd, err := registry.StartEmbedded(ctx, registry.EmbeddedConfig{DataDir: data})
+	if err != nil {
+		return err
+	}
+	defer etcd.Close()
+	store, err := etcd.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = store.Close() }()
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(64)
+	for _, s := range w.services {
+		group.Go(func() error {
+			_, err := store.PutService(ctx, s, write())
+			return err
+		})
+	}
+	var mu sync.Mutex // guards h.epochs
+	for from := 0; from < len(w.instances); from += registry.MaxBatch {
+		some := w.instances[from:min(from+registry.MaxBatch, len(w.instances))]
+		group.Go(func() error {
+			registered, err := store.Register(ctx, some, registry.MaxTTL, write())
+			mu.Lock()
+			defer mu.Unlock()
+			for _, one := range registered {
+				h.epochs[one.Key()] = one.Epoch
+			}
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+func (h *heddle) awaitReady(ctx context.Context, file string) (string, error) {
+	for deadline := time.Now().Add(patience); ; {
+		var found struct {
+			XDS string `json:"xds"`
+		}
+		if data, err := os.ReadFile(file); err == nil && json.Unmarshal(data, &found) == nil {
+			return found.XDS, nil
+		}
+		if time.Now().After(deadline) {
+			return "", fmt.Errorf("heddle server is not ready after %s: %s", patience, h.child.said())
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}
+}
+
+// watch follows etcd until close; it returns when the watch is complete.
+func (h *heddle) watch(ctx context.Context) error {
+	ctx, h.cancel = context.WithCancel(ctx)
+	synced := make(chan struct{})
+	h.work.Go(func() {
+		whole := false
+		h.store.Watch(ctx, registry.WatchConfig{}, func(b registry.Batch) {
+			now := time.Now()
+			if b.Synced && !whole {
+				whole = true
+				close(synced)
+				return
+			}
+			for _, c := range b.Changes {
+				if c.Instance != nil && whole {
+					h.seen <- sighting{key: c.Instance.Key(), health: c.Instance.Health, at: now}
+				}
+			}
+		})
+	})
+	select {
+	case <-synced:
+		return nil
+	case <-time.After(patience):
+		return fmt.Errorf("etcd of heddle server could not be followed within %s", patience)
+	}
+}
+
+func (h *heddle) name() string      { return "heddle" }
+func (h *heddle) address() string   { return h.at }
+func (h *heddle) process() *process { return h.child }
+
+func (h *heddle) change(ctx context.Context, service string, drained bool) (time.Time, error) {
+	key := mesh.InstanceKey{Service: mesh.ServiceName(service), ID: "i0"}
+	health := mesh.Healthy
+	if drained {
+		health = mesh.Draining
+	}
+	if _, err := h.store.SetHealth(ctx, key, h.epochs[key], health, write()); err != nil {
+		return time.Time{}, err
+	}
+	for {
+		select {
+		case one := <-h.seen:
+			if one.key == key && one.health == health {
+				return one.at, nil
+			}
+		case <-time.After(10 * time.Second):
+			return time.Time{}, fmt.Errorf("the watch did not see the change of %s", key)
+		}
+	}
+}
+
+func (h *heddle) close() {
+	if h.cancel != nil {
+		h.cancel()
+		h.work.Wait()
+	}
+	if h.store != nil {
+		_ = h.store.Close()
+	}
+	if h.child != nil {
+		h.child.stop()
+	}
+}
