@@ -55,4 +55,5 @@ bench-fanout: ## catalog change to the last of 100 streams, beside a raw gRPC se
 .PHONY: bench-xds
 bench-xds: build ## cold starts and changes of up to 1,000 streams, beside a raw gRPC server and go-control-plane; ARGS='-only heddle -size small'
 	@go build -o bin/bench-xds ./bench/xds
+	@go build -C bench/xds/peers -o "$(CURDIR)/bin/bench-xds-peers" .
 	@bin/bench-xds $(ARGS)

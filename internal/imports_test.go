@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"api/heddle/v1":           {},
 	"bench/spine":             {"*"},
 	"bench/xds":               {"*"},
+	"bench/xds/peers":         {},
 	"internal/mesh":           {},
 	"internal/registry":       {"internal/mesh"},
 	"internal/catalog":        {"internal/mesh"},
@@ -47,7 +48,8 @@ var mayImport = map[string][]string{
 var confined = map[string][]string{
 	"go.etcd.io/etcd": {"internal/registry"},
 	"go.uber.org/zap": {"internal/registry"},
-	"github.com/envoyproxy/go-control-plane/envoy": {"internal/translate", "internal/xds", "internal/controlplane", "internal/proxy", "bench/spine"},
+	"github.com/envoyproxy/go-control-plane/envoy": {"internal/translate", "internal/xds", "internal/controlplane", "internal/proxy", "bench/spine", "bench/xds/peers"},
+	"github.com/envoyproxy/go-control-plane/pkg":   {"bench/xds/peers"},
 	"github.com/alecthomas/kong":                   {"cmd/heddle"},
 	"github.com/danielgtaylor/huma":                {"internal/server"},
 	"go.yaml.in/yaml":                              {"internal/manifest", "cmd/heddle"},

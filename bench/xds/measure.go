@@ -62,7 +62,7 @@ func measureAll(ctx context.Context, o options, size shape, r *report) error {
 		}
 	}()
 	members := callers(size)
-	for _, title := range []string{"floor", "heddle"} {
+	for _, title := range []string{"floor", "heddle", "linear", "snapshot"} {
 		if !o.runs(title) {
 			continue
 		}
