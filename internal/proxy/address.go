@@ -2,14 +2,8 @@ package proxy
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"maps"
 	"net"
 	"net/netip"
-	"slices"
-	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -79,59 +73,4 @@ func firstAddress() netip.Addr {
 		}
 	}
 	return found
-}
-
-// checkPorts refuses ports that something else listens on. Envoy would say so
-// too, but late, and not at all when that something is another Envoy of the same
-// user: both set SO_REUSEPORT and would get each other's connections by turns.
-func checkPorts(b BootstrapConfig) error {
-	p := b.Proxy
-	outbound := p.OutboundAddress
-	if outbound == "" {
-		outbound = mesh.DefaultLoopback
-	}
-	outboundPort := p.OutboundPort
-	if outboundPort == 0 {
-		outboundPort = mesh.DefaultOutboundPort
-	}
-	inbound := p.InboundAddress
-	if inbound == "" {
-		inbound = mesh.DefaultInboundAddress
-	}
-	var faults mesh.Faults
-	check := func(field, address string, port mesh.Port) {
-		if port == 0 {
-			return
-		}
-		if fault := portFault(address, port); fault != "" {
-			faults.Add(field, "%s", fault)
-		}
-	}
-	if p.AppPort != 0 {
-		check("inboundPort", inbound, p.InboundPort)
-	}
-	check("outboundPort", outbound, outboundPort)
-	check("adminPort", adminAddress, b.AdminPort)
-	for _, name := range slices.Sorted(maps.Keys(p.DependencyPorts)) {
-		check(fmt.Sprintf("dependencyPorts[%s]", name), outbound, p.DependencyPorts[name])
-	}
-	return mesh.Invalid("listen for the sidecar", faults)
-}
-
-func portFault(address string, port mesh.Port) string {
-	at := net.JoinHostPort(address, strconv.Itoa(int(port)))
-	probe, err := net.Listen("tcp", at) //nolint:noctx // it does not block
-	if err == nil {
-		probe.Close()
-		return ""
-	}
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Sprintf("something else listens on %s already: end it, or choose another port", at)
-	case errors.Is(err, syscall.EACCES):
-		return fmt.Sprintf("this user may not listen on %s: choose a port above 1023, or grant CAP_NET_BIND_SERVICE", at)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Sprintf("%s is no address of this machine", address)
-	}
-	return err.Error()
 }

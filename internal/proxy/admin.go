@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,11 +14,13 @@ import (
 	"time"
 )
 
-// The names of the listeners that take calls to the service, and the
-// application's own calls, begin so; the control plane appends the scope.
+// The names of the listeners that take calls to the service, the application's
+// own calls, and those to a dependency with a port of its own, begin so; the
+// control plane appends the dependency's name, and the scope.
 const (
-	inboundPrefix  = "inbound."
-	outboundPrefix = "outbound."
+	inboundPrefix    = "inbound."
+	outboundPrefix   = "outbound."
+	dependencyPrefix = "own."
 )
 
 // admin is the admin interface of one Envoy.
@@ -36,18 +39,42 @@ func newAdmin(address string) *admin {
 func (a *admin) close() { a.client.CloseIdleConnections() }
 
 // live says whether Envoy takes part: neither still starting, nor failed on
-// purpose (POST /healthcheck/fail, which operators do by hand). If not, why.
-func (a *admin) live(ctx context.Context) (state string, ok bool) {
+// purpose (POST /healthcheck/fail, which operators do by hand). If not, why; and
+// whether it answered at all.
+func (a *admin) live(ctx context.Context) (state string, ok, answered bool) {
 	body, err := a.do(ctx, http.MethodGet, "/ready", nil)
-	if err != nil {
-		return err.Error(), false
+	switch {
+	case errors.As(err, new(*adminRefusal)):
+		return err.Error(), false, true
+	case err != nil:
+		return err.Error(), false, false
 	}
-	return strings.TrimSpace(string(body)), true
+	return strings.TrimSpace(string(body)), true, true
+}
+
+// adminRefusal is an answer that says no.
+type adminRefusal struct{ status, body string }
+
+func (r *adminRefusal) Error() string {
+	return "ask Envoy's admin interface: it answers " + r.status + ": " + r.body
 }
 
 // listeners are the two that the runner looks for; an invalid address: it is not there.
 type listeners struct {
 	inbound, outbound netip.AddrPort
+	all               map[string]netip.AddrPort // these two and the dependencies' own, by name
+}
+
+// logged names those that are there.
+func (l listeners) logged() []any {
+	var out []any
+	if l.inbound.IsValid() {
+		out = append(out, "inbound", l.inbound.String())
+	}
+	if l.outbound.IsValid() {
+		out = append(out, "outbound", l.outbound.String())
+	}
+	return out
 }
 
 // listeners asks what Envoy listens on. Envoy lists a listener once it is warm;
@@ -71,13 +98,14 @@ func (a *admin) listeners(ctx context.Context) (listeners, error) {
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return listeners{}, fmt.Errorf("read Envoy's listeners: %w", err)
 	}
-	var found listeners
+	found := listeners{all: map[string]netip.AddrPort{}}
 	for _, one := range answer.Statuses {
 		ip, err := netip.ParseAddr(one.Address.Socket.Address)
 		if err != nil {
 			continue // a pipe
 		}
 		address := netip.AddrPortFrom(ip, one.Address.Socket.Port)
+		found.all[one.Name] = address
 		switch {
 		case strings.HasPrefix(one.Name, inboundPrefix):
 			found.inbound = address
@@ -187,7 +215,7 @@ func (a *admin) do(ctx context.Context, method, path string, query url.Values) (
 		return nil, fmt.Errorf("ask Envoy's admin interface: %w", err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("ask Envoy's admin interface: it answers %s: %s", response.Status, strings.TrimSpace(string(body)))
+		return nil, &adminRefusal{status: response.Status, body: strings.TrimSpace(string(body))}
 	}
 	return body, nil
 }

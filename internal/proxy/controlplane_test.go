@@ -16,6 +16,8 @@ import (
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	runtimev3 "github.com/envoyproxy/go-control-plane/envoy/service/runtime/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -26,8 +28,11 @@ import (
 // internal/xds, which this package may not know.
 type controlPlane struct {
 	discoveryv3.UnimplementedAggregatedDiscoveryServiceServer
-	address   string
-	resources map[string][]*discoveryv3.Resource // by type URL
+	address string
+
+	mu        sync.Mutex
+	resources map[string][]*discoveryv3.Resource // guarded by mu; by type URL
+	refusal   error                              // guarded by mu; answers every stream
 }
 
 // startControlPlane serves an inbound listener on inboundPort (0: a free one)
@@ -38,13 +43,33 @@ func startControlPlane(t *testing.T, inboundPort, appPort uint32) *controlPlane 
 	plane.add(t, "heddle", &runtimev3.Runtime{Name: "heddle", Layer: &structpb.Struct{}})
 	if appPort != 0 {
 		plane.add(t, "app.orders", appCluster(appPort))
-		plane.add(t, "inbound.orders", listener(t, "inbound.orders", inboundPort, &routev3.Route_Route{Route: &routev3.RouteAction{
-			ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: "app.orders"}, Timeout: durationpb.New(0),
-		}}))
+		plane.add(t, "inbound.orders", inboundListener(t, inboundPort))
 	}
 	plane.add(t, "outbound.orders", listener(t, "outbound.orders", 0, nil))
 	plane.serve(t)
 	return plane
+}
+
+func inboundListener(t *testing.T, port uint32) *listenerv3.Listener {
+	t.Helper()
+	return listener(t, "inbound.orders", port, &routev3.Route_Route{Route: &routev3.RouteAction{
+		ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: "app.orders"}, Timeout: durationpb.New(0),
+	}})
+}
+
+// moveInbound gives the next Envoys that ask another inbound port.
+func (p *controlPlane) moveInbound(t *testing.T, port uint32) {
+	t.Helper()
+	body := packed(t, inboundListener(t, port))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	kept := []*discoveryv3.Resource{{Name: "inbound.orders", Version: "2", Resource: body}}
+	for _, one := range p.resources[body.GetTypeUrl()] {
+		if one.GetName() != "inbound.orders" {
+			kept = append(kept, one)
+		}
+	}
+	p.resources[body.GetTypeUrl()] = kept
 }
 
 func (p *controlPlane) serve(t *testing.T) {
@@ -61,6 +86,13 @@ func (p *controlPlane) serve(t *testing.T) {
 	t.Cleanup(func() { server.Stop(); serving.Wait() })
 }
 
+// refuse ends every stream from now on with NOT_FOUND; nil: no longer.
+func (p *controlPlane) refuse(why error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refusal = why
+}
+
 // DeltaAggregatedResources answers the first request for each type.
 func (p *controlPlane) DeltaAggregatedResources(stream discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
 	answered := map[string]bool{}
@@ -74,7 +106,13 @@ func (p *controlPlane) DeltaAggregatedResources(stream discoveryv3.AggregatedDis
 			continue
 		}
 		answered[url] = true
-		if err := stream.Send(&discoveryv3.DeltaDiscoveryResponse{TypeUrl: url, Nonce: url, Resources: p.resources[url]}); err != nil {
+		p.mu.Lock()
+		resources, refusal := p.resources[url], p.refusal
+		p.mu.Unlock()
+		if refusal != nil {
+			return status.Error(codes.NotFound, refusal.Error())
+		}
+		if err := stream.Send(&discoveryv3.DeltaDiscoveryResponse{TypeUrl: url, Nonce: url, Resources: resources}); err != nil {
 			return err
 		}
 	}
@@ -83,6 +121,8 @@ func (p *controlPlane) DeltaAggregatedResources(stream discoveryv3.AggregatedDis
 func (p *controlPlane) add(t *testing.T, name string, m proto.Message) {
 	t.Helper()
 	body := packed(t, m)
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.resources[body.GetTypeUrl()] = append(p.resources[body.GetTypeUrl()], &discoveryv3.Resource{Name: name, Version: "1", Resource: body})
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"time"
 )
 
 // envoyLogFormat is one line for each message: level, logger, and the message
@@ -33,7 +34,17 @@ func (p *process) readLog(from io.Reader) {
 		if p.asked.Load() && level == slog.LevelWarn {
 			level = slog.LevelDebug
 		}
-		p.log.LogAttrs(p.exited, level, message, slog.String("from", "envoy"), slog.String("logger", logger))
+		attributes := []slog.Attr{slog.String("from", "envoy"), slog.String("logger", logger)}
+		if level == slog.LevelWarn {
+			ok, left := p.repeats.pass(message, time.Now())
+			if !ok {
+				continue
+			}
+			if left > 0 {
+				attributes = append(attributes, slog.Int("leftOut", left))
+			}
+		}
+		p.log.LogAttrs(p.exited, level, message, attributes...)
 	}
 }
 

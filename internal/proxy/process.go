@@ -45,6 +45,7 @@ type process struct {
 	pid     int
 	log     *slog.Logger
 	last    *tail
+	repeats repeats
 	address chan string // gets the admin address once, or is closed without
 	exited  context.Context
 	asked   atomic.Bool // to end: what Envoy says of that is no warning
@@ -164,7 +165,7 @@ func (p *process) adminAddress(ctx context.Context) (netip.AddrPort, error) {
 // stop ends Envoy: politely, and after the grace, or when now is closed, by
 // force. It returns when Envoy is gone.
 func (p *process) stop(grace time.Duration, now <-chan struct{}) {
-	if p.exited.Err() != nil {
+	if p.gone() {
 		return // its id may be another process's by now
 	}
 	p.asked.Store(true)
@@ -184,6 +185,8 @@ func (p *process) stop(grace time.Duration, now <-chan struct{}) {
 
 // awaitExit waits until Envoy is gone; false: it still runs after d.
 func (p *process) awaitExit(d time.Duration) bool { return !sleep(p.exited, d) }
+
+func (p *process) gone() bool { return p.exited.Err() != nil }
 
 // signal asks Envoy; an error means that it is gone already.
 func (p *process) signal(s syscall.Signal) { _ = syscall.Kill(p.pid, s) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -17,7 +18,8 @@ type Runner struct {
 	log       *slog.Logger
 
 	// Of Run alone.
-	served   bool // the sidecar could serve once
+	served   bool                      // the sidecar could serve once
+	held     map[string]netip.AddrPort // where Envoy listened when it last could, by listener
 	status   Status
 	reported Status // what Report was told last
 }

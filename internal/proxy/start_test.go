@@ -35,9 +35,9 @@ func TestPortsThatAreTakenEndTheRun(t *testing.T) {
 		change  func(*mesh.Proxy)
 		want    string
 	}{
-		"outbound":             {change: func(p *mesh.Proxy) { p.OutboundPort = mesh.Port(taken) }, want: "outboundPort: something else listens on 127.0.0.1:"},
-		"inbound":              {change: func(p *mesh.Proxy) { p.InboundPort = mesh.Port(taken) }, want: "inboundPort: something else listens on 0.0.0.0:"},
-		"a dependency's":       {change: func(p *mesh.Proxy) { p.DependencyPorts = map[mesh.ServiceName]mesh.Port{"ledger": mesh.Port(taken)} }, want: "dependencyPorts[ledger]: "},
+		"outbound":             {change: func(p *mesh.Proxy) { p.OutboundPort = mesh.Port(taken) }, want: "--outbound-port: something else listens on 127.0.0.1:"},
+		"inbound":              {change: func(p *mesh.Proxy) { p.InboundPort = mesh.Port(taken) }, want: "--inbound-port: something else listens on 0.0.0.0:"},
+		"a dependency's":       {change: func(p *mesh.Proxy) { p.DependencyPorts = map[mesh.ServiceName]mesh.Port{"ledger": mesh.Port(taken)} }, want: "--dependency-port ledger=PORT: "},
 		"no address of ours":   {change: func(p *mesh.Proxy) { p.OutboundAddress = "203.0.113.1" }, want: "203.0.113.1 is no address of this machine"},
 		"by the control plane": {inbound: taken, change: func(*mesh.Proxy) {}, want: "cannot bind"},
 	}

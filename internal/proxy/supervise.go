@@ -27,17 +27,30 @@ type envoy struct {
 	*process
 	admin   *admin
 	address netip.AddrPort
-	given   bool // the control plane has given it its listeners; of watch alone
+
+	// Of watch alone.
+	given    bool      // the control plane has given it its listeners
+	answered bool      // its admin interface has answered
+	silent   time.Time // since when that does not; zero: it does
+	unheard  int       // how many questions in a row it did not answer
+}
+
+func newPauses(longest time.Duration) *backoff.ExponentialBackOff {
+	pauses := backoff.NewExponentialBackOff()
+	pauses.InitialInterval, pauses.MaxInterval, pauses.Multiplier = firstPause, longest, 2
+	pauses.Reset()
+	return pauses
 }
 
 // keepRunning runs one Envoy after the other until ctx ends, and gives the one
 // that runs then, or nil. The error is about the start: the first Envoy did not
 // get as far as to serve, by a fault that will not go away.
 func (r *Runner) keepRunning(ctx context.Context, registration *lease) (*envoy, error) {
-	pauses := backoff.NewExponentialBackOff()
-	pauses.InitialInterval, pauses.MaxInterval, pauses.Multiplier = firstPause, longestWait, 2
-	pauses.Reset()
+	pauses := newPauses(longestWait)
 	for {
+		if !r.awaitPorts(ctx) {
+			return nil, nil
+		}
 		began := time.Now()
 		current, err := r.launch(ctx)
 		if err == nil {
@@ -45,7 +58,7 @@ func (r *Runner) keepRunning(ctx context.Context, registration *lease) (*envoy, 
 			if ctx.Err() != nil || errors.As(err, new(*fatal)) {
 				return current, unwrapFatal(err)
 			}
-			current.admin.close()
+			current.end(r.config.Hurry) // it may be there still, and of no use
 		}
 		if ctx.Err() != nil {
 			return nil, nil //nolint:nilerr // the end came first, and launch left nothing behind
@@ -58,7 +71,7 @@ func (r *Runner) keepRunning(ctx context.Context, registration *lease) (*envoy, 
 			pauses.Reset()
 		}
 		pause := pauses.NextBackOff()
-		r.log.Error("Envoy ended: starting another", "after", time.Since(began).Round(time.Millisecond), "pause", pause.Round(time.Millisecond), "error", err)
+		r.log.Error("starting another Envoy", "after", time.Since(began).Round(time.Millisecond), "pause", pause.Round(time.Millisecond), "error", err)
 		if !sleep(ctx, pause) {
 			return nil, nil
 		}
@@ -140,6 +153,11 @@ func final(err error) bool {
 	var end *ended
 	return !errors.As(err, &end) || !end.bySignal || !end.hadAdmin
 }
+
+// useless is an Envoy that runs and has to be replaced.
+type useless struct{ reason string }
+
+func (u *useless) Error() string { return u.reason }
 
 // fatal ends Run although Envoy runs.
 type fatal struct{ err error }

@@ -3,7 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
-	"strings"
+	"fmt"
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -22,6 +22,10 @@ const (
 	// explainAfter is how long a start may take before the log says what it waits for.
 	explainAfter = 3 * time.Second
 	explainEvery = time.Minute
+	// hungAfter is how long an Envoy may not answer at all before it is killed. One
+	// that has only begun reads its configuration first.
+	hungAfter      = 15 * time.Second
+	hungAfterStart = time.Minute
 )
 
 // watch looks after one Envoy until it ends (an [ended] error), ctx ends (nil),
@@ -47,16 +51,17 @@ func (r *Runner) watch(ctx context.Context, e *envoy, registration *lease) error
 			continue
 		case <-timer.C:
 		}
+		e.repeats.over(time.Now(), r.log)
 		found, err := r.look(look, e)
 		if look.Err() != nil {
 			continue
 		}
-		if errors.As(err, new(*fatal)) {
+		if errors.As(err, new(*fatal)) || errors.As(err, new(*useless)) {
 			return err
 		}
 		if err == nil {
 			if !up {
-				r.log.Info("the sidecar can serve", "after", time.Since(began).Round(time.Millisecond), "inbound", found.inbound.String(), "outbound", found.outbound.String())
+				r.log.Info("the sidecar can serve", append([]any{"after", time.Since(began).Round(time.Millisecond)}, found.logged()...)...)
 			}
 			up, failures, r.served = true, 0, true
 			r.want(found, registration)
@@ -73,7 +78,7 @@ func (r *Runner) watch(ctx context.Context, e *envoy, registration *lease) error
 		}
 		if !up && time.Since(explained) > explainEvery {
 			explained = time.Now()
-			r.log.Warn("the sidecar cannot serve yet: waiting", "error", err)
+			r.log.Warn("the sidecar cannot serve yet: waiting", "error", r.explain(look, e, err))
 		}
 		switch {
 		case up:
@@ -88,17 +93,20 @@ func (r *Runner) watch(ctx context.Context, e *envoy, registration *lease) error
 
 // look says where Envoy listens, or why the sidecar cannot serve.
 func (r *Runner) look(ctx context.Context, e *envoy) (listeners, error) {
-	if state, ok := e.admin.live(ctx); !ok {
+	asked := time.Now()
+	state, ok, answered := e.admin.live(ctx)
+	if err := e.heard(asked, answered); err != nil {
+		return listeners{}, err
+	}
+	if !ok {
 		return listeners{}, errors.New("Envoy is not ready: " + state)
 	}
 	found, err := e.admin.listeners(ctx)
 	if err != nil {
 		return listeners{}, err
 	}
-	if !r.served {
-		if err := r.refused(ctx, e); err != nil {
-			return listeners{}, err
-		}
+	if err := r.refused(ctx, e, found); err != nil {
+		return listeners{}, err
 	}
 	switch {
 	case r.config.takesCalls() && !found.inbound.IsValid():
@@ -120,20 +128,59 @@ func (r *Runner) look(ctx context.Context, e *envoy) (listeners, error) {
 	return found, nil
 }
 
-// refused looks, at the start, for a listener whose port Envoy could not have:
-// that is for whoever runs this sidecar to mend. Anything else that Envoy
-// refuses is the control plane's to mend, which goes on without it.
-func (r *Runner) refused(ctx context.Context, e *envoy) error {
+// heard notes whether Envoy answered. One that did not for hungAfter is killed:
+// its connections stay open and its listeners take more, so that nothing else
+// would get callers off it. Several questions have to be without an answer: this
+// process may have been stopped itself in the middle of one.
+func (e *envoy) heard(asked time.Time, answered bool) error {
+	if answered {
+		e.answered, e.silent, e.unheard = true, time.Time{}, 0
+		return nil
+	}
+	if e.unheard++; e.unheard == 1 {
+		e.silent = asked
+	}
+	bound := hungAfter
+	if !e.answered {
+		bound = hungAfterStart
+	}
+	silence := time.Since(e.silent)
+	if e.unheard <= patience || silence < bound || e.gone() {
+		return nil
+	}
+	e.kill()
+	return &useless{fmt.Sprintf("Envoy (pid %d) hung, and was killed: its admin interface has not answered for %s", e.pid, silence.Round(time.Second))}
+}
+
+// refused looks for a listener whose port Envoy could not have. At the start
+// that is for whoever runs this sidecar to mend. Later, when a listener is
+// missing without which the sidecar is of no use, another Envoy is worth a try:
+// this one is not sent the listener again. Anything else that Envoy refuses is
+// the control plane's to mend, which goes on without it.
+func (r *Runner) refused(ctx context.Context, e *envoy, found listeners) error {
+	if r.served && !r.lacks(found) {
+		return nil
+	}
 	refusals, err := e.admin.refusals(ctx)
 	if err != nil {
 		return err
 	}
 	for _, why := range refusals {
-		if strings.Contains(why, "cannot bind") {
-			return &fatal{&mesh.Error{Kind: mesh.KindInvalid, Message: "Envoy cannot listen: " + why + "; end what has the port, or choose another"}}
+		fault := unbound(why)
+		switch {
+		case fault == "":
+		case !r.served:
+			return &fatal{&mesh.Error{Kind: mesh.KindInvalid, Message: fault}}
+		case isNeeded(why):
+			return &useless{fault}
 		}
 	}
 	return nil
+}
+
+// lacks says whether Envoy is without a listener that the sidecar has to have.
+func (r *Runner) lacks(found listeners) bool {
+	return r.config.takesCalls() && !found.inbound.IsValid() || r.status.Outbound.IsValid() && !found.outbound.IsValid()
 }
 
 // want registers the instance, or keeps it registered.
@@ -152,6 +199,7 @@ func (r *Runner) want(found listeners, registration *lease) {
 func (r *Runner) reachable(e *envoy, found listeners) {
 	r.status.Admin, r.status.PID = e.address, e.pid
 	r.status.Inbound, r.status.Outbound = found.inbound, found.outbound
+	r.held = found.all
 }
 
 // report tells the status if it is news, and if the instance is registered where
