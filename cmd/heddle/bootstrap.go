@@ -28,7 +28,7 @@ func (c *bootstrapCmd) Run(con *console) error {
 	}
 	data, err := proxy.Bootstrap(config)
 	if err != nil {
-		return err
+		return wrongFlags(err)
 	}
 	_, err = con.out.Write(data)
 	return err
@@ -47,7 +47,7 @@ type sidecarFlags struct {
 	InboundAddress  string         `placeholder:"IP" help:"Where Envoy takes calls to the service. Default: all addresses."`
 	InboundPort     int            `placeholder:"PORT" help:"The port there. Default: the service's port."`
 	AppAddress      string         `placeholder:"IP" help:"Where the application listens. Default: 127.0.0.1."`
-	AppPort         int            `placeholder:"PORT" help:"The port there. Without it the workload only makes calls: it takes none and is not registered."`
+	AppPort         *int           `placeholder:"PORT" help:"The port there. Without it the workload only makes calls: it takes none and is not registered."`
 	OutboundAddress string         `placeholder:"IP" help:"Where Envoy takes the application's calls. Default: 127.0.0.1."`
 	OutboundPort    int            `placeholder:"PORT" help:"The port there for HTTP and gRPC. Default: 15001."`
 	DependencyPort  map[string]int `placeholder:"NAME=PORT" mapsep:"none" help:"The port for a dependency that has a listener of its own (TCP), instead of the one it declares. May be repeated."`
@@ -66,6 +66,12 @@ func (f *sidecarFlags) config() (proxy.BootstrapConfig, error) {
 		}
 		instance = string(name)
 	}
+	var appPort mesh.Port
+	if f.AppPort != nil {
+		if appPort = mesh.Port(*f.AppPort); appPort == 0 {
+			return proxy.BootstrapConfig{}, &usageError{message: "--app-port 0 is no port: name the application's, from 1 to 65535, or leave the flag out for a workload that only makes calls"}
+		}
+	}
 	ports := map[mesh.ServiceName]mesh.Port{}
 	for name, port := range f.DependencyPort {
 		ports[mesh.ServiceName(name)] = mesh.Port(port)
@@ -74,7 +80,7 @@ func (f *sidecarFlags) config() (proxy.BootstrapConfig, error) {
 		Proxy: mesh.Proxy{
 			Service: mesh.ServiceName(f.Service), Instance: mesh.InstanceID(instance),
 			InboundAddress: f.InboundAddress, InboundPort: mesh.Port(f.InboundPort),
-			AppAddress: f.AppAddress, AppPort: mesh.Port(f.AppPort),
+			AppAddress: f.AppAddress, AppPort: appPort,
 			OutboundAddress: f.OutboundAddress, OutboundPort: mesh.Port(f.OutboundPort),
 			DependencyPorts: ports,
 		},

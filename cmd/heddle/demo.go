@@ -36,6 +36,9 @@ func (c *demoCmd) Run(ctx context.Context, con *console) error {
 	if c.JSON && !c.Once {
 		return &usageError{message: "--json needs --once: only the scenario has a result"}
 	}
+	if err := demo.CheckBasePort(c.BasePort); err != nil {
+		return &usageError{message: "--base-port: " + err.Error()}
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find the heddle binary: %w", err)

@@ -61,7 +61,7 @@ func (c *proxyCmd) Run(ctx context.Context, api *client.Client, log *slog.Logger
 	}
 	check, err := proxy.ParseAppCheck(c.AppReady, config.Proxy)
 	if err != nil {
-		return err
+		return wrongFlags(err)
 	}
 	file := readyFile{path: c.ReadyFile, log: log}
 	if err := file.check(); err != nil {
@@ -84,7 +84,7 @@ func (c *proxyCmd) Run(ctx context.Context, api *client.Client, log *slog.Logger
 		DrainTimeout: drain, Report: file.write, Hurry: hurry, Logger: log,
 	})
 	if err != nil {
-		return err
+		return wrongFlags(err)
 	}
 	return runner.Run(ctx)
 }

@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
 // usageError is a command line that makes no sense.
@@ -56,6 +59,45 @@ func unknownCommand(message string, node *kong.Node) string {
 		return "a command is missing: use one of " + strings.Join(names, ", ")
 	}
 	return message
+}
+
+// wrongFlags turns a refusal of what flags said into wrong usage, in which each
+// fault names the flag instead of the field.
+func wrongFlags(err error) error {
+	var refused *mesh.Error
+	if !errors.As(err, &refused) || refused.Kind != mesh.KindInvalid || len(refused.Faults) == 0 {
+		return err
+	}
+	named := *refused
+	named.Faults = nil
+	for _, fault := range refused.Faults {
+		fault.Path = flagOfField(fault.Path)
+		named.Faults = append(named.Faults, fault)
+	}
+	return &usageError{message: faultsBelow(&named)}
+}
+
+// flagOfField gives the flag that sets a field: --inbound-port for inboundPort,
+// --xds for xds[0], --dependency-port for dependencyPorts.ledger.
+func flagOfField(path string) string {
+	field, rest := path, ""
+	if end := strings.IndexAny(path, "[."); end >= 0 {
+		field, rest = path[:end], strings.Trim(path[end:], "[].")
+	}
+	switch field {
+	case "dependencyPorts":
+		return strings.TrimSpace("--dependency-port " + rest)
+	case "labels":
+		return strings.TrimSpace("--label " + rest)
+	}
+	flag := "--"
+	for _, letter := range field {
+		if unicode.IsUpper(letter) {
+			flag += "-"
+		}
+		flag += string(unicode.ToLower(letter))
+	}
+	return flag
 }
 
 // notEmpty gives the value of a flag that widens what a command reaches when it

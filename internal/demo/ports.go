@@ -29,11 +29,20 @@ type ports struct {
 	fixed bool // asked for by the user: one that is taken is an error, not skipped
 }
 
+// CheckBasePort says whether a demo can have the ports from base on, as far as
+// the number tells; 0 leaves the choice to the demo.
+func CheckBasePort(base int) error {
+	if base < 0 || base+blockSize > 65536 {
+		return fmt.Errorf("the demo needs %d ports in a row: the first cannot be %d, use 1024 to %d", blockSize, base, 65536-blockSize)
+	}
+	return nil
+}
+
 // reservePorts reserves a block: the one that starts at base, or any for 0.
 func reservePorts(base int) (*ports, error) {
 	if base != 0 {
-		if base < 1 || base+blockSize > 65536 {
-			return nil, fmt.Errorf("the demo needs %d ports in a row: the first cannot be %d, use 1024 to %d", blockSize, base, 65536-blockSize)
+		if err := CheckBasePort(base); err != nil {
+			return nil, err
 		}
 		guard, err := listen(base)
 		if err != nil {

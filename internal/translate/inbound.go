@@ -28,7 +28,7 @@ func (b *builder) inbound() {
 	if at.port == 0 {
 		at.port = b.own.Port
 	}
-	if !b.claim(at, "the inbound listener", "give the proxy another inboundPort, or an inboundAddress that does not include the other's") {
+	if !b.claim(at, "the inbound listener", "give the proxy another inboundPort (--inbound-port), or an inboundAddress (--inbound-address) that does not include the other's") {
 		return
 	}
 	cluster, listener, origin := "app."+b.scope.Name(), "inbound."+b.scope.Name(), originOf(b.own)

@@ -41,7 +41,7 @@ func (b *builder) claimPorts() {
 	if app := b.application(); app.port != 0 {
 		_, _ = b.ports.take(app, "the application")
 	}
-	b.outboundOpen = b.claim(b.outboundPlace(), "the outbound listener", "give the proxy another outboundPort")
+	b.outboundOpen = b.claim(b.outboundPlace(), "the outbound listener", "give the proxy another outboundPort (--outbound-port)")
 }
 
 func (b *builder) outboundRoutes(name string) *routev3.RouteConfiguration {
@@ -62,7 +62,7 @@ func (b *builder) ownListener(s *mesh.Service) {
 	if at.port == 0 {
 		return
 	}
-	if !b.claim(at, fmt.Sprintf("the listener of %q", s.Name), "give the dependency another port in the proxy's dependencyPorts") {
+	if !b.claim(at, fmt.Sprintf("the listener of %q", s.Name), fmt.Sprintf("give the dependency another port in the proxy's dependencyPorts (--dependency-port %s=PORT)", s.Name)) {
 		return
 	}
 	name, origin, stats := "own."+string(s.Name)+"."+b.scope.Name(), originOf(s), "own."+string(s.Name)
@@ -83,7 +83,7 @@ func (b *builder) ownListener(s *mesh.Service) {
 func (b *builder) strayPorts() {
 	for _, name := range slices.Sorted(maps.Keys(b.scope.Proxy.DependencyPorts)) {
 		if !slices.ContainsFunc(b.dependencies, func(d dependency) bool { return d.name == name }) {
-			b.problem(b.own.Name, fmt.Sprintf("a proxy has a port for %q in dependencyPorts, but %q has not declared a dependency on it", name, b.own.Name))
+			b.problem(b.own.Name, fmt.Sprintf("a proxy has a port for %q in dependencyPorts (--dependency-port), but %q has not declared a dependency on it", name, b.own.Name))
 		}
 	}
 }
