@@ -53,6 +53,9 @@ func startHeddle(ctx context.Context, o options, dir string, w world) (_ server,
 	ready := filepath.Join(dir, "ready.json")
 	args := []string{"server", "--data-dir", data, "--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0",
 		"--ready-file", ready, "--admin-token-file", filepath.Join(dir, "token")}
+	if o.pprof != "" {
+		args = append(args, "--pprof", o.pprof)
+	}
 	if h.child, err = start(ctx, dir, exec.CommandContext(ctx, o.heddle, args...)); err != nil {
 		return nil, err
 	}

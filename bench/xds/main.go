@@ -20,6 +20,7 @@ type options struct {
 	heddle string   // path
 	peers  string   // path
 	rounds int      // changes for each of the quick servers
+	pprof  string   // where heddle serves its profiles; "": nowhere
 }
 
 func (o options) runs(server string) bool { return len(o.only) == 0 || slices.Contains(o.only, server) }
@@ -49,6 +50,7 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&o.heddle, "heddle", "bin/heddle", "the heddle program")
 	flags.StringVar(&o.peers, "peers", "bin/bench-xds-peers", "the program of the peers (bench/xds/peers)")
 	flags.IntVar(&o.rounds, "rounds", 15, "changes for each of the quick servers")
+	flags.StringVar(&o.pprof, "pprof", "", "HOST:PORT where heddle serves its profiles meanwhile")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

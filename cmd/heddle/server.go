@@ -22,6 +22,8 @@ type serverCmd struct {
 	ReadyFile      string   `type:"path" placeholder:"FILE" help:"Written once the server is ready, with its addresses as JSON; for scripts that start it on free ports."`
 	AdminTokenFile string   `type:"path" placeholder:"FILE" help:"Where the admin token is written at the first start (mode 0600), instead of printing it."`
 
+	Pprof string `placeholder:"HOST:PORT" help:"Where Go's profiles are served, on a loopback address only and without any protection, for go tool pprof. Default: nowhere."`
+
 	DataDir    string `default:"heddle-data" type:"path" placeholder:"DIR" help:"Where the embedded etcd keeps its data."`
 	EtcdListen string `placeholder:"HOST:PORT" help:"Where the embedded etcd listens besides, for etcdctl, without any protection. Default: only on a socket in the data folder."`
 
@@ -46,6 +48,13 @@ Examples:
 
 // Run serves until the context ends.
 func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) (err error) {
+	if c.Pprof != "" {
+		stop, err := serveProfiles(ctx, c.Pprof)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
 	store, failed, closeStore, err := c.openStore(ctx, logger)
 	if err != nil {
 		return err
