@@ -45,7 +45,7 @@ const maxAlone = 64
 // none of them, each is sent alone: then the next refusal tells. This ends,
 // because each round has fewer resources. A SotW response that holds everything
 // cannot leave any out; there, all of it waits for a mended version.
-func (s *session) nacked(now time.Time, sub *subscription, f flight, message string) *Nack {
+func (s *session) nacked(now time.Time, sub *subscription, f flight, message string, out *outcome) *Nack {
 	if len(message) > maxNackBytes {
 		message = message[:maxNackBytes]
 	}
@@ -66,6 +66,10 @@ func (s *session) nacked(now time.Time, sub *subscription, f flight, message str
 	}
 	for _, one := range blamed {
 		sub.reject(one, f.since)
+	}
+	out.refused = blamed
+	if whole {
+		out.passedOver = others
 	}
 	for _, one := range others {
 		if !whole {

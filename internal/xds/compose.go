@@ -20,7 +20,14 @@ func (s *session) judge(sub *subscription, id name, answer bool, now time.Time, 
 		return fateNothing, nil, time.Time{}
 	}
 	it := sub.items[id]
-	if r = v.lookup(sub.kind, id); r != nil {
+	r = v.lookup(sub.kind, id)
+	if sub.mended(id, r, v) {
+		delete(sub.rejected, id)
+	}
+	if r != nil {
+		if refused, ok := sub.rejected[id]; ok && refused == r.version && !answer {
+			return fateNothing, nil, time.Time{} // never again of the server's own accord
+		}
 		if answer || !it.held() || it.version() != r.version {
 			return fateSend, r, time.Time{}
 		}
@@ -36,6 +43,16 @@ func (s *session) judge(sub *subscription, id name, answer bool, now time.Time, 
 		return fateKeep, nil, look
 	}
 	return fateRemove, nil, time.Time{}
+}
+
+// mended says whether a refused version was replaced by what the client has.
+func (s *subscription) mended(id name, r *Resource, v view) bool {
+	refused, ok := s.rejected[id]
+	if !ok || v.refuses(s.kind, id, refused) {
+		return false
+	}
+	it := s.items[id]
+	return r == nil && !it.held() || r != nil && r.version != refused && it.held() && it.version() == r.version
 }
 
 func (s *session) compose(now time.Time, sub *subscription, v view) *draft {
@@ -55,7 +72,7 @@ func (s *session) composeDelta(now time.Time, sub *subscription, v view) *draft 
 		switch f {
 		case fateSend:
 			d.resources = append(d.resources, r)
-			d.changed = append(d.changed, sentItem{id: id, version: r.version, origin: r.Origin})
+			d.changed = append(d.changed, sentItem{id: id, version: r.version, before: sub.items[id].version(), origin: r.Origin})
 			sub.setHeld(id, r.version)
 		case fateRemove:
 			d.removed = append(d.removed, id)
@@ -84,7 +101,7 @@ func (s *session) composeSotW(now time.Time, sub *subscription, v view) *draft {
 		switch f {
 		case fateSend:
 			d.send = true
-			d.changed = append(d.changed, sentItem{id: id, version: r.version, origin: r.Origin})
+			d.changed = append(d.changed, sentItem{id: id, version: r.version, before: sub.items[id].version(), origin: r.Origin})
 			sub.setHeld(id, r.version)
 			if !full {
 				d.resources = append(d.resources, r)

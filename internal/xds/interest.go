@@ -84,21 +84,34 @@ func (t *table) quit(box *mailbox, k kind, id name) {
 // long as it takes to compose one response.
 type view struct{ scope *scope }
 
-// lookup gives the resource that this scope is sent under a name, or nil. This
-// is the one place where a version that was refused would give way to the last
-// good one.
+// lookup gives the resource that this scope is sent under a name, or nil.
 func (v view) lookup(k kind, id name) *Resource {
 	if e := v.scope.members[k][id]; e != nil {
-		return e.current
+		return v.shown(e)
 	}
 	return nil
+}
+
+// shown is the version of an entry that is sent: the newest, or the last good
+// one if that was refused.
+func (v view) shown(e *entry) *Resource {
+	if d := e.doubt; d != nil && (d.refused != nil || d.cause != nil) {
+		return d.inForce()
+	}
+	return e.current
+}
+
+// refuses says whether a version of a name is quarantined.
+func (v view) refuses(k kind, id name, refused version) bool {
+	e := v.scope.members[k][id]
+	return e != nil && e.doubt != nil && e.doubt.refused != nil && e.doubt.refused.version == refused
 }
 
 // names gives the names of all resources of a type, in no order.
 func (v view) names(k kind) []name {
 	names := make([]name, 0, len(v.scope.members[k]))
 	for id, e := range v.scope.members[k] {
-		if e.current != nil {
+		if v.shown(e) != nil {
 			names = append(names, id)
 		}
 	}
@@ -109,8 +122,8 @@ func (v view) names(k kind) []name {
 func (v view) version(k kind) version {
 	var sum version
 	for _, e := range v.scope.members[k] {
-		if e.current != nil {
-			sum += e.current.version
+		if r := v.shown(e); r != nil {
+			sum += r.version
 		}
 	}
 	return sum

@@ -44,20 +44,31 @@ type kindFacts struct {
 	// usedBy are the types whose resources refer to one of this type. A removal
 	// waits until the client has taken in what is due of them.
 	usedBy []kind
+
+	// tried: what of this type was refused by a proxy is kept from the others.
+	tried bool
 }
 
 var kinds = [kindCount]kindFacts{
 	kindRuntime:  {url: TypeRuntime, short: "rtds"},
-	kindCluster:  {url: TypeCluster, short: "cds", full: true, usedBy: []kind{kindListener, kindRoute}},
+	kindCluster:  {url: TypeCluster, short: "cds", tried: true, full: true, usedBy: []kind{kindListener, kindRoute}},
 	kindEndpoint: {url: TypeEndpoint, short: "eds", usedBy: []kind{kindCluster}},
 	kindSecret:   {url: TypeSecret, short: "sds", usedBy: []kind{kindCluster, kindListener}},
-	kindListener: {url: TypeListener, short: "lds", full: true, needsClusters: true},
-	kindRoute:    {url: TypeRoute, short: "rds", needsClusters: true, usedBy: []kind{kindListener}},
+	kindListener: {url: TypeListener, short: "lds", tried: true, full: true, needsClusters: true},
+	kindRoute:    {url: TypeRoute, short: "rds", tried: true, needsClusters: true, usedBy: []kind{kindListener}},
 }
 
 func (k kind) facts() *kindFacts { return &kinds[k] }
 
 func (k kind) String() string { return kinds[k].short }
+
+// TypeLabel is the short form of a type URL, such as "cds", in metrics and logs.
+func TypeLabel(typeURL string) string {
+	if k, ok := kindOf(typeURL); ok {
+		return k.String()
+	}
+	return typeURL
+}
 
 // kindOf finds the kind of a type URL.
 func kindOf(typeURL string) (kind, bool) {

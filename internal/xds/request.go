@@ -51,6 +51,10 @@ type outcome struct {
 	interest    interest
 	ack         *ack
 	nack        *Nack
+
+	accepted   []sentItem // versions that the client took, or came with
+	refused    []sentItem // versions that it blamed
+	passedOver []sentItem // what else was in a refused response that held everything
 }
 
 // ack is one acknowledged response.
@@ -86,6 +90,9 @@ func (s *session) request(now time.Time, r request) (outcome, error) {
 	switch {
 	case s.delta:
 		s.deltaNames(now, sub, r, first, &out.interest)
+		if first {
+			out.accepted = sub.broughtAlong(r)
+		}
 	case first, fresh:
 		s.sotwNames(now, sub, r, first, &out.interest)
 	}
@@ -162,10 +169,11 @@ func (s *session) answer(now time.Time, sub *subscription, r request, out *outco
 		sub.flights = append([]flight(nil), sub.flights[i+1:]...)
 	}
 	if r.nack != nil {
-		out.nack = s.nacked(now, sub, f, r.nack.message)
+		out.nack = s.nacked(now, sub, f, r.nack.message, out)
 		return fresh
 	}
 	s.acked(now, sub, f)
+	out.accepted = f.items
 	out.ack = &ack{kind: sub.kind, applied: f.applied, took: now.Sub(f.since)}
 	return fresh
 }
@@ -233,6 +241,19 @@ func (s *session) takeInitial(now time.Time, sub *subscription, r request) {
 		// asked for later on this stream: nothing is taken away before.
 		sub.keepUntil = now.Add(s.patience)
 	}
+}
+
+// broughtAlong gives the versions that a client says it has from an earlier
+// stream: it accepted them there.
+func (s *subscription) broughtAlong(r request) []sentItem {
+	if !s.kind.facts().tried || len(r.initial) == 0 {
+		return nil
+	}
+	items := make([]sentItem, 0, len(r.initial))
+	for n, v := range r.initial {
+		items = append(items, sentItem{id: nameOf(n), version: parseVersion(v)})
+	}
+	return items
 }
 
 // sotwNames takes in the names of a SotW request, which are all that the client

@@ -234,6 +234,7 @@ func (st *stream) take(r request) error {
 		return err
 	}
 	st.note(out)
+	st.settle(out)
 	st.box.signal()
 	return nil
 }

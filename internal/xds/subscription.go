@@ -65,6 +65,7 @@ type flight struct {
 type sentItem struct {
 	id      name
 	version version // 0: told that it does not exist
+	before  version // what the client had; 0: nothing
 	origin  Origin
 }
 

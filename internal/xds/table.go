@@ -2,6 +2,7 @@ package xds
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +15,10 @@ type table struct {
 	entries [kindCount]map[name]*entry
 	scopes  map[string]*scope
 	present [kindCount]int // how many resources there are of each type
+	refused map[*entry]struct{}
+
+	// doubts counts the entries of each type with a doubt; it may be read without the lock.
+	doubts [kindCount]atomic.Int64
 }
 
 // entry is the place of one resource: it is there while a scope holds it or a
@@ -22,7 +27,8 @@ type table struct {
 type entry struct {
 	kind    kind
 	id      name
-	current *Resource // nil: there is none
+	current *Resource // the newest version; nil: there is none
+	doubt   *doubt    // nil: a proxy accepted it
 	holders []*scope
 	waiters map[*mailbox]struct{} // the streams that asked for it by name
 }
@@ -36,7 +42,7 @@ type scope struct {
 }
 
 func newTable() *table {
-	t := &table{scopes: map[string]*scope{}}
+	t := &table{scopes: map[string]*scope{}, refused: map[*entry]struct{}{}}
 	for k := range t.entries {
 		t.entries[k] = map[name]*entry{}
 	}
@@ -123,6 +129,10 @@ func (t *table) put(r *Resource, now time.Time, touched map[*mailbox]struct{}) {
 	} else if before.version == r.version {
 		return
 	}
+	t.doubted(e, before)
+	if e.doubt == nil || e.doubt.refused == nil {
+		t.free(e, now, touched)
+	}
 	for _, s := range e.holders {
 		for box := range s.wild[r.kind] {
 			touched[box] = struct{}{}
@@ -196,6 +206,9 @@ func (t *table) release(e *entry, s *scope) {
 		e.current = nil
 		t.present[e.kind]--
 	}
+	if len(e.holders) == 0 && e.doubt != nil && e.doubt.refused == nil {
+		t.setDoubt(e, nil)
+	}
 	t.dropEntry(e)
 }
 
@@ -219,9 +232,10 @@ func (t *table) entry(k kind, id name) *entry {
 	return e
 }
 
-// dropEntry forgets an entry that nobody holds and nobody waits for.
+// dropEntry forgets an entry that nobody holds and nobody waits for. A refusal
+// is remembered: the proxies of a scope may all be gone for a while.
 func (t *table) dropEntry(e *entry) {
-	if len(e.holders) == 0 && len(e.waiters) == 0 {
+	if len(e.holders) == 0 && len(e.waiters) == 0 && e.doubt == nil {
 		delete(t.entries[e.kind], e.id)
 	}
 }
