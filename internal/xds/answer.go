@@ -109,7 +109,7 @@ func (s *subscription) reject(one sentItem, since time.Time) {
 	if len(s.rejected) == 0 {
 		s.rejectedAt = since
 	}
-	s.rejected[one.id] = one.version
+	s.rejected[one.id] = one.content
 }
 
 // retry makes due again what the client may have passed over.

@@ -20,12 +20,12 @@ func (s *session) judge(sub *subscription, id name, answer bool, now time.Time, 
 		return fateNothing, nil, time.Time{}
 	}
 	it := sub.items[id]
-	r = v.lookup(sub.kind, id)
+	r = s.lookup(sub.kind, id, v)
 	if sub.mended(id, r, v) {
 		delete(sub.rejected, id)
 	}
 	if r != nil {
-		if refused, ok := sub.rejected[id]; ok && refused == r.version && !answer {
+		if refused, ok := sub.rejected[id]; ok && refused == r.content && !answer {
 			return fateNothing, nil, time.Time{} // never again of the server's own accord
 		}
 		if answer || !it.held() || it.version() != r.version {
@@ -52,7 +52,7 @@ func (s *subscription) mended(id name, r *Resource, v view) bool {
 		return false
 	}
 	it := s.items[id]
-	return r == nil && !it.held() || r != nil && r.version != refused && it.held() && it.version() == r.version
+	return r == nil && !it.held() || r != nil && r.content != refused && it.held() && it.version() == r.version
 }
 
 func (s *session) compose(now time.Time, sub *subscription, v view) *draft {
@@ -72,7 +72,7 @@ func (s *session) composeDelta(now time.Time, sub *subscription, v view) *draft 
 		switch f {
 		case fateSend:
 			d.resources = append(d.resources, r)
-			d.changed = append(d.changed, sentItem{id: id, version: r.version, before: sub.items[id].version(), origin: r.Origin})
+			d.changed = append(d.changed, sentItem{id: id, version: r.version, content: r.content, before: sub.items[id].version(), origin: r.Origin})
 			sub.setHeld(id, r.version)
 		case fateRemove:
 			d.removed = append(d.removed, id)
@@ -89,7 +89,7 @@ func (s *session) composeDelta(now time.Time, sub *subscription, v view) *draft 
 // composeSotW drafts a response of what changed or, for the types whose
 // responses hold everything, of all that is subscribed to if any of it changed.
 func (s *session) composeSotW(now time.Time, sub *subscription, v view) *draft {
-	if sub.resumes(v) {
+	if s.resumes(sub, v) {
 		return &draft{}
 	}
 	sub.scan(v)
@@ -101,7 +101,7 @@ func (s *session) composeSotW(now time.Time, sub *subscription, v view) *draft {
 		switch f {
 		case fateSend:
 			d.send = true
-			d.changed = append(d.changed, sentItem{id: id, version: r.version, before: sub.items[id].version(), origin: r.Origin})
+			d.changed = append(d.changed, sentItem{id: id, version: r.version, content: r.content, before: sub.items[id].version(), origin: r.Origin})
 			sub.setHeld(id, r.version)
 			if !full {
 				d.resources = append(d.resources, r)
@@ -169,12 +169,20 @@ func (s *subscription) scan(v view) {
 // so it is taken to have it: a version is a hash of the whole content, and the
 // wildcard is all that it asked for (xDS protocol, "ACK/NACK and resource type
 // instance version").
-func (s *subscription) resumes(v view) bool {
-	if s.resume == "" || s.resume != v.version(s.kind).String() {
+func (s *session) resumes(sub *subscription, v view) bool {
+	if sub.resume == "" {
 		return false
 	}
-	for _, id := range v.names(s.kind) {
-		s.setHeld(id, v.lookup(s.kind, id).version)
+	var all version
+	names := v.names(sub.kind)
+	for _, id := range names {
+		all += s.lookup(sub.kind, id, v).version
+	}
+	if sub.resume != all.String() {
+		return false
+	}
+	for _, id := range names {
+		sub.setHeld(id, s.lookup(sub.kind, id, v).version)
 	}
 	return true
 }

@@ -21,6 +21,8 @@
 //
 //   - order.go says what waits for what on the aggregated stream;
 //   - compose.go what is put into a response;
+//   - cover.go how the version of endpoints tells whether they came behind their
+//     cluster;
 //   - request.go how names are asked for; answer.go how responses are answered;
 //   - wire.go how a response is put together from bytes that all streams share.
 //

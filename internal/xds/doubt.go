@@ -94,6 +94,7 @@ func (t *table) wanted(e *entry) bool {
 func (t *table) markAll(e *entry, now time.Time, touched map[*mailbox]struct{}) {
 	for _, s := range e.holders {
 		t.tell(s, e, nil, now, touched)
+		t.tellEndpoints(s, e.current, now, touched)
 	}
 }
 

@@ -117,14 +117,3 @@ func (v view) names(k kind) []name {
 	}
 	return names
 }
-
-// version is the version of all resources of a type together.
-func (v view) version(k kind) version {
-	var sum version
-	for _, e := range v.scope.members[k] {
-		if r := v.shown(e); r != nil {
-			sum += r.version
-		}
-	}
-	return sum
-}

@@ -16,7 +16,9 @@ type warming struct {
 // warm notes the clusters of a response that was just composed. The endpoints
 // of each are sent again behind it, also when they did not change: Envoy takes
 // a changed cluster into use only after a new EDS response (xDS protocol,
-// "Resource warming").
+// "Resource warming"). That their version covers the cluster's (see cover.go)
+// is not enough here: a cluster that changes and changes back before they could
+// be sent gives them the version that the client has.
 func (s *session) warm(now time.Time, d *draft, v view) {
 	eds := s.subs[kindEndpoint]
 	for _, one := range d.changed {
@@ -34,7 +36,8 @@ func (s *session) warm(now time.Time, d *draft, v view) {
 			continue
 		}
 		if eds != nil && eds.covers(w.endpoints) {
-			eds.want(w.endpoints, true, now, false)
+			_, refused := eds.rejected[w.endpoints]
+			eds.want(w.endpoints, !refused, now, false)
 		}
 		if !s.delta && v.lookup(kindEndpoint, w.endpoints) == nil {
 			w.endpoints = noName // nothing can be sent that says so

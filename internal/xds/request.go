@@ -83,7 +83,7 @@ func (s *session) request(now time.Time, r request) (outcome, error) {
 		s.subs[k] = sub
 	}
 	out := outcome{interest: interest{kind: k}}
-	fresh := true
+	fresh, wild := true, sub.wildcard
 	if !first {
 		fresh = s.answer(now, sub, r, &out)
 	}
@@ -97,6 +97,9 @@ func (s *session) request(now time.Time, r request) (outcome, error) {
 		s.sotwNames(now, sub, r, first, &out.interest)
 	}
 	out.interest.wild = sub.wildcard
+	if k == kindCluster && (wild && !sub.wildcard || len(out.interest.quit) > 0) {
+		s.recheckEndpoints(now)
+	}
 	if sub.asked > s.limits.Names {
 		return out, status.Errorf(codes.ResourceExhausted, "%d %s names subscribed to on one stream; at most %d are taken", sub.asked, k, s.limits.Names)
 	}
@@ -187,10 +190,10 @@ func (s *session) deltaNames(now time.Time, sub *subscription, r request, first 
 		}
 		s.takeInitial(now, sub, r)
 	}
-	// Endpoints that the client has are sent all the same: it may have taken a
-	// changed cluster and lost the stream before the endpoints that must follow,
-	// and nothing that it says tells (see session.warm).
-	trusted := first && (sub.kind != kindEndpoint || !s.aggregated)
+	var awaited map[name]bool
+	if first {
+		awaited = s.awaited(sub.kind)
+	}
 	for _, n := range r.subscribe {
 		sub.named = true
 		if n == wildcardName {
@@ -198,7 +201,7 @@ func (s *session) deltaNames(now time.Time, sub *subscription, r request, first 
 			continue
 		}
 		id := nameOf(n)
-		known := trusted && sub.items[id].held()
+		known := first && sub.items[id].held() && !awaited[id]
 		if sub.ask(id) {
 			in.wait = append(in.wait, id)
 		}

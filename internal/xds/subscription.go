@@ -40,7 +40,7 @@ type subscription struct {
 	keepUntil time.Time
 
 	flights  []flight         // sent and neither acknowledged nor refused, oldest first
-	rejected map[name]version // refused, and not replaced by something accepted yet
+	rejected map[name]version // contents refused, and not replaced by something accepted yet
 
 	held         version // of what the client was sent: the sum over items
 	sent, acked  version // held, as of the last response and the last acknowledgement
@@ -65,6 +65,7 @@ type flight struct {
 type sentItem struct {
 	id      name
 	version version // 0: told that it does not exist
+	content version // of the resource by itself
 	before  version // what the client had; 0: nothing
 	origin  Origin
 }

@@ -31,6 +31,11 @@ type entry struct {
 	doubt   *doubt    // nil: a proxy accepted it
 	holders []*scope
 	waiters map[*mailbox]struct{} // the streams that asked for it by name
+
+	// Of endpoints: the clusters that wait for them, and the form in which they
+	// were sent last, which needs no lock.
+	users    []*entry
+	covering atomic.Pointer[covering]
 }
 
 // scope is what one group of streams may see.
@@ -133,16 +138,27 @@ func (t *table) put(r *Resource, now time.Time, touched map[*mailbox]struct{}) {
 	if e.doubt == nil || e.doubt.refused == nil {
 		t.free(e, now, touched)
 	}
+	t.tellAll(e, now, touched)
+	t.use(e, before, r)
+	for _, id := range endpointsOf(before, r) {
+		if endpoints := t.entries[kindEndpoint][id]; endpoints != nil {
+			t.tellAll(endpoints, now, touched)
+		}
+	}
+}
+
+// tellAll marks one entry for the streams of all scopes that asked for it.
+func (t *table) tellAll(e *entry, now time.Time, touched map[*mailbox]struct{}) {
 	for _, s := range e.holders {
-		for box := range s.wild[r.kind] {
+		for box := range s.wild[e.kind] {
 			touched[box] = struct{}{}
-			box.mark(r.kind, r.id, nil, now)
+			box.mark(e.kind, e.id, nil, now)
 		}
 	}
 	for box := range e.waiters {
-		if box.scope.members[r.kind][r.id] == e {
+		if box.scope.members[e.kind][e.id] == e {
 			touched[box] = struct{}{}
-			box.mark(r.kind, r.id, nil, now)
+			box.mark(e.kind, e.id, nil, now)
 		}
 	}
 }
@@ -162,6 +178,7 @@ func (t *table) hold(s *scope, next members, now time.Time, touched map[*mailbox
 			}
 			s.members[k][id] = e
 			t.tell(s, e, nil, now, touched)
+			t.tellEndpoints(s, e.current, now, touched)
 		}
 	}
 }
@@ -177,6 +194,7 @@ func (t *table) letGo(s *scope, next members, now time.Time, touched map[*mailbo
 			delete(s.members[k], id)
 			t.release(e, s)
 			t.tell(s, e, gone, now, touched)
+			t.tellEndpoints(s, gone, now, touched)
 		}
 	}
 }
@@ -203,6 +221,7 @@ func (t *table) release(e *entry, s *scope) {
 		}
 	}
 	if len(e.holders) == 0 && e.current != nil {
+		t.use(e, e.current, nil)
 		e.current = nil
 		t.present[e.kind]--
 	}
@@ -232,10 +251,10 @@ func (t *table) entry(k kind, id name) *entry {
 	return e
 }
 
-// dropEntry forgets an entry that nobody holds and nobody waits for. A refusal
-// is remembered: the proxies of a scope may all be gone for a while.
+// dropEntry forgets an entry that nobody holds, waits for or uses. A refusal is
+// remembered: the proxies of a scope may all be gone for a while.
 func (t *table) dropEntry(e *entry) {
-	if len(e.holders) == 0 && len(e.waiters) == 0 && e.doubt == nil {
+	if len(e.holders) == 0 && len(e.waiters) == 0 && len(e.users) == 0 && e.doubt == nil {
 		delete(t.entries[e.kind], e.id)
 	}
 }
