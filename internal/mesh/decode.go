@@ -167,8 +167,26 @@ func assignStruct(v reflect.Value, node any, path string, faults *Faults) {
 			faults.Add(join(path, cut(name)), "is not a field here%s", suggestion(name, known))
 			continue
 		}
+		before := len(*faults)
 		assign(v.FieldByIndex(index), obj.fields[name], join(path, name), faults)
+		if len(*faults) == before {
+			faults.check(join(path, name), explicitZeroFault(v.Type().FieldByIndex(index), v.FieldByIndex(index), obj.fields[name]))
+		}
 	}
+}
+
+// explicitZeroFault refuses a duration that is written out as zero: the model
+// keeps it as "left out", and whoever wrote it meant something else by it, for
+// zero is "no bound" to Envoy. Only what people write comes this way; stored
+// objects are read without it.
+func explicitZeroFault(field reflect.StructField, v reflect.Value, node any) string {
+	if d, ok := v.Interface().(Duration); !ok || d != 0 || node == nil {
+		return ""
+	}
+	if field.Tag.Get("zero") == "noTimeout" {
+		return ZeroDuration + NoBound
+	}
+	return ZeroDuration
 }
 
 func assignSlice(v reflect.Value, node any, path string, faults *Faults) {

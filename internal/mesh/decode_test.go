@@ -47,6 +47,13 @@ func TestDecodeReportsEveryFaultAtOnceWithItsPath(t *testing.T) {
 		"null element":      {`{"dependencies":["a",null]}`, []string{"dependencies[1]: is null"}},
 		"bare duration":     {`{"traffic":{"timeout":5}}`, []string{`traffic.timeout: a duration is a string with a unit, such as "250ms" or "5s"`}},
 		"bad duration":      {`{"traffic":{"timeout":"soon"}}`, []string{`traffic.timeout: "soon" is not a duration: use a number with a unit, such as "250ms" or "5s"`}},
+		"zero durations": {`{"traffic":{"timeout":"0s","noTimeout":false,"idleTimeout":"0","retries":{"attempts":1,"perTryTimeout":"0ms"}},"routes":[{"timeout":"0s"}],"healthCheck":{"type":"tcp","timeout":"0s"}}`, []string{
+			`healthCheck.timeout: is zero, which does not mean "no bound" here: leave it out for the default`,
+			`routes[0].timeout: is zero, which does not mean "no bound" here: leave it out for the default, or lift the bound with noTimeout: true under the service's traffic`,
+			`traffic.idleTimeout: is zero, which does not mean "no bound" here: leave it out for the default`,
+			`traffic.retries.perTryTimeout: is zero, which does not mean "no bound" here: leave it out for the default`,
+			`traffic.timeout: is zero, which does not mean "no bound" here: leave it out for the default, or lift the bound with noTimeout: true under the service's traffic`,
+		}},
 		"number too large":  {`{"port":1e99}`, []string{"port: wants a whole number, not the number 1e99"}},
 		"fraction":          {`{"port":80.5}`, []string{"port: wants a whole number, not the number 80.5"}},
 		"object as a label": {`{"subsets":[{"labels":{"v":{}}}]}`, []string{"subsets[0].labels.v: wants a string, not an object"}},
@@ -122,6 +129,32 @@ func FuzzDecode(f *testing.F) {
 		}
 		_ = ours.Validate()
 	})
+}
+
+// An older Heddle may have stored what is refused today.
+func TestAStoredZeroDurationIsStillRead(t *testing.T) {
+	var got mesh.Service
+	if err := json.Unmarshal([]byte(`{"name":"web","traffic":{"timeout":"0s"}}`), &got); err != nil || got.Traffic.Timeout != 0 {
+		t.Errorf("got %v, %v", got.Traffic.Timeout, err)
+	}
+}
+
+func TestDurationsAreWrittenWithoutEndingZeros(t *testing.T) {
+	for _, want := range []string{"0s", "10s", "1m10s", "10m", "24h", "1h10s", "1h10m", "100h", "1.5s", "250ms"} {
+		d, err := time.ParseDuration(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := mesh.Duration(d).String(); got != want && got != d.String() {
+			t.Errorf("%s is written %s", want, got)
+		}
+		if again, err := time.ParseDuration(mesh.Duration(d).String()); err != nil || again != d {
+			t.Errorf("%s comes back as %s: %v", want, again, err)
+		}
+	}
+	if got := mesh.Duration(24 * time.Hour).String(); got != "24h" {
+		t.Errorf("a day is written %s", got)
+	}
 }
 
 func TestDecodeTakesTheFieldsOfEmbeddedStructs(t *testing.T) {

@@ -3,6 +3,7 @@ package mesh
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -10,11 +11,28 @@ import (
 // (the syntax of [time.ParseDuration]).
 type Duration time.Duration
 
+// What is said of a duration that is written out as zero; [NoBound] is added
+// where a bound can be lifted.
+const (
+	ZeroDuration = "is zero, which does not mean \"no bound\" here: leave it out for the default"
+	NoBound      = ", or lift the bound with noTimeout: true under the service's traffic"
+)
+
 // Std gives the standard library's type.
 func (d Duration) Std() time.Duration { return time.Duration(d) }
 
-// String writes the duration with its unit.
-func (d Duration) String() string { return time.Duration(d).String() }
+// String writes the duration with its unit, and without the zeros that
+// [time.Duration] ends with: 24h rather than 24h0m0s.
+func (d Duration) String() string {
+	s := time.Duration(d).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
 
 // MarshalJSON writes the duration as a string with its unit.
 func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(d.String()) }
@@ -38,5 +56,5 @@ func durationFault(d Duration, low, high time.Duration) string {
 	if d == 0 || d.Std() >= low && d.Std() <= high {
 		return ""
 	}
-	return fmt.Sprintf("%s is out of range: use %s to %s", d, low, high)
+	return fmt.Sprintf("%s is out of range: use %s to %s", d, Duration(low), Duration(high))
 }

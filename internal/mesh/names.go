@@ -119,6 +119,22 @@ func ipFault(s string) string {
 	return ""
 }
 
+// reachableFault says why no caller can connect to the address, or "".
+func reachableFault(s string) string {
+	if fault := ipFault(s); fault != "" {
+		return fault
+	}
+	switch ip := netip.MustParseAddr(s).Unmap(); {
+	case ip.IsUnspecified():
+		return fmt.Sprintf("%s stands for every address of a machine, where one can listen: give the one that callers connect to", quote(s))
+	case ip.IsMulticast():
+		return fmt.Sprintf("%s is a multicast address: give the one that callers connect to", quote(s))
+	case ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return fmt.Sprintf("%s is the broadcast address: give the one that callers connect to", quote(s))
+	}
+	return ""
+}
+
 func portFault(p Port) string {
 	switch {
 	case p == 0:

@@ -3,7 +3,7 @@ package mesh
 // Traffic is how callers' sidecars treat calls to a service. Zero values mean
 // the documented defaults.
 type Traffic struct {
-	Timeout          Duration          `json:"timeout,omitempty" doc:"For a whole request with its retries; default 15s, and none for grpc, whose callers send a deadline of their own."`
+	Timeout          Duration          `json:"timeout,omitempty" doc:"For a whole request with its retries; default 15s, and none for grpc, whose callers send a deadline of their own. Zero is refused: see noTimeout." zero:"noTimeout"`
 	NoTimeout        bool              `json:"noTimeout,omitempty" doc:"No bound on a whole request: for streams and long polls."`
 	IdleTimeout      Duration          `json:"idleTimeout,omitempty" doc:"A stream, or a TCP connection, without a byte is ended after this; default 5m (TCP 1h)."`
 	ConnectTimeout   Duration          `json:"connectTimeout,omitempty" doc:"For a TCP connection to an instance; default 1s."`
@@ -50,18 +50,18 @@ type LocalityWeight struct {
 
 // CircuitBreaker bounds what one sidecar has open to a service; 0 means the default.
 type CircuitBreaker struct {
-	MaxConnections     int `json:"maxConnections,omitempty" minimum:"0" doc:"Open connections; default 1024."`
-	MaxPendingRequests int `json:"maxPendingRequests,omitempty" minimum:"0" doc:"Requests that wait for a connection; default 1024."`
-	MaxRequests        int `json:"maxRequests,omitempty" minimum:"0" doc:"Requests under way; default 1024."`
-	MaxRetries         int `json:"maxRetries,omitempty" minimum:"0" doc:"Retries under way. Default: as many as there are requests under way, a fifth of them where retries have conditions (on) of their own, and never fewer than 10."`
+	MaxConnections     int `json:"maxConnections,omitempty" minimum:"0" doc:"Open connections; 0 or left out: 1024."`
+	MaxPendingRequests int `json:"maxPendingRequests,omitempty" minimum:"0" doc:"Requests that wait for a connection; 0 or left out: 1024."`
+	MaxRequests        int `json:"maxRequests,omitempty" minimum:"0" doc:"Requests under way; 0 or left out: 1024."`
+	MaxRetries         int `json:"maxRetries,omitempty" minimum:"0" doc:"Retries under way. 0 or left out: as many as there are requests under way, a fifth of them where retries have conditions (on) of their own, and never fewer than 10."`
 }
 
 // OutlierDetection ejects instances by what their answers were.
 type OutlierDetection struct {
-	ConsecutiveErrors  int      `json:"consecutiveErrors,omitempty" minimum:"0" doc:"5xx answers or failed connections in a row; default 5."`
+	ConsecutiveErrors  int      `json:"consecutiveErrors,omitempty" minimum:"0" doc:"5xx answers or failed connections in a row; 0 or left out: 5."`
 	Interval           Duration `json:"interval,omitempty" doc:"Between sweeps; default 10s."`
 	BaseEjectionTime   Duration `json:"baseEjectionTime,omitempty" doc:"For a first ejection; grows with each; default 30s."`
-	MaxEjectionPercent int      `json:"maxEjectionPercent,omitempty" minimum:"0" maximum:"100" doc:"Never more of the instances than this; default 50."`
+	MaxEjectionPercent int      `json:"maxEjectionPercent,omitempty" minimum:"0" maximum:"100" doc:"Never more of the instances than this; 0 or left out: 50."`
 }
 
 // UpstreamTLS is TLS from the callers' sidecars to a service outside the mesh.
@@ -90,6 +90,6 @@ type HealthCheck struct {
 	ExpectedStatus     int             `json:"expectedStatus,omitempty" minimum:"100" maximum:"599" doc:"For http; default 200."`
 	Interval           Duration        `json:"interval,omitempty" doc:"Default 5s."`
 	Timeout            Duration        `json:"timeout,omitempty" doc:"Default 1s."`
-	HealthyThreshold   int             `json:"healthyThreshold,omitempty" minimum:"0" doc:"Default 2."`
-	UnhealthyThreshold int             `json:"unhealthyThreshold,omitempty" minimum:"0" doc:"Default 3."`
+	HealthyThreshold   int             `json:"healthyThreshold,omitempty" minimum:"0" doc:"0 or left out: 2."`
+	UnhealthyThreshold int             `json:"unhealthyThreshold,omitempty" minimum:"0" doc:"0 or left out: 3."`
 }

@@ -54,6 +54,11 @@ func TestServiceValidation(t *testing.T) {
 			s.Endpoints = mesh.Endpoints{DNS: dns, Static: []mesh.StaticEndpoint{{Address: "10.0.0.1", Port: 80}}}
 		}, []string{"endpoints: has both dns and static: choose one, or neither for registered instances"}},
 		"a name as an address": {func(s *mesh.Service) { s.Endpoints.Static = []mesh.StaticEndpoint{{Address: "db.example", Port: 80}} }, []string{`endpoints.static[0].address: "db.example" is not an IP address; for a host name use endpoints.dns`}},
+		"addresses nobody can call": {func(s *mesh.Service) {
+			s.Endpoints.Static = []mesh.StaticEndpoint{{Address: "0.0.0.0", Port: 80}, {Address: "ff02::1", Port: 80}}
+		}, []string{
+			`endpoints.static[0].address: "0.0.0.0" stands for every address of a machine, where one can listen: give the one that callers connect to`,
+			`endpoints.static[1].address: "ff02::1" is a multicast address: give the one that callers connect to`}},
 		"an address as a name": {func(s *mesh.Service) { s.Endpoints.DNS = &mesh.DNSEndpoints{Host: "10.0.0.1"} }, []string{`endpoints.dns.host: "10.0.0.1" is an IP address; use endpoints.static`}},
 		"a cut address":        {func(s *mesh.Service) { s.Endpoints.DNS = &mesh.DNSEndpoints{Host: "10.0.0"} }, []string{`endpoints.dns.host: "10.0.0" is not an IP address or host name`}},
 		"subset not declared": {func(s *mesh.Service) {
@@ -117,7 +122,7 @@ func TestServiceValidation(t *testing.T) {
 		}, []string{"routes[0].match: matches every request, so the rules behind it are never reached: move it to the end"}},
 		"tls inside the mesh": {func(s *mesh.Service) { s.Traffic.TLS = &mesh.UpstreamTLS{} }, []string{"traffic.tls: is for services outside the mesh: they have dns or static endpoints"}},
 		"timeout and none":    {func(s *mesh.Service) { s.Traffic.Timeout, s.Traffic.NoTimeout = mesh.Duration(time.Second), true }, []string{"traffic.noTimeout: contradicts timeout: give only one of them"}},
-		"negative timeout":    {func(s *mesh.Service) { s.Traffic.Timeout = mesh.Duration(-1) }, []string{"traffic.timeout: -1ns is out of range: use 1ms to 24h0m0s"}},
+		"negative timeout":    {func(s *mesh.Service) { s.Traffic.Timeout = mesh.Duration(-1) }, []string{"traffic.timeout: -1ns is out of range: use 1ms to 24h"}},
 		"unknown retry":       {func(s *mesh.Service) { s.Traffic.Retries = &mesh.Retries{Attempts: 11, On: []string{"always"}} }, []string{"traffic.retries.attempts: 11 is out of range: use 0 to 10", `traffic.retries.on[0]: "always" is not a retry condition: use 5xx, gateway-error, reset, reset-before-request, connect-failure, envoy-ratelimited, retriable-4xx, refused-stream, http3-post-connect-failure, cancelled, deadline-exceeded, internal, resource-exhausted, unavailable`}},
 	}
 	for name, c := range cases {
@@ -224,5 +229,18 @@ func TestKindsSurviveWrapping(t *testing.T) {
 	}
 	if mesh.KindOf(fmt.Errorf("plain")) != "" {
 		t.Error("a plain error has no kind")
+	}
+}
+
+// An instance that says 0.0.0.0 sends its callers to themselves.
+func TestInstancesAreWhereCallersCanConnect(t *testing.T) {
+	for address, good := range map[string]bool{
+		"10.0.0.7": true, "127.0.0.1": true, "::1": true, "fd00::1": true,
+		"0.0.0.0": false, "::": false, "::ffff:0.0.0.0": false, "224.0.0.1": false, "ff02::1": false, "255.255.255.255": false,
+	} {
+		instance := mesh.Instance{Service: "orders", ID: "o-1", Address: address, Port: 80}
+		if faults := instance.Validate(); (len(faults) == 0) != good {
+			t.Errorf("%s: %v", address, faults)
+		}
 	}
 }

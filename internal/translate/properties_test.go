@@ -20,7 +20,7 @@ import (
 // dependencies, subsets and parts of resource names.
 var (
 	names     = []mesh.ServiceName{"app", "own", "inbound", "outbound", "subset", "ca", "direct", "web", "orders"}
-	addresses = []string{"10.0.0.1", "10.0.0.2", "::1", "2001:db8::1", "::ffff:10.0.0.1", "0.0.0.0", "::", "127.0.0.1"}
+	addresses = []string{"10.0.0.1", "10.0.0.2", "::1", "2001:db8::1", "::ffff:10.0.0.1", "127.0.0.1"}
 	portsSeen = []mesh.Port{80, 8080, 9000, 15001}
 )
 
@@ -42,7 +42,7 @@ func drawMesh(t *rapid.T) *input {
 }
 
 func drawProxy(t *rapid.T) mesh.Proxy {
-	optional := append([]string{""}, addresses...)
+	optional := append([]string{"", "0.0.0.0", "::"}, addresses...)
 	maybe := append([]mesh.Port{0}, portsSeen...)
 	return mesh.Proxy{
 		Service: rapid.SampledFrom(names).Draw(t, "of"), Instance: "i-1",

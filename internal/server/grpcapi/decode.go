@@ -3,6 +3,7 @@ package grpcapi
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -171,6 +172,13 @@ func (d *decoder) duration(path string, m *durationpb.Duration) mesh.Duration {
 	if err := m.CheckValid(); err != nil {
 		d.faults.Add(path, "is not a valid duration: seconds and nanos need the same sign, nanos are below 1e9, seconds below about 3e11")
 		return 0
+	}
+	if m.AsDuration() == 0 {
+		fault := mesh.ZeroDuration
+		if path == "traffic.timeout" || strings.HasPrefix(path, "routes[") {
+			fault += mesh.NoBound
+		}
+		d.faults.Add(path, "%s", fault)
 	}
 	return mesh.Duration(m.AsDuration())
 }

@@ -54,6 +54,11 @@ func TestEveryFaultOfAnUpstreamIsReported(t *testing.T) {
 			return u
 		}(), []string{"upstream.traffic.timeout: is not a valid duration", "upstream.traffic.outlier_detection.base_ejection_time: is not a valid duration",
 			"upstream.traffic.idle_timeout: -5s is out of range", "upstream.traffic.connect_timeout: 2562047h47m16.854775807s is out of range"}},
+		"durations of zero": {func() *heddlev1.Upstream {
+			u := dnsUpstream("db", "a.example.com")
+			u.Traffic = &heddlev1.Traffic{Timeout: &durationpb.Duration{}, IdleTimeout: &durationpb.Duration{}}
+			return u
+		}(), []string{`upstream.traffic.timeout: is zero, which does not mean "no bound" here: leave it out for the default, or lift the bound`, "upstream.traffic.idle_timeout: is zero"}},
 		"an empty header value": {func() *heddlev1.Upstream {
 			u := dnsUpstream("db", "a.example.com")
 			u.Routes = []*heddlev1.RouteRule{{Match: &heddlev1.RequestMatch{Headers: []*heddlev1.HeaderMatch{{Name: "x-a", Value: &heddlev1.HeaderMatch_Exact{}}}}}}
