@@ -94,9 +94,6 @@ func (b *yamlBuilder) object(n *node, y *yaml.Node, depth int, aliased bool) {
 		case key.ShortTag() == "!!merge":
 			merged = append(merged, built)
 		default:
-			if isOldBool(key) {
-				built = &node{line: key.Line, scalar: json.RawMessage("null"), fault: oldBoolFault(key.Value)}
-			}
 			n.object.add(key.Value, key.Line, built)
 		}
 	}
@@ -155,8 +152,9 @@ func scalar(n *node, y *yaml.Node) {
 // .5, .inf) is not the same number to every reader.
 var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
 
-// isOldBool says whether y is one of the words that are booleans in YAML 1.1
+// isOldBool says whether the value y is one of the words that are booleans in YAML 1.1
 // (https://yaml.org/type/bool.html) and text in YAML 1.2.
+// A field name ("on:" of retries) is text to us in any case.
 func isOldBool(y *yaml.Node) bool {
 	if y.Style != 0 || y.Kind != yaml.ScalarNode {
 		return false
