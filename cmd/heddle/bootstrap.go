@@ -37,10 +37,10 @@ func (c *bootstrapCmd) Run(con *console) error {
 // sidecarFlags are what heddle bootstrap and heddle proxy share: who the
 // sidecar is, where its control plane is, and where it listens.
 type sidecarFlags struct {
-	Service  string   `required:"" env:"HEDDLE_SERVICE" complete:"services" placeholder:"NAME" help:"The service whose workload this is."`
+	Service  string   `required:"" env:"HEDDLE_SERVICE" complete:"services" placeholder:"NAME" help:"The service whose workload this is." empty:"fine"`
 	Instance string   `env:"HEDDLE_INSTANCE" placeholder:"ID" help:"Unique among the instances of the service. Default: this machine's host name."`
-	Region   string   `env:"HEDDLE_REGION" placeholder:"NAME" help:"Where the workload runs, for locality weights."`
-	Zone     string   `env:"HEDDLE_ZONE" placeholder:"NAME" help:"Where in the region."`
+	Region   string   `env:"HEDDLE_REGION" placeholder:"NAME" help:"Where the workload runs, for locality weights." empty:"fine"`
+	Zone     string   `env:"HEDDLE_ZONE" placeholder:"NAME" help:"Where in the region." empty:"fine"`
 	XDS      []string `name:"xds" env:"HEDDLE_XDS" default:"127.0.0.1:18000" placeholder:"HOST:PORT" help:"The control planes; several are tried by turns."`
 	XDSMode  string   `name:"xds-mode" enum:"delta,sotw" default:"delta" help:"Variant of the xDS protocol: delta (what changed) or sotw (state of the world)."`
 

@@ -41,15 +41,25 @@ type cli struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), endings()...)
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
 
+// endings are the signals that end a command in order: Ctrl-C, SIGTERM, and that
+// the terminal is closed, unless whoever started heddle has it ignored (nohup).
+func endings() []os.Signal {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signals
+}
+
 // run is main without the process around it. What a command's Run method may
-// ask for, by type, is what is bound here: context.Context (ends on SIGINT and
-// SIGTERM), *globals, *console, *slog.Logger, and *client.Client, which is made
+// ask for, by type, is what is bound here: context.Context (ends on SIGINT,
+// SIGTERM and SIGHUP), *globals, *console, *slog.Logger, and *client.Client, which is made
 // when it is asked for.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	con := newConsole(stdin, stdout, stderr)
@@ -68,6 +78,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return con.fail(usage(err))
 	}
+	if err := emptyFlags(parsed); err != nil {
+		return con.fail(err)
+	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	parsed.Bind(&line.globals, con, line.logger(stderr), line.liveNames(ctx))
 	var api *client.Client
@@ -84,7 +97,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return con.fail(err)
 	}
-	return con.fail(line.advise(parsed.Run()))
+	err = parsed.Run()
+	if api != nil { // the advice is on what a server answered
+		err = line.advise(err)
+	}
+	return con.fail(err)
 }
 
 // asMeant understands what people type out of habit: nothing, help and --version.
@@ -106,6 +123,7 @@ func newParser(line *cli, con *console) (*kong.Kong, error) {
 		kong.Name("heddle"),
 		kong.Description("Heddle is a service mesh: owners declare what their service calls, and everything else follows."),
 		kong.Writers(con.out, con.err),
+		kong.NamedMapper("path", kong.MapperFunc(pathUnlessEmpty)),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100, NoExpandSubcommands: true}),
 		kong.ExplicitGroups([]kong.Group{
 			{Key: "running", Title: "Run Heddle"},

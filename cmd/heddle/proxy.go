@@ -11,7 +11,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/client"
@@ -89,11 +88,11 @@ func (c *proxyCmd) Run(ctx context.Context, api *client.Client, log *slog.Logger
 	return runner.Run(ctx)
 }
 
-// secondSignal gives a channel that is closed at the second SIGINT or SIGTERM
+// secondSignal gives a channel that is closed at the second of the ending signals
 // from now on. The first ends the command's context.
 func secondSignal() (second <-chan struct{}, forget func()) {
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, endings()...)
 	closed, done := make(chan struct{}), make(chan struct{})
 	var counting sync.WaitGroup
 	counting.Go(func() {

@@ -100,7 +100,7 @@ func renderReference(app *kong.Application) []byte {
 | 3 | not found |
 | 4 | conflict: the object has changed meanwhile, or exists already |
 | 5 | denied: no token, or one that may not do this |
-| 6 | unavailable: the server cannot be reached or is not ready |
+| 6 | unavailable: the server cannot be reached or is not ready, or a port is taken |
 
 Errors go to standard error, results to standard output. Colours are used on a terminal only, and not when ` + "`NO_COLOR`" + ` is set.
 `)

@@ -21,8 +21,8 @@ type registerCmd struct {
 	Port    int               `required:"" placeholder:"PORT" help:"The port there."`
 	TTL     time.Duration     `name:"ttl" default:"30s" help:"How long the registration lives without being renewed: 2s to 24h."`
 	Weight  int               `placeholder:"N" help:"Its share of the traffic beside the others; default 1."`
-	Region  string            `placeholder:"NAME" help:"Where it runs."`
-	Zone    string            `placeholder:"NAME" help:"Where it runs."`
+	Region  string            `placeholder:"NAME" help:"Where it runs." empty:"fine"`
+	Zone    string            `placeholder:"NAME" help:"Where it runs." empty:"fine"`
 	Label   map[string]string `placeholder:"KEY=VALUE" mapsep:"none" help:"A label, for subsets. May be repeated."`
 	Output  string            `short:"o" enum:"lines,json,yaml" default:"lines" help:"lines, json or yaml: the instance with its epoch."`
 	Keep    bool              `help:"Stay, renew the registration, and deregister it on Ctrl-C."`

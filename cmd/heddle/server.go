@@ -3,14 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 
-	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
 )
 
@@ -48,6 +47,9 @@ Examples:
 
 // Run serves until the context ends.
 func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) (err error) {
+	if err := c.check(); err != nil {
+		return err
+	}
 	if c.Pprof != "" {
 		stop, err := serveProfiles(ctx, c.Pprof)
 		if err != nil {
@@ -55,17 +57,22 @@ func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) 
 		}
 		defer stop()
 	}
+	// What cannot listen fails before anything is made.
+	ports, err := takePorts(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer ports.close()
 	store, failed, closeStore, err := c.openStore(ctx, logger)
 	if err != nil {
 		return err
 	}
 	defer closeStore()
-	node, err := newServerNode(ctx, c, store, logger)
+	node, err := newServerNode(c, ports, store, logger)
 	if err != nil {
 		return err
 	}
-	defer node.closeListeners()
-	if err := c.announceAdminToken(ctx, con, store); err != nil {
+	if err := announceAdminToken(ctx, con, store, c.AdminTokenFile, logger); err != nil {
 		return err
 	}
 	if c.ReadyFile != "" {
@@ -75,6 +82,29 @@ func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) 
 		logger.Info("ready", "rest", node.restURL(), "docs", node.restURL()+"/docs", "xds", node.xdsListener.Addr().String())
 		return c.writeReadyFile(node)
 	})
+}
+
+// check finds flags that make no sense.
+func (c *serverCmd) check() error {
+	for _, one := range []struct{ flag, address string }{{"--listen", c.Listen}, {"--xds-listen", c.XDSListen}, {"--etcd-listen", c.EtcdListen}} {
+		if one.address == "" && one.flag == "--etcd-listen" {
+			continue
+		}
+		_, port, err := net.SplitHostPort(one.address)
+		if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil {
+			return wrongFlag("server", "%s %q is not HOST:PORT, such as 127.0.0.1:7080; the port is 0 to 65535", one.flag, one.address)
+		}
+	}
+	switch {
+	case len(c.EtcdEndpoints) > 0 && c.EtcdListen != "":
+		return wrongFlag("server", "--etcd-listen is for the embedded etcd, and --etcd-endpoints is instead of it: give one of them")
+	case len(c.EtcdEndpoints) > 0:
+	case c.EtcdEndpoints != nil: // a script's empty variable must not begin a mesh of its own
+		return wrongFlag("server", "--etcd-endpoints is empty: name the cluster, or leave it out for the embedded etcd")
+	case c.EtcdUser+c.EtcdPassword+c.EtcdCA+c.EtcdCert+c.EtcdKey != "":
+		return wrongFlag("server", "the --etcd-user, --etcd-…-file flags say how a cluster is reached: they need --etcd-endpoints")
+	}
+	return nil
 }
 
 // hosts gives the names that the REST API goes by.
@@ -90,9 +120,6 @@ func (c *serverCmd) hosts() []string {
 // failed receives the reason if that one cannot go on.
 func (c *serverCmd) openStore(ctx context.Context, logger *slog.Logger) (store *registry.Store, failed <-chan error, closeAll func(), err error) {
 	if len(c.EtcdEndpoints) > 0 {
-		if c.EtcdListen != "" {
-			return nil, nil, nil, usage(fmt.Errorf("--etcd-listen is for the embedded etcd, and --etcd-endpoints is instead of it: give one of them"))
-		}
 		store, err = registry.Open(ctx, registry.Config{
 			Endpoints: c.EtcdEndpoints, Username: c.EtcdUser, PasswordFile: c.EtcdPassword,
 			CAFile: c.EtcdCA, CertFile: c.EtcdCert, KeyFile: c.EtcdKey, Logger: logger,
@@ -101,12 +128,6 @@ func (c *serverCmd) openStore(ctx context.Context, logger *slog.Logger) (store *
 			return nil, nil, nil, err
 		}
 		return store, nil, func() { _ = store.Close() }, nil
-	}
-	if c.EtcdEndpoints != nil { // a script's empty variable must not begin a mesh of its own
-		return nil, nil, nil, usage(fmt.Errorf("--etcd-endpoints is empty: name the cluster, or leave it out for the embedded etcd"))
-	}
-	if c.EtcdUser+c.EtcdPassword+c.EtcdCA+c.EtcdCert+c.EtcdKey != "" {
-		return nil, nil, nil, usage(fmt.Errorf("the --etcd-user, --etcd-…-file flags say how a cluster is reached: they need --etcd-endpoints"))
 	}
 	etcd, err := registry.StartEmbedded(ctx, registry.EmbeddedConfig{DataDir: c.DataDir, Listen: c.EtcdListen, Logger: logger})
 	if err != nil {
@@ -119,24 +140,6 @@ func (c *serverCmd) openStore(ctx context.Context, logger *slog.Logger) (store *
 	}
 	logger.Info("embedded etcd started", "data", c.DataDir, "endpoint", etcd.Endpoint())
 	return store, etcd.Failed(), func() { _ = store.Close(); etcd.Close() }, nil
-}
-
-// announceAdminToken makes the first token of an empty registry, and tells it.
-func (c *serverCmd) announceAdminToken(ctx context.Context, con *console, store *registry.Store) error {
-	secret, err := store.EnsureAdminToken(ctx)
-	if err != nil || secret == "" {
-		return err
-	}
-	if c.AdminTokenFile == "" {
-		_, err = fmt.Fprintf(con.out, "Admin token, shown this once: %s\nUse it with  export HEDDLE_TOKEN=%s\n", secret, secret)
-		return err
-	}
-	if err := replaceFile(c.AdminTokenFile, []byte(secret+"\n")); err != nil {
-		// Kept nowhere else: better shown than lost.
-		return &mesh.Error{Kind: mesh.KindInvalid, Err: err,
-			Message: "the admin token could not be written to --admin-token-file; it is " + secret}
-	}
-	return nil
 }
 
 func (c *serverCmd) writeReadyFile(node *serverNode) error {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"time"
 
@@ -38,38 +37,28 @@ type serverNode struct {
 	xds     *xds.Server
 	metrics serverMetrics
 
-	restListener, xdsListener net.Listener
-	rest                      *http.Server
-	restAPI                   *server.Server
-	grpc                      *grpc.Server
-	grpcAPI                   *grpcapi.API
-	health                    *health.Server
+	serverPorts
+	rest    *http.Server
+	restAPI *server.Server
+	grpc    *grpc.Server
+	grpcAPI *grpcapi.API
+	health  *health.Server
 }
 
 // shutdownTime bounds how long requests under way may take to end.
 const shutdownTime = 5 * time.Second
 
-// newServerNode takes the ports, so that what cannot listen fails at once, and
-// starts nothing.
-func newServerNode(ctx context.Context, c *serverCmd, store *registry.Store, logger *slog.Logger) (_ *serverNode, err error) {
+// newServerNode puts the parts together, and starts nothing. Serving the ports
+// closes them.
+func newServerNode(c *serverCmd, ports serverPorts, store *registry.Store, logger *slog.Logger) (*serverNode, error) {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	n := &serverNode{logger: logger, store: store, metrics: newServerMetrics(metrics)}
-	defer func() {
-		if err != nil {
-			n.closeListeners()
-		}
-	}()
-	if n.restListener, err = listen(ctx, "--listen", c.Listen); err != nil {
-		return nil, err
-	}
-	if n.xdsListener, err = listen(ctx, "--xds-listen", c.XDSListen); err != nil {
-		return nil, err
-	}
+	n := &serverNode{logger: logger, store: store, serverPorts: ports, metrics: newServerMetrics(metrics)}
 	n.catalog = catalog.New(catalog.Config{Logger: logger})
 	n.plane = controlplane.New(controlplane.Config{Catalog: n.catalog, Registerer: metrics, Logger: logger})
 	n.xds = xds.NewServer(xds.Config{Scopes: n.plane, Registerer: metrics, Logger: logger})
 
+	var err error
 	n.restAPI, err = server.New(server.Config{
 		Registry: store, Catalog: n.catalog, Proxies: n.proxies, Problems: n.problems,
 		Hosts: c.hosts(), Registerer: metrics,
@@ -97,23 +86,7 @@ func newServerNode(ctx context.Context, c *serverCmd, store *registry.Store, log
 	return n, nil
 }
 
-func listen(ctx context.Context, flag, address string) (net.Listener, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, &mesh.Error{Kind: mesh.KindUnavailable, Message: fmt.Sprintf("listen on %s (%s)", address, flag), Err: err}
-	}
-	return listener, nil
-}
-
 func (n *serverNode) restURL() string { return "http://" + n.restListener.Addr().String() }
-
-func (n *serverNode) closeListeners() {
-	for _, listener := range []net.Listener{n.restListener, n.xdsListener} {
-		if listener != nil {
-			_ = listener.Close()
-		}
-	}
-}
 
 // run serves until ctx ends or a part cannot go on; then the others end too.
 func (n *serverNode) run(ctx context.Context, etcdFailed <-chan error, ready func() error) error {

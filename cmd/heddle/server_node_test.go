@@ -24,11 +24,16 @@ func TestAServerWhoseEtcdFailedEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Close()
-	node, err := newServerNode(t.Context(), &serverCmd{Listen: "127.0.0.1:0", XDSListen: "127.0.0.1:0"}, store, slog.New(slog.DiscardHandler))
+	c := &serverCmd{Listen: "127.0.0.1:0", XDSListen: "127.0.0.1:0"}
+	ports, err := takePorts(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer node.closeListeners()
+	defer ports.close()
+	node, err := newServerNode(c, ports, store, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
 	failed, ready, ended := make(chan error, 1), make(chan struct{}), make(chan error, 1)
 	go func() { ended <- node.run(t.Context(), failed, func() error { close(ready); return nil }) }()
 	<-ready

@@ -23,7 +23,7 @@ func (tokenCmd) Help() string {
 
 type tokenCreateCmd struct {
 	Service     *string `complete:"services" placeholder:"NAME" help:"The token may write this service and its instances only; left out, everything."`
-	Description string  `placeholder:"TEXT" help:"What it is for."`
+	Description string  `placeholder:"TEXT" help:"What it is for." empty:"fine"`
 }
 
 // Help shows examples below the flags.

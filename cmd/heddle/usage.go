@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"unicode"
 
@@ -98,6 +99,44 @@ func flagOfField(path string) string {
 		flag += string(unicode.ToLower(letter))
 	}
 	return flag
+}
+
+// wrongFlag is a value of a command's flag that cannot be.
+func wrongFlag(command, format string, args ...any) error {
+	return &hinted{err: &usageError{message: fmt.Sprintf(format, args...)}, hint: fmt.Sprintf("see: heddle %s --help", command)}
+}
+
+// emptyFlags refuses flags that are given without a value: a script's unset
+// variable must not be taken for the default. Where an empty text is as good as
+// none, the flag has the tag empty:"fine"; flags behind pointers look themselves.
+func emptyFlags(parsed *kong.Context) error {
+	for _, step := range parsed.Path {
+		if step.Flag == nil || step.Resolved || step.Flag.Tag.Get("empty") == "fine" || step.Flag.Target.Kind() != reflect.String {
+			continue
+		}
+		if step.Flag.Target.String() == "" {
+			name := "heddle"
+			if command := parsed.Selected(); command != nil {
+				name = command.FullPath()
+			}
+			return &hinted{err: &usageError{message: "--" + step.Flag.Name + " is empty: give it a value, or leave it out"}, hint: fmt.Sprintf("see: %s --help", name)}
+		}
+	}
+	return nil
+}
+
+// pathUnlessEmpty reads a file's name as kong does, but leaves an empty one
+// empty, where kong takes it for the current folder.
+func pathUnlessEmpty(ctx *kong.DecodeContext, target reflect.Value) error {
+	var name string
+	if err := ctx.Scan.PopValueInto("file", &name); err != nil {
+		return err
+	}
+	if name != "" && name != "-" {
+		name = kong.ExpandPath(name)
+	}
+	target.SetString(name)
+	return nil
 }
 
 // notEmpty gives the value of a flag that widens what a command reaches when it
