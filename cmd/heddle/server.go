@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -68,7 +69,7 @@ func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) 
 		return err
 	}
 	defer closeStore()
-	node, err := newServerNode(c, ports, store, logger)
+	node, err := newServerNode(c, ports, store, logger) //nolint:contextcheck // each call has a context of its own
 	if err != nil {
 		return err
 	}
@@ -84,6 +85,11 @@ func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) 
 	})
 }
 
+// wrongFlag is a value of a flag that cannot be.
+func (*serverCmd) wrongFlag(format string, args ...any) error {
+	return &hinted{err: &usageError{message: fmt.Sprintf(format, args...)}, hint: "see: heddle server --help"}
+}
+
 // check finds flags that make no sense.
 func (c *serverCmd) check() error {
 	for _, one := range []struct{ flag, address string }{{"--listen", c.Listen}, {"--xds-listen", c.XDSListen}, {"--etcd-listen", c.EtcdListen}} {
@@ -92,17 +98,17 @@ func (c *serverCmd) check() error {
 		}
 		_, port, err := net.SplitHostPort(one.address)
 		if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil {
-			return wrongFlag("server", "%s %q is not HOST:PORT, such as 127.0.0.1:7080; the port is 0 to 65535", one.flag, one.address)
+			return c.wrongFlag("%s %q is not HOST:PORT, such as 127.0.0.1:7080; the port is 0 to 65535", one.flag, one.address)
 		}
 	}
 	switch {
 	case len(c.EtcdEndpoints) > 0 && c.EtcdListen != "":
-		return wrongFlag("server", "--etcd-listen is for the embedded etcd, and --etcd-endpoints is instead of it: give one of them")
+		return c.wrongFlag("--etcd-listen is for the embedded etcd, and --etcd-endpoints is instead of it: give one of them")
 	case len(c.EtcdEndpoints) > 0:
 	case c.EtcdEndpoints != nil: // a script's empty variable must not begin a mesh of its own
-		return wrongFlag("server", "--etcd-endpoints is empty: name the cluster, or leave it out for the embedded etcd")
+		return c.wrongFlag("--etcd-endpoints is empty: name the cluster, or leave it out for the embedded etcd")
 	case c.EtcdUser+c.EtcdPassword+c.EtcdCA+c.EtcdCert+c.EtcdKey != "":
-		return wrongFlag("server", "the --etcd-user, --etcd-…-file flags say how a cluster is reached: they need --etcd-endpoints")
+		return c.wrongFlag("the --etcd-user, --etcd-…-file flags say how a cluster is reached: they need --etcd-endpoints")
 	}
 	return nil
 }

@@ -71,14 +71,14 @@ func announceAdminToken(ctx context.Context, con *console, store *registry.Store
 	if err != nil {
 		return err
 	}
-	secret := ""
 	if len(tokens) == 0 {
 		file, err := prepareTokenFile(path)
 		if err != nil {
 			return err
 		}
 		defer file.discard()
-		if secret, err = store.EnsureAdminToken(ctx); err != nil {
+		secret, err := store.EnsureAdminToken(ctx)
+		if err != nil {
 			return err
 		}
 		if secret != "" { // else another server was faster

@@ -101,11 +101,6 @@ func flagOfField(path string) string {
 	return flag
 }
 
-// wrongFlag is a value of a command's flag that cannot be.
-func wrongFlag(command, format string, args ...any) error {
-	return &hinted{err: &usageError{message: fmt.Sprintf(format, args...)}, hint: fmt.Sprintf("see: heddle %s --help", command)}
-}
-
 // emptyFlags refuses flags that are given without a value: a script's unset
 // variable must not be taken for the default. Where an empty text is as good as
 // none, the flag has the tag empty:"fine"; flags behind pointers look themselves.
