@@ -15,7 +15,7 @@ type demoCmd struct {
 	JSON     bool   `name:"json" help:"With --once: the result as one JSON object on standard output; progress goes to standard error."`
 	Envoy    string `env:"HEDDLE_ENVOY" placeholder:"PATH" help:"The Envoy to run. Default: envoy on PATH, else .tools/envoy/envoy in or above the folder of heddle or the current one."`
 	BasePort int    `placeholder:"PORT" help:"Use the 64 ports from this one on. Default: ports that are free."`
-	KeepData string `type:"path" placeholder:"DIR" help:"Keep the registry's data and all logs in this folder. Default: a temporary one, removed at the end."`
+	KeepData string `type:"path" placeholder:"DIR" help:"Keep the registry's data and all logs in this folder: a new one, an empty one, or one that a demo made. Default: a temporary one, removed at the end."`
 }
 
 // Help shows examples below the flags.

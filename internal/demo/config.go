@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 )
 
 // Config says how a demo runs. Heddle and Envoy are required.
@@ -51,14 +52,34 @@ func (c Config) progress() io.Writer {
 // workFolder makes the folder of the demo's files.
 func (c Config) workFolder() (string, error) {
 	if c.DataDir != "" {
-		if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
-			return "", fmt.Errorf("make the demo's data folder: %w", err)
-		}
-		return c.DataDir, nil
+		return c.DataDir, claimFolder(c.DataDir)
 	}
 	folder, err := os.MkdirTemp("", "heddle-demo-")
 	if err != nil {
 		return "", fmt.Errorf("make the demo's data folder: %w", err)
 	}
 	return folder, nil
+}
+
+// markFile says that a folder is a demo's.
+const markFile = ".heddle-demo"
+
+// claimFolder makes a folder the demo's. One that holds something else is left
+// alone: the demo would write among somebody's files, or onto another mesh's data.
+func claimFolder(folder string) error {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return fmt.Errorf("make the demo's data folder: %w", err)
+	}
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return fmt.Errorf("look into the demo's data folder: %w", err)
+	}
+	mark := filepath.Join(folder, markFile)
+	if _, err := os.Stat(mark); err != nil && len(entries) > 0 {
+		return fmt.Errorf("the folder %s holds something, and not a demo's data: name an empty or a new one", folder)
+	}
+	if err := os.WriteFile(mark, []byte("The data and logs of heddle demo --keep-data.\n"), 0o600); err != nil {
+		return fmt.Errorf("write into the demo's data folder: %w", err)
+	}
+	return nil
 }

@@ -15,7 +15,9 @@ import (
 
 // Result is what the scenario found.
 type Result struct {
-	Checks   []Check  `json:"checks"` // in the order of the scenario
+	OK       bool     `json:"ok"`              // every check passed, no request failed, and all ended in order
+	Error    string   `json:"error,omitempty"` // why not, in one line
+	Checks   []Check  `json:"checks"`          // in the order of the scenario
 	Requests Requests `json:"requests"`
 }
 
@@ -50,6 +52,15 @@ func (r Result) Err() error {
 		found = append(found, fmt.Errorf("%d of %d requests failed", r.Requests.Failed, r.Requests.Sent))
 	}
 	return errors.Join(found...)
+}
+
+// concluded gives the result with how the demo ended.
+func (r Result) concluded(err error) Result {
+	r.OK, r.Error = err == nil, ""
+	if err != nil {
+		r.Error, _, _ = strings.Cut(err.Error(), "\n")
+	}
+	return r
 }
 
 // writeJSON writes the result as one object.

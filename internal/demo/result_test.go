@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -105,12 +107,18 @@ func TestResultAsJSON(t *testing.T) {
 	if err := json.Compact(&compact, out.Bytes()); err != nil {
 		t.Fatal(err)
 	}
-	want := `{"checks":[{"name":"spread","ok":true,"detail":"a → b","figures":{}}],"requests":{"sent":3,"failed":0}}`
+	want := `{"ok":false,"checks":[{"name":"spread","ok":true,"detail":"a → b","figures":{}}],"requests":{"sent":3,"failed":0}}`
 	if compact.String() != want {
 		t.Errorf("got  %s\nwant %s", compact.String(), want)
 	}
 	if r.Err() != nil {
 		t.Error(r.Err())
+	}
+	if good := r.concluded(nil); !good.OK || good.Error != "" {
+		t.Errorf("got %+v", good)
+	}
+	if bad := r.concluded(errors.New("no\nits log")); bad.OK || bad.Error != "no" {
+		t.Errorf("got %+v", bad)
 	}
 	r.Requests.Failed = 1
 	if r.Err() == nil {
@@ -149,10 +157,53 @@ func TestAServerThatDoesNotStartIsReported(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	var r Result
-	if err := json.Unmarshal(out.Bytes(), &r); err != nil || len(r.Checks) != 7 || r.Checks[0].OK {
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil || len(r.Checks) != 7 || r.Checks[0].OK || r.OK || !strings.Contains(r.Error, "server ended") {
 		t.Errorf("%v: %s", err, out.String())
 	}
 	if !strings.Contains(progress.String(), "not encrypted") || !strings.Contains(progress.String(), "is kept in") {
 		t.Errorf("progress: %s", progress.String())
+	}
+}
+
+// What Ctrl-C broke off is no list of failed checks.
+func TestAScenarioThatIsBrokenOffSaysInterrupted(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	ctx, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	var out bytes.Buffer
+	err := Run(ctx, Config{Heddle: "/bin/sleep", Envoy: "/bin/true", Once: true, JSON: true, Out: &out})
+	if !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "checks failed") {
+		t.Errorf("got %v", err)
+	}
+	var r Result
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil || r.OK || !strings.HasPrefix(r.Error, "interrupted") || len(r.Checks) != 7 {
+		t.Errorf("%v: %s", err, out.String())
+	}
+}
+
+func TestTheDemoKeepsOutOfFoldersOfOthers(t *testing.T) {
+	theirs, ours := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(theirs, "thesis.txt"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	err := Run(t.Context(), Config{Heddle: "/bin/false", Envoy: "/bin/true", DataDir: theirs, Out: &out})
+	if err == nil || !strings.Contains(err.Error(), "not a demo's data") || out.Len() > 0 {
+		t.Errorf("got %v\n%s", err, out.String())
+	}
+	for range 2 { // the second time it is the demo's own
+		if err := claimFolder(ours); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Nothing runs yet, so nothing is stopped.
+func TestWrongPortsAreSaidFirst(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	var out bytes.Buffer
+	err := Run(t.Context(), Config{Heddle: "/bin/false", Envoy: "/bin/true", BasePort: 65535, Out: &out})
+	if err == nil || !strings.Contains(err.Error(), "ports in a row") || strings.Contains(out.String(), "stopping") {
+		t.Errorf("got %v\n%s", err, out.String())
 	}
 }

@@ -56,21 +56,26 @@ func Run(ctx context.Context, config Config) error {
 	default:
 		err = t.stay(demoCtx)
 	}
-	t.say("stopping the sidecars, callers first, then the server …")
+	if t.begun() {
+		t.say("stopping the sidecars, callers first, then the server …")
+	}
 	closing := t.close(ctx)
-	if closing == nil {
+	if closing == nil && t.begun() {
 		t.say("  nothing is left running")
 	}
 	fail(nil)
 	<-watched
 	interrupted := ctx.Err() != nil
-	if interrupted && !config.Once && errors.Is(err, context.Canceled) {
+	switch {
+	case interrupted && !config.Once && errors.Is(err, context.Canceled):
 		err = nil // Ctrl-C is how a demo ends
-	}
-	if config.Once {
-		err = errors.Join(err, report(config, result))
+	case interrupted && config.Once:
+		err = errInterrupted // what failed then says nothing
 	}
 	err = errors.Join(err, closing)
+	if config.Once {
+		err = errors.Join(err, report(config, result.concluded(err)))
+	}
 	switch {
 	case config.DataDir != "":
 	case err != nil && !interrupted:
@@ -82,6 +87,9 @@ func Run(ctx context.Context, config Config) error {
 	}
 	return err
 }
+
+// errInterrupted is why a scenario was not played to its end.
+var errInterrupted = fmt.Errorf("interrupted: the scenario was not played to its end: %w", context.Canceled)
 
 // report gives the result of the scenario.
 func report(config Config, result Result) error {

@@ -183,6 +183,9 @@ func (t *town) closing() [][]string {
 	return [][]string{{shop.Web}, {shop.Orders}, {shop.Payments, shop.Stock, shop.Reviews}, {shop.Ledger}}
 }
 
+// begun says whether there is something to stop.
+func (t *town) begun() bool { return t.plane != nil && t.plane.process != nil }
+
 // close ends everything that open started, in order, and returns when nothing
 // is left of it, even when ctx has ended. The error says what had to be forced.
 func (t *town) close(ctx context.Context) error {
