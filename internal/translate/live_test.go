@@ -167,7 +167,7 @@ func TestRefusalsNameWhatIsMissing(t *testing.T) {
 		"undeclared, in full":     {"reviews.mesh.:9080", `heddle: service "web" has not declared a dependency on "reviews"; declare it: add "reviews" to the dependencies of "web"`, "undeclared", 403},
 		"outside":                 {"API.example.com", `heddle: service "web" has not declared a dependency on "API.example.com"; declare it: add "API.example.com" to the dependencies of "web"`, "undeclared", 403},
 		"an address":              {"[::1]:80", `heddle: service "web" has not declared a dependency on "[::1]"; declare it: add "[::1]" to the dependencies of "web"`, "undeclared", 403},
-		"pending":                 {"orders.mesh:8080", `heddle: the dependency of "web" on "orders" is declared, but no service "orders" is registered yet`, "pending", 503},
+		"pending":                 {"orders.mesh:8080", `heddle: the dependency of "web" on "orders" is declared, but no service "orders" is declared yet`, "pending", 503},
 		"tcp":                     {"ledger", `heddle: service "ledger" speaks tcp: connect to its own port on this sidecar (8080 unless the proxy has another) instead of asking for it by host name`, "tcp", 421},
 	}
 	for name, c := range cases {

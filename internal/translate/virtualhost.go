@@ -17,7 +17,7 @@ func (b *builder) virtualHost(d dependency) *routev3.VirtualHost {
 	switch {
 	case d.service == nil:
 		host.Routes = []*routev3.Route{refusal(503, reasonPending, fmt.Sprintf(
-			`heddle: the dependency of %q on %q is declared, but no service %q is registered yet`, b.own.Name, d.name, d.name))}
+			`heddle: the dependency of %q on %q is declared, but no service %q is declared yet`, b.own.Name, d.name, d.name))}
 	case d.service.Protocol == mesh.TCP:
 		host.Routes = []*routev3.Route{refusal(421, reasonTCP, fmt.Sprintf(
 			`heddle: service %q speaks tcp: connect to its own port on this sidecar (%d unless the proxy has another) instead of asking for it by host name`, d.name, d.service.OwnPort()))}
