@@ -14,6 +14,9 @@ import (
 // off before the processor time is read. It is the same for all servers.
 const afterwards = 100 * time.Millisecond
 
+// coldStarts is how often each server but the slowest is measured from cold.
+const coldStarts = 3
+
 // subject is a server under measurement, with its streams.
 type subject struct {
 	server  server
@@ -21,6 +24,8 @@ type subject struct {
 	fleet   *fleet
 	row     row
 
+	colds     []time.Duration
+	coldCPU   []time.Duration
 	latencies [][]time.Duration // of each change: p50, p99, p100
 	cpu       time.Duration     // of all changes
 	bytes     int64
@@ -72,8 +77,15 @@ func measureAll(ctx context.Context, o options, size shape, r *report) error {
 		}
 		s := &subject{server: one, members: members, row: row{Server: title, Services: size.services, Streams: size.streams}}
 		subjects = append(subjects, s)
-		if err := s.cold(ctx, coldStarts(title)); err != nil {
-			return fmt.Errorf("%s: cold start: %w", title, err)
+	}
+	for i := range coldStarts {
+		for _, s := range subjects {
+			if i > 0 && s.row.Server == "snapshot" {
+				continue // one takes as long as all of the others
+			}
+			if err := s.coldStart(ctx); err != nil {
+				return fmt.Errorf("%s: cold start: %w", s.row.Server, err)
+			}
 		}
 	}
 	for i := range o.rounds {
@@ -109,34 +121,31 @@ func callers(size shape) []member {
 	return members
 }
 
-func coldStarts(server string) int {
-	if server == "snapshot" {
-		return 1
+// coldStart measures the time from the first connection until all streams are
+// complete, and the memory a little after it. Streams of an earlier one end first.
+func (s *subject) coldStart(ctx context.Context) error {
+	if s.fleet != nil {
+		s.fleet.close()
+		time.Sleep(5 * afterwards) // the server takes its leave of them
 	}
-	return 3
-}
-
-// cold measures the time from the first connection until all streams are
-// complete: the median of some times, and the memory after the last.
-func (s *subject) cold(ctx context.Context, times int) error {
-	var took []time.Duration
-	for i := range times {
-		begin := time.Now()
-		s.fleet = connect(ctx, s.server.address(), s.members)
-		if err := s.fleet.await(ctx); err != nil {
-			return err
-		}
-		took = append(took, time.Since(begin))
-		if err := s.fleet.quiet(ctx, 3*afterwards); err != nil {
-			return err
-		}
-		if i < times-1 {
-			s.fleet.close()
-			time.Sleep(5 * afterwards) // the server takes its leave of the streams
-		}
+	before, err := s.server.process().cpu()
+	if err != nil {
+		return err
 	}
-	s.row.ColdMS = ms(median(took))
-	var err error
+	begin := time.Now()
+	s.fleet = connect(ctx, s.server.address(), s.members)
+	if err := s.fleet.await(ctx); err != nil {
+		return err
+	}
+	s.colds = append(s.colds, time.Since(begin))
+	if err := s.fleet.quiet(ctx, 3*afterwards); err != nil {
+		return err
+	}
+	after, err := s.server.process().cpu()
+	if err != nil {
+		return err
+	}
+	s.coldCPU = append(s.coldCPU, after-before)
 	s.row.RSSMB, err = s.server.process().rss()
 	return err
 }
@@ -184,6 +193,7 @@ func (s *subject) summarize() {
 	}
 	changes := float64(len(s.latencies))
 	s.row.P50MS, s.row.P99MS, s.row.P100MS = of(0), of(1), of(2)
+	s.row.ColdMS, s.row.coldCPUMS = ms(median(s.colds)), ms(median(s.coldCPU))
 	s.row.CPUMS = ms(s.cpu) / changes
 	s.row.BytesPerChange = float64(s.bytes) / changes / float64(s.row.Streams)
 }

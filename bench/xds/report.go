@@ -23,6 +23,8 @@ type row struct {
 	CPUMS          float64 `json:"cpu_ms_per_change"` // of the server
 	RSSMB          float64 `json:"rss_mb"`            // after the cold starts
 	ReconnectBytes float64 `json:"reconnect_resource_bytes"`
+
+	coldCPUMS float64 // of the server, for a cold start; only printed
 }
 
 type report struct {
@@ -36,10 +38,10 @@ func (r *report) add(one row) { r.rows = append(r.rows, one) }
 // publish prints the table and writes the JSON.
 func (r *report) publish(out io.Writer) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "services\tstreams\tserver\tcold ms\tp50 ms\tp99 ms\tp100 ms\tB/change/stream\tCPU ms/change\tRSS MB\treconnect B/stream\t")
+	fmt.Fprintln(table, "services\tstreams\tserver\tcold ms\tcold CPU ms\tp50 ms\tp99 ms\tp100 ms\tB/change/stream\tCPU ms/change\tRSS MB\treconnect B/stream\t")
 	for _, one := range r.rows {
-		fmt.Fprintf(table, "%d\t%d\t%s\t%.0f\t%.2f\t%.2f\t%.2f\t%.1f\t%.2f\t%.0f\t%.0f\t\n", one.Services, one.Streams, one.Server,
-			one.ColdMS, one.P50MS, one.P99MS, one.P100MS, one.BytesPerChange, one.CPUMS, one.RSSMB, one.ReconnectBytes)
+		fmt.Fprintf(table, "%d\t%d\t%s\t%.0f\t%.0f\t%.2f\t%.2f\t%.2f\t%.1f\t%.2f\t%.0f\t%.0f\t\n", one.Services, one.Streams, one.Server,
+			one.ColdMS, one.coldCPUMS, one.P50MS, one.P99MS, one.P100MS, one.BytesPerChange, one.CPUMS, one.RSSMB, one.ReconnectBytes)
 	}
 	if err := table.Flush(); err != nil {
 		return err

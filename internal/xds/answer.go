@@ -82,8 +82,8 @@ func (s *session) nacked(now time.Time, sub *subscription, f flight, message str
 	}
 	for _, one := range suspects {
 		nack.Names = append(nack.Names, one.id.Value())
-		if one.origin != (Origin{}) {
-			nack.Origins = append(nack.Origins, one.origin)
+		if from := one.from(); from != (Origin{}) {
+			nack.Origins = append(nack.Origins, from)
 		}
 	}
 	sub.lastNack = nack

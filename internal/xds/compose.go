@@ -66,13 +66,15 @@ func (s *session) compose(now time.Time, sub *subscription, v view) *draft {
 func (s *session) composeDelta(now time.Time, sub *subscription, v view) *draft {
 	sub.scan(v)
 	d := &draft{send: sub.owed}
-	for _, id := range sub.pendingNames(d) {
+	names := sub.pendingNames(d, v)
+	d.resources, d.changed = make([]*Resource, 0, len(names)), make([]sentItem, 0, len(names))
+	for _, id := range names {
 		answer := sub.pending[id]
 		f, r, look := s.judge(sub, id, answer, now, v)
 		switch f {
 		case fateSend:
 			d.resources = append(d.resources, r)
-			d.changed = append(d.changed, sentItem{id: id, version: r.version, content: r.content, before: sub.items[id].version(), origin: r.Origin})
+			d.changed = append(d.changed, sentItem{id: id, version: r.version, content: r.content, before: sub.items[id].version(), origin: r.origin})
 			sub.setHeld(id, r.version)
 		case fateRemove:
 			d.removed = append(d.removed, id)
@@ -95,13 +97,13 @@ func (s *session) composeSotW(now time.Time, sub *subscription, v view) *draft {
 	sub.scan(v)
 	full := sub.kind.facts().full
 	d := &draft{send: sub.owed}
-	for _, id := range sub.pendingNames(d) {
+	for _, id := range sub.pendingNames(d, v) {
 		answer := sub.pending[id]
 		f, r, look := s.judge(sub, id, answer, now, v)
 		switch f {
 		case fateSend:
 			d.send = true
-			d.changed = append(d.changed, sentItem{id: id, version: r.version, content: r.content, before: sub.items[id].version(), origin: r.Origin})
+			d.changed = append(d.changed, sentItem{id: id, version: r.version, content: r.content, before: sub.items[id].version(), origin: r.origin})
 			sub.setHeld(id, r.version)
 			if !full {
 				d.resources = append(d.resources, r)
@@ -155,10 +157,12 @@ func (s *subscription) scan(v view) {
 		return
 	}
 	s.rescan = false
+	names := v.names(s.kind)
+	s.expect(len(names))
 	if s.pending == nil {
 		s.pending = map[name]bool{}
 	}
-	for _, id := range v.names(s.kind) {
+	for _, id := range names {
 		if _, due := s.pending[id]; !due {
 			s.pending[id] = false
 		}
@@ -189,7 +193,12 @@ func (s *session) resumes(sub *subscription, v view) bool {
 
 // pendingNames gives the names to look at for one draft, in order. If some have
 // to be sent alone it is the first of them, and the rest is kept for later.
-func (s *subscription) pendingNames(d *draft) []name {
+func (s *subscription) pendingNames(d *draft, v view) []name {
+	if many := len(s.pending); many > 64 && len(s.alone) == 0 {
+		if names := v.inOrder(s.kind, s.pending); len(names) == many {
+			return names
+		}
+	}
 	names := make([]name, 0, len(s.pending))
 	for id := range s.pending {
 		if _, ok := s.alone[id]; ok || len(s.alone) == 0 {
@@ -198,7 +207,7 @@ func (s *subscription) pendingNames(d *draft) []name {
 	}
 	if len(s.alone) > 0 && len(names) == 0 {
 		s.alone = nil // they are not due any more
-		return s.pendingNames(d)
+		return s.pendingNames(d, v)
 	}
 	sortNames(names)
 	if len(s.alone) == 0 {

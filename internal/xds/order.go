@@ -21,7 +21,11 @@ type warming struct {
 // be sent gives them the version that the client has.
 func (s *session) warm(now time.Time, d *draft, v view) {
 	eds := s.subs[kindEndpoint]
-	for _, one := range d.changed {
+	if len(s.warming) == 0 {
+		s.warming = make(map[name]*warming, len(d.changed))
+	}
+	all := make([]warming, len(d.changed))
+	for i, one := range d.changed {
 		if one.version == 0 {
 			delete(s.warming, one.id)
 			continue
@@ -30,7 +34,8 @@ func (s *session) warm(now time.Time, d *draft, v view) {
 		if cluster == nil {
 			continue
 		}
-		w := &warming{nonce: s.nonce, until: now.Add(s.patience), endpoints: cluster.endpoints, settle: cluster.Settle}
+		w := &all[i]
+		*w = warming{nonce: s.nonce, until: now.Add(s.patience), endpoints: cluster.endpoints, settle: cluster.Settle}
 		s.warming[one.id] = w
 		if w.endpoints == noName {
 			continue
@@ -97,6 +102,9 @@ func (s *session) warmed(now time.Time, k kind, f flight) {
 			continue
 		}
 		w.until = now.Add(w.settle)
+	}
+	if len(s.warming) == 0 {
+		s.warming = map[name]*warming{} // a map keeps the room that it once took
 	}
 }
 

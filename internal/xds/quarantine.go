@@ -60,7 +60,7 @@ func (st *stream) settle(out outcome) {
 			delete(st.session.warming, one.id) // the client still has the old one, which is warm
 		}
 		st.logger().Error("a version is quarantined because this proxy refused it: no other is sent it, the last good one stays in force",
-			"type", k, "resource", one.id.Value(), "version", one.version.String(), "origin", one.origin, "message", out.nack.Message)
+			"type", k, "resource", one.id.Value(), "version", one.version.String(), "origin", one.from(), "message", out.nack.Message)
 	}
 	if len(quarantined) == len(out.refused) {
 		st.session.sendOthers(k, out.passedOver, out.nack.At)

@@ -194,6 +194,7 @@ func (s *session) deltaNames(now time.Time, sub *subscription, r request, first 
 	if first {
 		awaited = s.awaited(sub.kind)
 	}
+	sub.expect(len(r.subscribe))
 	for _, n := range r.subscribe {
 		sub.named = true
 		if n == wildcardName {
@@ -234,6 +235,7 @@ func (s *session) deltaNames(now time.Time, sub *subscription, r request, first 
 // takeInitial notes what a client says it has from an earlier stream. What is
 // there in that version is not sent again; what is gone is removed.
 func (s *session) takeInitial(now time.Time, sub *subscription, r request) {
+	sub.expect(max(len(r.initial), len(r.subscribe)))
 	for n, v := range r.initial {
 		id := nameOf(n)
 		sub.setHeld(id, parseVersion(v))

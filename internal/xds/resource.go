@@ -44,6 +44,7 @@ type Resource struct {
 	id      name
 	version version
 	content version // the same, without what is covered besides: see cover.go
+	origin  *Origin // Origin, for those who remember it and should not keep the rest alive
 	// endpoints names the EDS resource over ADS that a cluster is warmed by;
 	// the zero name is none.
 	endpoints name
@@ -76,7 +77,7 @@ func NewResource(typeURL, resourceName string, m proto.Message, o Origin) (*Reso
 	if err != nil {
 		return nil, fmt.Errorf("encode %s resource %q: %w", k, resourceName, err)
 	}
-	r := &Resource{Type: typeURL, Name: resourceName, Origin: o, kind: k, id: nameOf(resourceName), size: len(body)}
+	r := &Resource{Type: typeURL, Name: resourceName, Origin: o, kind: k, id: nameOf(resourceName), size: len(body), origin: &o}
 	r.version = contentVersion(k, resourceName, body)
 	r.content, r.Version = r.version, r.version.String()
 	r.wire, r.sotwAt = encodeResource(typeURL, resourceName, r.Version, body)

@@ -67,7 +67,15 @@ type sentItem struct {
 	version version // 0: told that it does not exist
 	content version // of the resource by itself
 	before  version // what the client had; 0: nothing
-	origin  Origin
+	origin  *Origin // nil: of something that does not exist
+}
+
+// from is the declaration that the resource was made from.
+func (i sentItem) from() Origin {
+	if i.origin == nil {
+		return Origin{}
+	}
+	return *i.origin
 }
 
 func newSubscription(k kind) *subscription {
@@ -86,6 +94,16 @@ func (s *subscription) want(id name, answer bool, now time.Time, applied bool) {
 		s.pendingSince, s.pendingApply = now, applied
 	}
 	s.pending[id] = s.pending[id] || answer
+}
+
+// expect makes room for n names that come at once.
+func (s *subscription) expect(n int) {
+	if len(s.items) == 0 && n > 8 {
+		s.items = make(map[name]item, n)
+	}
+	if len(s.pending) == 0 && n > 8 {
+		s.pending = make(map[name]bool, n)
+	}
 }
 
 // due says whether there is anything to look at.

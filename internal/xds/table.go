@@ -44,6 +44,10 @@ type scope struct {
 	members [kindCount]map[name]*entry
 	boxes   map[*mailbox]struct{} // of all its streams
 	wild    [kindCount]map[*mailbox]struct{}
+
+	// sorted are the names of the members, in order; nil: not known since they
+	// changed. It is also set under the table's read lock.
+	sorted [kindCount]atomic.Pointer[[]name]
 }
 
 func newTable() *table {
@@ -177,6 +181,7 @@ func (t *table) hold(s *scope, next members, now time.Time, touched map[*mailbox
 				s.members[k] = map[name]*entry{}
 			}
 			s.members[k][id] = e
+			s.sorted[k].Store(nil)
 			t.tell(s, e, nil, now, touched)
 			t.tellEndpoints(s, e.current, now, touched)
 		}
@@ -192,6 +197,7 @@ func (t *table) letGo(s *scope, next members, now time.Time, touched map[*mailbo
 			}
 			gone := e.current
 			delete(s.members[k], id)
+			s.sorted[k].Store(nil)
 			t.release(e, s)
 			t.tell(s, e, gone, now, touched)
 			t.tellEndpoints(s, gone, now, touched)
