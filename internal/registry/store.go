@@ -88,6 +88,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	defer cancel()
 	if err := s.Ping(ctx); err != nil {
 		_ = s.Close()
+		if mesh.KindOf(err) == mesh.KindUnavailable {
+			err = mesh.Unavailable(err, "no etcd answers at %s (--etcd-endpoints)", strings.Join(cfg.Endpoints, ", "))
+		}
 		return nil, err
 	}
 	return s, nil
