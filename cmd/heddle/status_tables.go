@@ -40,13 +40,22 @@ func proxiesTable(p present.Palette, proxies []proxyStatus) *present.Table {
 	columns := typeColumns(proxies)
 	table := present.NewTable(p, append([]string{"PROXY", "CONNECTED", "BEHIND"}, columns...)...)
 	for _, proxy := range proxies {
-		row := append(present.Text(proxy.Node, since(proxy.Connected)), behindCell(proxy.Types))
+		name := present.Cell{Text: proxy.Node}
+		if slices.ContainsFunc(proxies, func(other proxyStatus) bool { return sameNode(proxy, other) }) {
+			name = present.Cell{Text: proxy.Node + " (twice: from " + proxy.Address + ")", Tone: present.Bad}
+		}
+		row := []present.Cell{name, {Text: since(proxy.Connected)}, behindCell(proxy.Types)}
 		for _, column := range columns {
 			row = append(row, versionCell(proxy.Types, column))
 		}
 		table.Add(row...)
 	}
 	return table
+}
+
+// sameNode says whether two proxies have one id, which only one of them can have.
+func sameNode(a, b proxyStatus) bool {
+	return a.Node == b.Node && a.Transport == b.Transport && a.Address != b.Address
 }
 
 // behindCell tells for how long the proxy lacks something.

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -125,6 +126,9 @@ func (c *Client) send(req *http.Request) (*http.Response, error) {
 		return nil, mesh.Unavailable(cause(err), "no Heddle server answers at %s: start one with \"heddle server\", or name the right address with --server or HEDDLE_SERVER", c.base)
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, mesh.Unavailable(cause(err), "%s: the Heddle server at %s did not answer in time", describe(req), c.base)
+	}
+	if strings.Contains(err.Error(), "malformed HTTP response") { // net/http has no type for it
+		return nil, mesh.Unavailable(nil, "what listens at %s is not a Heddle REST API: is it the xDS port? Name the server's --listen address, port 7080 unless told otherwise, with --server or HEDDLE_SERVER", c.base)
 	}
 	return nil, mesh.Unavailable(cause(err), "%s: the Heddle server at %s cannot be reached", describe(req), c.base)
 }
