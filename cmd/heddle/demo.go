@@ -20,7 +20,7 @@ type demoCmd struct {
 
 // Help shows examples below the flags.
 func (*demoCmd) Help() string {
-	return `Starts a server with embedded etcd and a small shop: web → orders → payments over HTTP, two instances each, orders → stock over gRPC, payments → ledger over TCP; each instance stands behind a real Envoy run by heddle proxy. It prints what to try, and stays until Ctrl-C, which leaves nothing behind. Several demos run side by side.
+	return `Starts a server with embedded etcd and a small shop: web → orders → payments over HTTP, two instances each, orders → stock over gRPC, payments → ledger over TCP; each instance stands behind a real Envoy run by heddle proxy. It prints what to try, and stays until Ctrl-C, which leaves nothing behind; a second Ctrl-C hurries. Several demos run side by side.
 
 It is a demo: its traffic is not encrypted yet, and nothing of it listens beyond this machine.
 
@@ -47,8 +47,10 @@ func (c *demoCmd) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return err
 	}
+	hurry, forget := secondSignal()
+	defer forget()
 	return demo.Run(ctx, demo.Config{
-		Heddle: self, Envoy: envoy, BasePort: c.BasePort, DataDir: c.KeepData,
+		Heddle: self, Hurry: hurry, Envoy: envoy, BasePort: c.BasePort, DataDir: c.KeepData,
 		Once: c.Once, JSON: c.JSON, Out: con.out, Err: con.err,
 	})
 }

@@ -19,6 +19,10 @@ type Config struct {
 	Once bool // play the scenario and end, instead of staying until the context ends
 	JSON bool // with Once: the result as one JSON object on Out, and nothing else there
 
+	// Hurry, if given, has the demo end its processes at once, not in order, when
+	// it is closed.
+	Hurry <-chan struct{}
+
 	Out io.Writer // default: discard
 	Err io.Writer // default: discard
 }

@@ -98,9 +98,9 @@ func (p *process) hold(cmd *exec.Cmd, started chan<- error, died chan<- *process
 	}
 }
 
-// stop asks the child to end, and after the grace makes it. It returns when
-// the child is gone, and says whether it went by itself.
-func (p *process) stop(grace time.Duration) bool {
+// stop asks the child to end, and after the grace, or when now is closed, makes
+// it. It returns when the child is gone, and says whether it went by itself.
+func (p *process) stop(grace time.Duration, now <-chan struct{}) bool {
 	p.wanted.Store(true)
 	if p.gone() {
 		return true
@@ -112,9 +112,10 @@ func (p *process) stop(grace time.Duration) bool {
 	case <-p.exited:
 		return true
 	case <-timer.C:
-		p.kill()
-		return false
+	case <-now:
 	}
+	p.kill()
+	return false
 }
 
 // kill ends the child's process group at once and waits for the child.

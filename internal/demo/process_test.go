@@ -41,7 +41,7 @@ func TestStopLetsAChildEndByItself(t *testing.T) {
 	if err := p.awaitFile(t.Context(), ready, 10*time.Second, func([]byte) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if !p.stop(10 * time.Second) {
+	if !p.stop(10*time.Second, nil) {
 		t.Error("it was killed")
 	}
 	if last := lastLines(p.logPath, 1); last != "bye" {
@@ -67,7 +67,7 @@ func TestStopKillsAChildThatDoesNotListenAndAllItStarted(t *testing.T) {
 	if len(leftovers(l.environmentMark())) == 0 {
 		t.Error("leftovers does not see the child while it runs")
 	}
-	if p.stop(50 * time.Millisecond) {
+	if p.stop(50*time.Millisecond, nil) {
 		t.Error("it is said to have gone by itself")
 	}
 	if err := poll(t.Context(), 10*time.Second, "nothing to be left", func(context.Context) error {
@@ -77,6 +77,16 @@ func TestStopKillsAChildThatDoesNotListenAndAllItStarted(t *testing.T) {
 		return nil
 	}); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestHurryEndsAChildThatTakesItsTime(t *testing.T) {
+	l, _ := testLauncher(t)
+	p := shell(t, l, "trap '' TERM; while :; do sleep 0.05; done")
+	now := make(chan struct{})
+	close(now)
+	if p.stop(time.Hour, now) {
+		t.Error("it is said to have gone by itself")
 	}
 }
 

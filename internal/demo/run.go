@@ -58,6 +58,9 @@ func Run(ctx context.Context, config Config) error {
 	}
 	if t.begun() {
 		t.say("stopping the sidecars, callers first, then the server …")
+		if config.Hurry != nil && ctx.Err() != nil {
+			t.say("  (some seconds, as requests under way are finished; Ctrl-C again ends it at once)")
+		}
 	}
 	closing := t.close(ctx)
 	if closing == nil && t.begun() {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,12 +24,9 @@ import (
 	"github.com/heddle-mesh/heddle/internal/envoytest"
 )
 
-// realDemo gives what a whole demo needs, or skips the test.
+// realDemo gives what a demo needs, or skips the test.
 func realDemo(t *testing.T) (heddle, envoy string) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("-short leaves out the whole demo")
-	}
 	envoy = envoytest.Path(t)
 	heddle = filepath.Join(t.TempDir(), "heddle")
 	build := exec.Command("go", "build", "-o", heddle, "../../cmd/heddle")
@@ -38,7 +36,47 @@ func realDemo(t *testing.T) (heddle, envoy string) {
 	return heddle, envoy
 }
 
+// The main job with as few processes as it takes, for the inner loop: a call that
+// is not declared is refused by a real sidecar, and goes through once it is.
+func TestTwoSidecarsRefuseWhatIsNotDeclared(t *testing.T) {
+	heddle, envoy := realDemo(t)
+	ctx, fail := context.WithCancelCause(t.Context())
+	defer fail(nil)
+	var said []string
+	hurry := make(chan struct{})
+	folder := t.TempDir()
+	small := &town{
+		config: Config{Heddle: heddle, Envoy: envoy, Hurry: hurry}, folder: folder, fail: fail,
+		say:       func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) },
+		launch:    launcher{mark: rand.Text(), folder: folder, died: make(chan *process, 1)},
+		instances: []*instance{{service: shop.Web, id: "web-1"}, {service: shop.Reviews, id: "reviews-1"}},
+	}
+	defer func() {
+		close(hurry) // leaving in order is the long test's to see
+		if err := small.close(context.WithoutCancel(ctx)); err != nil {
+			t.Error(err)
+		}
+		if progress := strings.Join(said, "\n"); !strings.Contains(progress, "  web-1\n  reviews-1\n  server") {
+			t.Errorf("it does not say what it stops, callers first:\n%s", progress)
+		}
+	}()
+	if err := small.start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	played := &scenario{town: small, load: newLoad(small.fronts)}
+	found, err := played.declare(ctx)
+	if err != nil || found.figures["statusBefore"] != http.StatusForbidden {
+		t.Errorf("%v: %+v", err, found)
+	}
+	if count := played.load.count(); count.sent != 20 || count.failed != 0 {
+		t.Errorf("%d calls, %d failed", count.sent, count.failed)
+	}
+}
+
 func TestARealDemo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short leaves out the whole demo")
+	}
 	heddle, envoy := realDemo(t) // once: it takes a while to link
 	t.Run("plays the whole scenario", func(t *testing.T) { playsTheScenario(t, heddle, envoy) })
 	t.Run("that stays does what it says", func(t *testing.T) { doesWhatItSays(t, heddle, envoy) })
@@ -190,6 +228,9 @@ func doesWhatItSays(t *testing.T, heddle, envoy string) {
 		t.Fatal(err)
 	}
 	c.until(t, "nothing is left running")
+	if !strings.Contains(c.seen.String(), "\n  web-1, web-2\n  orders-1, orders-2\n") {
+		t.Errorf("it does not say what it stops:\n%s", c.seen.String())
+	}
 	if err := c.process.Wait(); err != nil {
 		t.Errorf("it ended with %v\n%s", err, c.seen.String())
 	}

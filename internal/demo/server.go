@@ -78,9 +78,9 @@ func (c *controlPlane) start(ctx context.Context) error {
 }
 
 // stop ends the server, if it runs; it says whether it went by itself.
-func (c *controlPlane) stop() bool {
+func (c *controlPlane) stop(now <-chan struct{}) bool {
 	if c.client != nil {
 		c.client.Close()
 	}
-	return c.process == nil || c.process.stop(serverGrace)
+	return c.process == nil || c.process.stop(serverGrace, now)
 }

@@ -79,6 +79,18 @@ func sampleInstances() []*instance {
 // open starts everything and returns when a checkout goes its whole way from
 // each of web's sidecars. What it started is ended by close, also after an error.
 func (t *town) open(ctx context.Context) error {
+	t.instances = sampleInstances()
+	if t.config.Once {
+		t.spares = []*instance{{service: shop.Orders, id: "orders-3", version: "v1"}, {service: shop.Orders, id: "orders-4", version: "v1"}}
+	}
+	if err := t.start(ctx); err != nil {
+		return err
+	}
+	return t.firstCheckouts(ctx)
+}
+
+// start starts the control plane, the apps and their sidecars.
+func (t *town) start(ctx context.Context) error {
 	var err error
 	if t.block, err = reservePorts(t.config.BasePort); err != nil {
 		return err
@@ -96,10 +108,6 @@ func (t *town) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.instances = sampleInstances()
-	if t.config.Once {
-		t.spares = []*instance{{service: shop.Orders, id: "orders-3", version: "v1"}, {service: shop.Orders, id: "orders-4", version: "v1"}}
-	}
 	if err := t.openApps(ctx); err != nil {
 		return err
 	}
@@ -115,8 +123,8 @@ func (t *town) open(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	t.say("  all are ready after %s; waiting for a first checkout through the whole mesh", since(began))
-	return t.firstCheckouts(ctx)
+	t.say("  all are ready after %s", since(began))
+	return nil
 }
 
 // declare applies the declarations, and gives a file with a token of its own
@@ -159,6 +167,7 @@ func (t *town) openApps(ctx context.Context) error {
 }
 
 func (t *town) firstCheckouts(ctx context.Context) error {
+	t.say("waiting for a first checkout through the whole mesh")
 	for _, f := range t.fronts {
 		if err := poll(ctx, 20*time.Second, "a checkout through "+f.id, func(ctx context.Context) error {
 			answer, err := f.ask(ctx, "/checkout")
@@ -192,13 +201,21 @@ func (t *town) close(ctx context.Context) error {
 	var forced []string
 	var mu sync.Mutex // guards forced
 	for _, tier := range t.closing() {
-		var stopping sync.WaitGroup
+		var leaving []*instance
+		var names []string
 		for _, i := range slices.Concat(t.instances, t.spares) {
-			if i.process == nil || !slices.Contains(tier, i.service) {
-				continue
+			if i.process != nil && slices.Contains(tier, i.service) {
+				leaving, names = append(leaving, i), append(names, i.id)
 			}
+		}
+		if len(leaving) == 0 {
+			continue
+		}
+		t.say("  %s", strings.Join(names, ", "))
+		var stopping sync.WaitGroup
+		for _, i := range leaving {
 			stopping.Go(func() {
-				if !i.process.stop(sidecarGrace) {
+				if !i.process.stop(sidecarGrace, t.config.Hurry) && !t.hurried() {
 					mu.Lock()
 					defer mu.Unlock()
 					forced = append(forced, i.id)
@@ -207,8 +224,11 @@ func (t *town) close(ctx context.Context) error {
 		}
 		stopping.Wait()
 	}
-	if t.plane != nil && !t.plane.stop() {
-		forced = append(forced, "server")
+	if t.plane != nil && t.plane.process != nil {
+		t.say("  server")
+		if !t.plane.stop(t.config.Hurry) && !t.hurried() {
+			forced = append(forced, "server")
+		}
 	}
 	if t.endApps != nil {
 		t.endApps()
@@ -225,6 +245,15 @@ func (t *town) close(ctx context.Context) error {
 		err = fmt.Errorf("these did not end when asked, and were killed: %s", strings.Join(forced, ", "))
 	}
 	return errors.Join(err, t.nothingLeft(context.WithoutCancel(ctx)))
+}
+
+func (t *town) hurried() bool {
+	select {
+	case <-t.config.Hurry:
+		return true
+	default:
+		return false
+	}
 }
 
 // nothingLeft makes sure that no process of this demo is there any more.
