@@ -51,6 +51,10 @@ func (c *deleteCmd) Run(ctx context.Context, api *client.Client, con *console) e
 	}
 	var wrong []error
 	for _, name := range c.Names {
+		warning := ""
+		if kind == kindServices || kind == kindUpstreams {
+			warning = leftBehind(ctx, api, mesh.ServiceName(name), c.Names)
+		}
 		err := deleteOne(ctx, api, kind, name)
 		if mesh.KindOf(err) == mesh.KindNotFound {
 			err = suggest(ctx, api, kind, name, err)
@@ -63,8 +67,49 @@ func (c *deleteCmd) Run(ctx context.Context, api *client.Client, con *console) e
 			continue
 		}
 		fmt.Fprintf(con.out, "%s/%s deleted\n", singular(kind), present.Safe(name))
+		if warning != "" {
+			fmt.Fprintln(con.err, present.Safe(warning))
+		}
 	}
 	return joinErrors(wrong)
+}
+
+// leftBehind warns of what goes on with a service that is deleted: its dependents
+// get a 503 from now on, and its instances stay registered. Services that are
+// deleted together are no news; what cannot be asked is not told.
+func leftBehind(ctx context.Context, api *client.Client, name mesh.ServiceName, together []string) string {
+	services, err := api.Services(ctx)
+	if err != nil {
+		return ""
+	}
+	var callers []string
+	for _, s := range services {
+		if slices.Contains(s.Dependencies, name) && !slices.Contains(together, string(s.Name)) {
+			callers = append(callers, string(s.Name))
+		}
+	}
+	instances, err := api.Instances(ctx, name)
+	if err != nil {
+		return ""
+	}
+	var parts []string
+	if len(callers) > 0 {
+		parts = append(parts, fmt.Sprintf("%s still declared to call it, with a 503 from now on (%s)", plural(len(callers), "service is", "services are"), cutList(callers)))
+	}
+	if len(instances) > 0 {
+		parts = append(parts, fmt.Sprintf("%s still registered, until the lease ends", plural(len(instances), "instance is", "instances are")))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("warning: service/%s: %s", name, strings.Join(parts, "; "))
+}
+
+func plural(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
 }
 
 func deleteOne(ctx context.Context, api *client.Client, kind, name string) error {

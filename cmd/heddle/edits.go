@@ -25,6 +25,10 @@ func (e edit) String() string {
 		if raw == nil {
 			return "(none)"
 		}
+		const most = 200
+		if runes := []rune(string(raw)); len(runes) > most {
+			return fmt.Sprintf("%s… (+%d more characters)", string(runes[:most]), len(runes)-most)
+		}
 		return string(raw)
 	}
 	return fmt.Sprintf("%s: %s -> %s", e.Path, side(e.From), side(e.To))

@@ -13,8 +13,9 @@ import (
 
 // holding is a part of what the mesh holds.
 type holding struct {
-	objects []manifest.Object
-	pending map[mesh.ServiceName][]mesh.ServiceName // by service: dependencies that nobody has declared
+	objects  []manifest.Object
+	declared map[mesh.ServiceName]bool               // for routes: which services there are; nil: not known
+	pending  map[mesh.ServiceName][]mesh.ServiceName // by service: dependencies that nobody has declared
 }
 
 func (h *holding) addService(s client.Service) {

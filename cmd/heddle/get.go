@@ -20,7 +20,7 @@ type getCmd struct {
 
 // Help shows examples below the flags.
 func (getCmd) Help() string {
-	return `Dependencies that nobody has declared yet are marked "?". With -o json, one object that was named is written alone, everything else as a list.
+	return `Dependencies and backends that nobody has declared yet are marked "?". With -o json, one object that was named is written alone, everything else as a list.
 
 Examples:
 
@@ -80,7 +80,15 @@ func (c *getCmd) print(ctx context.Context, api *client.Client, con *console, ki
 	case kindInstances:
 		table = instancesTable(con.palette, wide, held.objects)
 	case kindRoutes:
-		table = routesTable(con.palette, wide, held.objects)
+		services, err := api.Services(ctx)
+		if err != nil {
+			return err
+		}
+		held.declared = map[mesh.ServiceName]bool{}
+		for _, s := range services {
+			held.declared[s.Name] = true
+		}
+		table = routesTable(con.palette, wide, held)
 	default:
 		table = runtimeTable(con.palette, *held.objects[0].Runtime)
 	}

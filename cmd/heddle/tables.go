@@ -63,7 +63,7 @@ func servicesTable(p present.Palette, wide bool, held holding, instances []mesh.
 			}
 			names = append(names, string(name))
 		}
-		dependencies.Text = strings.Join(names, ",")
+		dependencies.Text = cutList(names)
 		cells := append(present.Text(string(s.Name), s.Owner, string(s.Protocol), portText(s.Port)), tally, dependencies)
 		r.add(s.Meta, cells, present.Text(s.Description))
 	}
@@ -89,7 +89,7 @@ func upstreamsTable(p present.Palette, wide bool, objects []manifest.Object) *pr
 		if s.Traffic.TLS != nil {
 			tls = "yes"
 		}
-		cells := present.Text(string(s.Name), s.Owner, string(s.Protocol), portText(s.Port), upstreamType(s), strings.Join(addresses, ","), portText(s.OwnPort()))
+		cells := present.Text(string(s.Name), s.Owner, string(s.Protocol), portText(s.Port), upstreamType(s), cutList(addresses), portText(s.OwnPort()))
 		r.add(s.Meta, cells, present.Text(tls))
 	}
 	return r.table
@@ -126,15 +126,20 @@ func instancesTable(p present.Palette, wide bool, objects []manifest.Object) *pr
 	return r.table
 }
 
-func routesTable(p present.Palette, wide bool, objects []manifest.Object) *present.Table {
+func routesTable(p present.Palette, wide bool, held holding) *present.Table {
 	r := newRows(p, wide, []string{"NAME", "OWNER", "HOSTS", "MATCH", "BACKENDS"}, []string{"REWRITE", "TIMEOUT"})
-	for _, o := range objects {
+	for _, o := range held.objects {
 		route := o.Route
 		var backends []string
+		var tone present.Tone
 		for _, b := range route.Backends {
 			name := string(b.Service)
 			if b.Subset != "" {
 				name += "/" + b.Subset
+			}
+			if held.declared != nil && !held.declared[b.Service] {
+				name += "?"
+				tone = present.Warn
 			}
 			if len(route.Backends) > 1 {
 				name += "=" + strconv.Itoa(b.Weight)
@@ -145,10 +150,26 @@ func routesTable(p present.Palette, wide bool, objects []manifest.Object) *prese
 		if route.Timeout != 0 {
 			timeout = route.Timeout.String()
 		}
-		cells := present.Text(string(route.Name), route.Owner, strings.Join(route.Hosts, ","), matchText(route.Match), strings.Join(backends, ","))
+		cells := present.Text(string(route.Name), route.Owner, cutList(route.Hosts), matchText(route.Match))
+		cells = append(cells, present.Cell{Text: cutList(backends), Tone: tone})
 		r.add(route.Meta, cells, present.Text(route.Rewrite, timeout))
 	}
 	return r.table
+}
+
+// cutList joins names, and of many tells the first ones and how many more there are.
+func cutList(names []string) string {
+	const most, width = 8, 100
+	shown, length := 0, 0
+	for shown < len(names) && shown < most && (shown == 0 || length+len(names[shown]) < width) {
+		length += len(names[shown]) + 1
+		shown++
+	}
+	text := strings.Join(names[:shown], ",")
+	if more := len(names) - shown; more > 0 {
+		text += fmt.Sprintf(",+%d more", more)
+	}
+	return text
 }
 
 // matchText shortens a match to what fits into a column.

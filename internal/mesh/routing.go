@@ -65,7 +65,7 @@ type Route struct {
 
 // WeightedBackend is a share of a route's requests for one service.
 type WeightedBackend struct {
-	Service ServiceName `json:"service" doc:"A declared service."`
+	Service ServiceName `json:"service" doc:"A service. One that nobody has declared yet is accepted, and shown with a ?."`
 	Subset  string      `json:"subset,omitempty" doc:"One of its subsets; left out, all its instances."`
 	Weight  int         `json:"weight" minimum:"0" maximum:"1000000" doc:"Its share beside the others."`
 }

@@ -95,6 +95,13 @@ func (s *Server) listProblems(context.Context, *struct{}) (*Listed[Problem], err
 			}
 		}
 	}
+	for _, route := range view.Routes() {
+		for _, backend := range route.Backends {
+			if _, known := view.Service(backend.Service); !known {
+				all = append(all, Problem{Object: "route/" + string(route.Name), Message: fmt.Sprintf("sends requests to %q, which nobody has declared", backend.Service)})
+			}
+		}
+	}
 	if s.cfg.Problems != nil {
 		all = append(all, s.cfg.Problems()...)
 	}
