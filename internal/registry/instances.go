@@ -105,7 +105,7 @@ func checkRegistration(list []mesh.Instance, ttl time.Duration) error {
 		}
 		seen[list[i].Key()] = true
 	}
-	return mesh.Invalid("register instances", faults)
+	return mesh.Invalid("the registration is not valid", faults)
 }
 
 func registrationContent(list []mesh.Instance, ttl time.Duration) string {

@@ -46,6 +46,7 @@ func (s *Server) documents() error {
 	s.serve("GET /openapi.json", "application/json", document)
 	s.serve("GET /docs", "text/html; charset=utf-8", page)
 	s.serve("GET /docs/style.css", "text/css; charset=utf-8", docsStyle)
+	s.mux.Handle("GET /docs/{$}", http.RedirectHandler("/docs", http.StatusMovedPermanently))
 	s.mux.Handle("GET /{$}", http.RedirectHandler("/docs", http.StatusFound))
 	return nil
 }

@@ -54,6 +54,9 @@ func TestTheDocsPageIsWholeAndLoadsNothingFromElsewhere(t *testing.T) {
 			t.Errorf("%s: %q", header, page.header.Get(header))
 		}
 	}
+	if slash := w.call("GET", "/docs/", ""); slash.status != 301 && slash.status != 200 {
+		t.Errorf("/docs/: %d", slash.status)
+	}
 	there := map[string]bool{}
 	for _, id := range anchor.FindAllStringSubmatch(page.body, -1) {
 		if there[id[1]] {
