@@ -9,7 +9,7 @@
 // Each is a process of its own, whose processor time and memory are read from
 // /proc; the clients are delta streams of this process (see [sidecar]). The
 // world (world.go) has one service that calls all others, so that every stream
-// holds everything.
+// holds everything; scoped.go has a second one in which each service calls five.
 //
 // It prints a table and writes .bench/xds.json. Run it with `make bench-xds`,
 // or a part of it: go run ./bench/xds -only floor,heddle -size small.

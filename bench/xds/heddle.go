@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,7 +25,8 @@ import (
 // sees it: the server's own watch is told at the same time.
 type heddle struct {
 	child  *process
-	at     string
+	at     string // of xDS
+	rest   string // URL
 	store  *registry.Store
 	cancel context.CancelFunc
 	work   sync.WaitGroup
@@ -59,7 +64,7 @@ func startHeddle(ctx context.Context, o options, dir string, w world) (_ server,
 	if h.child, err = start(ctx, dir, exec.CommandContext(ctx, o.heddle, args...)); err != nil {
 		return nil, err
 	}
-	if h.at, err = h.awaitReady(ctx, ready); err != nil {
+	if err = h.awaitReady(ctx, ready); err != nil {
 		return nil, err
 	}
 	h.store, err = registry.Open(ctx, registry.Config{Endpoints: []string{"unix://" + filepath.Join(data, "etcd.sock")}})
@@ -105,21 +110,23 @@ func (h *heddle) fill(ctx context.Context, data string, w world) error {
 	return group.Wait()
 }
 
-func (h *heddle) awaitReady(ctx context.Context, file string) (string, error) {
+func (h *heddle) awaitReady(ctx context.Context, file string) error {
 	for deadline := time.Now().Add(patience); ; {
 		var found struct {
-			XDS string `json:"xds"`
+			XDS  string `json:"xds"`
+			REST string `json:"rest"`
 		}
 		if data, err := os.ReadFile(file); err == nil && json.Unmarshal(data, &found) == nil {
-			return found.XDS, nil
+			h.at, h.rest = found.XDS, found.REST
+			return nil
 		}
 		if time.Now().After(deadline) {
-			return "", fmt.Errorf("heddle server is not ready after %s: %s", patience, h.child.said())
+			return fmt.Errorf("heddle server is not ready after %s: %s", patience, h.child.said())
 		}
 		select {
 		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():
-			return "", ctx.Err()
+			return ctx.Err()
 		}
 	}
 }
@@ -175,6 +182,26 @@ func (h *heddle) change(ctx context.Context, service string, drained bool) (time
 			return time.Time{}, fmt.Errorf("the watch did not see the change of %s", key)
 		}
 	}
+}
+
+// woken is how many times the server woke a stream because of an update.
+func (h *heddle) woken(ctx context.Context) (int64, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, h.rest+"/metrics", http.NoBody)
+	if err != nil {
+		return 0, err
+	}
+	response, err := (&http.Client{Timeout: patience}).Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+		if value, is := strings.CutPrefix(lines.Text(), "heddle_xds_streams_woken_total "); is {
+			n, err := strconv.ParseFloat(value, 64)
+			return int64(n), err
+		}
+	}
+	return 0, fmt.Errorf("%s/metrics (%s) does not say how many streams were woken", h.rest, response.Status)
 }
 
 func (h *heddle) close() {

@@ -44,8 +44,8 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench-xds", flag.ContinueOnError)
-	only := flags.String("only", "", "servers to measure, e.g. floor,heddle; default all")
-	size := flags.String("size", "", "sizes to measure: small, large; default all")
+	only := flags.String("only", "", "servers to measure: floor, linear, snapshot, heddle, heddle-scoped; default all")
+	size := flags.String("size", "", "sizes to measure: small, large, scoped; default all")
 	o := options{}
 	flags.StringVar(&o.heddle, "heddle", "bin/heddle", "the heddle program")
 	flags.StringVar(&o.peers, "peers", "bin/bench-xds-peers", "the program of the peers (bench/xds/peers)")
@@ -62,6 +62,11 @@ func run(ctx context.Context, args []string) error {
 			if err := measureAll(ctx, o, one, r); err != nil {
 				return fmt.Errorf("%d services, %d streams: %w", one.services, one.streams, err)
 			}
+		}
+	}
+	if o.sized("scoped") && o.runs("heddle-scoped") {
+		if err := measureScoped(ctx, o, r); err != nil {
+			return fmt.Errorf("scoped: %w", err)
 		}
 	}
 	return r.publish(os.Stdout)

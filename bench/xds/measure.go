@@ -28,7 +28,11 @@ type subject struct {
 	coldCPU   []time.Duration
 	latencies [][]time.Duration // of each change: p50, p99, p100
 	cpu       time.Duration     // of all changes
-	bytes     int64
+	bytes     int64             // of all changes, over all streams
+	arrivals  int               // streams that had to get one, over all changes
+
+	// what came of changes that no stream may see
+	unheardBytes, unheardResponses, unheardWoken int64
 }
 
 // rounds says how many changes a server is measured with: the slow ones need
@@ -173,6 +177,7 @@ func (s *subject) change(ctx context.Context, service string, drained bool, want
 		return err
 	}
 	s.cpu += after - before
+	s.arrivals += want
 	s.bytes += s.fleet.bytes.Load() - bytes
 	took := make([]time.Duration, want)
 	for i, at := range r.times {
@@ -195,7 +200,7 @@ func (s *subject) summarize() {
 	s.row.P50MS, s.row.P99MS, s.row.P100MS = of(0), of(1), of(2)
 	s.row.ColdMS, s.row.coldCPUMS = ms(median(s.colds)), ms(median(s.coldCPU))
 	s.row.CPUMS = ms(s.cpu) / changes
-	s.row.BytesPerChange = float64(s.bytes) / changes / float64(s.row.Streams)
+	s.row.BytesPerChange = float64(s.bytes) / float64(s.arrivals)
 }
 
 // reconnect closes all streams and opens them again with the versions that they

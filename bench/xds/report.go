@@ -28,12 +28,17 @@ type row struct {
 }
 
 type report struct {
-	rows []row
+	rows  []row
+	notes []string
 }
 
 func newReport() *report { return &report{} }
 
 func (r *report) add(one row) { r.rows = append(r.rows, one) }
+
+func (r *report) note(format string, args ...any) {
+	r.notes = append(r.notes, fmt.Sprintf(format, args...))
+}
 
 // publish prints the table and writes the JSON.
 func (r *report) publish(out io.Writer) error {
@@ -47,6 +52,9 @@ func (r *report) publish(out io.Writer) error {
 		return err
 	}
 	r.ratios(out)
+	for _, one := range r.notes {
+		fmt.Fprintln(out, one)
+	}
 	data, err := json.MarshalIndent(r.rows, "", "  ")
 	if err != nil {
 		return err
