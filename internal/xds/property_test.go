@@ -14,7 +14,7 @@ import (
 	"github.com/heddle-mesh/heddle/internal/xds"
 )
 
-var servedTypes = []string{xds.TypeRuntime, xds.TypeCluster, xds.TypeEndpoint, xds.TypeSecret, xds.TypeListener, xds.TypeRoute}
+var servedTypes = []string{xds.TypeRuntime, xds.TypeCluster, xds.TypeEndpoint, xds.TypeSecret, xds.TypeExtension, xds.TypeListener, xds.TypeRoute}
 
 // Whatever updates come and whatever clients ask for, refuse, leave unanswered
 // or lose: when it is over, each client holds what its scope holds of what it
