@@ -79,7 +79,7 @@ func (t *table) doubted(e *entry, before *Resource) {
 
 // wanted says whether any stream asked for an entry.
 func (t *table) wanted(e *entry) bool {
-	if len(e.waiters) > 0 {
+	if e.waiters > 0 {
 		return true
 	}
 	for _, s := range e.holders {

@@ -28,10 +28,10 @@ func (t *table) enter(box *mailbox, in interest) (outside []name) {
 	}
 	for _, id := range in.wait {
 		e := t.entry(in.kind, id)
-		if e.waiters == nil {
-			e.waiters = map[*mailbox]struct{}{}
+		if !box.asked[in.kind].has(e.number) {
+			box.asked[in.kind].add(e.number)
+			e.waiters++
 		}
-		e.waiters[box] = struct{}{}
 		if _, mine := s.members[in.kind][id]; !mine && e.current != nil {
 			outside = append(outside, id)
 		}
@@ -76,7 +76,10 @@ func (t *table) quit(box *mailbox, k kind, id name) {
 	if e == nil {
 		return
 	}
-	delete(e.waiters, box)
+	if box.asked[k].has(e.number) {
+		box.asked[k].remove(e.number)
+		e.waiters--
+	}
 	t.dropEntry(e)
 }
 

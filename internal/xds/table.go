@@ -13,6 +13,7 @@ import (
 type table struct {
 	mu      sync.RWMutex // guards all fields below and those of entries and scopes
 	entries [kindCount]map[name]*entry
+	numbers [kindCount]numbers // of the entries
 	scopes  map[string]*scope
 	present [kindCount]int // how many resources there are of each type
 	refused map[*entry]struct{}
@@ -30,7 +31,8 @@ type entry struct {
 	current *Resource // the newest version; nil: there is none
 	doubt   *doubt    // nil: a proxy accepted it
 	holders []*scope
-	waiters map[*mailbox]struct{} // the streams that asked for it by name
+	number  int // among those of its kind, for the sets of [bits] of the streams
+	waiters int // how many streams asked for it by name
 
 	// Of endpoints: the clusters that wait for them, and the form in which they
 	// were sent last, which needs no lock.
@@ -154,16 +156,7 @@ func (t *table) put(r *Resource, now time.Time, touched map[*mailbox]struct{}) {
 // tellAll marks one entry for the streams of all scopes that asked for it.
 func (t *table) tellAll(e *entry, now time.Time, touched map[*mailbox]struct{}) {
 	for _, s := range e.holders {
-		for box := range s.wild[e.kind] {
-			touched[box] = struct{}{}
-			box.mark(e.kind, e.id, nil, now)
-		}
-	}
-	for box := range e.waiters {
-		if box.scope.members[e.kind][e.id] == e {
-			touched[box] = struct{}{}
-			box.mark(e.kind, e.id, nil, now)
-		}
+		t.tell(s, e, nil, now, touched)
 	}
 }
 
@@ -208,7 +201,7 @@ func (t *table) letGo(s *scope, next members, now time.Time, touched map[*mailbo
 // tell marks one entry for the streams of one scope that asked for it.
 func (t *table) tell(s *scope, e *entry, gone *Resource, now time.Time, touched map[*mailbox]struct{}) {
 	for box := range s.boxes {
-		if _, waits := e.waiters[box]; waits || box.wild[e.kind] {
+		if box.wild[e.kind] || box.asked[e.kind].has(e.number) {
 			touched[box] = struct{}{}
 			box.mark(e.kind, e.id, gone, now)
 		}
@@ -251,7 +244,7 @@ func (t *table) scope(scopeName string) *scope {
 func (t *table) entry(k kind, id name) *entry {
 	e := t.entries[k][id]
 	if e == nil {
-		e = &entry{kind: k, id: id}
+		e = &entry{kind: k, id: id, number: t.numbers[k].take()}
 		t.entries[k][id] = e
 	}
 	return e
@@ -260,7 +253,8 @@ func (t *table) entry(k kind, id name) *entry {
 // dropEntry forgets an entry that nobody holds, waits for or uses. A refusal is
 // remembered: the proxies of a scope may all be gone for a while.
 func (t *table) dropEntry(e *entry) {
-	if len(e.holders) == 0 && len(e.waiters) == 0 && len(e.users) == 0 && e.doubt == nil {
+	if len(e.holders) == 0 && e.waiters == 0 && len(e.users) == 0 && e.doubt == nil && t.entries[e.kind][e.id] == e {
+		t.numbers[e.kind].give(e.number)
 		delete(t.entries[e.kind], e.id)
 	}
 }
