@@ -7,12 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
+	"time"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -127,10 +128,30 @@ func (c *Client) send(req *http.Request) (*http.Response, error) {
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, mesh.Unavailable(cause(err), "%s: the Heddle server at %s did not answer in time", describe(req), c.base)
 	}
-	if strings.Contains(err.Error(), "malformed HTTP response") { // net/http has no type for it
+	if speaksHTTP2First(req.Context(), c.base) {
 		return nil, mesh.Unavailable(nil, "what listens at %s is not a Heddle REST API: is it the xDS port? Name the server's --listen address, port 7080 unless told otherwise, with --server or HEDDLE_SERVER", c.base)
 	}
 	return nil, mesh.Unavailable(cause(err), "%s: the Heddle server at %s cannot be reached", describe(req), c.base)
+}
+
+// speaksHTTP2First says whether what listens there begins with an HTTP/2
+// SETTINGS frame (RFC 9113, section 6.5), as a gRPC server does without being
+// asked. net/http has several errors for it, none of them typed.
+func speaksHTTP2First(ctx context.Context, base *url.URL) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", base.Host)
+	if err != nil {
+		return false
+	}
+	defer connection.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		_ = connection.SetReadDeadline(deadline)
+	}
+	var header [9]byte
+	const settings = 4
+	_, err = io.ReadFull(connection, header[:])
+	return err == nil && header[3] == settings
 }
 
 // cause takes off the *url.Error, which repeats method and address.
