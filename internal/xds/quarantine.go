@@ -50,7 +50,7 @@ func (st *stream) settle(out outcome) {
 	if len(out.accepted) > 0 {
 		t.accepted(k, out.accepted, now)
 	}
-	if len(out.refused) == 0 {
+	if len(out.refused) == 0 || ownFault(out.nack.Message) {
 		return
 	}
 	quarantined := t.refuse(k, out.refused, Quarantined{Message: out.nack.Message, Node: st.nodeID, At: out.nack.At})
@@ -66,6 +66,11 @@ func (st *stream) settle(out outcome) {
 		st.session.sendOthers(k, out.passedOver, out.nack.At)
 	}
 }
+
+// ownFault says whether a proxy refused for a reason of its own machine, which
+// says nothing of the configuration: the others must not be kept from it. The
+// words are Envoy's, of a listener whose port another program has.
+func ownFault(message string) bool { return strings.Contains(message, "cannot bind") }
 
 // revert notes that a client that refused a version goes on with the one that
 // it had before.
