@@ -87,7 +87,7 @@ func watch(t *testing.T, s *registry.Store, cfg registry.WatchConfig) *watched {
 // eventually polls until ok, or fails after 10 s with what say says.
 func eventually(t *testing.T, ok func() bool, say func() string) {
 	t.Helper()
-	eventuallyWithin(t, 10*time.Second, ok, say)
+	eventuallyWithin(t, 30*time.Second, ok, say)
 }
 
 func eventuallyWithin(t *testing.T, limit time.Duration, ok func() bool, say func() string) {
