@@ -45,7 +45,7 @@ const maxAlone = 64
 // none of them, each is sent alone: then the next refusal tells. This ends,
 // because each round has fewer resources. A SotW response that holds everything
 // cannot leave any out; there, all of it waits for a mended version.
-func (s *session) nacked(now time.Time, sub *subscription, f flight, message string, out *outcome) *Nack {
+func (s *session) nacked(now time.Time, sub *subscription, f flight, message string) *Nack {
 	if len(message) > maxNackBytes {
 		message = message[:maxNackBytes]
 	}
@@ -67,10 +67,6 @@ func (s *session) nacked(now time.Time, sub *subscription, f flight, message str
 	for _, one := range blamed {
 		sub.reject(one, f.since)
 	}
-	out.refused = blamed
-	if whole {
-		out.passedOver = others
-	}
 	for _, one := range others {
 		if !whole {
 			sub.retry(one, alone, f.since)
@@ -82,8 +78,8 @@ func (s *session) nacked(now time.Time, sub *subscription, f flight, message str
 	}
 	for _, one := range suspects {
 		nack.Names = append(nack.Names, one.id.Value())
-		if from := one.from(); from != (Origin{}) {
-			nack.Origins = append(nack.Origins, from)
+		if one.origin != (Origin{}) {
+			nack.Origins = append(nack.Origins, one.origin)
 		}
 	}
 	sub.lastNack = nack
@@ -109,7 +105,7 @@ func (s *subscription) reject(one sentItem, since time.Time) {
 	if len(s.rejected) == 0 {
 		s.rejectedAt = since
 	}
-	s.rejected[one.id] = one.content
+	s.rejected[one.id] = one.version
 }
 
 // retry makes due again what the client may have passed over.

@@ -20,14 +20,7 @@ func (s *session) judge(sub *subscription, id name, answer bool, now time.Time, 
 		return fateNothing, nil, time.Time{}
 	}
 	it := sub.items[id]
-	r = s.lookup(sub.kind, id, v)
-	if sub.mended(id, r, v) {
-		delete(sub.rejected, id)
-	}
-	if r != nil {
-		if refused, ok := sub.rejected[id]; ok && refused == r.content && !answer {
-			return fateNothing, nil, time.Time{} // never again of the server's own accord
-		}
+	if r = v.lookup(sub.kind, id); r != nil {
 		if answer || !it.held() || it.version() != r.version {
 			return fateSend, r, time.Time{}
 		}
@@ -45,16 +38,6 @@ func (s *session) judge(sub *subscription, id name, answer bool, now time.Time, 
 	return fateRemove, nil, time.Time{}
 }
 
-// mended says whether a refused version was replaced by what the client has.
-func (s *subscription) mended(id name, r *Resource, v view) bool {
-	refused, ok := s.rejected[id]
-	if !ok || v.refuses(s.kind, id, refused) {
-		return false
-	}
-	it := s.items[id]
-	return r == nil && !it.held() || r != nil && r.content != refused && it.held() && it.version() == r.version
-}
-
 func (s *session) compose(now time.Time, sub *subscription, v view) *draft {
 	if s.delta {
 		return s.composeDelta(now, sub, v)
@@ -66,15 +49,13 @@ func (s *session) compose(now time.Time, sub *subscription, v view) *draft {
 func (s *session) composeDelta(now time.Time, sub *subscription, v view) *draft {
 	sub.scan(v)
 	d := &draft{send: sub.owed}
-	names := sub.pendingNames(d, v)
-	d.resources, d.changed = make([]*Resource, 0, len(names)), make([]sentItem, 0, len(names))
-	for _, id := range names {
+	for _, id := range sub.pendingNames(d) {
 		answer := sub.pending[id]
 		f, r, look := s.judge(sub, id, answer, now, v)
 		switch f {
 		case fateSend:
 			d.resources = append(d.resources, r)
-			d.changed = append(d.changed, sentItem{id: id, version: r.version, content: r.content, before: sub.items[id].version(), origin: r.origin})
+			d.changed = append(d.changed, sentItem{id: id, version: r.version, origin: r.Origin})
 			sub.setHeld(id, r.version)
 		case fateRemove:
 			d.removed = append(d.removed, id)
@@ -91,19 +72,19 @@ func (s *session) composeDelta(now time.Time, sub *subscription, v view) *draft 
 // composeSotW drafts a response of what changed or, for the types whose
 // responses hold everything, of all that is subscribed to if any of it changed.
 func (s *session) composeSotW(now time.Time, sub *subscription, v view) *draft {
-	if s.resumes(sub, v) {
+	if sub.resumes(v) {
 		return &draft{}
 	}
 	sub.scan(v)
 	full := sub.kind.facts().full
 	d := &draft{send: sub.owed}
-	for _, id := range sub.pendingNames(d, v) {
+	for _, id := range sub.pendingNames(d) {
 		answer := sub.pending[id]
 		f, r, look := s.judge(sub, id, answer, now, v)
 		switch f {
 		case fateSend:
 			d.send = true
-			d.changed = append(d.changed, sentItem{id: id, version: r.version, content: r.content, before: sub.items[id].version(), origin: r.origin})
+			d.changed = append(d.changed, sentItem{id: id, version: r.version, origin: r.Origin})
 			sub.setHeld(id, r.version)
 			if !full {
 				d.resources = append(d.resources, r)
@@ -157,12 +138,10 @@ func (s *subscription) scan(v view) {
 		return
 	}
 	s.rescan = false
-	names := v.names(s.kind)
-	s.expect(len(names))
 	if s.pending == nil {
 		s.pending = map[name]bool{}
 	}
-	for _, id := range names {
+	for _, id := range v.names(s.kind) {
 		if _, due := s.pending[id]; !due {
 			s.pending[id] = false
 		}
@@ -173,32 +152,19 @@ func (s *subscription) scan(v view) {
 // so it is taken to have it: a version is a hash of the whole content, and the
 // wildcard is all that it asked for (xDS protocol, "ACK/NACK and resource type
 // instance version").
-func (s *session) resumes(sub *subscription, v view) bool {
-	if sub.resume == "" {
+func (s *subscription) resumes(v view) bool {
+	if s.resume == "" || s.resume != v.version(s.kind).String() {
 		return false
 	}
-	var all version
-	names := v.names(sub.kind)
-	for _, id := range names {
-		all += s.lookup(sub.kind, id, v).version
-	}
-	if sub.resume != all.String() {
-		return false
-	}
-	for _, id := range names {
-		sub.setHeld(id, s.lookup(sub.kind, id, v).version)
+	for _, id := range v.names(s.kind) {
+		s.setHeld(id, v.lookup(s.kind, id).version)
 	}
 	return true
 }
 
 // pendingNames gives the names to look at for one draft, in order. If some have
 // to be sent alone it is the first of them, and the rest is kept for later.
-func (s *subscription) pendingNames(d *draft, v view) []name {
-	if many := len(s.pending); many > 64 && len(s.alone) == 0 {
-		if names := v.inOrder(s.kind, s.pending); len(names) == many {
-			return names
-		}
-	}
+func (s *subscription) pendingNames(d *draft) []name {
 	names := make([]name, 0, len(s.pending))
 	for id := range s.pending {
 		if _, ok := s.alone[id]; ok || len(s.alone) == 0 {
@@ -207,7 +173,7 @@ func (s *subscription) pendingNames(d *draft, v view) []name {
 	}
 	if len(s.alone) > 0 && len(names) == 0 {
 		s.alone = nil // they are not due any more
-		return s.pendingNames(d, v)
+		return s.pendingNames(d)
 	}
 	sortNames(names)
 	if len(s.alone) == 0 {

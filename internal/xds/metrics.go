@@ -12,7 +12,6 @@ type metrics struct {
 	bytes     *prometheus.CounterVec
 	answers   *prometheus.CounterVec
 	apply     prometheus.Histogram
-	woken     prometheus.Counter
 	taken     *prometheus.HistogramVec
 }
 
@@ -34,16 +33,13 @@ func newMetrics(r prometheus.Registerer, t *table) *metrics {
 			Name: "heddle_xds_apply_seconds", Help: "Time to put one update in force.",
 			Buckets: prometheus.ExponentialBuckets(1e-6, 4, 12),
 		}),
-		woken: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "heddle_xds_streams_woken_total", Help: "Streams woken by updates: those that asked for something that changed.",
-		}),
 		taken: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "heddle_xds_acknowledged_seconds", Help: "Time from an update to a proxy's acknowledgement of it, by type.",
 			Buckets: prometheus.ExponentialBuckets(100e-6, 4, 10),
 		}, []string{"type"}),
 	}
 	if r != nil {
-		r.MustRegister(m.streams, m.responses, m.bytes, m.answers, m.apply, m.woken, m.taken, present{t})
+		r.MustRegister(m.streams, m.responses, m.bytes, m.answers, m.apply, m.taken, present{t})
 	}
 	return m
 }
@@ -70,26 +66,15 @@ type present struct{ table *table }
 
 var presentDesc = prometheus.NewDesc("heddle_xds_resources", "Resources that the server holds, by type.", []string{"type"}, nil)
 
-var quarantinedDesc = prometheus.NewDesc("heddle_xds_quarantined", "Versions that a proxy refused and that nobody is sent, by type.", []string{"type"}, nil)
-
 // Describe implements [prometheus.Collector].
-func (p present) Describe(out chan<- *prometheus.Desc) { out <- presentDesc; out <- quarantinedDesc }
+func (p present) Describe(out chan<- *prometheus.Desc) { out <- presentDesc }
 
 // Collect implements [prometheus.Collector].
 func (p present) Collect(out chan<- prometheus.Metric) {
 	p.table.mu.RLock()
 	counts := p.table.present
-	var quarantined [kindCount]int
-	for e := range p.table.refused {
-		if e.current != nil {
-			quarantined[e.kind]++
-		}
-	}
 	p.table.mu.RUnlock()
 	for k, count := range counts {
 		out <- prometheus.MustNewConstMetric(presentDesc, prometheus.GaugeValue, float64(count), kind(k).String())
-		if kind(k).facts().tried {
-			out <- prometheus.MustNewConstMetric(quarantinedDesc, prometheus.GaugeValue, float64(quarantined[k]), kind(k).String())
-		}
 	}
 }

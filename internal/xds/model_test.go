@@ -29,8 +29,7 @@ type modelClient struct {
 
 type modelType struct {
 	names    map[string]bool   // "*" among them: the wildcard
-	held     map[string]string // name → version of the content
-	given    map[string]string // name → version as it came, which the client gives back on the next stream
+	held     map[string]string // name → version
 	refused  map[string]string // name → version refused last
 	again    map[string]int    // name → how often it was asked for, which allows for sending it again
 	nonce    string            // of the last response that was looked at
@@ -46,7 +45,7 @@ func newModelClient(t failer, r *rig, transport string, bodies map[string]*xds.R
 
 func (m *modelClient) typ(typeURL string) *modelType {
 	if m.types[typeURL] == nil {
-		m.types[typeURL] = &modelType{names: map[string]bool{}, held: map[string]string{}, given: map[string]string{}, refused: map[string]string{}, again: map[string]int{}}
+		m.types[typeURL] = &modelType{names: map[string]bool{}, held: map[string]string{}, refused: map[string]string{}, again: map[string]int{}}
 	}
 	return m.types[typeURL]
 }
@@ -81,10 +80,7 @@ func (m *modelClient) ask(typeURL string, add, drop []string) {
 		r := &discoveryv3.DeltaDiscoveryRequest{TypeUrl: typeURL, ResourceNamesSubscribe: add, ResourceNamesUnsubscribe: drop}
 		if first {
 			r.ResourceNamesSubscribe, r.ResourceNamesUnsubscribe = names, nil
-			r.InitialResourceVersions = map[string]string{}
-			for name := range typ.held {
-				r.InitialResourceVersions[name] = typ.given[name]
-			}
+			r.InitialResourceVersions = maps.Clone(typ.held)
 		}
 		m.c.send(r)
 		return
@@ -146,8 +142,7 @@ func (m *modelClient) takeDelta(r *discoveryv3.DeltaDiscoveryResponse) {
 	refusal := ""
 	for _, one := range r.GetResources() {
 		sent := m.body(r.GetTypeUrl(), one.GetResource().GetValue())
-		covers := r.GetTypeUrl() == xds.TypeEndpoint // the version of endpoints is that of their clusters too
-		if sent.Name != one.GetName() || sent.Version != one.GetVersion() && !covers {
+		if sent.Name != one.GetName() || sent.Version != one.GetVersion() {
 			m.t.Fatalf("%s@%s came as %s@%s", sent.Name, sent.Version, one.GetName(), one.GetVersion())
 		}
 		if typ.refused[sent.Name] == sent.Version {
@@ -161,12 +156,11 @@ func (m *modelClient) takeDelta(r *discoveryv3.DeltaDiscoveryResponse) {
 			refusal += "resource " + sent.Name + " is bad; "
 			if typ.wants(sent.Name) {
 				typ.refused[sent.Name] = sent.Version
-				typ.again[sent.Name] += m.underway(r.GetTypeUrl(), sent)
 			}
 			continue
 		}
 		if typ.wants(sent.Name) {
-			typ.held[sent.Name], typ.given[sent.Name] = sent.Version, one.GetVersion()
+			typ.held[sent.Name] = sent.Version
 			changed[sent.Name] = sent.Version
 		}
 	}
@@ -178,24 +172,6 @@ func (m *modelClient) takeDelta(r *discoveryv3.DeltaDiscoveryResponse) {
 		m.received(r.GetTypeUrl(), changed, r.GetRemovedResources())
 	}
 	m.c.answer(r.GetTypeUrl(), refusal)
-}
-
-// underway counts how often endpoints were sent already that the client refuses
-// just now: once more behind each change of their cluster.
-func (m *modelClient) underway(typeURL string, refused *xds.Resource) (times int) {
-	if typeURL != xds.TypeEndpoint {
-		return 0
-	}
-	for _, one := range m.queue {
-		if r, ok := one.(*discoveryv3.DeltaDiscoveryResponse); ok && r.GetTypeUrl() == typeURL {
-			for _, again := range r.GetResources() {
-				if m.body(typeURL, again.GetResource().GetValue()) == refused {
-					times++
-				}
-			}
-		}
-	}
-	return times
 }
 
 func (m *modelClient) takeSotW(r *discoveryv3.DiscoveryResponse) {

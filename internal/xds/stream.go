@@ -234,7 +234,6 @@ func (st *stream) take(r request) error {
 		return err
 	}
 	st.note(out)
-	st.settle(out)
 	st.box.signal()
 	return nil
 }

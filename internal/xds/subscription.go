@@ -40,7 +40,7 @@ type subscription struct {
 	keepUntil time.Time
 
 	flights  []flight         // sent and neither acknowledged nor refused, oldest first
-	rejected map[name]version // contents refused, and not replaced by something accepted yet
+	rejected map[name]version // refused, and not replaced by something accepted yet
 
 	held         version // of what the client was sent: the sum over items
 	sent, acked  version // held, as of the last response and the last acknowledgement
@@ -65,17 +65,7 @@ type flight struct {
 type sentItem struct {
 	id      name
 	version version // 0: told that it does not exist
-	content version // of the resource by itself
-	before  version // what the client had; 0: nothing
-	origin  *Origin // nil: of something that does not exist
-}
-
-// from is the declaration that the resource was made from.
-func (i sentItem) from() Origin {
-	if i.origin == nil {
-		return Origin{}
-	}
-	return *i.origin
+	origin  Origin
 }
 
 func newSubscription(k kind) *subscription {
@@ -94,16 +84,6 @@ func (s *subscription) want(id name, answer bool, now time.Time, applied bool) {
 		s.pendingSince, s.pendingApply = now, applied
 	}
 	s.pending[id] = s.pending[id] || answer
-}
-
-// expect makes room for n names that come at once.
-func (s *subscription) expect(n int) {
-	if len(s.items) == 0 && n > 8 {
-		s.items = make(map[name]item, n)
-	}
-	if len(s.pending) == 0 && n > 8 {
-		s.pending = make(map[name]bool, n)
-	}
 }
 
 // due says whether there is anything to look at.
@@ -170,11 +150,8 @@ func (s *subscription) drop(id name) {
 		s.asked--
 	}
 	it &^= itemExplicit
-	if s.wildcard {
+	if s.wildcard && it.held() {
 		s.items[id] = it
-		if !it.held() {
-			delete(s.items, id) // but it stays pending if it is
-		}
 		return
 	}
 	if it.held() {
