@@ -68,7 +68,7 @@ var heddle = sync.OnceValues(func() (string, error) {
 })
 
 // deadline bounds each wait of these tests.
-const deadline = 20 * time.Second
+const deadline = 60 * time.Second
 
 // eventually tries until attempt succeeds.
 func eventually(t testing.TB, what string, attempt func() error) {
