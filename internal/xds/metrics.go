@@ -12,6 +12,7 @@ type metrics struct {
 	bytes     *prometheus.CounterVec
 	answers   *prometheus.CounterVec
 	apply     prometheus.Histogram
+	woken     prometheus.Counter
 	taken     *prometheus.HistogramVec
 }
 
@@ -33,13 +34,16 @@ func newMetrics(r prometheus.Registerer, t *table) *metrics {
 			Name: "heddle_xds_apply_seconds", Help: "Time to put one update in force.",
 			Buckets: prometheus.ExponentialBuckets(1e-6, 4, 12),
 		}),
+		woken: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "heddle_xds_streams_woken_total", Help: "Streams woken by updates: those that asked for something that changed.",
+		}),
 		taken: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "heddle_xds_acknowledged_seconds", Help: "Time from an update to a proxy's acknowledgement of it, by type.",
 			Buckets: prometheus.ExponentialBuckets(100e-6, 4, 10),
 		}, []string{"type"}),
 	}
 	if r != nil {
-		r.MustRegister(m.streams, m.responses, m.bytes, m.answers, m.apply, m.taken, present{t})
+		r.MustRegister(m.streams, m.responses, m.bytes, m.answers, m.apply, m.woken, m.taken, present{t})
 	}
 	return m
 }

@@ -84,6 +84,7 @@ func (s *Server) Apply(u Update) {
 	start := s.now()
 	faulty, woken := s.table.apply(u, start)
 	s.metrics.apply.Observe(s.now().Sub(start).Seconds())
+	s.metrics.woken.Add(float64(woken))
 	if faulty > 0 {
 		s.logger.Error("update has resources or keys that cannot be served; they are left out", "revision", u.Revision, "count", faulty)
 	}

@@ -150,8 +150,11 @@ func (s *subscription) drop(id name) {
 		s.asked--
 	}
 	it &^= itemExplicit
-	if s.wildcard && it.held() {
+	if s.wildcard {
 		s.items[id] = it
+		if !it.held() {
+			delete(s.items, id) // but it stays pending if it is
+		}
 		return
 	}
 	if it.held() {
