@@ -108,6 +108,16 @@ func (s *subscription) reject(one sentItem, since time.Time) {
 	s.rejected[one.id] = one.version
 }
 
+// refuses says whether the client refused what the scope holds under a name.
+func (s *subscription) refuses(id name, v view) bool {
+	refused, ok := s.rejected[id]
+	if !ok {
+		return false
+	}
+	r := v.lookup(s.kind, id)
+	return r != nil && r.version == refused
+}
+
 // retry makes due again what the client may have passed over.
 func (s *subscription) retry(one sentItem, alone bool, since time.Time) {
 	if !s.current(one) {

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"testing/synctest"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/protobuf/proto"
@@ -110,15 +111,9 @@ func (m *modelClient) reconnect() {
 
 // look takes in and answers at most n responses, and says whether there were any.
 func (m *modelClient) look(n int) bool {
-	for _, e := range m.c.taken() {
-		if e.response == nil && strings.Contains(e.end, "no request within") {
-			m.reconnect() // it wanted nothing for long
-			return false
-		}
-		if e.response == nil {
-			m.t.Fatalf("%s: %s", m.transport, e.end)
-		}
-		m.queue = append(m.queue, e.response)
+	if !m.gather() {
+		m.reconnect() // it wanted nothing for long
+		return false
 	}
 	some := false
 	for ; n > 0 && len(m.queue) > 0; n-- {
@@ -133,6 +128,39 @@ func (m *modelClient) look(n int) bool {
 		some = true
 	}
 	return some
+}
+
+// gather queues the responses that have come, and says whether the stream lives.
+func (m *modelClient) gather() bool {
+	for _, e := range m.c.taken() {
+		if e.response == nil && strings.Contains(e.end, "no request within") {
+			return false
+		}
+		if e.response == nil {
+			m.t.Fatalf("%s: %s", m.transport, e.end)
+		}
+		m.queue = append(m.queue, e.response)
+	}
+	return true
+}
+
+// crossing counts the responses that were sent before the server can know that a
+// version is about to be refused.
+func (m *modelClient) crossing(typeURL, name, version string) (n int) {
+	synctest.Wait()
+	m.gather()
+	for _, response := range m.queue {
+		r, ok := response.(*discoveryv3.DeltaDiscoveryResponse)
+		if !ok || r.GetTypeUrl() != typeURL {
+			continue
+		}
+		for _, one := range r.GetResources() {
+			if one.GetName() == name && one.GetVersion() == version {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 func (m *modelClient) takeDelta(r *discoveryv3.DeltaDiscoveryResponse) {
@@ -156,6 +184,7 @@ func (m *modelClient) takeDelta(r *discoveryv3.DeltaDiscoveryResponse) {
 			refusal += "resource " + sent.Name + " is bad; "
 			if typ.wants(sent.Name) {
 				typ.refused[sent.Name] = sent.Version
+				typ.again[sent.Name] += m.crossing(r.GetTypeUrl(), sent.Name, sent.Version)
 			}
 			continue
 		}

@@ -16,7 +16,7 @@ type warming struct {
 // warm notes the clusters of a response that was just composed. The endpoints
 // of each are sent again behind it, also when they did not change: Envoy takes
 // a changed cluster into use only after a new EDS response (xDS protocol,
-// "Resource warming").
+// "Resource warming"). Only those that the client refused are not.
 func (s *session) warm(now time.Time, d *draft, v view) {
 	eds := s.subs[kindEndpoint]
 	for _, one := range d.changed {
@@ -33,7 +33,7 @@ func (s *session) warm(now time.Time, d *draft, v view) {
 		if w.endpoints == noName {
 			continue
 		}
-		if eds != nil && eds.covers(w.endpoints) {
+		if eds != nil && eds.covers(w.endpoints) && !eds.refuses(w.endpoints, v) {
 			eds.want(w.endpoints, true, now, false)
 		}
 		if !s.delta && v.lookup(kindEndpoint, w.endpoints) == nil {
