@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -60,6 +61,11 @@ func (s *session) nacked(now time.Time, sub *subscription, f flight, message str
 		}
 	}
 	whole := !s.delta && sub.kind.facts().full
+	if whole && len(blamed) == 0 {
+		if blamed = sub.stillRejected(message); len(blamed) > 0 {
+			others = nil
+		}
+	}
 	alone := len(blamed) == 0 && len(others) > 1 && len(others) <= maxAlone && !whole
 	if len(blamed) == 0 && !alone {
 		blamed, others = others, nil
@@ -100,12 +106,12 @@ func (s *subscription) reject(one sentItem, since time.Time) {
 		return
 	}
 	if s.rejected == nil {
-		s.rejected = map[name]version{}
+		s.rejected = map[name]sentItem{}
 	}
 	if len(s.rejected) == 0 {
 		s.rejectedAt = since
 	}
-	s.rejected[one.id] = one.version
+	s.rejected[one.id] = one
 }
 
 // refuses says whether the client refused what the scope holds under a name.
@@ -115,7 +121,19 @@ func (s *subscription) refuses(id name, v view) bool {
 		return false
 	}
 	r := v.lookup(s.kind, id)
-	return r != nil && r.version == refused
+	return r != nil && r.version == refused.version
+}
+
+// stillRejected gives what was refused before and is named again, in a refusal
+// of a response that held it because it holds everything.
+func (s *subscription) stillRejected(message string) (named []sentItem) {
+	for id, one := range s.rejected {
+		if mentions(message, id.Value()) {
+			named = append(named, one)
+		}
+	}
+	slices.SortFunc(named, func(a, b sentItem) int { return strings.Compare(a.id.Value(), b.id.Value()) })
+	return named
 }
 
 // retry makes due again what the client may have passed over.

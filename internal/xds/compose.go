@@ -105,14 +105,16 @@ func (s *session) composeSotW(now time.Time, sub *subscription, v view) *draft {
 		}
 	}
 	if full && d.send {
-		d.resources = sub.everything(v)
+		sub.everything(d, v)
 	}
 	return d
 }
 
-// everything is the full state of a subscription: what is held is what was
-// there when it was last composed, so it is looked up again only for its bytes.
-func (s *subscription) everything(v view) []*Resource {
+// everything puts the full state of a subscription into a draft: what is held is
+// what was there when it was last composed, so it is looked up again only for its
+// bytes. What left the scope may have changed just before; then the client is
+// sent that change after all, because older bytes are not kept.
+func (s *subscription) everything(d *draft, v view) {
 	names := make([]name, 0, len(s.items))
 	for id, it := range s.items {
 		if it.held() {
@@ -120,15 +122,20 @@ func (s *subscription) everything(v view) []*Resource {
 		}
 	}
 	sortNames(names)
-	all := make([]*Resource, 0, len(names))
+	d.resources = make([]*Resource, 0, len(names))
 	for _, id := range names {
-		if r := v.lookup(s.kind, id); r != nil {
-			all = append(all, r)
-		} else if ghost := s.ghosts[id]; ghost != nil {
-			all = append(all, ghost)
+		r := v.lookup(s.kind, id)
+		if r == nil {
+			if r = s.ghosts[id]; r == nil {
+				continue
+			}
+			if r.version != s.items[id].version() {
+				d.changed = append(d.changed, sentItem{id: id, version: r.version, origin: r.Origin})
+				s.setHeld(id, r.version)
+			}
 		}
+		d.resources = append(d.resources, r)
 	}
-	return all
 }
 
 // scan makes everything that the scope holds pending, after the type as a whole

@@ -242,6 +242,7 @@ func (s *session) sotwNames(now time.Time, sub *subscription, r request, first b
 		sub.named = true
 	}
 	wildcard := !sub.named && sub.kind.facts().full
+	refused, before := len(sub.rejected) > 0, sub.asked
 	wanted := make(map[name]struct{}, len(r.names))
 	for _, n := range r.names {
 		if n == wildcardName {
@@ -250,7 +251,8 @@ func (s *session) sotwNames(now time.Time, sub *subscription, r request, first b
 		}
 		wanted[nameOf(n)] = struct{}{}
 	}
-	if sub.wildcard && !wildcard {
+	ended := sub.wildcard && !wildcard
+	if ended {
 		sub.dropWildcard()
 	}
 	for id, it := range sub.items {
@@ -258,6 +260,9 @@ func (s *session) sotwNames(now time.Time, sub *subscription, r request, first b
 			sub.drop(id)
 			in.quit = append(in.quit, id)
 		}
+	}
+	if refused && (ended || sub.asked < before) && sub.kind.facts().full {
+		sub.owe(now) // all that it refused may be accepted without what it gave up
 	}
 	if wildcard && !sub.wildcard {
 		sub.setWildcard(now)
@@ -277,10 +282,16 @@ func (s *subscription) setWildcard(now time.Time) {
 	if s.wildcard {
 		return
 	}
+	s.owe(now)
+	s.wildcard, s.rescan = true, true
+}
+
+// owe makes an answer due, even if it is empty.
+func (s *subscription) owe(now time.Time) {
 	if !s.due() {
 		s.pendingSince, s.pendingApply = now, false
 	}
-	s.wildcard, s.rescan, s.owed = true, true, true
+	s.owed = true
 }
 
 // forgetUnasked drops what the client said it has but did not ask for.

@@ -123,8 +123,10 @@ func (s *session) holdBack(now time.Time, sub *subscription, v view) time.Time {
 		return until
 	}
 	until := s.clustersReadyAt(now, v)
-	if clusters := s.subs[kindCluster]; clusters != nil && clusters.due() {
-		until = later(until, clusters.busy(now, s.patience)) // new ones are not even sent
+	for _, k := range [...]kind{kindCluster, kindEndpoint} {
+		if first := s.subs[k]; first != nil && first.due() {
+			until = later(until, first.busy(now, s.patience)) // new ones are not even sent
+		}
 	}
 	if until.IsZero() {
 		return until

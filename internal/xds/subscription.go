@@ -39,8 +39,8 @@ type subscription struct {
 	// keepUntil: before this, nothing that the client said it has is removed.
 	keepUntil time.Time
 
-	flights  []flight         // sent and neither acknowledged nor refused, oldest first
-	rejected map[name]version // refused, and not replaced by something accepted yet
+	flights  []flight          // sent and neither acknowledged nor refused, oldest first
+	rejected map[name]sentItem // refused, and not replaced by something accepted yet
 
 	held         version // of what the client was sent: the sum over items
 	sent, acked  version // held, as of the last response and the last acknowledgement
@@ -142,10 +142,7 @@ func (s *subscription) setAbsent(id name) {
 // drop ends the explicit subscription to a name. What the wildcard covers stays
 // known.
 func (s *subscription) drop(id name) {
-	it, ok := s.items[id]
-	if !ok {
-		return
-	}
+	it := s.items[id]
 	if it.explicit() {
 		s.asked--
 	}
@@ -172,6 +169,11 @@ func (s *subscription) dropWildcard() {
 	for id, it := range s.items {
 		if !it.explicit() {
 			s.drop(id)
+		}
+	}
+	for id := range s.rejected {
+		if !s.items[id].explicit() {
+			delete(s.rejected, id) // its removal was refused
 		}
 	}
 }
