@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
-	"time"
+	"sync"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
@@ -43,10 +43,14 @@ func runChild(arguments string) int {
 // churnThreads has the Go runtime end threads, as it does in a long life: none
 // of them may be the one that Envoy's life is tied to.
 func churnThreads() {
-	for range 64 {
+	const threads = 64
+	var locked sync.WaitGroup
+	locked.Add(threads)
+	for range threads {
 		go func() {
 			runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-			time.Sleep(time.Millisecond)
+			locked.Done()
+			locked.Wait() // until all are there: each on a thread of its own
 		}()
 	}
 }

@@ -240,11 +240,13 @@ func TestWebSocketsPassBothSidecars(t *testing.T) {
 		t.Fatalf("got %s", response.Status)
 	}
 	for _, line := range []string{"hello\n", "again\n"} {
+		// Longer than the timeout: that the connection is not cut off then can only
+		// be seen by letting that time pass.
+		<-time.After(150 * time.Millisecond)
 		fmt.Fprint(c, line)
 		if got, err := reader.ReadString('\n'); got != line {
 			t.Fatalf("sent %q, got %q %v", line, got, err)
 		}
-		<-time.After(150 * time.Millisecond)
 	}
 }
 

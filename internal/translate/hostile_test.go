@@ -46,6 +46,8 @@ func TestNobodyOverrulesWhatTheServiceDeclares(t *testing.T) {
 	ip, port := application(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/slow":
+			// Slower than the 100 ms that the headers ask for: that the sidecar
+			// does not give up then can only be seen by letting that time pass.
 			<-time.After(400 * time.Millisecond)
 		case "/failing":
 			attempts.Add(1)
