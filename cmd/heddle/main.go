@@ -27,7 +27,7 @@ type cli struct {
 	Delete     deleteCmd     `cmd:"" group:"objects" help:"Delete services, routes or instances."`
 	Lint       lintCmd       `cmd:"" group:"objects" help:"Check files without a server."`
 	Register   registerCmd   `cmd:"" group:"objects" help:"Register one instance of a service, for as long as its lease."`
-	Deregister deregisterCmd `cmd:"" group:"objects" help:"Remove one instance of a service."`
+	Deregister deregisterCmd `cmd:"" group:"objects" help:"Remove an instance of a service, or its stale ones."`
 	Runtime    runtimeCmd    `cmd:"" group:"objects" help:"Show or change the runtime layer of all proxies."`
 
 	Status statusCmd `cmd:"" group:"seeing" help:"Show the health of the server, of each proxy, and what is wrong."`

@@ -32,6 +32,8 @@ type registerCmd struct {
 func (registerCmd) Help() string {
 	return `Without --keep the registration ends with its lease, unless something renews it.
 
+When most instances of a service lose their leases within a minute, they stay in use, marked stale: the likelier cause is that they are cut off from the server. For a service of one instance that is always so. A stale instance goes when it is registered again, when most of the others are back, or by "heddle deregister SERVICE --stale".
+
 Examples:
 
   heddle register orders --id orders-1 --address 10.0.0.7 --port 8080 --keep
@@ -55,7 +57,7 @@ func (c *registerCmd) Run(ctx context.Context, api *client.Client, con *console,
 	if err != nil {
 		return err
 	}
-	c.warnUndeclared(ctx, api, con)
+	warnUndeclared(ctx, api, con, c.Service, ", so that nobody calls this instance until one is")
 	if c.Output == "lines" {
 		fmt.Fprintf(con.out, "instance/%s registered for %s\n", instance.Key(), present.Age(c.TTL))
 	} else if err := con.encode(c.Output, manifest.Of(registered)); err != nil {
@@ -68,19 +70,19 @@ func (c *registerCmd) Run(ctx context.Context, api *client.Client, con *console,
 	return k.keep(ctx)
 }
 
-// warnUndeclared tells when no service has the name: the registration is good,
-// for a declaration may follow, but more often the name is mistyped.
-func (c *registerCmd) warnUndeclared(ctx context.Context, api *client.Client, con *console) {
-	_, err := api.Service(ctx, mesh.ServiceName(c.Service))
+// warnUndeclared tells when no service has the name, and what follows: a
+// declaration may come later, but more often the name is mistyped.
+func warnUndeclared(ctx context.Context, api *client.Client, con *console, name, consequence string) {
+	_, err := api.Service(ctx, mesh.ServiceName(name))
 	if mesh.KindOf(err) != mesh.KindNotFound {
 		return
 	}
 	guess := ""
 	var advice *hinted
-	if errors.As(suggest(ctx, api, kindServices, c.Service, err), &advice) {
+	if errors.As(suggest(ctx, api, kindServices, name, err), &advice) {
 		guess = "; " + advice.hint
 	}
-	fmt.Fprintf(con.err, "warning: no service %q is declared, so that nobody calls this instance until one is%s\n", c.Service, present.Safe(guess))
+	fmt.Fprintf(con.err, "warning: no service %q is declared%s%s\n", name, consequence, present.Safe(guess))
 }
 
 func registerOne(ctx context.Context, api *client.Client, instance mesh.Instance, ttl time.Duration) (mesh.Instance, error) {

@@ -62,6 +62,14 @@ func (c *Client) Deregister(ctx context.Context, key mesh.InstanceKey, epoch str
 	return c.do(ctx, request{method: http.MethodDelete, segments: instancePath(key), query: query}, nil)
 }
 
+// DeregisterStale removes the instances of a service that are kept although
+// their leases ended, as this server knows them, and gives them.
+func (c *Client) DeregisterStale(ctx context.Context, service mesh.ServiceName) ([]mesh.Instance, error) {
+	var out page[mesh.Instance]
+	err := c.do(ctx, request{method: http.MethodDelete, segments: api("services", string(service), "stale-instances")}, &out)
+	return out.Items, err
+}
+
 // Instances lists the instances of a service by ID; service "" lists those of all.
 func (c *Client) Instances(ctx context.Context, service mesh.ServiceName) ([]mesh.Instance, error) {
 	segments := api("instances")

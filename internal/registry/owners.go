@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -58,8 +59,8 @@ func (s *Store) Deregister(ctx context.Context, key mesh.InstanceKey, epoch stri
 	// Marked, then deleted: watchers see that this is no expired lease. After a
 	// crash between the two the mark goes with the lease, which nobody can renew.
 	_, marked, err := s.mark(ctx, key, epoch, mesh.Removed, w, tried)
-	if mesh.KindOf(err) == mesh.KindNotFound && epoch == "" {
-		if told := s.confirmGone(ctx, key, w, tried); told != nil {
+	if mesh.KindOf(err) == mesh.KindNotFound && epoch == "" && possible(key) {
+		if _, told := s.confirmGone(ctx, []mesh.InstanceKey{key}, w, tried); told != nil {
 			return told
 		}
 	}
@@ -86,31 +87,69 @@ func (s *Store) end(ctx context.Context, marked *mvccpb.KeyValue, tried string) 
 	return refusal(err, tried)
 }
 
-// confirmGone tells watchers that an instance that is not stored is gone for good.
-func (s *Store) confirmGone(ctx context.Context, key mesh.InstanceKey, w Write, tried string) error {
-	// Address and port only make the mark a valid value.
-	mark := mesh.Instance{ID: key.ID, Service: key.Service, Address: "127.0.0.1", Port: 1}
-	if len(mark.Validate()) > 0 {
-		return nil // no such instance can ever have been
+// possible says whether an instance can ever have had this name.
+func possible(key mesh.InstanceKey) bool {
+	plain := mesh.Instance{ID: key.ID, Service: key.Service, Address: "127.0.0.1", Port: 1}
+	return len(plain.Validate()) == 0
+}
+
+// ConfirmGone tells all watchers that these instances, which they may keep after
+// their leases ended, are gone for good; none is given twice. It gives those of
+// which it did so: one that is registered, perhaps anew, is left alone. With an
+// error it gives those that were done before.
+func (s *Store) ConfirmGone(ctx context.Context, keys []mesh.InstanceKey, w Write) ([]mesh.InstanceKey, error) {
+	var gone []mesh.InstanceKey
+	for some := range slices.Chunk(keys, MaxBatch) {
+		told, err := s.confirmGone(ctx, some, w, "deregister stale instances, from "+some[0].String()+" on")
+		if err != nil {
+			return gone, err
+		}
+		gone = append(gone, told...)
 	}
-	mark.Health = mesh.Removed
-	value, err := instances.encode(mark, w, timeNow())
-	if err != nil {
-		return err
-	}
+	return gone, nil
+}
+
+// confirmGone does [Store.ConfirmGone] for at most [MaxBatch] instances. Each
+// gets the mark of a removal for a moment.
+func (s *Store) confirmGone(ctx context.Context, keys []mesh.InstanceKey, w Write, tried string) ([]mesh.InstanceKey, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	lease, err := s.client.Grant(ctx, seconds(confirmedGoneTime))
 	if err != nil {
-		return refusal(err, tried)
+		return nil, refusal(err, tried)
 	}
-	name := instanceKey(key)
-	if _, err := s.client.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(name), "=", 0)).
-		Then(clientv3.OpPut(name, string(value), clientv3.WithLease(lease.ID))).Commit(); err != nil {
-		return refusal(err, tried)
+	defer s.revoke(ctx, []clientv3.LeaseID{lease.ID}) // deletes the marks that were written
+	for len(keys) > 0 {
+		var absent []clientv3.Cmp
+		var marks, look []clientv3.Op
+		for _, key := range keys {
+			// Address and port only make the mark a valid value.
+			mark := mesh.Instance{ID: key.ID, Service: key.Service, Address: "127.0.0.1", Port: 1, Health: mesh.Removed}
+			value, err := instances.encode(mark, w, timeNow())
+			if err != nil {
+				return nil, err
+			}
+			name := instanceKey(key)
+			absent = append(absent, clientv3.Compare(clientv3.CreateRevision(name), "=", 0))
+			marks = append(marks, clientv3.OpPut(name, string(value), clientv3.WithLease(lease.ID)))
+			look = append(look, clientv3.OpGet(name, clientv3.WithKeysOnly()))
+		}
+		answer, err := s.client.Txn(ctx).If(absent...).Then(marks...).Else(look...).Commit()
+		if err != nil {
+			return nil, refusal(err, tried)
+		}
+		if answer.Succeeded {
+			break
+		}
+		var rest []mesh.InstanceKey
+		for i, one := range answer.Responses {
+			if len(one.GetResponseRange().GetKvs()) == 0 {
+				rest = append(rest, keys[i])
+			}
+		}
+		keys = rest
 	}
-	s.revoke(ctx, []clientv3.LeaseID{lease.ID}) // deletes the mark, if it was written
-	return nil
+	return keys, nil
 }
 
 // owned reads an instance and makes sure that it has this epoch, and that nobody

@@ -61,6 +61,21 @@ func (w *watched) names() []string {
 	return names
 }
 
+// removed gives the instances that were marked as removed.
+func (w *watched) removed() map[mesh.InstanceID]bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	removed := map[mesh.InstanceID]bool{}
+	for _, b := range w.batches {
+		for _, c := range b.Changes {
+			if c.Instance != nil && c.Instance.Health == mesh.Removed && !c.Deleted {
+				removed[c.Instance.ID] = true
+			}
+		}
+	}
+	return removed
+}
+
 func (w *watched) count() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -84,7 +99,7 @@ func watch(t *testing.T, s *registry.Store, cfg registry.WatchConfig) *watched {
 	return w
 }
 
-// eventually polls until ok, or fails after 10 s with what say says.
+// eventually polls until ok, or fails after 30 s with what say says.
 func eventually(t *testing.T, ok func() bool, say func() string) {
 	t.Helper()
 	eventuallyWithin(t, 30*time.Second, ok, say)
@@ -162,15 +177,7 @@ func TestDeregistrationIsToldFromAnExpiredLease(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.wants(t)
-	removed := map[mesh.InstanceID]bool{}
-	for _, b := range w.batches {
-		for _, c := range b.Changes {
-			if c.Instance != nil && c.Instance.Health == mesh.Removed && !c.Deleted {
-				removed[c.Instance.ID] = true
-			}
-		}
-	}
-	if !removed["leaves"] || removed["dies"] {
+	if removed := w.removed(); !removed["leaves"] || removed["dies"] {
 		t.Errorf("marked as removed: %v, want only the one that left", removed)
 	}
 }
@@ -187,6 +194,29 @@ func TestAnOperatorConfirmsThatAnInstanceIsGone(t *testing.T) {
 		t.Errorf("watchers were told %+v", mark)
 	}
 	w.wants(t)
+}
+
+// TestNothingThatIsRegisteredIsConfirmedGone: it may have come back a moment ago.
+func TestNothingThatIsRegisteredIsConfirmedGone(t *testing.T) {
+	t.Parallel()
+	s, ctx := openStore(t), t.Context()
+	w := watch(t, s, registry.WatchConfig{})
+	back := must[[]mesh.Instance](t)(s.Register(ctx, []mesh.Instance{instance("orders", "2")}, time.Minute, registry.Write{}))[0]
+	w.wants(t, "instance/orders/2")
+	var keys []mesh.InstanceKey
+	for _, id := range []mesh.InstanceID{"1", "2", "3"} {
+		keys = append(keys, mesh.InstanceKey{Service: "orders", ID: id})
+	}
+	gone := must[[]mesh.InstanceKey](t)(s.ConfirmGone(ctx, keys, registry.Write{}))
+	if want := []mesh.InstanceKey{keys[0], keys[2]}; !slices.Equal(gone, want) {
+		t.Errorf("confirmed are %v, want %v", gone, want)
+	}
+	must[time.Duration](t)(s.Renew(ctx, back.Key(), back.Epoch))
+	must[mesh.Service](t)(s.PutService(ctx, service("last"), registry.Write{}))
+	w.wants(t, "instance/orders/2", "service/last")
+	if removed := w.removed(); !removed["1"] || removed["2"] || !removed["3"] {
+		t.Errorf("marked as removed: %v", removed)
+	}
 }
 
 func TestWatchSurvivesCompactionWhileItIsAway(t *testing.T) {

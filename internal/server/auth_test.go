@@ -55,6 +55,7 @@ func TestAServicesTokenStaysWithItsService(t *testing.T) {
 		"renewing another":    func() error { _, err := c.Renew(ctx, other.Key(), "1"); return err },
 		"draining another":    func() error { _, err := c.SetHealth(ctx, other.Key(), "", mesh.Draining); return err },
 		"removing another":    func() error { return c.Deregister(ctx, other.Key(), "") },
+		"another's stale":     func() error { _, err := c.DeregisterStale(ctx, "web"); return err },
 		"a route":             func() error { _, err := c.PutRoute(ctx, mesh.Route{Name: "shop"}); return err },
 		"deleting a route":    func() error { return c.DeleteRoute(ctx, "shop", 0) },
 		"the runtime":         func() error { _, err := c.PutRuntime(ctx, mesh.Runtime{Values: map[string]any{}}); return err },

@@ -83,6 +83,11 @@ func (s *Server) instanceOperations() {
 		method: http.MethodDelete, path: one, tag: tag, id: "deregisterInstance", summary: "Deregister an instance",
 		status: http.StatusNoContent, token: true, refusals: []int{http.StatusNotFound, http.StatusConflict},
 	}, s.deregister)
+	register(s, operation{
+		method: http.MethodDelete, path: "/api/v1/services/{name}/stale-instances", tag: tag, id: "deregisterStaleInstances", summary: "Deregister the stale instances of a service",
+		description: "Those whose leases ended, and that are kept because most of the service's ended at once: as this server knows them. The answer lists them, by ID. One that registers meanwhile stays.",
+		token:       true,
+	}, s.deregisterStale)
 }
 
 func (s *Server) listInstances(ctx context.Context, _ *struct{}) (*Listed[mesh.Instance], error) {
@@ -284,6 +289,44 @@ func (s *Server) deregister(ctx context.Context, in *struct {
 		err = nil // the registry has told all watchers that it is gone for good
 	}
 	return &Nothing{}, err
+}
+
+func (s *Server) deregisterStale(ctx context.Context, in *struct {
+	Call
+	ServicePath
+}) (*Listed[mesh.Instance], error) {
+	token, err := s.authenticate(ctx, in.request)
+	if err != nil {
+		return nil, err
+	}
+	if err := serviceNameFault(in.Name); err != nil {
+		return nil, err
+	}
+	name := mesh.ServiceName(in.Name)
+	if err := allow(token, name); err != nil {
+		return nil, err
+	}
+	write, err := in.write(token)
+	if err != nil {
+		return nil, err
+	}
+	var keys []mesh.InstanceKey
+	stale := map[mesh.InstanceKey]*mesh.Instance{}
+	for _, one := range s.cfg.Catalog.View().Instances(name) {
+		if one.Stale {
+			keys = append(keys, one.Key())
+			stale[one.Key()] = one
+		}
+	}
+	gone, err := s.cfg.Registry.ConfirmGone(ctx, keys, write)
+	if err != nil {
+		return nil, err
+	}
+	var list []mesh.Instance
+	for _, key := range gone {
+		list = append(list, *stale[key])
+	}
+	return listed(list, 0), nil
 }
 
 // keptStale says whether an instance is kept although its lease has ended.

@@ -2,11 +2,13 @@ package server_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/registry"
 )
 
 func instance(service mesh.ServiceName, id mesh.InstanceID) mesh.Instance {
@@ -120,6 +122,52 @@ func TestStaleInstancesAreListed(t *testing.T) {
 	w.eventually("the stale instance to go", func() bool { return len(w.catalog.View().Instances("orders")) == 0 })
 	if err := c.Deregister(t.Context(), gone.Key(), ""); mesh.KindOf(err) != mesh.KindNotFound {
 		t.Errorf("confirmed twice: %v", err)
+	}
+}
+
+// TestAllStaleInstancesOfAServiceGoAtOnce, but none that has come back although
+// this server does not know of it yet, none of another service, and none that
+// never lost its lease.
+func TestAllStaleInstancesOfAServiceGoAtOnce(t *testing.T) {
+	w := newWorld(t)
+	c := w.client(w.admin)
+	const count = registry.MaxBatch + 20
+	var batch []mesh.Change
+	for i := range count {
+		one := instance("orders", mesh.InstanceID(fmt.Sprintf("o-%03d", i)))
+		batch = append(batch, mesh.Change{Instance: &one})
+	}
+	other := instance("web", "w-1")
+	batch = append(batch, mesh.Change{Instance: &other})
+	w.catalog.Apply(w.catalog.View().Revision(), true, batch)
+	for i := range batch {
+		if i != 7 {
+			w.catalog.Apply(w.catalog.View().Revision(), true, []mesh.Change{{Instance: batch[i].Instance, Deleted: true}})
+		}
+	}
+	if _, err := w.store.Register(t.Context(), []mesh.Instance{instance("orders", "o-003")}, time.Minute, registry.Write{}); err != nil {
+		t.Fatal(err)
+	}
+	// The catalog may have seen that, or not: it makes no difference here.
+	gone, err := c.DeregisterStale(t.Context(), "orders")
+	if err != nil || len(gone) != count-2 || gone[0].ID != "o-000" || !gone[0].Stale {
+		t.Fatalf("%d are gone, %v", len(gone), err)
+	}
+	left := func(service mesh.ServiceName) (ids []mesh.InstanceID) {
+		for _, one := range w.catalog.View().Instances(service) {
+			ids = append(ids, one.ID)
+		}
+		return ids
+	}
+	w.eventually("only those that live to be left", func() bool { return slices.Equal(left("orders"), []mesh.InstanceID{"o-003", "o-007"}) })
+	if got := left("web"); len(got) != 1 {
+		t.Errorf("another service has %v", got)
+	}
+	if gone, err := c.DeregisterStale(t.Context(), "orders"); err != nil || len(gone) != 0 {
+		t.Errorf("again: %v, %v", gone, err)
+	}
+	if _, err := c.DeregisterStale(t.Context(), "No Name"); mesh.KindOf(err) != mesh.KindInvalid {
+		t.Errorf("no name: %v", err)
 	}
 }
 
