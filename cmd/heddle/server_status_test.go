@@ -39,7 +39,7 @@ func TestStatusMarksProxiesWithOneID(t *testing.T) {
 		return proxyStatus{Proxy: client.Proxy{Node: node, Address: address, Transport: "delta"}}
 	}
 	var out bytes.Buffer
-	if err := proxiesTable(present.Palette{}, []proxyStatus{proxy("hello/dup", "10.0.0.1:5"), proxy("hello/dup", "10.0.0.2:5"), proxy("hello/one", "10.0.0.1:6")}).Write(&out); err != nil {
+	if err := proxiesTable(present.Palette{}, rowsOf([]proxyStatus{proxy("hello/dup", "10.0.0.1:5"), proxy("hello/dup", "10.0.0.2:5"), proxy("hello/one", "10.0.0.1:6")})).Write(&out); err != nil {
 		t.Fatal(err)
 	}
 	if text := out.String(); strings.Count(text, "(twice: from ") != 2 || !strings.Contains(text, "hello/dup (twice: from 10.0.0.2:5)") || strings.Contains(text, "hello/one (") {

@@ -16,6 +16,7 @@ import (
 // statusCmd shows how the mesh is.
 type statusCmd struct {
 	Service  string        `arg:"" optional:"" complete:"services" help:"Only this service."`
+	All      bool          `help:"A row for each proxy of a long table, also for those that are up to date."`
 	Watch    bool          `short:"w" help:"Show it again and again, until Ctrl-C."`
 	Interval time.Duration `default:"2s" help:"Pause between two looks with --watch."`
 	Output   string        `short:"o" enum:"table,json,yaml" default:"table" help:"table, json or yaml; with --watch json is one line for each look."`
@@ -26,6 +27,8 @@ func (statusCmd) Help() string {
 	return `Shows whether the server is ready; for each proxy how long it is connected, what it was sent and what it acknowledged, what it refused and for how long it is behind; and what is wrong: objects set aside because they cannot be read, dependencies that nobody declares, subsets without instances.
 
 A version stands under its type once the proxy acknowledged it; "a>b" means that b was sent and a is what the proxy has. The exit code is 6 when the server is not ready, whatever the proxies do.
+
+Proxies that are behind come first. Of more than 50 those that are up to date are only counted, unless a service is named or --all is given; JSON and YAML always have all.
 
 Examples:
 
@@ -185,10 +188,22 @@ func (c *statusCmd) print(con *console, status meshStatus) error {
 	fmt.Fprintf(con.out, "server   %s %s\n", present.Safe(server.Address), state)
 	fmt.Fprintf(con.out, "proxies  %s\n", proxiesLine(p, status.Proxies))
 	fmt.Fprintf(con.out, "problems %s\n", problemsLine(p, status.Problems))
-	if err := section(con, len(status.Proxies), proxiesTable(p, status.Proxies)); err != nil {
+	rows := rowsOf(status.Proxies)
+	left := 0
+	if !c.All && c.Service == "" {
+		rows, left = cutRows(rows)
+	}
+	if err := section(con, len(rows), proxiesTable(p, rows)); err != nil {
 		return err
 	}
-	rejections(con, status.Proxies)
+	if left > 0 {
+		lead := "…and "
+		if len(rows) == 0 {
+			lead = "\n"
+		}
+		fmt.Fprintf(con.out, "%s%s up to date (--all shows them)\n", lead, plural(left, "that is", "that are"))
+	}
+	rejections(con, rows)
 	return section(con, len(status.Problems), problemsTable(p, status.Problems))
 }
 

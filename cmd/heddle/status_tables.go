@@ -22,11 +22,66 @@ func typeColumn(typeURL string) string {
 	return cmp.Or(short, message, typeURL)
 }
 
-// typeColumns are those that every table has, in the order in which Envoy asks.
-func typeColumns(proxies []proxyStatus) []string {
-	columns := []string{"CDS", "EDS", "LDS", "RDS"}
+// proxyRow is a proxy in the table.
+type proxyRow struct {
+	proxyStatus
+	twice bool // another one has its id, which only one of them can have
+}
+
+// rowsOf puts the proxies that somebody has to look at before the others, and
+// else leaves them in their order.
+func rowsOf(proxies []proxyStatus) []proxyRow {
+	type id struct{ node, transport string }
+	first, twice := map[id]string{}, map[id]bool{}
 	for _, proxy := range proxies {
-		for _, t := range proxy.Types {
+		of := id{proxy.Node, proxy.Transport}
+		if address, there := first[of]; there && address != proxy.Address {
+			twice[of] = true
+		}
+		first[of] = proxy.Address
+	}
+	rows := make([]proxyRow, len(proxies))
+	for i, proxy := range proxies {
+		rows[i] = proxyRow{proxy, twice[id{proxy.Node, proxy.Transport}]}
+	}
+	slices.SortStableFunc(rows, func(a, b proxyRow) int { return cmp.Compare(a.rank(), b.rank()) })
+	return rows
+}
+
+// rank orders the rows; upToDate is the last. What a proxy refused and has got
+// past is no news.
+func (r proxyRow) rank() int {
+	switch {
+	case r.Behind && slices.ContainsFunc(r.Types, func(t client.ProxyType) bool { return t.Rejected != nil && !t.BehindSince.IsZero() }):
+		return 0
+	case r.Behind:
+		return 1
+	case r.twice:
+		return 2
+	}
+	return upToDate
+}
+
+const upToDate = 3
+
+// mostRows is how many rows a table may have before it leaves out those of
+// proxies that are up to date.
+const mostRows = 50
+
+// cutRows shortens a long table, and says how many rows it left out.
+func cutRows(rows []proxyRow) (shown []proxyRow, left int) {
+	first := slices.IndexFunc(rows, func(r proxyRow) bool { return r.rank() == upToDate })
+	if len(rows) <= mostRows || first < 0 {
+		return rows, 0
+	}
+	return rows[:first], len(rows) - first
+}
+
+// typeColumns are those that every table has, in the order in which Envoy asks.
+func typeColumns(rows []proxyRow) []string {
+	columns := []string{"CDS", "EDS", "LDS", "RDS"}
+	for _, row := range rows {
+		for _, t := range row.Types {
 			if column := typeColumn(t.Type); !slices.Contains(columns, column) {
 				columns = append(columns, column)
 			}
@@ -36,26 +91,21 @@ func typeColumns(proxies []proxyStatus) []string {
 	return columns
 }
 
-func proxiesTable(p present.Palette, proxies []proxyStatus) *present.Table {
-	columns := typeColumns(proxies)
+func proxiesTable(p present.Palette, rows []proxyRow) *present.Table {
+	columns := typeColumns(rows)
 	table := present.NewTable(p, append([]string{"PROXY", "CONNECTED", "BEHIND"}, columns...)...)
-	for _, proxy := range proxies {
-		name := present.Cell{Text: proxy.Node}
-		if slices.ContainsFunc(proxies, func(other proxyStatus) bool { return sameNode(proxy, other) }) {
-			name = present.Cell{Text: proxy.Node + " (twice: from " + proxy.Address + ")", Tone: present.Bad}
+	for _, row := range rows {
+		name := present.Cell{Text: row.Node}
+		if row.twice {
+			name = present.Cell{Text: row.Node + " (twice: from " + row.Address + ")", Tone: present.Bad}
 		}
-		row := []present.Cell{name, {Text: since(proxy.Connected)}, behindCell(proxy.Types)}
+		cells := []present.Cell{name, {Text: since(row.Connected)}, behindCell(row.Types)}
 		for _, column := range columns {
-			row = append(row, versionCell(proxy.Types, column))
+			cells = append(cells, versionCell(row.Types, column))
 		}
-		table.Add(row...)
+		table.Add(cells...)
 	}
 	return table
-}
-
-// sameNode says whether two proxies have one id, which only one of them can have.
-func sameNode(a, b proxyStatus) bool {
-	return a.Node == b.Node && a.Transport == b.Transport && a.Address != b.Address
 }
 
 // behindCell tells for how long the proxy lacks something.
@@ -99,9 +149,9 @@ func shortVersion(version string) string {
 }
 
 // rejections tells what proxies refused, and whether that is mended.
-func rejections(con *console, proxies []proxyStatus) {
-	for _, proxy := range proxies {
-		for _, t := range proxy.Types {
+func rejections(con *console, rows []proxyRow) {
+	for _, row := range rows {
+		for _, t := range row.Types {
 			if t.Rejected == nil {
 				continue
 			}
@@ -117,7 +167,7 @@ func rejections(con *console, proxies []proxyStatus) {
 			if t.Rejections > 1 {
 				times = fmt.Sprintf(", %d times", t.Rejections)
 			}
-			fmt.Fprintf(con.out, "\n%s refused %s%s%s, %s\n", present.Safe(proxy.Node), typeColumn(t.Type), ago, times, state)
+			fmt.Fprintf(con.out, "\n%s refused %s%s%s, %s\n", present.Safe(row.Node), typeColumn(t.Type), ago, times, state)
 			for line := range strings.Lines(t.Rejected.Message) {
 				fmt.Fprintf(con.out, "  %s\n", present.Safe(strings.TrimRight(line, "\r\n")))
 			}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -83,6 +84,50 @@ func TestStatusHasColoursForPersonsOnly(t *testing.T) {
 	}
 	if piped := newConsole(strings.NewReader(""), &out, io.Discard); piped.palette.Color || piped.terminal {
 		t.Error("a buffer was taken for a terminal")
+	}
+}
+
+// Of a large mesh a person wants to see what needs looking at. Programs, and who
+// asks for a service or for all, get everything.
+func TestStatusOfManyProxiesCountsThoseThatAreUpToDate(t *testing.T) {
+	status := aMesh()
+	for i := range mostRows {
+		status.Proxies = append(status.Proxies, proxyStatus{Proxy: client.Proxy{Node: fmt.Sprintf("shop/shop-%d", i)}})
+	}
+	show := func(c statusCmd, status meshStatus) string {
+		t.Helper()
+		var out bytes.Buffer
+		if err := c.print(&console{out: &out, err: io.Discard}, status); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	short := show(statusCmd{Output: "table"}, status)
+	order := []string{"proxies  53 connected, 2 behind\n", "\nPROXY ", "\nweb/web-1 ", "\nweb/web-2 ", "\n…and 51 that are up to date (--all shows them)\n", "\nweb/web-1 refused LDS", "\nOBJECT "}
+	at := -1
+	for _, text := range order {
+		next := strings.Index(short[at+1:], text)
+		if next < 0 {
+			t.Fatalf("%q is missing, or not where it should be:\n%s", text, short)
+		}
+		at += 1 + next
+	}
+	if strings.Contains(short, "shop-") || strings.Contains(short, "orders-1") {
+		t.Errorf("those that are up to date are shown:\n%s", short)
+	}
+	for name, c := range map[string]statusCmd{"--all": {Output: "table", All: true}, "a service": {Output: "table", Service: "shop"}, "json": {Output: "json"}, "yaml": {Output: "yaml"}} {
+		if long := show(c, status); strings.Count(long, "shop/shop-") != mostRows || !strings.Contains(long, "orders-1") || strings.Contains(long, "--all") {
+			t.Errorf("%s does not show all:\n%s", name, long)
+		}
+	}
+	status.Proxies = status.Proxies[:mostRows]
+	if all := show(statusCmd{Output: "table"}, status); strings.Count(all, "shop/shop-") != mostRows-3 || strings.Contains(all, "--all") {
+		t.Errorf("a table of %d rows is cut:\n%s", mostRows, all)
+	}
+	well := status.Proxies[3:]
+	status.Proxies = append(append(well[:0:0], well...), well...)
+	if none := show(statusCmd{Output: "table"}, status); !strings.Contains(none, "\n\n94 that are up to date (--all shows them)\n") || strings.Contains(none, "PROXY") {
+		t.Errorf("nobody is behind:\n%s", none)
 	}
 }
 
