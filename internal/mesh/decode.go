@@ -184,7 +184,7 @@ func explicitZeroFault(field reflect.StructField, v reflect.Value, node any) str
 		return ""
 	}
 	if field.Tag.Get("zero") == "noTimeout" {
-		return ZeroDuration + NoBound
+		return ZeroDuration + noBound
 	}
 	return ZeroDuration
 }

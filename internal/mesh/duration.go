@@ -11,12 +11,11 @@ import (
 // (the syntax of [time.ParseDuration]).
 type Duration time.Duration
 
-// What is said of a duration that is written out as zero; [NoBound] is added
-// where a bound can be lifted.
-const (
-	ZeroDuration = "is zero, which does not mean \"no bound\" here: leave it out for the default"
-	NoBound      = ", or lift the bound with noTimeout: true under the service's traffic"
-)
+// ZeroDuration is what is said of a duration that is written out as zero.
+const ZeroDuration = "is zero, which does not mean \"no bound\" here: leave it out for the default"
+
+// noBound is added where a bound can be lifted.
+const noBound = ", or lift the bound with noTimeout: true under the service's traffic"
 
 // Std gives the standard library's type.
 func (d Duration) Std() time.Duration { return time.Duration(d) }

@@ -163,6 +163,9 @@ func (d *decoder) mirror(path string, m *heddlev1.Mirror) *mesh.Mirror {
 	return &mesh.Mirror{Subset: m.GetSubset(), Percent: percent}
 }
 
+// noBound is added to the refusal of a zero where a bound can be lifted.
+const noBound = ", or lift the bound with no_timeout: true under the service's traffic"
+
 // duration reads a span of time. Those too long for the model become its longest,
 // which it refuses.
 func (d *decoder) duration(path string, m *durationpb.Duration) mesh.Duration {
@@ -175,8 +178,8 @@ func (d *decoder) duration(path string, m *durationpb.Duration) mesh.Duration {
 	}
 	if m.AsDuration() == 0 {
 		fault := mesh.ZeroDuration
-		if path == "traffic.timeout" || strings.HasPrefix(path, "routes[") {
-			fault += mesh.NoBound
+		if path == "traffic.timeout" || strings.HasPrefix(path, "routes[") && strings.HasSuffix(path, "].timeout") {
+			fault += noBound
 		}
 		d.faults.Add(path, "%s", fault)
 	}

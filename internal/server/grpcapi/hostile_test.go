@@ -57,8 +57,14 @@ func TestEveryFaultOfAnUpstreamIsReported(t *testing.T) {
 		"durations of zero": {func() *heddlev1.Upstream {
 			u := dnsUpstream("db", "a.example.com")
 			u.Traffic = &heddlev1.Traffic{Timeout: &durationpb.Duration{}, IdleTimeout: &durationpb.Duration{}}
+			u.Routes = []*heddlev1.RouteRule{{Timeout: &durationpb.Duration{}, Retries: &heddlev1.Retries{Attempts: 1, PerTryTimeout: &durationpb.Duration{}}}}
 			return u
-		}(), []string{`upstream.traffic.timeout: is zero, which does not mean "no bound" here: leave it out for the default, or lift the bound`, "upstream.traffic.idle_timeout: is zero"}},
+		}(), []string{
+			`upstream.traffic.timeout: is zero, which does not mean "no bound" here: leave it out for the default, or lift the bound with no_timeout: true under the service's traffic`,
+			"upstream.traffic.idle_timeout: is zero",
+			`upstream.routes[0].timeout: is zero, which does not mean "no bound" here: leave it out for the default, or lift the bound with no_timeout: true`,
+			`upstream.routes[0].retries.per_try_timeout: is zero, which does not mean "no bound" here: leave it out for the default$`,
+		}},
 		"an empty header value": {func() *heddlev1.Upstream {
 			u := dnsUpstream("db", "a.example.com")
 			u.Routes = []*heddlev1.RouteRule{{Match: &heddlev1.RequestMatch{Headers: []*heddlev1.HeaderMatch{{Name: "x-a", Value: &heddlev1.HeaderMatch_Exact{}}}}}}
