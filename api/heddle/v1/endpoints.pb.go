@@ -232,6 +232,7 @@ type DnsEndpoints struct {
 	// Which addresses are used; default v4.
 	Family IpFamily `protobuf:"varint,4,opt,name=family,proto3,enum=heddle.v1.IpFamily" json:"family,omitempty"`
 	// How often it is resolved; default: as long as the answer's TTL says.
+	// Zero is refused: leave it out for the default.
 	Refresh *durationpb.Duration `protobuf:"bytes,5,opt,name=refresh,proto3" json:"refresh,omitempty"`
 	// DNS servers to ask, as ip:port; default: those of the sidecar's machine.
 	Resolvers     []string `protobuf:"bytes,6,rep,name=resolvers,proto3" json:"resolvers,omitempty"`

@@ -84,7 +84,8 @@ type RouteRule struct {
 	Match *RequestMatch `protobuf:"bytes,1,opt,name=match,proto3" json:"match,omitempty"`
 	// Where to; left out, all instances. Weights need not add up to 100.
 	To []*WeightedSubset `protobuf:"bytes,2,rep,name=to,proto3" json:"to,omitempty"`
-	// Instead of the service's timeout.
+	// Instead of the service's timeout. Zero is refused: leave it out for the
+	// service's, or set no_timeout in the service's traffic for no bound.
 	Timeout *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// Instead of the service's retries.
 	Retries *Retries `protobuf:"bytes,4,opt,name=retries,proto3" json:"retries,omitempty"`

@@ -201,13 +201,16 @@ func (HealthCheckType) EnumDescriptor() ([]byte, []int) {
 type Traffic struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// For a whole request with its retries; default 15s, and none for grpc, whose
-	// callers send a deadline of their own.
+	// callers send a deadline of their own. Zero is refused: leave it out for the
+	// default, or set no_timeout for no bound.
 	Timeout *durationpb.Duration `protobuf:"bytes,1,opt,name=timeout,proto3" json:"timeout,omitempty"`
-	// No bound on a whole request: for streams and long polls.
+	// No bound on a whole request: for streams and long polls. Leave timeout out then.
 	NoTimeout bool `protobuf:"varint,2,opt,name=no_timeout,json=noTimeout,proto3" json:"no_timeout,omitempty"`
 	// A stream, or a TCP connection, without a byte is ended after this; default 5m (TCP 1h).
+	// Zero is refused: leave it out for the default.
 	IdleTimeout *durationpb.Duration `protobuf:"bytes,3,opt,name=idle_timeout,json=idleTimeout,proto3" json:"idle_timeout,omitempty"`
-	// For a TCP connection to an instance; default 1s.
+	// For a TCP connection to an instance; default 1s. Zero is refused: leave it out
+	// for the default.
 	ConnectTimeout *durationpb.Duration `protobuf:"bytes,4,opt,name=connect_timeout,json=connectTimeout,proto3" json:"connect_timeout,omitempty"`
 	// The Host header sent to the service instead of the caller's.
 	HostHeader string `protobuf:"bytes,5,opt,name=host_header,json=hostHeader,proto3" json:"host_header,omitempty"`
@@ -332,7 +335,8 @@ type Retries struct {
 	Attempts int32 `protobuf:"varint,1,opt,name=attempts,proto3" json:"attempts,omitempty"`
 	// Envoy's retry_on conditions. Default: only what never reached the service.
 	On []string `protobuf:"bytes,2,rep,name=on,proto3" json:"on,omitempty"`
-	// For one attempt.
+	// For one attempt. Zero is refused: leave it out, and only the timeout of the
+	// whole request bounds an attempt.
 	PerTryTimeout *durationpb.Duration `protobuf:"bytes,3,opt,name=per_try_timeout,json=perTryTimeout,proto3" json:"per_try_timeout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -597,9 +601,10 @@ type OutlierDetection struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 5xx answers or failed connections in a row; default 5.
 	ConsecutiveErrors int32 `protobuf:"varint,1,opt,name=consecutive_errors,json=consecutiveErrors,proto3" json:"consecutive_errors,omitempty"`
-	// Between sweeps; default 10s.
+	// Between sweeps; default 10s. Zero is refused: leave it out for the default.
 	Interval *durationpb.Duration `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
-	// For a first ejection; grows with each; default 30s.
+	// For a first ejection; grows with each; default 30s. Zero is refused: leave it
+	// out for the default.
 	BaseEjectionTime *durationpb.Duration `protobuf:"bytes,3,opt,name=base_ejection_time,json=baseEjectionTime,proto3" json:"base_ejection_time,omitempty"`
 	// Never more of the instances than this; default 50.
 	MaxEjectionPercent int32 `protobuf:"varint,4,opt,name=max_ejection_percent,json=maxEjectionPercent,proto3" json:"max_ejection_percent,omitempty"`
@@ -748,9 +753,9 @@ type HealthCheck struct {
 	Path string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
 	// For HTTP; default 200.
 	ExpectedStatus int32 `protobuf:"varint,3,opt,name=expected_status,json=expectedStatus,proto3" json:"expected_status,omitempty"`
-	// Default 5s.
+	// Default 5s. Zero is refused: leave it out for the default.
 	Interval *durationpb.Duration `protobuf:"bytes,4,opt,name=interval,proto3" json:"interval,omitempty"`
-	// Default 1s.
+	// Default 1s. Zero is refused: leave it out for the default.
 	Timeout *durationpb.Duration `protobuf:"bytes,5,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// Default 2.
 	HealthyThreshold int32 `protobuf:"varint,6,opt,name=healthy_threshold,json=healthyThreshold,proto3" json:"healthy_threshold,omitempty"`
