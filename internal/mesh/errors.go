@@ -3,6 +3,7 @@ package mesh
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -104,6 +105,9 @@ func KindOf(err error) ErrorKind {
 type Fault struct {
 	Path    string `json:"path"`    // the field, e.g. "routes[1].to[0].weight"; "" is the object itself
 	Message string `json:"message"` // what is wrong and how to mend it
+	// OnWrite says that only writes are refused for it: an object that an older
+	// Heddle stored with it can be used as well, or as badly, as before.
+	OnWrite bool `json:"-"`
 }
 
 // Faults collects faults in the order they were found.
@@ -119,6 +123,18 @@ func (f *Faults) check(path, message string) {
 	if message != "" {
 		*f = append(*f, Fault{Path: path, Message: message})
 	}
+}
+
+// checkWrite is check for what is to be refused in new writes only.
+func (f *Faults) checkWrite(path, message string) {
+	if message != "" {
+		*f = append(*f, Fault{Path: path, Message: message, OnWrite: true})
+	}
+}
+
+// OfStored gives the faults for which an object that is stored cannot be used.
+func (f Faults) OfStored() Faults {
+	return slices.DeleteFunc(slices.Clone(f), func(one Fault) bool { return one.OnWrite })
 }
 
 // String joins all faults on one line.

@@ -119,10 +119,11 @@ func ipFault(s string) string {
 	return ""
 }
 
-// reachableFault says why no caller can connect to the address, or "".
+// reachableFault says why no caller can connect to the address, or "". What is
+// no address at all is for ipFault to say.
 func reachableFault(s string) string {
-	if fault := ipFault(s); fault != "" {
-		return fault
+	if ipFault(s) != "" {
+		return ""
 	}
 	switch ip := netip.MustParseAddr(s).Unmap(); {
 	case ip.IsUnspecified():

@@ -88,7 +88,7 @@ func (e Endpoints) validate(f *Faults) {
 		if fault := ipFault(one.Address); fault != "" {
 			f.Add(path+".address", "%s; for a host name use endpoints.dns", fault)
 		} else {
-			f.check(path+".address", reachableFault(one.Address))
+			f.checkWrite(path+".address", reachableFault(one.Address))
 		}
 		f.check(path+".port", portFault(one.Port))
 		validateWeight(f, path+".weight", one.Weight, 1000)
@@ -133,7 +133,8 @@ func (i *Instance) Validate() Faults {
 	var f Faults
 	f.check("id", idFault(string(i.ID)))
 	f.check("service", labelFault(string(i.Service)))
-	f.check("address", reachableFault(i.Address))
+	f.check("address", ipFault(i.Address))
+	f.checkWrite("address", reachableFault(i.Address))
 	f.check("port", portFault(i.Port))
 	f.check("locality.region", labelValueFault(i.Locality.Region))
 	f.check("locality.zone", labelValueFault(i.Locality.Zone))

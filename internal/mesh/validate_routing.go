@@ -55,7 +55,7 @@ func (s *Service) validateRoutes(f *Faults) {
 		}
 		validateRewrite(f, path+".rewrite", rule.Rewrite, rule.Match)
 		if i < len(s.Routes)-1 && rule.Match.matchesAll() {
-			f.Add(path+".match", "matches every request, so the rules behind it are never reached: move it to the end")
+			f.checkWrite(path+".match", "matches every request, so the rules behind it are never reached: move it to the end")
 		}
 	}
 }
@@ -123,10 +123,12 @@ func (p *PathMatch) validate(f *Faults, path string) {
 		f.Add(path, "wants exactly one of exact, prefix and regex")
 	}
 	if p.Exact != "" {
-		f.check(join(path, "exact"), matchedPathFault(p.Exact))
+		f.check(join(path, "exact"), pathFault(p.Exact))
+		f.checkWrite(join(path, "exact"), deadPathFault(p.Exact))
 	}
 	if p.Prefix != "" {
-		f.check(join(path, "prefix"), matchedPathFault(p.Prefix))
+		f.check(join(path, "prefix"), pathFault(p.Prefix))
+		f.checkWrite(join(path, "prefix"), deadPathFault(p.Prefix))
 	}
 	f.check(join(path, "regex"), regexFault(p.Regex))
 }
@@ -141,12 +143,12 @@ func (h *HeaderMatch) validate(f *Faults, path string) {
 	f.check(join(path, "regex"), regexFault(h.Regex))
 }
 
-// matchedPathFault is pathFault for a path that requests are held to. Sidecars
-// bring the paths of requests into their plain form first (RFC 3986, section
-// 6.2.2), so one that is not in this form would never match.
-func matchedPathFault(s string) string {
-	if fault := pathFault(s); fault != "" {
-		return fault
+// deadPathFault says why a path that requests are held to never matches, or "".
+// Sidecars bring the paths of requests into their plain form first (RFC 3986,
+// section 6.2.2). What is no path at all is for pathFault to say.
+func deadPathFault(s string) string {
+	if pathFault(s) != "" {
+		return ""
 	}
 	dots := slices.ContainsFunc(strings.Split(s, "/"), func(segment string) bool { return segment == "." || segment == ".." })
 	if dots || strings.Contains(s, `\`) || escapedPlain.MatchString(s) {

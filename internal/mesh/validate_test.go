@@ -241,6 +241,25 @@ func TestInstancesAreWhereCallersCanConnect(t *testing.T) {
 		instance := mesh.Instance{Service: "orders", ID: "o-1", Address: address, Port: 80}
 		if faults := instance.Validate(); (len(faults) == 0) != good {
 			t.Errorf("%s: %v", address, faults)
+		} else if len(faults.OfStored()) > 0 {
+			t.Errorf("%s: one that is stored cannot be used: %v", address, faults)
+		}
+	}
+}
+
+// Only rules about new writes are waived for what is stored.
+func TestWhatIsStoredCannotBeAnything(t *testing.T) {
+	for name, instance := range map[string]mesh.Instance{
+		"no address":   {Service: "orders", ID: "o-1", Port: 80},
+		"a host name":  {Service: "orders", ID: "o-1", Address: "orders.example", Port: 80},
+		"a zone":       {Service: "orders", ID: "o-1", Address: "ff02::1%eth0", Port: 80},
+		"no port":      {Service: "orders", ID: "o-1", Address: "0.0.0.0"},
+		"not a label":  {Service: "Orders", ID: "o-1", Address: "0.0.0.0", Port: 80},
+		"its weight":   {Service: "orders", ID: "o-1", Address: "10.0.0.1", Port: 80, Weight: -1},
+		"not a health": {Service: "orders", ID: "o-1", Address: "10.0.0.1", Port: 80, Health: "fine"},
+	} {
+		if faults := instance.Validate().OfStored(); len(faults) != 1 {
+			t.Errorf("%s: %v", name, faults)
 		}
 	}
 }

@@ -83,14 +83,14 @@ func eventChanges(events []*clientv3.Event) []mesh.Change {
 			continue
 		}
 		if event.Type != clientv3.EventTypeDelete {
-			if change, err := decodeChange(key, event.Kv.Value, event.Kv.ModRevision); err == nil {
+			if change, _, err := decodeChange(key, event.Kv.Value, event.Kv.ModRevision); err == nil {
 				changes = append(changes, change)
 			}
 			continue
 		}
 		change, known := deletionOf(key, event.Kv.ModRevision)
 		if event.PrevKv != nil {
-			if before, err := decodeChange(key, event.PrevKv.Value, event.PrevKv.ModRevision); err == nil {
+			if before, _, err := decodeChange(key, event.PrevKv.Value, event.PrevKv.ModRevision); err == nil {
 				change, known = before, true
 				change.Deleted, change.Revision = true, event.Kv.ModRevision
 			}

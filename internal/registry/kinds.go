@@ -76,25 +76,34 @@ func (k *kind[T]) encode(object T, w Write, now time.Time) ([]byte, error) {
 }
 
 // decode reads a stored value. Fields that are not known are passed over, so
-// that a newer Heddle may write beside an older one; what the model would
-// refuse is refused.
+// that a newer Heddle may write beside an older one. What the model would refuse
+// is refused, except for rules about new writes.
 func (k *kind[T]) decode(key string, value []byte, revision int64) (*T, error) {
-	object := new(T)
-	if err := json.Unmarshal(value, object); err != nil {
-		return nil, fmt.Errorf("not the JSON of a %s: %w", k.noun, err)
-	}
-	if k.key(object) != key {
-		return nil, fmt.Errorf("the %s in it is %q, not the key's", k.noun, k.name(object))
-	}
-	if faults := k.validate(object); len(faults) > 0 {
-		return nil, fmt.Errorf("not a valid %s: %s", k.noun, faults.String())
-	}
-	k.meta(object).Revision = revision
-	return object, nil
+	object, _, err := k.read(key, value, revision)
+	return object, err
 }
 
-// decodeChange reads any value of the mesh.
-func decodeChange(key string, value []byte, revision int64) (mesh.Change, error) {
+// read is decode, and gives the faults for which the object would be refused if
+// it were written now: it was written by an older Heddle, and an upgrade takes
+// nothing away.
+func (k *kind[T]) read(key string, value []byte, revision int64) (*T, mesh.Faults, error) {
+	object := new(T)
+	if err := json.Unmarshal(value, object); err != nil {
+		return nil, nil, fmt.Errorf("not the JSON of a %s: %w", k.noun, err)
+	}
+	if k.key(object) != key {
+		return nil, nil, fmt.Errorf("the %s in it is %q, not the key's", k.noun, k.name(object))
+	}
+	faults := k.validate(object)
+	if bad := faults.OfStored(); len(bad) > 0 {
+		return nil, nil, fmt.Errorf("not a valid %s: %s", k.noun, bad.String())
+	}
+	k.meta(object).Revision = revision
+	return object, faults, nil
+}
+
+// decodeChange reads any value of the mesh, as [kind.read] does.
+func decodeChange(key string, value []byte, revision int64) (mesh.Change, mesh.Faults, error) {
 	switch {
 	case strings.HasPrefix(key, servicePrefix):
 		return changeOf(&services, key, value, revision)
@@ -105,17 +114,17 @@ func decodeChange(key string, value []byte, revision int64) (mesh.Change, error)
 	case key == runtimeKey:
 		return changeOf(&runtimes, key, value, revision)
 	}
-	return mesh.Change{}, fmt.Errorf("nothing of the mesh has the key %q", key)
+	return mesh.Change{}, nil, fmt.Errorf("nothing of the mesh has the key %q", key)
 }
 
-func changeOf[T any](k *kind[T], key string, value []byte, revision int64) (mesh.Change, error) {
-	object, err := k.decode(key, value, revision)
+func changeOf[T any](k *kind[T], key string, value []byte, revision int64) (mesh.Change, mesh.Faults, error) {
+	object, faults, err := k.read(key, value, revision)
 	if err != nil {
-		return mesh.Change{}, err
+		return mesh.Change{}, nil, err
 	}
 	change := k.change(object)
 	change.Revision = revision
-	return change, nil
+	return change, faults, nil
 }
 
 // deletionOf names what was deleted, by its key alone.

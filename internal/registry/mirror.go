@@ -79,7 +79,7 @@ func (m *mirror) distrust() {
 // before it stays.
 func (m *mirror) put(key string, value []byte, revision int64) []mesh.Change {
 	before := m.known[key]
-	change, err := decodeChange(key, value, revision)
+	change, faults, err := decodeChange(key, value, revision)
 	if err != nil {
 		m.known[key] = known{revision: revision, good: before.good, change: before.change}
 		m.store.setAside(Quarantine{Key: key, Reason: err.Error(), Revision: revision}, before.good)
@@ -87,6 +87,9 @@ func (m *mirror) put(key string, value []byte, revision int64) []mesh.Change {
 	}
 	m.known[key] = known{revision: revision, good: true, change: change}
 	m.store.readAgain(key)
+	if len(faults) > 0 {
+		m.store.setAside(Quarantine{Key: key, Reason: faults.String(), Revision: revision, InUse: true}, true)
+	}
 	return []mesh.Change{change}
 }
 
@@ -103,7 +106,8 @@ func (m *mirror) remove(key string, revision int64) []mesh.Change {
 	return []mesh.Change{gone}
 }
 
-// Quarantined lists the values that could not be read, by key, as the latest
+// Quarantined lists the values that could not be read, and those in use that
+// would be refused if they were written now, by key, as the latest
 // [Store.Watch] saw them.
 func (s *Store) Quarantined() []Quarantine {
 	s.quarantine.mu.Lock()
@@ -122,6 +126,10 @@ func (s *Store) setAside(q Quarantine, lastGood bool) {
 	}
 	s.quarantine.byKey[q.Key] = q
 	s.quarantine.mu.Unlock()
+	if q.InUse {
+		s.logger.Warn("a value in etcd stays in use although it would be refused if it were written now", "key", q.Key, "revision", q.Revision, "reason", q.Reason)
+		return
+	}
 	s.logger.Error("a value in etcd cannot be read and is set aside", "key", q.Key, "revision", q.Revision, "reason", q.Reason, "last_good_stays", lastGood)
 }
 

@@ -196,15 +196,17 @@ func refusal(err error, tried string) error {
 	return mesh.Unavailable(err, "%s: etcd is not available", tried)
 }
 
-// quarantine lists the values that could not be read.
+// quarantine lists the values that something is wrong with.
 type quarantine struct {
 	mu    sync.Mutex
 	byKey map[string]Quarantine // guarded by mu
 }
 
-// Quarantine is a stored value that could not be read.
+// Quarantine is a stored value that could not be read, or, InUse, one that was
+// and would be refused if it were written now.
 type Quarantine struct {
 	Key      string // in etcd
 	Reason   string
 	Revision int64 // of the value
+	InUse    bool
 }

@@ -349,6 +349,37 @@ func TestCorruptValuesAreSetAsideAndTheLastGoodOneStays(t *testing.T) {
 	w.wants(t, "service/noise")
 }
 
+// TestAnUpgradeTakesNothingAway: what an older Heddle took and this one refuses
+// is served, kept by its owner, and told; writing it anew is refused.
+func TestAnUpgradeTakesNothingAway(t *testing.T) {
+	t.Parallel()
+	etcd, s := startEtcd(t, t.TempDir())
+	client, ctx := raw(t, etcd), t.Context()
+	lease := must[*clientv3.LeaseGrantResponse](t)(client.Grant(ctx, 60)).ID
+	old := mesh.Instance{ID: "1", Service: "orders", Address: "0.0.0.0", Port: 80, Epoch: fmt.Sprintf("%x", int64(lease))}
+	must[*clientv3.PutResponse](t)(client.Put(ctx, "/heddle/v1/instances/orders/1", `{"id":"1","service":"orders","address":"0.0.0.0","port":80,"epoch":"`+old.Epoch+`"}`, clientv3.WithLease(lease)))
+	must[*clientv3.PutResponse](t)(client.Put(ctx, "/heddle/v1/services/old", `{"name":"old","owner":"a","protocol":"http","port":80,"dependencies":[],
+		"endpoints":{"static":[{"address":"224.0.0.1","port":80}]},"routes":[{"match":{"path":{"prefix":"/a/../b"}}}]}`))
+	w := watch(t, s, registry.WatchConfig{})
+	w.wants(t, "instance/orders/1", "service/old")
+	told := s.Quarantined()
+	if len(told) != 2 || !told[0].InUse || !strings.Contains(told[0].Reason, "0.0.0.0") || !told[1].InUse || !strings.Contains(told[1].Reason, "multicast") || !strings.Contains(told[1].Reason, "never matches") {
+		t.Errorf("told is %+v", told)
+	}
+
+	must[mesh.Service](t)(s.Service(ctx, "old"))
+	must[time.Duration](t)(s.Renew(ctx, old.Key(), old.Epoch))
+	must[mesh.Instance](t)(s.SetHealth(ctx, old.Key(), old.Epoch, mesh.Draining, registry.Write{}))
+	_, err := s.Register(ctx, []mesh.Instance{old}, time.Minute, registry.Write{})
+	wantKind(t, err, mesh.KindInvalid)
+	if err := s.Deregister(ctx, old.Key(), old.Epoch, registry.Write{}); err != nil {
+		t.Fatal(err)
+	}
+	must[mesh.Service](t)(s.PutService(ctx, service("old"), registry.Write{}))
+	eventually(t, func() bool { return len(s.Quarantined()) == 0 }, func() string { return "what was mended is still told" })
+	w.wants(t, "service/old")
+}
+
 func TestTheMirrorIsProvedAgainstFullLists(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)

@@ -68,7 +68,7 @@ func (s *Server) statusOperations() {
 	register(s, operation{method: http.MethodGet, path: "/api/v1/proxies", tag: tag, id: "listProxies", summary: "List the proxies that are connected to this server"}, s.listProxies)
 	register(s, operation{
 		method: http.MethodGet, path: "/api/v1/problems", tag: tag, id: "listProblems", summary: "List what is wrong in the mesh",
-		description: "Stored values that cannot be read and were set aside, dependencies that nobody has declared, subsets without instances, and what could not be translated.",
+		description: "Stored values that cannot be read and were set aside, those that would be refused if they were written now, dependencies that nobody has declared, subsets without instances, and what could not be translated.",
 	}, s.listProblems)
 	register(s, operation{method: http.MethodGet, path: "/api/v1/version", tag: tag, id: "getVersion", summary: "Which Heddle this is"}, s.getVersion)
 }
@@ -84,7 +84,11 @@ func (s *Server) listProxies(context.Context, *struct{}) (*Listed[Proxy], error)
 func (s *Server) listProblems(context.Context, *struct{}) (*Listed[Problem], error) {
 	var all []Problem
 	for _, one := range s.cfg.Registry.Quarantined() {
-		all = append(all, Problem{Object: one.Key, Message: fmt.Sprintf("the value in etcd, of revision %d, cannot be read and was set aside: %s; write it anew, or delete the key", one.Revision, one.Reason)})
+		wrong := "cannot be read and was set aside: %s; write it anew, or delete the key"
+		if one.InUse {
+			wrong = "stays in use, but would be refused if it were written now: %s; mend that with the next write"
+		}
+		all = append(all, Problem{Object: one.Key, Message: fmt.Sprintf("the value in etcd, of revision %d, "+wrong, one.Revision, one.Reason)})
 	}
 	view := s.cfg.Catalog.View()
 	for service := range view.Services() {

@@ -109,8 +109,9 @@ func TestProblems(t *testing.T) {
 	})
 	w.declare(orders)
 	w.putRaw("/heddle/v1/services/broken", "{not json")
+	w.putRaw("/heddle/v1/instances/shop/old", `{"id":"old","service":"shop","address":"0.0.0.0","port":80}`)
 	c := w.client("")
-	want := []string{"/heddle/v1/services/broken", "service/orders", "route/shop"}
+	want := []string{"/heddle/v1/instances/shop/old", "/heddle/v1/services/broken", "service/orders", "route/shop"}
 	w.eventually("all problems are shown", func() bool {
 		got, err := c.Problems(t.Context())
 		if err != nil {
@@ -119,6 +120,9 @@ func TestProblems(t *testing.T) {
 		var objects []string
 		for _, one := range got {
 			objects = append(objects, one.Object)
+			if inUse := one.Object == want[0]; inUse != strings.Contains(one.Message, "stays in use, but would be refused") {
+				t.Errorf("%s: %s", one.Object, one.Message)
+			}
 		}
 		return cmp.Equal(want, objects)
 	})

@@ -47,7 +47,7 @@ func (in *input) view() *catalog.View {
 	return c.View()
 }
 
-// check holds the input to what the API lets in.
+// check holds the input to what the registry hands over.
 func (in *input) check(t testing.TB) {
 	t.Helper()
 	faults := in.Proxy.Validate()
@@ -60,7 +60,7 @@ func (in *input) check(t testing.TB) {
 	if in.Runtime != nil {
 		faults = append(faults, in.Runtime.Validate()...)
 	}
-	if len(faults) > 0 {
+	if faults = faults.OfStored(); len(faults) > 0 {
 		t.Fatalf("the input is not valid: %v", faults)
 	}
 }
