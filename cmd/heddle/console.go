@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 
@@ -25,6 +26,13 @@ func newConsole(in io.Reader, out, err io.Writer) *console {
 	file, isFile := out.(*os.File)
 	terminal := isFile && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb"
 	return &console{in: in, out: out, err: err, terminal: terminal, palette: present.Palette{Color: terminal && os.Getenv("NO_COLOR") == ""}}
+}
+
+// warn tells something on standard error, unless it is nothing.
+func (c *console) warn(message string) {
+	if message != "" {
+		fmt.Fprintln(c.err, present.Safe(message))
+	}
 }
 
 // encode writes a value as JSON or YAML, whichever format says.

@@ -21,7 +21,7 @@ type deleteCmd struct {
 
 // Help shows examples below the flags.
 func (deleteCmd) Help() string {
-	return `Nothing is asked before it is done.
+	return `Nothing is asked before it is done. A deleted service that others are still declared to call, or that still has instances, is warned of.
 
 Examples:
 
@@ -49,11 +49,16 @@ func (c *deleteCmd) Run(ctx context.Context, api *client.Client, con *console) e
 	if kind == kindRuntime {
 		return &usageError{message: "the runtime layer cannot be deleted: remove its keys with \"heddle runtime unset\""}
 	}
+	var services []string
+	if kind == kindServices || kind == kindUpstreams {
+		services = c.Names
+	}
+	callers := callersLeft(ctx, api, services)
 	var wrong []error
 	for _, name := range c.Names {
 		warning := ""
-		if kind == kindServices || kind == kindUpstreams {
-			warning = leftBehind(ctx, api, mesh.ServiceName(name), c.Names)
+		if len(services) > 0 {
+			warning = leftBehind(ctx, api, mesh.ServiceName(name), callers)
 		}
 		err := deleteOne(ctx, api, kind, name)
 		if mesh.KindOf(err) == mesh.KindNotFound {
@@ -67,36 +72,47 @@ func (c *deleteCmd) Run(ctx context.Context, api *client.Client, con *console) e
 			continue
 		}
 		fmt.Fprintf(con.out, "%s/%s deleted\n", singular(kind), present.Safe(name))
-		if warning != "" {
-			fmt.Fprintln(con.err, present.Safe(warning))
-		}
+		con.warn(warning)
 	}
 	return joinErrors(wrong)
 }
 
-// leftBehind warns of what goes on with a service that is deleted: its dependents
-// get a 503 from now on, and its instances stay registered. Services that are
-// deleted together are no news; what cannot be asked is not told.
-func leftBehind(ctx context.Context, api *client.Client, name mesh.ServiceName, together []string) string {
+// callersLeft gives, for each of the services that are to be deleted, those that
+// are declared to call it and stay. What cannot be asked is not told.
+func callersLeft(ctx context.Context, api *client.Client, deleted []string) map[mesh.ServiceName][]string {
+	if len(deleted) == 0 {
+		return nil
+	}
+	callers := map[mesh.ServiceName][]string{}
+	for _, name := range deleted {
+		callers[mesh.ServiceName(name)] = nil
+	}
 	services, err := api.Services(ctx)
 	if err != nil {
-		return ""
+		return callers
 	}
-	var callers []string
 	for _, s := range services {
-		if slices.Contains(s.Dependencies, name) && !slices.Contains(together, string(s.Name)) {
-			callers = append(callers, string(s.Name))
+		if _, goes := callers[s.Name]; goes {
+			continue
+		}
+		for _, callee := range s.Dependencies {
+			if _, goes := callers[callee]; goes {
+				callers[callee] = append(callers[callee], string(s.Name))
+			}
 		}
 	}
-	instances, err := api.Instances(ctx, name)
-	if err != nil {
-		return ""
-	}
+	return callers
+}
+
+// leftBehind warns of what goes on with a service that is deleted: its callers
+// get a 503 from now on, and its instances stay registered. What cannot be asked
+// is not told.
+func leftBehind(ctx context.Context, api *client.Client, name mesh.ServiceName, callers map[mesh.ServiceName][]string) string {
 	var parts []string
-	if len(callers) > 0 {
-		parts = append(parts, fmt.Sprintf("%s still declared to call it, with a 503 from now on (%s)", plural(len(callers), "service is", "services are"), cutList(callers)))
+	if still := callers[name]; len(still) > 0 {
+		parts = append(parts, fmt.Sprintf("%s still declared to call it, with a 503 from now on (%s)", plural(len(still), "service is", "services are"), cutList(still)))
 	}
-	if len(instances) > 0 {
+	if instances, err := api.Instances(ctx, name); err == nil && len(instances) > 0 {
 		parts = append(parts, fmt.Sprintf("%s still registered, until the lease ends", plural(len(instances), "instance is", "instances are")))
 	}
 	if len(parts) == 0 {
@@ -148,13 +164,25 @@ func (c *deleteCmd) deleteFiles(ctx context.Context, api *client.Client, con *co
 	}
 	slices.SortStableFunc(objects, func(a, b manifest.Object) int { return rank(b.Kind) - rank(a.Kind) })
 	kinds := map[manifest.Kind]string{manifest.KindService: kindServices, manifest.KindRoute: kindRoutes, manifest.KindInstance: kindInstances}
+	var services []string
+	for i := range objects {
+		if objects[i].Kind == manifest.KindService {
+			services = append(services, objects[i].Name())
+		}
+	}
+	callers := callersLeft(ctx, api, services)
 	var wrong []error
 	for i := range objects {
 		o := &objects[i]
+		warning := ""
+		if o.Kind == manifest.KindService {
+			warning = leftBehind(ctx, api, mesh.ServiceName(o.Name()), callers)
+		}
 		err := deleteOne(ctx, api, kinds[o.Kind], o.Name())
 		switch {
 		case err == nil:
 			fmt.Fprintf(con.out, "%s deleted\n", o)
+			con.warn(warning)
 		case mesh.KindOf(err) == mesh.KindNotFound:
 			fmt.Fprintf(con.out, "%s was not there\n", o)
 		default:
