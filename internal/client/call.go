@@ -119,6 +119,10 @@ func escape(segments []string) []string {
 func (c *Client) send(req *http.Request) (*http.Response, error) {
 	response, err := c.http.Do(req)
 	switch {
+	case err == nil && response.StatusCode/100 == 3:
+		defer response.Body.Close()
+		return nil, mesh.Unavailable(nil, "%s: what listens at %s sends its callers on to %q: name the server itself with --server or HEDDLE_SERVER",
+			describe(req), c.base, response.Header.Get("Location"))
 	case err == nil:
 		return response, nil
 	case errors.Is(err, context.Canceled):

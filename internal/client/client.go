@@ -43,7 +43,9 @@ func New(cfg Config) (*Client, error) {
 	if c.http == nil {
 		transport := http.DefaultTransport.(*http.Transport).Clone()
 		transport.MaxIdleConnsPerHost = 16
-		c.http = &http.Client{Transport: transport}
+		// net/http would go where a redirect points, and make a GET of a write that
+		// it was answered to: what reads like success would have changed nothing.
+		c.http = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	}
 	if c.userAgent == "" {
 		c.userAgent = "heddle"

@@ -73,6 +73,30 @@ func TestNobodyListens(t *testing.T) {
 	}
 }
 
+// A load balancer that sends everything on to https makes GETs of writes.
+func TestARedirectedWriteIsNoSuccess(t *testing.T) {
+	asked := ""
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = r.Method + " " + r.URL.Path
+		fmt.Fprint(w, "{}")
+	}))
+	defer elsewhere.Close()
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, elsewhere.URL+r.URL.Path, http.StatusMovedPermanently)
+	})
+	_, changed := c.PutService(t.Context(), mesh.Service{Name: "orders"})
+	deleted := c.DeleteService(t.Context(), "orders", 0)
+	followed := c.Events(t.Context(), 0, func(client.Event) error { return nil })
+	for what, err := range map[string]error{"change": changed, "deletion": deleted, "stream": followed} {
+		if mesh.KindOf(err) != mesh.KindUnavailable || !strings.Contains(err.Error(), elsewhere.URL) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if asked != "" {
+		t.Errorf("the redirect was followed: %s", asked)
+	}
+}
+
 func TestAnswerOfAnotherServer(t *testing.T) {
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "<html>hello</html>") })
 	if _, err := c.Services(t.Context()); err == nil || mesh.KindOf(err) != "" {
