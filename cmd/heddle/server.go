@@ -25,7 +25,7 @@ type serverCmd struct {
 	Pprof string `placeholder:"HOST:PORT" help:"Where Go's profiles are served, on a loopback address only and without any protection, for go tool pprof. Default: nowhere."`
 
 	DataDir    string `default:"heddle-data" type:"path" placeholder:"DIR" help:"Where the embedded etcd keeps its data."`
-	EtcdListen string `placeholder:"HOST:PORT" help:"Where the embedded etcd listens besides, for etcdctl, without any protection. Default: only on a socket in the data folder."`
+	EtcdListen string `placeholder:"HOST:PORT" help:"Where the embedded etcd listens besides, for etcdctl, on a loopback address only and without any protection. Default: only on a socket in the data folder."`
 
 	EtcdEndpoints []string `placeholder:"URL" help:"An etcd cluster to use instead of the embedded one, e.g. https://10.0.0.1:2379,https://10.0.0.2:2379."`
 	EtcdUser      string   `placeholder:"NAME" help:"User name for that cluster."`
@@ -104,6 +104,8 @@ func (c *serverCmd) check() error {
 	switch {
 	case len(c.EtcdEndpoints) > 0 && c.EtcdListen != "":
 		return c.wrongFlag("--etcd-listen is for the embedded etcd, and --etcd-endpoints is instead of it: give one of them")
+	case c.EtcdListen != "" && !onLoopback(c.EtcdListen):
+		return c.wrongFlag("--etcd-listen %q: whoever reaches it has full control of the mesh, so only a loopback address is taken, such as 127.0.0.1:2379; for other machines run an etcd cluster with TLS (--etcd-endpoints)", c.EtcdListen)
 	case len(c.EtcdEndpoints) > 0:
 	case c.EtcdEndpoints != nil: // a script's empty variable must not begin a mesh of its own
 		return c.wrongFlag("--etcd-endpoints is empty: name the cluster, or leave it out for the embedded etcd")
@@ -111,6 +113,17 @@ func (c *serverCmd) check() error {
 		return c.wrongFlag("the --etcd-user, --etcd-…-file flags say how a cluster is reached: they need --etcd-endpoints")
 	}
 	return nil
+}
+
+// onLoopback says whether only this machine can reach a host:port. A name is
+// not enough: what it stands for is not ours to say.
+func onLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
 }
 
 // hosts gives the names that the REST API goes by.

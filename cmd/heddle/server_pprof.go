@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/pprof"
-	"net/netip"
 	"time"
 )
 
@@ -14,11 +12,7 @@ import (
 // Whoever reaches it can read what the server holds in memory, so no other
 // address is taken.
 func serveProfiles(ctx context.Context, address string) (stop func(), err error) {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, usage(fmt.Errorf("--pprof %q: %w", address, err))
-	}
-	if ip, err := netip.ParseAddr(host); err != nil || !ip.IsLoopback() {
+	if !onLoopback(address) {
 		return nil, usage(fmt.Errorf("--pprof %q: profiles show what is in memory, so only a loopback address is taken, such as 127.0.0.1:6060", address))
 	}
 	listener, err := listen(ctx, "--pprof", address)

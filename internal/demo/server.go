@@ -55,7 +55,7 @@ func (c *controlPlane) start(ctx context.Context) error {
 		return fmt.Errorf("start the server: %w", err)
 	}
 	process, err := c.launch.start("server", c.heddle, "server",
-		"--listen", c.rest, "--xds-listen", c.xds, "--etcd-listen", loopback+":0",
+		"--listen", c.rest, "--xds-listen", c.xds,
 		"--data-dir", filepath.Join(c.folder, "etcd"), "--admin-token-file", c.tokenFile, "--ready-file", ready)
 	if err != nil {
 		return err

@@ -24,7 +24,7 @@ import (
 // EmbeddedConfig says where an etcd inside this process keeps its data.
 type EmbeddedConfig struct {
 	DataDir string // made if it is not there; kept across restarts
-	// Listen is a host:port where it listens for etcdctl, without any
+	// Listen is a host:port where it listens for etcdctl (gRPC), without any
 	// protection. Empty: only on a socket inside DataDir, which only this user
 	// can reach.
 	Listen string
@@ -88,6 +88,9 @@ func StartEmbedded(ctx context.Context, cfg EmbeddedConfig) (_ *Embedded, err er
 		}
 		ec.ListenClientUrls = append(ec.ListenClientUrls, url.URL{Scheme: "http", Host: cfg.Listen})
 	}
+	// Its API over HTTP answers every web page that a browser on this machine shows
+	// (Access-Control-Allow-Origin: *), and nothing of ours speaks it.
+	ec.EnableGRPCGateway = false
 	// No other member ever dials it; the advertised address only has to stay
 	// the same, whatever the folder.
 	ec.ListenPeerUrls = []url.URL{peerURL}

@@ -2,6 +2,9 @@ package registry_test
 
 import (
 	"context"
+	"net"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,6 +44,36 @@ func startEtcd(t *testing.T, dir string) (*registry.Embedded, *registry.Store) {
 	}
 	t.Cleanup(func() { _ = store.Close() })
 	return etcd, store
+}
+
+// etcd answers web pages of any origin over HTTP, which would have them read and
+// write the mesh through the browser of someone on the same machine.
+func TestEmbeddedEtcdIsNotForWebPages(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	etcd, err := registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{DataDir: t.TempDir(), Listen: address})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer etcd.Close()
+	browser := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := browser.Post("http://"+address+"/v3/kv/range", "text/plain", strings.NewReader(`{"key":"AA==","range_end":"AA=="}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusNotFound {
+		t.Errorf("it answers %s", answer.Status)
+	}
+	store, err := registry.Open(t.Context(), registry.Config{Endpoints: []string{address}}) // as etcdctl does
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = store.Close()
 }
 
 func service(name string, dependencies ...mesh.ServiceName) mesh.Service {
