@@ -13,10 +13,25 @@ import (
 // the sidecars' bootstrap allows; Envoy refuses routes with a larger one.
 const maxProgram = 20_000
 
-// regexFault holds patterns to what Envoy's RE2 takes, whose syntax Go's regexp
-// shares but for a few escapes.
-func regexFault(pattern string) string {
-	if pattern == "" {
+// maxPrograms bounds all patterns of one object together. There is room for ten
+// thousand of them in one request: without a bound they cost half a minute each
+// time that the object is read, and gigabytes in each caller's sidecar.
+const maxPrograms = 10 * maxProgram
+
+// perClass is what a Unicode class (\pL) counts for beside what it is compiled
+// to: to parse it takes as long, also where nothing is left of it, as in [^\pL\PL].
+const perClass = 300
+
+// patterns are those of one object, as they are validated one by one.
+type patterns struct {
+	size int // of those so far, the refused ones too: they took their time
+}
+
+// fault holds a pattern to what Envoy's RE2 takes, whose syntax Go's regexp
+// shares but for a few escapes. Once there are too many, which it says at the
+// first of them, it looks at no other.
+func (p *patterns) fault(pattern string) string {
+	if pattern == "" || p.size > maxPrograms {
 		return ""
 	}
 	if len(pattern) > 1000 {
@@ -29,8 +44,13 @@ func regexFault(pattern string) string {
 	if escape := foreignEscape(pattern); escape != "" {
 		return fmt.Sprintf("is not a regular expression (RE2): it does not know %s; write the character itself, or a class such as \\p{Greek} or \\pL", quote(escape))
 	}
-	if size := programSize(parsed); size > maxProgram {
+	size := programSize(parsed)
+	p.size += size + perClass*strings.Count(strings.ToLower(pattern), `\p`)
+	switch {
+	case size > maxProgram:
 		return fmt.Sprintf("is too large: once compiled it may need %d instructions, and %d are allowed; repeat less, or match fewer kinds of characters", size, maxProgram)
+	case p.size > maxPrograms:
+		return fmt.Sprintf("is too much: with those before it, once compiled, it may need %d instructions, and %d are allowed for all regular expressions together", p.size, maxPrograms)
 	}
 	return ""
 }

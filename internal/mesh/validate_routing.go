@@ -45,9 +45,10 @@ func (s *Service) validateRoutes(f *Faults) {
 		f.Add("routes", "has %d entries; at most %d are allowed", len(s.Routes), maxRules)
 		return
 	}
+	var regexes patterns
 	for i := range s.Routes {
 		rule, path := &s.Routes[i], at("routes", i)
-		rule.Match.validate(f, path+".match")
+		rule.Match.validate(f, path+".match", &regexes)
 		s.validateTargets(f, path, rule)
 		f.check(path+".timeout", durationFault(rule.Timeout, time.Millisecond, 24*time.Hour))
 		if rule.Retries != nil {
@@ -100,9 +101,9 @@ func (m *RequestMatch) matchesAll() bool {
 	return anyPath && len(m.Methods) == 0 && len(m.Headers) == 0
 }
 
-func (m *RequestMatch) validate(f *Faults, path string) {
+func (m *RequestMatch) validate(f *Faults, path string, regexes *patterns) {
 	if m.Path != nil {
-		m.Path.validate(f, path+".path")
+		m.Path.validate(f, path+".path", regexes)
 	}
 	if len(m.Methods) > maxLabels || len(m.Headers) > maxLabels {
 		f.Add(path, "has more than %d methods or headers", maxLabels)
@@ -114,11 +115,11 @@ func (m *RequestMatch) validate(f *Faults, path string) {
 		}
 	}
 	for i := range m.Headers {
-		m.Headers[i].validate(f, at(path+".headers", i))
+		m.Headers[i].validate(f, at(path+".headers", i), regexes)
 	}
 }
 
-func (p *PathMatch) validate(f *Faults, path string) {
+func (p *PathMatch) validate(f *Faults, path string, regexes *patterns) {
 	if count(p.Exact != "", p.Prefix != "", p.Regex != "") != 1 {
 		f.Add(path, "wants exactly one of exact, prefix and regex")
 	}
@@ -130,17 +131,17 @@ func (p *PathMatch) validate(f *Faults, path string) {
 		f.check(join(path, "prefix"), pathFault(p.Prefix))
 		f.checkWrite(join(path, "prefix"), deadPathFault(p.Prefix))
 	}
-	f.check(join(path, "regex"), regexFault(p.Regex))
+	f.check(join(path, "regex"), regexes.fault(p.Regex))
 }
 
-func (h *HeaderMatch) validate(f *Faults, path string) {
+func (h *HeaderMatch) validate(f *Faults, path string, regexes *patterns) {
 	f.check(join(path, "name"), headerNameFault(h.Name))
 	if count(h.Exact != "", h.Prefix != "", h.Regex != "") > 1 {
 		f.Add(path, "wants at most one of exact, prefix and regex")
 	}
 	f.check(join(path, "exact"), headerValueFault(h.Exact))
 	f.check(join(path, "prefix"), headerValueFault(h.Prefix))
-	f.check(join(path, "regex"), regexFault(h.Regex))
+	f.check(join(path, "regex"), regexes.fault(h.Regex))
 }
 
 // deadPathFault says why a path that requests are held to never matches, or "".
@@ -171,7 +172,7 @@ func (r *Route) Validate() Faults {
 	for i, host := range r.Hosts {
 		f.check(at("hosts", i), hostFault(strings.TrimPrefix(host, "*.")))
 	}
-	r.Match.validate(&f, "match")
+	r.Match.validate(&f, "match", &patterns{})
 	total := 0
 	for i, backend := range r.Backends {
 		path := at("backends", i)
