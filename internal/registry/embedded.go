@@ -132,7 +132,10 @@ func (e *Embedded) Open(ctx context.Context) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Ping(ctx); err != nil {
+	if err = s.Ping(ctx); err == nil {
+		err = s.makeRoom(ctx, e.client)
+	}
+	if err != nil {
 		_ = s.Close()
 		return nil, err
 	}

@@ -8,7 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
@@ -275,4 +278,28 @@ func TestWhatIsStoredIsThereAfterARestart(t *testing.T) {
 	etcd.Close()
 	_, s = startEtcd(t, dir)
 	must[mesh.Service](t)(s.Service(t.Context(), "orders"))
+}
+
+// An etcd that was full once refused every write for good, restarts included.
+func TestAFullEtcdHasRoomAfterARestart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	etcd, s := startEtcd(t, dir)
+	must[mesh.Service](t)(s.PutService(t.Context(), service("orders"), registry.Write{}))
+	connection := must[*grpc.ClientConn](t)(grpc.NewClient(etcd.Endpoint(), grpc.WithTransportCredentials(insecure.NewCredentials())))
+	maintenance := etcdserverpb.NewMaintenanceClient(connection)
+	status := must[*etcdserverpb.StatusResponse](t)(maintenance.Status(t.Context(), &etcdserverpb.StatusRequest{}))
+	must[*etcdserverpb.AlarmResponse](t)(maintenance.Alarm(t.Context(), &etcdserverpb.AlarmRequest{
+		Action: etcdserverpb.AlarmRequest_ACTIVATE, MemberID: status.Header.MemberId, Alarm: etcdserverpb.AlarmType_NOSPACE,
+	}))
+	_ = connection.Close()
+	_, err := s.PutService(t.Context(), service("orders"), registry.Write{})
+	wantKind(t, err, mesh.KindUnavailable)
+	if err == nil || !strings.Contains(err.Error(), "restart") {
+		t.Errorf("it does not say how to mend it: %v", err)
+	}
+	_ = s.Close()
+	etcd.Close()
+	_, s = startEtcd(t, dir)
+	must[mesh.Service](t)(s.PutService(t.Context(), service("orders"), registry.Write{}))
 }

@@ -185,7 +185,7 @@ func refusal(err error, tried string) error {
 	case codes.PermissionDenied, codes.Unauthenticated:
 		return mesh.Unavailable(err, "%s: etcd refuses this server's user; see --etcd-user", tried)
 	case codes.ResourceExhausted:
-		return mesh.Unavailable(err, "%s: etcd has no room", tried)
+		return mesh.Unavailable(err, "%s: etcd has no room; an embedded one has it again after a restart of the server, of a cluster see docs/operations.md, \"No room\"", tried)
 	case codes.InvalidArgument:
 		if errors.Is(err, rpctypes.ErrRequestTooLarge) {
 			return &mesh.Error{Kind: mesh.KindInvalid, Message: tried + ": it is too large for etcd, which takes 1.5 MiB at once unless it is told otherwise; " +
