@@ -47,6 +47,31 @@ func TestFindEnvoyTakesTheFirstOfItsPlaces(t *testing.T) {
 	}
 }
 
+// In /tmp/work, /tmp/.tools/envoy/envoy may be a trap of another user's.
+func TestFindEnvoyRunsNothingThatAnotherUserPutThere(t *testing.T) {
+	folder := t.TempDir()
+	trap := program(t, filepath.Join(folder, ".tools", "envoy", "envoy"), 0o755)
+	t.Chdir(folder)
+	t.Setenv("PATH", "")
+	refused := func(what string) {
+		t.Helper()
+		if got, err := proxy.FindEnvoy(""); mesh.KindOf(err) != mesh.KindNotFound || !strings.Contains(err.Error(), trap+" is not taken") {
+			t.Errorf("%s: found %q, %v", what, got, err)
+		}
+	}
+	tools := filepath.Join(folder, ".tools")
+	if err := os.Chmod(tools, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	refused("a folder that everybody may write to")
+	if err := os.Chmod(tools, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if os.Chown(trap, 65534, 65534) == nil { // this is root
+		refused("a file of another user's")
+	}
+}
+
 func TestFindEnvoySaysWhatIsWrongWithTheOneAskedFor(t *testing.T) {
 	folder := t.TempDir()
 	for path, want := range map[string]string{
