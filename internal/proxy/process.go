@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -85,6 +86,9 @@ func start(s spec) (*process, error) {
 	cmd.Stdout, cmd.Stderr = logIn, logIn
 	cmd.ExtraFiles = []*os.File{configOut, adminIn}
 	cmd.SysProcAttr = childAttributes()
+	// Envoy talks to strangers, and to a control plane that may ask it for variables
+	// of its environment (DataSource): the right to write is not for it.
+	cmd.Env = slices.DeleteFunc(cmd.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "HEDDLE_TOKEN=") })
 
 	exited, gone := context.WithCancel(context.Background())
 	p := &process{log: s.log, last: &tail{}, address: make(chan string, 1), exited: exited}
