@@ -2,14 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"io/fs"
 	"log/slog"
 	"net/netip"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -68,6 +64,11 @@ func (c *proxyCmd) Run(ctx context.Context, api *client.Client, log *slog.Logger
 	}
 	file.remove() // of an earlier run
 	defer file.remove()
+	report := func(status proxy.Status) {
+		if err := file.write(readyFrom(status)); err != nil {
+			log.Error("the ready file cannot be written", "error", err)
+		}
+	}
 	hurry, forget := secondSignal()
 	defer forget()
 	// A drain timeout of 0 means none, not the default; negative is a fault.
@@ -80,7 +81,7 @@ func (c *proxyCmd) Run(ctx context.Context, api *client.Client, log *slog.Logger
 		Envoy: binary, Concurrency: c.Concurrency, EnvoyLogLevel: c.EnvoyLogLevel,
 		AdvertiseAddress: c.AdvertiseAddress, AdvertisePort: mesh.Port(c.AdvertisePort),
 		Labels: c.Label, Weight: c.Weight, TTL: c.TTL, AppReady: check,
-		DrainTimeout: drain, Report: file.write, Hurry: hurry, Logger: log,
+		DrainTimeout: drain, Report: report, Hurry: hurry, Logger: log,
 	})
 	if err != nil {
 		return wrongFlags(err)
@@ -112,13 +113,7 @@ func secondSignal() (second <-chan struct{}, forget func()) {
 	}
 }
 
-// readyFile tells scripts where a sidecar that serves is reached.
-type readyFile struct {
-	path string // "": none is asked for
-	log  *slog.Logger
-}
-
-// sidecarReady is what is in the file.
+// sidecarReady is what is in the ready file.
 type sidecarReady struct {
 	Service  mesh.ServiceName `json:"service"`
 	Instance mesh.InstanceID  `json:"instance"`
@@ -129,41 +124,11 @@ type sidecarReady struct {
 	PID      int              `json:"pid"`      // of Envoy
 }
 
-// check finds at the start what would otherwise show when the sidecar serves.
-func (f readyFile) check() error {
-	if f.path == "" {
-		return nil
-	}
-	if info, err := os.Stat(filepath.Dir(f.path)); err != nil || !info.IsDir() {
-		return &mesh.Error{Kind: mesh.KindInvalid, Message: "the folder for --ready-file " + f.path + " is not there: make it first", Err: err}
-	}
-	return nil
-}
-
-// write replaces the file in one step, so that nobody reads half of it.
-func (f readyFile) write(status proxy.Status) {
-	if f.path == "" {
-		return
-	}
-	data, err := json.Marshal(sidecarReady{
+// readyFrom says where a sidecar that serves is reached.
+func readyFrom(status proxy.Status) sidecarReady {
+	return sidecarReady{
 		Service: status.Instance.Service, Instance: status.Instance.ID, Epoch: status.Epoch,
 		Admin: listenerText(status.Admin), Inbound: listenerText(status.Inbound), Outbound: listenerText(status.Outbound), PID: status.PID,
-	})
-	if err == nil {
-		err = replaceFile(f.path, append(data, '\n'))
-	}
-	if err != nil {
-		f.log.Error("the ready file cannot be written", "error", err)
-	}
-}
-
-// remove takes the file away; it need not be there.
-func (f readyFile) remove() {
-	if f.path == "" {
-		return
-	}
-	if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		f.log.Warn("the ready file cannot be removed", "error", err)
 	}
 }
 
@@ -172,23 +137,4 @@ func listenerText(address netip.AddrPort) string {
 		return ""
 	}
 	return address.String()
-}
-
-// replaceFile writes beside the file and renames.
-func replaceFile(path string, data []byte) error {
-	beside, err := os.CreateTemp(filepath.Dir(path), ".heddle-*")
-	if err != nil {
-		return err
-	}
-	_, err = beside.Write(data)
-	if closed := beside.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = os.Rename(beside.Name(), path)
-	}
-	if err != nil {
-		os.Remove(beside.Name())
-	}
-	return err
 }

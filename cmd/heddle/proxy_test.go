@@ -20,12 +20,14 @@ func TestReadyFileIsReplacedAndRemoved(t *testing.T) {
 	file := readyFile{path: filepath.Join(t.TempDir(), "ready"), log: slog.New(slog.DiscardHandler)}
 	file.remove() // none is there yet
 	status := proxy.Status{
-		Instance: mesh.InstanceKey{Service: "orders", ID: "orders-1"}, Epoch: "1",
-		Admin: netip.MustParseAddrPort("127.0.0.1:9901"), Inbound: netip.MustParseAddrPort("[::]:8080"), PID: 42,
+		Instance: mesh.InstanceKey{Service: "orders", ID: "orders-1"},
+		Admin:    netip.MustParseAddrPort("127.0.0.1:9901"), Inbound: netip.MustParseAddrPort("[::]:8080"), PID: 42,
 	}
-	file.write(status)
-	status.Epoch = "2"
-	file.write(status)
+	for _, status.Epoch = range []string{"1", "2"} {
+		if err := file.write(readyFrom(status)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	data, err := os.ReadFile(file.path)
 	if err != nil {
 		t.Fatal(err)

@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 
@@ -51,6 +49,10 @@ func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) 
 	if err := c.check(); err != nil {
 		return err
 	}
+	ready := readyFile{path: c.ReadyFile, log: logger}
+	if err := ready.check(); err != nil {
+		return err
+	}
 	if c.Pprof != "" {
 		stop, err := serveProfiles(ctx, c.Pprof)
 		if err != nil {
@@ -64,6 +66,8 @@ func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) 
 		return err
 	}
 	defer ports.close()
+	ready.remove() // of an earlier run; not before the ports are ours, or it might be a live server's
+	defer ready.remove()
 	store, failed, closeStore, err := c.openStore(ctx, logger)
 	if err != nil {
 		return err
@@ -76,12 +80,9 @@ func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) 
 	if err := announceAdminToken(ctx, con, store, c.AdminTokenFile, logger); err != nil {
 		return err
 	}
-	if c.ReadyFile != "" {
-		defer func() { _ = os.Remove(c.ReadyFile) }()
-	}
 	return node.run(ctx, failed, func() error {
 		logger.Info("ready", "rest", node.restURL(), "docs", node.restURL()+"/docs", "xds", node.xdsListener.Addr().String())
-		return c.writeReadyFile(node)
+		return ready.write(map[string]string{"rest": node.restURL(), "xds": node.xdsListener.Addr().String()})
 	})
 }
 
@@ -159,15 +160,4 @@ func (c *serverCmd) openStore(ctx context.Context, logger *slog.Logger) (store *
 	}
 	logger.Info("embedded etcd started", "data", c.DataDir, "endpoint", etcd.Endpoint())
 	return store, etcd.Failed(), func() { _ = store.Close(); etcd.Close() }, nil
-}
-
-func (c *serverCmd) writeReadyFile(node *serverNode) error {
-	if c.ReadyFile == "" {
-		return nil
-	}
-	data, err := json.Marshal(map[string]string{"rest": node.restURL(), "xds": node.xdsListener.Addr().String()})
-	if err != nil {
-		return err
-	}
-	return replaceFile(c.ReadyFile, append(data, '\n'))
 }

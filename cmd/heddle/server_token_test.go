@@ -38,6 +38,22 @@ func TestTheAdminTokenIsNotLost(t *testing.T) {
 	}
 }
 
+// Scripts that wait for the file would take the last run's, of a server that was
+// killed, for this one's.
+func TestAReadyFileOfAnEarlierRunIsRemovedFirst(t *testing.T) {
+	dir := t.TempDir()
+	ready := filepath.Join(dir, "ready.json")
+	if err := os.WriteFile(ready, []byte(`{"rest":"http://127.0.0.1:1"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := start("server", "--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0", "--data-dir", filepath.Join(dir, "data"),
+		"--ready-file", ready, "--admin-token-file", filepath.Join(dir, "nowhere", "token"))
+	await(t, "the server to refuse", c.ended)
+	if _, err := os.Stat(ready); !os.IsNotExist(err) {
+		t.Errorf("the file is still there: %v\n%s", err, c.stderr.String())
+	}
+}
+
 // A terminal that is closed ends what runs in it as Ctrl-C does, unless nohup is before it.
 func TestHangingUpEndsACommandInOrder(t *testing.T) {
 	if !slices.Contains(endings(), os.Signal(syscall.SIGHUP)) {
