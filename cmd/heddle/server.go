@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -46,6 +47,11 @@ Examples:
 
 // Run serves until the context ends.
 func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) (err error) {
+	defer func() {
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			err = nil // it was asked to end before it was ready
+		}
+	}()
 	if err := c.check(); err != nil {
 		return err
 	}

@@ -54,6 +54,16 @@ func TestAReadyFileOfAnEarlierRunIsRemovedFirst(t *testing.T) {
 	}
 }
 
+// Stopping a service while it starts is no failure of the service.
+func TestAServerThatIsStoppedWhileItStartsEndsWell(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	c := start("server", "--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0", "--data-dir", data)
+	await(t, "the server to begin", func() bool { _, err := os.Stat(data); return err == nil })
+	if code := c.interrupt(t); code != exitOK {
+		t.Errorf("it ended with %d:\n%s", code, c.stderr.String())
+	}
+}
+
 // A terminal that is closed ends what runs in it as Ctrl-C does, unless nohup is before it.
 func TestHangingUpEndsACommandInOrder(t *testing.T) {
 	if !slices.Contains(endings(), os.Signal(syscall.SIGHUP)) {
