@@ -226,6 +226,17 @@ func instancesOf(ctx context.Context, s *registry.Store) ([]mesh.Instance, error
 	return list, err
 }
 
+// A server that was stopped in the middle of its first start had made the only
+// token, and told nobody.
+func TestTheFirstTokenIsToldThoughTheServerIsToStop(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	secret := must[string](t)(s.EnsureAdminToken(ctx))
+	must[registry.Token](t)(s.Authenticate(t.Context(), secret))
+}
+
 func TestTokensAreCheckedAndRevoked(t *testing.T) {
 	t.Parallel()
 	s, ctx := openStore(t), t.Context()

@@ -71,13 +71,14 @@ func (s *Store) CreateToken(ctx context.Context, token Token) (Token, string, er
 }
 
 // EnsureAdminToken makes the first token, which may write everything, if there
-// is none of any kind yet. It gives its secret then, and "" otherwise.
+// is none of any kind yet. It gives its secret then, and "" otherwise. The end of
+// ctx does not cut it off: a token that is made and not told is lost.
 func (s *Store) EnsureAdminToken(ctx context.Context) (secret string, err error) {
 	token, secret, record, err := newToken(Token{Description: "made at the first start", Author: "heddle server"})
 	if err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
 	defer cancel()
 	// The comparison of a whole prefix holds when nothing is there.
 	answer, err := s.client.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(tokenPrefix), "=", 0).WithPrefix()).
