@@ -41,15 +41,36 @@ func rejection(nack *xds.Nack) *server.Rejection {
 	return out
 }
 
-// problems gives the API what could not be translated as declared, and who is
-// there twice.
+// problems gives the API what could not be translated as declared, what proxies
+// refused, and who is there twice.
 func (n *serverNode) problems() []server.Problem {
 	problems := n.plane.Problems()
 	out := make([]server.Problem, 0, len(problems))
 	for _, p := range problems {
 		out = append(out, server.Problem(p))
 	}
+	for _, q := range n.xds.Quarantine() {
+		out = append(out, quarantineProblem(q))
+	}
 	return append(out, duplicates(n.xds.Status())...)
+}
+
+// quarantineProblem says who wrote what a proxy refused, and in whose words.
+func quarantineProblem(q xds.Quarantined) server.Problem {
+	inForce := "it is withheld, because there is no version of it that a proxy accepted"
+	if q.Good != "" {
+		inForce = "version " + q.Good + " stays in force"
+	}
+	author := ""
+	if q.Origin.Author != "" {
+		author = fmt.Sprintf(", written by %s (revision %d)", q.Origin.Author, q.Origin.Revision)
+	}
+	object := q.Origin.Object
+	if object == "" {
+		object = q.Name
+	}
+	return server.Problem{Object: object, Message: fmt.Sprintf("a proxy refused %s %s in version %s%s: %s said %q. No other proxy is sent it; %s. Mend the object and apply it",
+		xds.TypeLabel(q.Type), q.Name, q.Version, author, q.Node, q.Message, inForce)}
 }
 
 // duplicates are proxies that share an id: whoever registered last has the

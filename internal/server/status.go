@@ -68,7 +68,7 @@ func (s *Server) statusOperations() {
 	register(s, operation{method: http.MethodGet, path: "/api/v1/proxies", tag: tag, id: "listProxies", summary: "List the proxies that are connected to this server"}, s.listProxies)
 	register(s, operation{
 		method: http.MethodGet, path: "/api/v1/problems", tag: tag, id: "listProblems", summary: "List what is wrong in the mesh",
-		description: "Stored values that cannot be read and were set aside, those that would be refused if they were written now, dependencies that nobody has declared, subsets without instances, and what could not be translated.",
+		description: "Stored values that cannot be read and were set aside, those that would be refused if they were written now, dependencies that nobody has declared, subsets without instances, what could not be translated, and what a proxy refused and is therefore kept from the others.",
 	}, s.listProblems)
 	register(s, operation{method: http.MethodGet, path: "/api/v1/version", tag: tag, id: "getVersion", summary: "Which Heddle this is"}, s.getVersion)
 }

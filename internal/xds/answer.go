@@ -27,11 +27,13 @@ func (s *session) acked(now time.Time, sub *subscription, f flight) {
 	}
 	if !s.delta && sub.kind.facts().full {
 		clear(sub.rejected) // the whole state was accepted
+		sub.refusing = false
 	}
 	if len(sub.rejected) == 0 { // else the client still lacks what it refused before
 		sub.acked, sub.acknowledged = f.version, true
 	}
 	s.warmed(now, sub.kind, f)
+	s.paid(sub.kind, f)
 }
 
 // maxAlone bounds how many resources are sent one by one to find the faulty one.
@@ -46,32 +48,31 @@ const maxAlone = 64
 // none of them, each is sent alone: then the next refusal tells. This ends,
 // because each round has fewer resources. A SotW response that holds everything
 // cannot leave any out; there, all of it waits for a mended version.
-func (s *session) nacked(now time.Time, sub *subscription, f flight, message string) *Nack {
+func (s *session) nacked(now time.Time, sub *subscription, f flight, message string, out *outcome) *Nack {
 	if len(message) > maxNackBytes {
 		message = message[:maxNackBytes]
 	}
 	message = strings.ToValidUTF8(message, "\uFFFD")
 	nack := &Nack{At: now, Type: sub.kind.facts().url, Message: message, Version: f.version.String()}
-	var blamed, others []sentItem
-	for _, one := range f.items {
-		if mentions(message, one.id.Value()) {
-			blamed = append(blamed, one)
-		} else {
-			others = append(others, one)
-		}
-	}
 	whole := !s.delta && sub.kind.facts().full
-	if whole && len(blamed) == 0 {
-		if blamed = sub.stillRejected(message); len(blamed) > 0 {
-			others = nil
-		}
-	}
+	blamed, others := f.blame(message)
 	alone := len(blamed) == 0 && len(others) > 1 && len(others) <= maxAlone && !whole
+	unclear := len(blamed) == 0 && sub.refusing // it may be for what was refused before
 	if len(blamed) == 0 && !alone {
 		blamed, others = others, nil
 	}
 	for _, one := range blamed {
 		sub.reject(one, f.since)
+	}
+	if whole {
+		sub.refusing = true
+		out.passedOver = others
+		if f.nonce == sub.nonce && len(blamed) > 0 && !slices.ContainsFunc(blamed, sub.current) {
+			sub.owe(now) // what it refused everything for has left its scope meanwhile
+		}
+	}
+	if !unclear {
+		out.refused = blamed
 	}
 	for _, one := range others {
 		if !whole {
@@ -84,13 +85,32 @@ func (s *session) nacked(now time.Time, sub *subscription, f flight, message str
 	}
 	for _, one := range suspects {
 		nack.Names = append(nack.Names, one.id.Value())
-		if one.origin != (Origin{}) {
-			nack.Origins = append(nack.Origins, one.origin)
+		if from := one.from(); from != (Origin{}) {
+			nack.Origins = append(nack.Origins, from)
 		}
 	}
 	sub.lastNack = nack
 	sub.nacks++
 	return nack
+}
+
+// blame parts what is new in a refused response into what the client's words
+// name and the others. Of a response that holds everything they may also name
+// what came with an earlier one.
+func (f *flight) blame(message string) (named, others []sentItem) {
+	for _, one := range f.items {
+		if mentions(message, one.id.Value()) {
+			named = append(named, one)
+		} else {
+			others = append(others, one)
+		}
+	}
+	for _, r := range f.whole {
+		if mentions(message, r.Name) && !slices.ContainsFunc(named, func(one sentItem) bool { return one.id == r.id }) {
+			named = append(named, sentItem{id: r.id, version: r.version, content: r.content, before: r.version, origin: r.origin})
+		}
+	}
+	return named, others
 }
 
 // current says whether what was sent is still what the client should have: it
@@ -121,19 +141,7 @@ func (s *subscription) refuses(id name, v view) bool {
 		return false
 	}
 	r := v.lookup(s.kind, id)
-	return r != nil && r.version == refused.version
-}
-
-// stillRejected gives what was refused before and is named again, in a refusal
-// of a response that held it because it holds everything.
-func (s *subscription) stillRejected(message string) (named []sentItem) {
-	for id, one := range s.rejected {
-		if mentions(message, id.Value()) {
-			named = append(named, one)
-		}
-	}
-	slices.SortFunc(named, func(a, b sentItem) int { return strings.Compare(a.id.Value(), b.id.Value()) })
-	return named
+	return r != nil && r.content == refused.content
 }
 
 // retry makes due again what the client may have passed over.

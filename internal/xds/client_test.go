@@ -22,7 +22,8 @@ import (
 var typeURLs = map[string]string{
 	"cds": xds.TypeCluster, "eds": xds.TypeEndpoint, "lds": xds.TypeListener,
 	"rds": xds.TypeRoute, "sds": xds.TypeSecret, "rtds": xds.TypeRuntime,
-	"ecds": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig", // not served
+	"ecds": xds.TypeExtension,
+	"srds": "type.googleapis.com/envoy.config.route.v3.ScopedRouteConfiguration", // not served
 	"none": "",
 }
 
@@ -43,6 +44,7 @@ var methods = map[string]string{
 	"lds-sotw": "listener.v3.ListenerDiscoveryService/StreamListeners", "lds-delta": "listener.v3.ListenerDiscoveryService/DeltaListeners",
 	"rds-sotw": "route.v3.RouteDiscoveryService/StreamRoutes", "rds-delta": "route.v3.RouteDiscoveryService/DeltaRoutes",
 	"sds-sotw": "secret.v3.SecretDiscoveryService/StreamSecrets", "sds-delta": "secret.v3.SecretDiscoveryService/DeltaSecrets",
+	"ecds-sotw": "extension.v3.ExtensionConfigDiscoveryService/StreamExtensionConfigs", "ecds-delta": "extension.v3.ExtensionConfigDiscoveryService/DeltaExtensionConfigs",
 	"rtds-sotw": "runtime.v3.RuntimeDiscoveryService/StreamRuntime", "rtds-delta": "runtime.v3.RuntimeDiscoveryService/DeltaRuntime",
 }
 

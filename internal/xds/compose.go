@@ -20,7 +20,14 @@ func (s *session) judge(sub *subscription, id name, answer bool, now time.Time, 
 		return fateNothing, nil, time.Time{}
 	}
 	it := sub.items[id]
-	if r = v.lookup(sub.kind, id); r != nil {
+	r = s.lookup(sub.kind, id, v)
+	if sub.mended(id, r, v) {
+		delete(sub.rejected, id)
+	}
+	if r != nil {
+		if refused, ok := sub.rejected[id]; ok && refused.content == r.content && !answer {
+			return fateNothing, nil, time.Time{} // never again of the server's own accord
+		}
 		if answer || !it.held() || it.version() != r.version {
 			return fateSend, r, time.Time{}
 		}
@@ -38,6 +45,16 @@ func (s *session) judge(sub *subscription, id name, answer bool, now time.Time, 
 	return fateRemove, nil, time.Time{}
 }
 
+// mended says whether a refused version was replaced by what the client has.
+func (s *subscription) mended(id name, r *Resource, v view) bool {
+	refused, ok := s.rejected[id]
+	if !ok || v.refuses(s.kind, id, refused.content) {
+		return false
+	}
+	it := s.items[id]
+	return r == nil && !it.held() || r != nil && r.content != refused.content && it.held() && it.version() == r.version
+}
+
 func (s *session) compose(now time.Time, sub *subscription, v view) *draft {
 	if s.delta {
 		return s.composeDelta(now, sub, v)
@@ -49,13 +66,15 @@ func (s *session) compose(now time.Time, sub *subscription, v view) *draft {
 func (s *session) composeDelta(now time.Time, sub *subscription, v view) *draft {
 	sub.scan(v)
 	d := &draft{send: sub.owed}
-	for _, id := range sub.pendingNames(d) {
+	names := sub.pendingNames(d, v)
+	d.resources, d.changed = make([]*Resource, 0, len(names)), make([]sentItem, 0, len(names))
+	for _, id := range names {
 		answer := sub.pending[id]
 		f, r, look := s.judge(sub, id, answer, now, v)
 		switch f {
 		case fateSend:
 			d.resources = append(d.resources, r)
-			d.changed = append(d.changed, sentItem{id: id, version: r.version, origin: r.Origin})
+			d.changed = append(d.changed, sentItem{id: id, version: r.version, content: r.content, before: sub.items[id].version(), origin: r.origin})
 			sub.setHeld(id, r.version)
 		case fateRemove:
 			d.removed = append(d.removed, id)
@@ -72,19 +91,19 @@ func (s *session) composeDelta(now time.Time, sub *subscription, v view) *draft 
 // composeSotW drafts a response of what changed or, for the types whose
 // responses hold everything, of all that is subscribed to if any of it changed.
 func (s *session) composeSotW(now time.Time, sub *subscription, v view) *draft {
-	if sub.resumes(v) {
+	if s.resumes(sub, v) {
 		return &draft{}
 	}
 	sub.scan(v)
 	full := sub.kind.facts().full
 	d := &draft{send: sub.owed}
-	for _, id := range sub.pendingNames(d) {
+	for _, id := range sub.pendingNames(d, v) {
 		answer := sub.pending[id]
 		f, r, look := s.judge(sub, id, answer, now, v)
 		switch f {
 		case fateSend:
 			d.send = true
-			d.changed = append(d.changed, sentItem{id: id, version: r.version, origin: r.Origin})
+			d.changed = append(d.changed, sentItem{id: id, version: r.version, content: r.content, before: sub.items[id].version(), origin: r.origin})
 			sub.setHeld(id, r.version)
 			if !full {
 				d.resources = append(d.resources, r)
@@ -130,7 +149,7 @@ func (s *subscription) everything(d *draft, v view) {
 				continue
 			}
 			if r.version != s.items[id].version() {
-				d.changed = append(d.changed, sentItem{id: id, version: r.version, origin: r.Origin})
+				d.changed = append(d.changed, sentItem{id: id, version: r.version, content: r.content, before: s.items[id].version(), origin: r.origin})
 				s.setHeld(id, r.version)
 			}
 		}
@@ -145,10 +164,12 @@ func (s *subscription) scan(v view) {
 		return
 	}
 	s.rescan = false
+	names := v.names(s.kind)
+	s.expect(len(names))
 	if s.pending == nil {
 		s.pending = map[name]bool{}
 	}
-	for _, id := range v.names(s.kind) {
+	for _, id := range names {
 		if _, due := s.pending[id]; !due {
 			s.pending[id] = false
 		}
@@ -159,19 +180,32 @@ func (s *subscription) scan(v view) {
 // so it is taken to have it: a version is a hash of the whole content, and the
 // wildcard is all that it asked for (xDS protocol, "ACK/NACK and resource type
 // instance version").
-func (s *subscription) resumes(v view) bool {
-	if s.resume == "" || s.resume != v.version(s.kind).String() {
+func (s *session) resumes(sub *subscription, v view) bool {
+	if sub.resume == "" {
 		return false
 	}
-	for _, id := range v.names(s.kind) {
-		s.setHeld(id, v.lookup(s.kind, id).version)
+	var all version
+	names := v.names(sub.kind)
+	for _, id := range names {
+		all += s.lookup(sub.kind, id, v).version
+	}
+	if sub.resume != all.String() {
+		return false
+	}
+	for _, id := range names {
+		sub.setHeld(id, s.lookup(sub.kind, id, v).version)
 	}
 	return true
 }
 
 // pendingNames gives the names to look at for one draft, in order. If some have
 // to be sent alone it is the first of them, and the rest is kept for later.
-func (s *subscription) pendingNames(d *draft) []name {
+func (s *subscription) pendingNames(d *draft, v view) []name {
+	if many := len(s.pending); many > 64 && len(s.alone) == 0 {
+		if names := v.inOrder(s.kind, s.pending); len(names) == many {
+			return names
+		}
+	}
 	names := make([]name, 0, len(s.pending))
 	for id := range s.pending {
 		if _, ok := s.alone[id]; ok || len(s.alone) == 0 {
@@ -180,7 +214,7 @@ func (s *subscription) pendingNames(d *draft) []name {
 	}
 	if len(s.alone) > 0 && len(names) == 0 {
 		s.alone = nil // they are not due any more
-		return s.pendingNames(d)
+		return s.pendingNames(d, v)
 	}
 	sortNames(names)
 	if len(s.alone) == 0 {

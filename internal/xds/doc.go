@@ -1,14 +1,14 @@
 // Package xds serves configuration to proxies over Envoy's xDS protocol: state
 // of the world and delta, on the aggregated stream and on the separate services
-// for clusters, endpoints, listeners, routes, secrets and runtime. It knows
-// types, names, versions and bytes; nothing of services.
+// for clusters, endpoints, listeners, routes, secrets, extensions and runtime. It
+// knows types, names, versions and bytes; nothing of services.
 //
 // Main types: a [Resource] is one named piece of configuration, encoded once by
 // [NewResource]; a [Server] holds them and the proxies' streams. An [Update]
 // given to [Server.Apply] is one transaction: new resources, and which scope
 // holds which. A [ScopeOpener] says which scope a proxy belongs to; a stream
 // sees that scope and nothing else. [Server.Status] tells how far each proxy
-// has come.
+// has come, and so does CSDS (csds.go).
 //
 // # The way of a change
 //
@@ -21,6 +21,8 @@
 //
 //   - order.go says what waits for what on the aggregated stream;
 //   - compose.go what is put into a response;
+//   - cover.go how the version of endpoints tells whether they came behind their
+//     cluster;
 //   - request.go how names are asked for; answer.go how responses are answered;
 //   - wire.go how a response is put together from bytes that all streams share.
 //

@@ -10,3 +10,13 @@ func (s *Server) Sizes() (entries, scopes int) {
 	}
 	return entries, len(s.table.scopes)
 }
+
+// Covering is the version in which endpoints are sent to a client that holds
+// clusters which use them.
+func Covering(endpoints *Resource, clusters ...*Resource) string {
+	var sum version
+	for _, one := range clusters {
+		sum += one.version
+	}
+	return endpoints.covering(sum).Version
+}

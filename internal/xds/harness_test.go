@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/heddle-mesh/heddle/internal/xds"
@@ -116,6 +117,8 @@ func message(typeURL, name, content string) proto.Message {
 		return &listenerv3.Listener{Name: name, StatPrefix: content}
 	case xds.TypeRoute:
 		return &routev3.RouteConfiguration{Name: name, InternalOnlyHeaders: []string{content}}
+	case xds.TypeExtension:
+		return &corev3.TypedExtensionConfig{Name: name, TypedConfig: &anypb.Any{TypeUrl: "type.example/" + content}}
 	case xds.TypeSecret:
 		return &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_GenericSecret{GenericSecret: &tlsv3.GenericSecret{
 			Secret: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: content}}}}}

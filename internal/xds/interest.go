@@ -28,10 +28,10 @@ func (t *table) enter(box *mailbox, in interest) (outside []name) {
 	}
 	for _, id := range in.wait {
 		e := t.entry(in.kind, id)
-		if e.waiters == nil {
-			e.waiters = map[*mailbox]struct{}{}
+		if !box.asked[in.kind].has(e.number) {
+			box.asked[in.kind].add(e.number)
+			e.waiters++
 		}
-		e.waiters[box] = struct{}{}
 		if _, mine := s.members[in.kind][id]; !mine && e.current != nil {
 			outside = append(outside, id)
 		}
@@ -76,7 +76,10 @@ func (t *table) quit(box *mailbox, k kind, id name) {
 	if e == nil {
 		return
 	}
-	delete(e.waiters, box)
+	if box.asked[k].has(e.number) {
+		box.asked[k].remove(e.number)
+		e.waiters--
+	}
 	t.dropEntry(e)
 }
 
@@ -84,34 +87,59 @@ func (t *table) quit(box *mailbox, k kind, id name) {
 // long as it takes to compose one response.
 type view struct{ scope *scope }
 
-// lookup gives the resource that this scope is sent under a name, or nil. This
-// is the one place where a version that was refused would give way to the last
-// good one.
+// lookup gives the resource that this scope is sent under a name, or nil.
 func (v view) lookup(k kind, id name) *Resource {
 	if e := v.scope.members[k][id]; e != nil {
-		return e.current
+		return v.shown(e)
 	}
 	return nil
 }
 
-// names gives the names of all resources of a type, in no order.
-func (v view) names(k kind) []name {
-	names := make([]name, 0, len(v.scope.members[k]))
-	for id, e := range v.scope.members[k] {
-		if e.current != nil {
+// shown is the version of an entry that is sent: the newest, or the last good
+// one if that was refused.
+func (v view) shown(e *entry) *Resource {
+	if d := e.doubt; d != nil && (d.refused != nil || d.cause != nil) {
+		return d.inForce()
+	}
+	return e.current
+}
+
+// refuses says whether a version of a name is quarantined.
+func (v view) refuses(k kind, id name, refused version) bool {
+	e := v.scope.members[k][id]
+	return e != nil && e.doubt != nil && e.doubt.refused != nil && e.doubt.refused.version == refused
+}
+
+// inOrder gives those of some names that the scope has, in order. The order of
+// all of them is kept for as long as the scope has the same, for sorting a
+// thousand names takes longer than sending what they name.
+func (v view) inOrder(k kind, some map[name]bool) []name {
+	all := v.scope.sorted[k].Load()
+	if all == nil {
+		names := make([]name, 0, len(v.scope.members[k]))
+		for id := range v.scope.members[k] {
+			names = append(names, id)
+		}
+		sortNames(names)
+		all = &names
+		v.scope.sorted[k].Store(all) // streams compose at the same time, and all find the same
+	}
+	names := make([]name, 0, len(some))
+	for _, id := range *all {
+		if _, is := some[id]; is {
 			names = append(names, id)
 		}
 	}
 	return names
 }
 
-// version is the version of all resources of a type together.
-func (v view) version(k kind) version {
-	var sum version
-	for _, e := range v.scope.members[k] {
-		if e.current != nil {
-			sum += e.current.version
+// names gives the names of all resources of a type, in no order.
+func (v view) names(k kind) []name {
+	names := make([]name, 0, len(v.scope.members[k]))
+	for id, e := range v.scope.members[k] {
+		if v.shown(e) != nil {
+			names = append(names, id)
 		}
 	}
-	return sum
+	return names
 }

@@ -2,12 +2,13 @@ package xds
 
 // The type URLs that this server serves.
 const (
-	TypeRuntime  = "type.googleapis.com/envoy.service.runtime.v3.Runtime"
-	TypeCluster  = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
-	TypeEndpoint = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
-	TypeSecret   = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
-	TypeListener = "type.googleapis.com/envoy.config.listener.v3.Listener"
-	TypeRoute    = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+	TypeRuntime   = "type.googleapis.com/envoy.service.runtime.v3.Runtime"
+	TypeCluster   = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+	TypeEndpoint  = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+	TypeSecret    = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
+	TypeExtension = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
+	TypeListener  = "type.googleapis.com/envoy.config.listener.v3.Listener"
+	TypeRoute     = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 )
 
 // kind is a resource type. Its value is its place in the order in which one
@@ -20,6 +21,7 @@ const (
 	kindCluster
 	kindEndpoint
 	kindSecret
+	kindExtension
 	kindListener
 	kindRoute
 	kindCount
@@ -44,20 +46,32 @@ type kindFacts struct {
 	// usedBy are the types whose resources refer to one of this type. A removal
 	// waits until the client has taken in what is due of them.
 	usedBy []kind
+
+	// tried: what of this type was refused by a proxy is kept from the others.
+	tried bool
 }
 
 var kinds = [kindCount]kindFacts{
-	kindRuntime:  {url: TypeRuntime, short: "rtds"},
-	kindCluster:  {url: TypeCluster, short: "cds", full: true, usedBy: []kind{kindListener, kindRoute}},
-	kindEndpoint: {url: TypeEndpoint, short: "eds", usedBy: []kind{kindCluster}},
-	kindSecret:   {url: TypeSecret, short: "sds", usedBy: []kind{kindCluster, kindListener}},
-	kindListener: {url: TypeListener, short: "lds", full: true, needsClusters: true},
-	kindRoute:    {url: TypeRoute, short: "rds", needsClusters: true, usedBy: []kind{kindListener}},
+	kindRuntime:   {url: TypeRuntime, short: "rtds"},
+	kindCluster:   {url: TypeCluster, short: "cds", tried: true, full: true, usedBy: []kind{kindListener, kindRoute}},
+	kindEndpoint:  {url: TypeEndpoint, short: "eds", usedBy: []kind{kindCluster}},
+	kindSecret:    {url: TypeSecret, short: "sds", usedBy: []kind{kindCluster, kindListener}},
+	kindExtension: {url: TypeExtension, short: "ecds", needsClusters: true, usedBy: []kind{kindListener}},
+	kindListener:  {url: TypeListener, short: "lds", tried: true, full: true, needsClusters: true},
+	kindRoute:     {url: TypeRoute, short: "rds", tried: true, needsClusters: true, usedBy: []kind{kindListener}},
 }
 
 func (k kind) facts() *kindFacts { return &kinds[k] }
 
 func (k kind) String() string { return kinds[k].short }
+
+// TypeLabel is the short form of a type URL, such as "cds", in metrics and logs.
+func TypeLabel(typeURL string) string {
+	if k, ok := kindOf(typeURL); ok {
+		return k.String()
+	}
+	return typeURL
+}
 
 // kindOf finds the kind of a type URL.
 func kindOf(typeURL string) (kind, bool) {

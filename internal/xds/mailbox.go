@@ -15,6 +15,10 @@ type mailbox struct {
 	// the table's lock.
 	wild [kindCount]bool
 
+	// asked are the entries that the stream asked for by name, as their numbers.
+	// Guarded by the table's lock.
+	asked [kindCount]bits
+
 	// wake has room for one signal: there is something to look at.
 	wake chan struct{}
 

@@ -70,15 +70,26 @@ type present struct{ table *table }
 
 var presentDesc = prometheus.NewDesc("heddle_xds_resources", "Resources that the server holds, by type.", []string{"type"}, nil)
 
+var quarantinedDesc = prometheus.NewDesc("heddle_xds_quarantined", "Versions that a proxy refused and that nobody is sent, by type.", []string{"type"}, nil)
+
 // Describe implements [prometheus.Collector].
-func (p present) Describe(out chan<- *prometheus.Desc) { out <- presentDesc }
+func (p present) Describe(out chan<- *prometheus.Desc) { out <- presentDesc; out <- quarantinedDesc }
 
 // Collect implements [prometheus.Collector].
 func (p present) Collect(out chan<- prometheus.Metric) {
 	p.table.mu.RLock()
 	counts := p.table.present
+	var quarantined [kindCount]int
+	for e := range p.table.refused {
+		if e.current != nil {
+			quarantined[e.kind]++
+		}
+	}
 	p.table.mu.RUnlock()
 	for k, count := range counts {
 		out <- prometheus.MustNewConstMetric(presentDesc, prometheus.GaugeValue, float64(count), kind(k).String())
+		if kind(k).facts().tried {
+			out <- prometheus.MustNewConstMetric(quarantinedDesc, prometheus.GaugeValue, float64(quarantined[k]), kind(k).String())
+		}
 	}
 }

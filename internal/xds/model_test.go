@@ -30,7 +30,8 @@ type modelClient struct {
 
 type modelType struct {
 	names    map[string]bool   // "*" among them: the wildcard
-	held     map[string]string // name → version
+	held     map[string]string // name → version of the content
+	given    map[string]string // name → version as it came, which the client gives back on the next stream
 	refused  map[string]string // name → version refused last
 	again    map[string]int    // name → how often it was asked for, which allows for sending it again
 	nonce    string            // of the last response that was looked at
@@ -46,7 +47,7 @@ func newModelClient(t failer, r *rig, transport string, bodies map[string]*xds.R
 
 func (m *modelClient) typ(typeURL string) *modelType {
 	if m.types[typeURL] == nil {
-		m.types[typeURL] = &modelType{names: map[string]bool{}, held: map[string]string{}, refused: map[string]string{}, again: map[string]int{}}
+		m.types[typeURL] = &modelType{names: map[string]bool{}, held: map[string]string{}, given: map[string]string{}, refused: map[string]string{}, again: map[string]int{}}
 	}
 	return m.types[typeURL]
 }
@@ -64,10 +65,28 @@ func (m *modelClient) subscribe(typeURL string, add, drop []string) {
 		delete(typ.names, name)
 		typ.again[name]++ // under a wildcard the client is told what is so
 	}
-	unwanted := func(name, _ string) bool { return !typ.wants(name) }
-	maps.DeleteFunc(typ.held, unwanted)
-	maps.DeleteFunc(typ.refused, unwanted)
+	if m.delta() || !m.outdated(typeURL) {
+		typ.forget()
+	}
 	m.ask(typeURL, add, drop)
+}
+
+// outdated says whether the server passes over what a SotW client asks for now,
+// because it has sent more than the client has looked at. The client then keeps
+// what it gave up, for it may want it again before the server hears of either.
+func (m *modelClient) outdated(typeURL string) bool {
+	synctest.Wait()
+	m.gather()
+	return slices.ContainsFunc(m.queue, func(r proto.Message) bool {
+		return r.(interface{ GetTypeUrl() string }).GetTypeUrl() == typeURL
+	})
+}
+
+// forget drops what the client does not want any more.
+func (t *modelType) forget() {
+	unwanted := func(name, _ string) bool { return !t.wants(name) }
+	maps.DeleteFunc(t.held, unwanted)
+	maps.DeleteFunc(t.refused, unwanted)
 }
 
 func (t *modelType) wants(name string) bool { return t.names["*"] || t.names[name] }
@@ -81,7 +100,10 @@ func (m *modelClient) ask(typeURL string, add, drop []string) {
 		r := &discoveryv3.DeltaDiscoveryRequest{TypeUrl: typeURL, ResourceNamesSubscribe: add, ResourceNamesUnsubscribe: drop}
 		if first {
 			r.ResourceNamesSubscribe, r.ResourceNamesUnsubscribe = names, nil
-			r.InitialResourceVersions = maps.Clone(typ.held)
+			r.InitialResourceVersions = map[string]string{}
+			for name := range typ.held {
+				r.InitialResourceVersions[name] = typ.given[name]
+			}
 		}
 		m.c.send(r)
 		return
@@ -96,6 +118,7 @@ func (m *modelClient) ask(typeURL string, add, drop []string) {
 // reconnect starts a new stream with what the client holds.
 func (m *modelClient) reconnect() {
 	m.c.cancel()
+	synctest.Wait() // the server notices
 	m.c = m.rig.connect(m.transport, "web/"+m.transport)
 	m.queue = nil
 	for _, typeURL := range slices.Sorted(maps.Keys(m.types)) {
@@ -103,6 +126,7 @@ func (m *modelClient) reconnect() {
 		typ.nonce, typ.asked = "", false
 		clear(typ.refused)
 		clear(typ.again)
+		typ.forget()
 		if len(typ.names) > 0 {
 			m.ask(typeURL, nil, nil)
 		}
@@ -130,6 +154,15 @@ func (m *modelClient) look(n int) bool {
 	return some
 }
 
+// comesAnew allows for sending what was refused, replaced, and is declared again.
+func (m *modelClient) comesAnew(resources []*xds.Resource) {
+	for _, r := range resources {
+		if typ := m.typ(r.Type); typ.refused[r.Name] == r.Version {
+			delete(typ.refused, r.Name)
+		}
+	}
+}
+
 // gather queues the responses that have come, and says whether the stream lives.
 func (m *modelClient) gather() bool {
 	for _, e := range m.c.taken() {
@@ -146,7 +179,7 @@ func (m *modelClient) gather() bool {
 
 // crossing counts the responses that were sent before the server can know that a
 // version is about to be refused.
-func (m *modelClient) crossing(typeURL, name, version string) (n int) {
+func (m *modelClient) crossing(typeURL string, refused *xds.Resource) (n int) {
 	synctest.Wait()
 	m.gather()
 	for _, response := range m.queue {
@@ -155,7 +188,7 @@ func (m *modelClient) crossing(typeURL, name, version string) (n int) {
 			continue
 		}
 		for _, one := range r.GetResources() {
-			if one.GetName() == name && one.GetVersion() == version {
+			if m.body(typeURL, one.GetResource().GetValue()) == refused {
 				n++
 			}
 		}
@@ -170,7 +203,8 @@ func (m *modelClient) takeDelta(r *discoveryv3.DeltaDiscoveryResponse) {
 	refusal := ""
 	for _, one := range r.GetResources() {
 		sent := m.body(r.GetTypeUrl(), one.GetResource().GetValue())
-		if sent.Name != one.GetName() || sent.Version != one.GetVersion() {
+		covers := r.GetTypeUrl() == xds.TypeEndpoint // the version of endpoints is that of their clusters too
+		if sent.Name != one.GetName() || sent.Version != one.GetVersion() && !covers {
 			m.t.Fatalf("%s@%s came as %s@%s", sent.Name, sent.Version, one.GetName(), one.GetVersion())
 		}
 		if typ.refused[sent.Name] == sent.Version {
@@ -184,12 +218,12 @@ func (m *modelClient) takeDelta(r *discoveryv3.DeltaDiscoveryResponse) {
 			refusal += "resource " + sent.Name + " is bad; "
 			if typ.wants(sent.Name) {
 				typ.refused[sent.Name] = sent.Version
-				typ.again[sent.Name] += m.crossing(r.GetTypeUrl(), sent.Name, sent.Version)
+				typ.again[sent.Name] += m.crossing(r.GetTypeUrl(), sent)
 			}
 			continue
 		}
 		if typ.wants(sent.Name) {
-			typ.held[sent.Name] = sent.Version
+			typ.held[sent.Name], typ.given[sent.Name] = sent.Version, one.GetVersion()
 			changed[sent.Name] = sent.Version
 		}
 	}
@@ -213,11 +247,13 @@ func (m *modelClient) takeSotW(r *discoveryv3.DiscoveryResponse) {
 		if bad(sent) {
 			refusal += "resource " + sent.Name + " is bad; "
 		}
-		if typ.wants(sent.Name) {
-			all[sent.Name] = sent.Version
-		}
+		all[sent.Name] = sent.Version
 	}
+	outdated := m.outdated(r.GetTypeUrl())
 	m.c.answer(r.GetTypeUrl(), refusal)
+	if !outdated {
+		defer typ.forget()
+	}
 	if refusal != "" {
 		return
 	}

@@ -16,10 +16,16 @@ type warming struct {
 // warm notes the clusters of a response that was just composed. The endpoints
 // of each are sent again behind it, also when they did not change: Envoy takes
 // a changed cluster into use only after a new EDS response (xDS protocol,
-// "Resource warming"). Only those that the client refused are not.
+// "Resource warming"). That their version covers the cluster's (see cover.go)
+// is not enough here: a cluster that changes and changes back before they could
+// be sent gives them the version that the client has.
 func (s *session) warm(now time.Time, d *draft, v view) {
 	eds := s.subs[kindEndpoint]
-	for _, one := range d.changed {
+	if len(s.warming) == 0 {
+		s.warming = make(map[name]*warming, len(d.changed))
+	}
+	all := make([]warming, len(d.changed))
+	for i, one := range d.changed {
 		if one.version == 0 {
 			delete(s.warming, one.id)
 			continue
@@ -28,11 +34,13 @@ func (s *session) warm(now time.Time, d *draft, v view) {
 		if cluster == nil {
 			continue
 		}
-		w := &warming{nonce: s.nonce, until: now.Add(s.patience), endpoints: cluster.endpoints, settle: cluster.Settle}
+		w := &all[i]
+		*w = warming{nonce: s.nonce, until: now.Add(s.patience), endpoints: cluster.endpoints, settle: cluster.Settle}
 		s.warming[one.id] = w
 		if w.endpoints == noName {
 			continue
 		}
+		s.oweEndpoints(w.endpoints)
 		if eds != nil && eds.covers(w.endpoints) && !eds.refuses(w.endpoints, v) {
 			eds.want(w.endpoints, true, now, false)
 		}
@@ -94,6 +102,9 @@ func (s *session) warmed(now time.Time, k kind, f flight) {
 			continue
 		}
 		w.until = now.Add(w.settle)
+	}
+	if len(s.warming) == 0 {
+		s.warming = map[name]*warming{} // a map keeps the room that it once took
 	}
 }
 

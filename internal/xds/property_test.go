@@ -14,11 +14,12 @@ import (
 	"github.com/heddle-mesh/heddle/internal/xds"
 )
 
-var servedTypes = []string{xds.TypeRuntime, xds.TypeCluster, xds.TypeEndpoint, xds.TypeSecret, xds.TypeListener, xds.TypeRoute}
+var servedTypes = []string{xds.TypeRuntime, xds.TypeCluster, xds.TypeEndpoint, xds.TypeSecret, xds.TypeExtension, xds.TypeListener, xds.TypeRoute}
 
 // Whatever updates come and whatever clients ask for, refuse, leave unanswered
 // or lose: when it is over, each client holds what its scope holds of what it
-// wants; and nothing that was refused is ever sent again unasked.
+// wants; nothing that was refused is ever sent again unasked; and who comes back
+// with everything is sent nothing.
 func TestClientsConverge(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		inBubble(t, func(t *testing.T) {
@@ -36,7 +37,11 @@ func TestClientsConverge(t *testing.T) {
 				m := clients[rapid.IntRange(0, 1).Draw(rt, "client")]
 				switch rapid.SampledFrom([]string{"apply", "apply", "subscribe", "subscribe", "look", "look", "wait", "reconnect"}).Draw(rt, "step") {
 				case "apply":
-					r.server.Apply(w.change(rt))
+					u, anew := w.change(rt)
+					for _, m := range clients {
+						m.comesAnew(anew)
+					}
+					r.server.Apply(u)
 				case "subscribe":
 					add := rapid.SliceOfNDistinct(someName, 0, 2, rapid.ID[string]).Draw(rt, "add")
 					drop := rapid.SliceOfNDistinct(someName, 0, 2, rapid.ID[string]).Draw(rt, "drop")
@@ -66,6 +71,18 @@ func TestClientsConverge(t *testing.T) {
 			}
 			for _, m := range clients {
 				w.compare(rt, m)
+			}
+			again := clients[0]
+			again.reconnect()
+			again.received = func(typeURL string, changed map[string]string, _ []string) {
+				if len(changed) > 0 {
+					rt.Fatalf("%s: a client that came back with everything was sent %v", typeURL, changed)
+				}
+			}
+			for range 4 {
+				for synctest.Wait(); again.look(1); synctest.Wait() {
+				}
+				time.Sleep(time.Second)
 			}
 			for _, status := range r.server.Status() {
 				for _, one := range status.Types {
@@ -103,9 +120,10 @@ var (
 	someContent = rapid.SampledFrom([]string{"eds1", "eds2", "v1", "v2", "v3", "bad1", "bad2"})
 )
 
-// change draws an update.
-func (w *modelWorld) change(rt *rapid.T) xds.Update {
-	u := xds.Update{Scopes: map[string][]xds.Key{}}
+// change draws an update, and gives what another version stood in the place of
+// before.
+func (w *modelWorld) change(rt *rapid.T) (u xds.Update, anew []*xds.Resource) {
+	u = xds.Update{Scopes: map[string][]xds.Key{}}
 	for _, key := range rapid.SliceOfN(someKey, 0, 4).Draw(rt, "join") {
 		w.members[key] = true
 	}
@@ -124,6 +142,9 @@ func (w *modelWorld) change(rt *rapid.T) xds.Update {
 	for _, key := range puts {
 		r := w.make(key, someContent.Draw(rt, "content"))
 		u.Put = append(u.Put, r)
+		if before := w.current[key]; before == nil || before.Version != r.Version {
+			anew = append(anew, r)
+		}
 		w.current[key] = r
 	}
 	for key := range w.current {
@@ -131,7 +152,7 @@ func (w *modelWorld) change(rt *rapid.T) xds.Update {
 			delete(w.current, key) // no scope of ours holds it any more
 		}
 	}
-	return u
+	return u, anew
 }
 
 // mend replaces everything that clients refuse.

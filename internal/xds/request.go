@@ -51,6 +51,10 @@ type outcome struct {
 	interest    interest
 	ack         *ack
 	nack        *Nack
+
+	accepted   []sentItem // versions that the client took, or came with
+	refused    []sentItem // versions that it blamed
+	passedOver []sentItem // what else was in a refused response that held everything
 }
 
 // ack is one acknowledged response.
@@ -79,17 +83,23 @@ func (s *session) request(now time.Time, r request) (outcome, error) {
 		s.subs[k] = sub
 	}
 	out := outcome{interest: interest{kind: k}}
-	fresh := true
+	fresh, wild := true, sub.wildcard
 	if !first {
 		fresh = s.answer(now, sub, r, &out)
 	}
 	switch {
 	case s.delta:
 		s.deltaNames(now, sub, r, first, &out.interest)
+		if first {
+			out.accepted = sub.broughtAlong(r)
+		}
 	case first, fresh:
 		s.sotwNames(now, sub, r, first, &out.interest)
 	}
 	out.interest.wild = sub.wildcard
+	if k == kindCluster && (wild && !sub.wildcard || len(out.interest.quit) > 0) {
+		s.recheckEndpoints(now)
+	}
 	if sub.asked > s.limits.Names {
 		return out, status.Errorf(codes.ResourceExhausted, "%d %s names subscribed to on one stream; at most %d are taken", sub.asked, k, s.limits.Names)
 	}
@@ -162,10 +172,11 @@ func (s *session) answer(now time.Time, sub *subscription, r request, out *outco
 		sub.flights = append([]flight(nil), sub.flights[i+1:]...)
 	}
 	if r.nack != nil {
-		out.nack = s.nacked(now, sub, f, r.nack.message)
+		out.nack = s.nacked(now, sub, f, r.nack.message, out)
 		return fresh
 	}
 	s.acked(now, sub, f)
+	out.accepted = f.items
 	out.ack = &ack{kind: sub.kind, applied: f.applied, took: now.Sub(f.since)}
 	return fresh
 }
@@ -179,10 +190,7 @@ func (s *session) deltaNames(now time.Time, sub *subscription, r request, first 
 		}
 		s.takeInitial(now, sub, r)
 	}
-	// Endpoints that the client has are sent all the same: it may have taken a
-	// changed cluster and lost the stream before the endpoints that must follow,
-	// and nothing that it says tells (see session.warm).
-	trusted := first && (sub.kind != kindEndpoint || !s.aggregated)
+	sub.expect(len(r.subscribe))
 	for _, n := range r.subscribe {
 		sub.named = true
 		if n == wildcardName {
@@ -190,7 +198,7 @@ func (s *session) deltaNames(now time.Time, sub *subscription, r request, first 
 			continue
 		}
 		id := nameOf(n)
-		known := trusted && sub.items[id].held()
+		known := first && sub.items[id].held() && !s.owes(sub.kind, id)
 		if sub.ask(id) {
 			in.wait = append(in.wait, id)
 		}
@@ -223,6 +231,7 @@ func (s *session) deltaNames(now time.Time, sub *subscription, r request, first 
 // takeInitial notes what a client says it has from an earlier stream. What is
 // there in that version is not sent again; what is gone is removed.
 func (s *session) takeInitial(now time.Time, sub *subscription, r request) {
+	sub.expect(max(len(r.initial), len(r.subscribe)))
 	for n, v := range r.initial {
 		id := nameOf(n)
 		sub.setHeld(id, parseVersion(v))
@@ -233,6 +242,19 @@ func (s *session) takeInitial(now time.Time, sub *subscription, r request) {
 		// asked for later on this stream: nothing is taken away before.
 		sub.keepUntil = now.Add(s.patience)
 	}
+}
+
+// broughtAlong gives the versions that a client says it has from an earlier
+// stream: it accepted them there.
+func (s *subscription) broughtAlong(r request) []sentItem {
+	if !s.kind.facts().tried || len(r.initial) == 0 {
+		return nil
+	}
+	items := make([]sentItem, 0, len(r.initial))
+	for n, v := range r.initial {
+		items = append(items, sentItem{id: nameOf(n), version: parseVersion(v)})
+	}
+	return items
 }
 
 // sotwNames takes in the names of a SotW request, which are all that the client
@@ -266,7 +288,8 @@ func (s *session) sotwNames(now time.Time, sub *subscription, r request, first b
 	}
 	if wildcard && !sub.wildcard {
 		sub.setWildcard(now)
-		if first && len(wanted) == 0 {
+		if first && len(wanted) == 0 && sub.kind.facts().full {
+			// A version of another type says nothing of what was refused before it.
 			sub.resume = r.version
 		}
 	}

@@ -31,7 +31,7 @@ type Origin struct {
 type Resource struct {
 	Type    string // type URL
 	Name    string
-	Version string // of this content: the same on every replica
+	Version string // of this content: the same on every replica (endpoints are sent in one that covers their clusters too)
 	Origin  Origin
 
 	// Settle is how long after its acknowledgement a cluster is taken to be
@@ -43,6 +43,8 @@ type Resource struct {
 	kind    kind
 	id      name
 	version version
+	content version // the same, without what is covered besides: see cover.go
+	origin  *Origin // Origin, for those who remember it and should not keep the rest alive
 	// endpoints names the EDS resource over ADS that a cluster is warmed by;
 	// the zero name is none.
 	endpoints name
@@ -51,6 +53,7 @@ type Resource struct {
 	// sotwAt on it is the same field of a SotW response. See encode.
 	wire   []byte
 	sotwAt int
+	size   int // bytes of the message, with which wire ends
 }
 
 // NewResource encodes a resource. The encoding is deterministic and the version
@@ -74,15 +77,18 @@ func NewResource(typeURL, resourceName string, m proto.Message, o Origin) (*Reso
 	if err != nil {
 		return nil, fmt.Errorf("encode %s resource %q: %w", k, resourceName, err)
 	}
-	r := &Resource{Type: typeURL, Name: resourceName, Origin: o, kind: k, id: nameOf(resourceName)}
+	r := &Resource{Type: typeURL, Name: resourceName, Origin: o, kind: k, id: nameOf(resourceName), size: len(body), origin: &o}
 	r.version = contentVersion(k, resourceName, body)
-	r.Version = r.version.String()
+	r.content, r.Version = r.version, r.version.String()
 	r.wire, r.sotwAt = encodeResource(typeURL, resourceName, r.Version, body)
 	if cluster, ok := m.(*clusterv3.Cluster); ok {
 		r.endpoints = awaitedEndpoints(cluster)
 	}
 	return r, nil
 }
+
+// body is the encoded message.
+func (r *Resource) body() []byte { return r.wire[len(r.wire)-r.size:] }
 
 // Any decodes the resource's envelope.
 func (r *Resource) Any() (*anypb.Any, error) {
@@ -103,7 +109,12 @@ func contentVersion(k kind, resourceName string, body []byte) version {
 	h.Write([]byte(resourceName))
 	h.Write([]byte{0})
 	h.Write(body)
-	v := version(binary.BigEndian.Uint64(h.Sum(nil))) & versionMask
+	return versionOf(h.Sum(nil))
+}
+
+// versionOf cuts a hash down to a version.
+func versionOf(hash []byte) version {
+	v := version(binary.BigEndian.Uint64(hash)) & versionMask
 	if v == 0 {
 		v = ^versionMask + 1 // 0 stands for "no version"
 	}

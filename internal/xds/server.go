@@ -54,15 +54,16 @@ type Server struct {
 	close   context.CancelFunc
 	work    sync.WaitGroup // streams and their receivers
 
-	mu      sync.Mutex // guards streams, lastID and closed
+	mu      sync.Mutex // guards the fields below
 	streams map[uint64]*stream
+	owed    map[string]map[name]uint64 // by node: the endpoints that it is owed from its last stream
 	lastID  uint64
 	closed  bool // no stream may be admitted any more
 }
 
 // NewServer makes a server that has no resources yet. It starts nothing.
 func NewServer(c Config) *Server {
-	s := &Server{logger: c.Logger, scopes: c.Scopes, config: c, now: c.Clock, table: newTable(), streams: map[uint64]*stream{}}
+	s := &Server{logger: c.Logger, scopes: c.Scopes, config: c, now: c.Clock, table: newTable(), streams: map[uint64]*stream{}, owed: map[string]map[name]uint64{}}
 	s.closing, s.close = context.WithCancel(context.Background())
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)

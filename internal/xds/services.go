@@ -4,15 +4,18 @@ import (
 	clusterservice "github.com/envoyproxy/go-control-plane/envoy/service/cluster/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	endpointservice "github.com/envoyproxy/go-control-plane/envoy/service/endpoint/v3"
+	extensionservice "github.com/envoyproxy/go-control-plane/envoy/service/extension/v3"
 	listenerservice "github.com/envoyproxy/go-control-plane/envoy/service/listener/v3"
 	routeservice "github.com/envoyproxy/go-control-plane/envoy/service/route/v3"
 	runtimeservice "github.com/envoyproxy/go-control-plane/envoy/service/runtime/v3"
 	secretservice "github.com/envoyproxy/go-control-plane/envoy/service/secret/v3"
+	statusv3 "github.com/envoyproxy/go-control-plane/envoy/service/status/v3"
 	"google.golang.org/grpc"
 )
 
-// Register adds the aggregated service and the separate ones to a gRPC server,
-// which should have been made with [ServerOptions].
+// Register adds the aggregated service, the separate ones and the one that tells
+// of all clients (CSDS) to a gRPC server, which should have been made with
+// [ServerOptions].
 func (s *Server) Register(r grpc.ServiceRegistrar) {
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(r, aggregatedService{server: s})
 	clusterservice.RegisterClusterDiscoveryServiceServer(r, clusterService{server: s})
@@ -21,6 +24,8 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	routeservice.RegisterRouteDiscoveryServiceServer(r, routeService{server: s})
 	secretservice.RegisterSecretDiscoveryServiceServer(r, secretService{server: s})
 	runtimeservice.RegisterRuntimeDiscoveryServiceServer(r, runtimeService{server: s})
+	extensionservice.RegisterExtensionConfigDiscoveryServiceServer(r, extensionService{server: s})
+	statusv3.RegisterClientStatusDiscoveryServiceServer(r, statusService{server: s})
 }
 
 // Each service below is the generated interface put before [Server.serve]. The
@@ -115,4 +120,17 @@ func (r runtimeService) StreamRuntime(g runtimeservice.RuntimeDiscoveryService_S
 
 func (r runtimeService) DeltaRuntime(g runtimeservice.RuntimeDiscoveryService_DeltaRuntimeServer) error {
 	return r.server.serve(g, true, false, kindRuntime)
+}
+
+type extensionService struct {
+	extensionservice.UnimplementedExtensionConfigDiscoveryServiceServer
+	server *Server
+}
+
+func (e extensionService) StreamExtensionConfigs(g extensionservice.ExtensionConfigDiscoveryService_StreamExtensionConfigsServer) error {
+	return e.server.serve(g, false, false, kindExtension)
+}
+
+func (e extensionService) DeltaExtensionConfigs(g extensionservice.ExtensionConfigDiscoveryService_DeltaExtensionConfigsServer) error {
+	return e.server.serve(g, true, false, kindExtension)
 }

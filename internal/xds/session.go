@@ -23,6 +23,9 @@ type session struct {
 	// warming are the clusters that this stream was sent and that may not take
 	// traffic yet.
 	warming map[name]*warming
+	// owed are the endpoints that the client has to be sent after a cluster, by
+	// the nonce of the response that the cluster came in; see owed.go.
+	owed map[name]uint64
 }
 
 // Limits bound what one stream may ask for. Zero fields have the defaults.
@@ -179,6 +182,9 @@ func (s *subscription) resting(d *draft) {
 func (s *session) dispatch(now time.Time, sub *subscription, d *draft, v view) *response {
 	s.nonce++
 	f := flight{nonce: s.nonce, at: now, since: sub.pendingSince, applied: sub.pendingApply, items: d.changed, version: sub.held}
+	if !s.delta && sub.kind.facts().full {
+		f.whole = d.resources
+	}
 	if f.since.IsZero() {
 		f.since = now
 	}

@@ -234,6 +234,7 @@ func (st *stream) take(r request) error {
 		return err
 	}
 	st.note(out)
+	st.settle(out)
 	st.box.signal()
 	return nil
 }
@@ -243,6 +244,9 @@ func (st *stream) join(scopeName string) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.scopeName = scopeName
+	if st.delta && st.session.aggregated {
+		st.session.owed = st.server.recall(st.nodeID)
+	}
 	st.server.table.join(st.box, scopeName)
 }
 
@@ -258,6 +262,7 @@ func (st *stream) leave() {
 		}
 	}
 	st.server.table.leave(st.box, names)
+	st.server.remember(st.nodeID, st.session.owed)
 }
 
 // endOf is the status that a stream ends with.

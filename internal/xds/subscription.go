@@ -48,6 +48,7 @@ type subscription struct {
 	acknowledged bool    // at least one response was acknowledged
 	lastNack     *Nack
 	rejectedAt   time.Time
+	refusing     bool // SotW: it refused the last response that it answered
 	responses    uint64
 	nacks        uint64
 }
@@ -56,16 +57,27 @@ type subscription struct {
 type flight struct {
 	nonce   uint64
 	at      time.Time
-	since   time.Time // of the oldest change in it
-	applied bool      // it was caused by an update
-	items   []sentItem
+	since   time.Time   // of the oldest change in it
+	applied bool        // it was caused by an update
+	items   []sentItem  // what is new in it
+	whole   []*Resource // SotW: all that is in it, if it holds everything
 	version version
 }
 
 type sentItem struct {
 	id      name
 	version version // 0: told that it does not exist
-	origin  Origin
+	content version // of the resource by itself
+	before  version // what the client had; 0: nothing
+	origin  *Origin // nil: of something that does not exist
+}
+
+// from is the declaration that the resource was made from.
+func (i sentItem) from() Origin {
+	if i.origin == nil {
+		return Origin{}
+	}
+	return *i.origin
 }
 
 func newSubscription(k kind) *subscription {
@@ -84,6 +96,16 @@ func (s *subscription) want(id name, answer bool, now time.Time, applied bool) {
 		s.pendingSince, s.pendingApply = now, applied
 	}
 	s.pending[id] = s.pending[id] || answer
+}
+
+// expect makes room for n names that come at once.
+func (s *subscription) expect(n int) {
+	if len(s.items) == 0 && n > 8 {
+		s.items = make(map[name]item, n)
+	}
+	if len(s.pending) == 0 && n > 8 {
+		s.pending = make(map[name]bool, n)
+	}
 }
 
 // due says whether there is anything to look at.

@@ -2,6 +2,7 @@ package xds
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -12,8 +13,13 @@ import (
 type table struct {
 	mu      sync.RWMutex // guards all fields below and those of entries and scopes
 	entries [kindCount]map[name]*entry
+	numbers [kindCount]numbers // of the entries
 	scopes  map[string]*scope
 	present [kindCount]int // how many resources there are of each type
+	refused map[*entry]struct{}
+
+	// doubts counts the entries of each type with a doubt; it may be read without the lock.
+	doubts [kindCount]atomic.Int64
 }
 
 // entry is the place of one resource: it is there while a scope holds it or a
@@ -22,9 +28,16 @@ type table struct {
 type entry struct {
 	kind    kind
 	id      name
-	current *Resource // nil: there is none
+	current *Resource // the newest version; nil: there is none
+	doubt   *doubt    // nil: a proxy accepted it
 	holders []*scope
-	waiters map[*mailbox]struct{} // the streams that asked for it by name
+	number  int // among those of its kind, for the sets of [bits] of the streams
+	waiters int // how many streams asked for it by name
+
+	// Of endpoints: the clusters that wait for them, and the form in which they
+	// were sent last, which needs no lock.
+	users    []*entry
+	covering atomic.Pointer[covering]
 }
 
 // scope is what one group of streams may see.
@@ -33,10 +46,14 @@ type scope struct {
 	members [kindCount]map[name]*entry
 	boxes   map[*mailbox]struct{} // of all its streams
 	wild    [kindCount]map[*mailbox]struct{}
+
+	// sorted are the names of the members, in order; nil: not known since they
+	// changed. It is also set under the table's read lock.
+	sorted [kindCount]atomic.Pointer[[]name]
 }
 
 func newTable() *table {
-	t := &table{scopes: map[string]*scope{}}
+	t := &table{scopes: map[string]*scope{}, refused: map[*entry]struct{}{}}
 	for k := range t.entries {
 		t.entries[k] = map[name]*entry{}
 	}
@@ -123,17 +140,23 @@ func (t *table) put(r *Resource, now time.Time, touched map[*mailbox]struct{}) {
 	} else if before.version == r.version {
 		return
 	}
-	for _, s := range e.holders {
-		for box := range s.wild[r.kind] {
-			touched[box] = struct{}{}
-			box.mark(r.kind, r.id, nil, now)
+	t.doubted(e, before)
+	if e.doubt == nil || e.doubt.refused == nil {
+		t.free(e, now, touched)
+	}
+	t.tellAll(e, now, touched)
+	t.use(e, before, r)
+	for _, id := range endpointsOf(before, r) {
+		if endpoints := t.entries[kindEndpoint][id]; endpoints != nil {
+			t.tellAll(endpoints, now, touched)
 		}
 	}
-	for box := range e.waiters {
-		if box.scope.members[r.kind][r.id] == e {
-			touched[box] = struct{}{}
-			box.mark(r.kind, r.id, nil, now)
-		}
+}
+
+// tellAll marks one entry for the streams of all scopes that asked for it.
+func (t *table) tellAll(e *entry, now time.Time, touched map[*mailbox]struct{}) {
+	for _, s := range e.holders {
+		t.tell(s, e, nil, now, touched)
 	}
 }
 
@@ -151,7 +174,9 @@ func (t *table) hold(s *scope, next members, now time.Time, touched map[*mailbox
 				s.members[k] = map[name]*entry{}
 			}
 			s.members[k][id] = e
+			s.sorted[k].Store(nil)
 			t.tell(s, e, nil, now, touched)
+			t.tellEndpoints(s, e.current, now, touched)
 		}
 	}
 }
@@ -163,10 +188,13 @@ func (t *table) letGo(s *scope, next members, now time.Time, touched map[*mailbo
 			if _, stays := next[k][id]; stays {
 				continue
 			}
-			gone := e.current
+			gone := view{s}.shown(e)
 			delete(s.members[k], id)
+			s.sorted[k].Store(nil)
+			t.unblock(s, e, now, touched)
 			t.release(e, s)
 			t.tell(s, e, gone, now, touched)
+			t.tellEndpoints(s, gone, now, touched)
 		}
 	}
 }
@@ -174,7 +202,7 @@ func (t *table) letGo(s *scope, next members, now time.Time, touched map[*mailbo
 // tell marks one entry for the streams of one scope that asked for it.
 func (t *table) tell(s *scope, e *entry, gone *Resource, now time.Time, touched map[*mailbox]struct{}) {
 	for box := range s.boxes {
-		if _, waits := e.waiters[box]; waits || box.wild[e.kind] {
+		if box.wild[e.kind] || box.asked[e.kind].has(e.number) {
 			touched[box] = struct{}{}
 			box.mark(e.kind, e.id, gone, now)
 		}
@@ -193,8 +221,12 @@ func (t *table) release(e *entry, s *scope) {
 		}
 	}
 	if len(e.holders) == 0 && e.current != nil {
+		t.use(e, e.current, nil)
 		e.current = nil
 		t.present[e.kind]--
+	}
+	if len(e.holders) == 0 && e.doubt != nil && e.doubt.refused == nil {
+		t.setDoubt(e, nil)
 	}
 	t.dropEntry(e)
 }
@@ -213,15 +245,17 @@ func (t *table) scope(scopeName string) *scope {
 func (t *table) entry(k kind, id name) *entry {
 	e := t.entries[k][id]
 	if e == nil {
-		e = &entry{kind: k, id: id}
+		e = &entry{kind: k, id: id, number: t.numbers[k].take()}
 		t.entries[k][id] = e
 	}
 	return e
 }
 
-// dropEntry forgets an entry that nobody holds and nobody waits for.
+// dropEntry forgets an entry that nobody holds, waits for or uses. A refusal is
+// remembered: the proxies of a scope may all be gone for a while.
 func (t *table) dropEntry(e *entry) {
-	if len(e.holders) == 0 && len(e.waiters) == 0 {
+	if len(e.holders) == 0 && e.waiters == 0 && len(e.users) == 0 && e.doubt == nil && t.entries[e.kind][e.id] == e {
+		t.numbers[e.kind].give(e.number)
 		delete(t.entries[e.kind], e.id)
 	}
 }

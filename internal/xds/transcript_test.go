@@ -41,7 +41,9 @@ var update = flag.Bool("update", false, "rewrite what the transcripts in testdat
 //	status                       what the server says of its streams
 //	shutdown                     the server ends
 //
-// Resources are shown as name@content, versions of a whole type by letters.
+// Resources are shown as name@content, versions of a whole type by letters. In
+// init=, orders@e1+eds1 are endpoints as they are sent to a client that holds the
+// cluster of the same name with that content.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {

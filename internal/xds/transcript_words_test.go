@@ -8,6 +8,8 @@ import (
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/heddle-mesh/heddle/internal/xds"
 )
 
 // request reads the words of a send.
@@ -34,7 +36,12 @@ func (p *player) request(c *client, kind string, words []string) proto.Message {
 			for _, one := range list {
 				name, _, _ := strings.Cut(one, "@")
 				delta.InitialResourceVersions[name] = "unheard-of"
-				if r := p.contents[kind+"/"+one]; r != nil {
+				one, cluster, covers := strings.Cut(one, "+")
+				r := p.contents[kind+"/"+one]
+				switch {
+				case covers:
+					delta.InitialResourceVersions[name] = xds.Covering(r, p.contents["cds/"+name+"@"+cluster])
+				case r != nil:
 					delta.InitialResourceVersions[name] = r.Version
 				}
 			}
@@ -68,6 +75,10 @@ func (p *player) show(m proto.Message) string {
 	case *discoveryv3.DeltaDiscoveryResponse:
 		for _, one := range r.GetResources() {
 			label := p.labels[one.GetVersion()]
+			if label == "" { // endpoints in a version that covers their clusters
+				_, label, _ = strings.Cut(p.find(one.GetResource()), "@")
+				p.labels[one.GetVersion()] = label
+			}
 			p.check(r.GetTypeUrl(), one.GetName(), label, one.GetResource())
 			parts = append(parts, one.GetName()+"@"+label)
 		}

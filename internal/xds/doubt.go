@@ -1,0 +1,251 @@
+package xds
+
+import (
+	"bytes"
+	"slices"
+	"time"
+)
+
+// doubt is what is kept beside a cluster, listener or route for as long as no
+// proxy has accepted its newest version: what to go back to.
+type doubt struct {
+	good *Resource // the last version that a proxy accepted; nil: there is none
+	base *Resource // what was put in force after good and is not answered yet; nil: good is in force
+
+	refused *refusal // a proxy refused the newest version: the others are not sent it
+	cause   *entry   // the newest version needs this resource, which was refused
+}
+
+// refusal is the newest version of a resource after a proxy refused it.
+type refusal struct {
+	version version
+	what    Quarantined
+}
+
+// inForce is what is sent for as long as the newest version is not.
+func (d *doubt) inForce() *Resource {
+	if d.base != nil {
+		return d.base
+	}
+	return d.good
+}
+
+// maxRefusals bounds how many refused versions are remembered. Those of
+// resources that no scope holds any more are forgotten first.
+const maxRefusals = 1_000
+
+// setDoubt keeps count of the entries in doubt, so that answers cost nothing
+// while there are none.
+func (t *table) setDoubt(e *entry, d *doubt) {
+	switch {
+	case e.doubt == nil && d != nil:
+		t.doubts[e.kind].Add(1)
+	case e.doubt != nil && d == nil:
+		t.doubts[e.kind].Add(-1)
+	}
+	if d == nil || d.refused == nil {
+		delete(t.refused, e)
+	}
+	e.doubt = d
+}
+
+// doubted opens the doubt about a new version. before is what the entry held.
+func (t *table) doubted(e *entry, before *Resource) {
+	if !e.kind.facts().tried {
+		return
+	}
+	old, d := e.doubt, &doubt{}
+	switch {
+	case old == nil:
+		d.good = before
+	case old.refused != nil && old.refused.version == e.current.version:
+		return // it comes back as it was refused
+	case old.refused != nil || old.cause != nil:
+		d.good, d.base = old.good, old.base
+	default:
+		d.good = old.good
+		if before != nil && t.wanted(e) {
+			d.base = before
+		}
+	}
+	if force := d.inForce(); force != nil && force.version == e.current.version {
+		if force == d.good {
+			d = nil
+		} else {
+			d.base = nil // it is the newest again, and as little answered as before
+		}
+	}
+	t.setDoubt(e, d)
+}
+
+// wanted says whether any stream asked for an entry.
+func (t *table) wanted(e *entry) bool {
+	if e.waiters > 0 {
+		return true
+	}
+	for _, s := range e.holders {
+		if len(s.wild[e.kind]) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// markAll tells every stream that asked for an entry to look at it.
+func (t *table) markAll(e *entry, now time.Time, touched map[*mailbox]struct{}) {
+	for _, s := range e.holders {
+		t.tell(s, e, nil, now, touched)
+		t.tellEndpoints(s, e.current, now, touched)
+	}
+}
+
+// accepted takes in that a proxy took versions, or that it came with them.
+func (t *table) accepted(k kind, items []sentItem, now time.Time) {
+	if t.doubts[k].Load() == 0 {
+		return
+	}
+	touched := map[*mailbox]struct{}{}
+	t.mu.Lock()
+	for _, one := range items {
+		if e := t.entries[k][one.id]; e != nil && e.doubt != nil && one.version != 0 {
+			t.accept(e, one.version, now, touched)
+		}
+	}
+	t.mu.Unlock()
+	signalAll(touched)
+}
+
+func (t *table) accept(e *entry, v version, now time.Time, touched map[*mailbox]struct{}) {
+	d := e.doubt
+	switch {
+	case e.current != nil && e.current.version == v:
+		if d.refused != nil && d.inForce() != nil {
+			return // it crossed the refusal; all are on the last good version again
+		}
+		wasHidden := d.refused != nil || d.cause != nil
+		t.setDoubt(e, nil)
+		if wasHidden {
+			// It works for this one, and there is nothing better: the refusal is the
+			// matter of the one that refused. So it is after the server was started
+			// again, and with what was on its way when it was held back.
+			t.markAll(e, now, touched)
+			t.free(e, now, touched)
+		}
+	case d.base != nil && d.base.version == v:
+		d.good, d.base = d.base, nil
+	}
+}
+
+// refuse takes in that a proxy refused versions. Those that no proxy has
+// accepted are quarantined, and given back: from now on nobody is sent them.
+func (t *table) refuse(k kind, items []sentItem, q Quarantined) (quarantined []sentItem) {
+	touched := map[*mailbox]struct{}{}
+	t.mu.Lock()
+	for _, one := range items {
+		e := t.entries[k][one.id]
+		if e == nil || e.doubt == nil || one.version == 0 {
+			continue
+		}
+		d := e.doubt
+		switch {
+		case d.base != nil && d.base.version == one.version:
+			d.base = nil
+		case e.current == nil || e.current.version != one.version:
+			continue
+		case d.refused == nil:
+			q.Type, q.Name, q.Version, q.Origin = e.current.Type, e.current.Name, e.current.Version, e.current.Origin
+			d.refused = &refusal{version: one.version, what: q}
+			t.remember(e)
+			t.withhold(e, q.At, touched)
+		}
+		quarantined = append(quarantined, one)
+		t.markAll(e, q.At, touched)
+	}
+	t.mu.Unlock()
+	signalAll(touched)
+	return quarantined
+}
+
+// withhold keeps back what cannot work without a resource of which there is no
+// good version: the new versions of routes and listeners that name it.
+func (t *table) withhold(e *entry, now time.Time, touched map[*mailbox]struct{}) {
+	if e.doubt.inForce() != nil {
+		return
+	}
+	name := []byte(e.id.Value())
+	for _, user := range e.kind.facts().usedBy {
+		if t.doubts[user].Load() == 0 {
+			continue
+		}
+		for _, s := range e.holders {
+			for _, other := range s.members[user] {
+				d := other.doubt
+				if d == nil || d.refused != nil || d.cause != nil || other.current == nil || !bytes.Contains(other.current.wire, name) {
+					continue
+				}
+				d.cause = e
+				t.markAll(other, now, touched)
+				t.withhold(other, now, touched)
+			}
+		}
+	}
+}
+
+// free undoes withhold, when e has a version that may be sent.
+func (t *table) free(e *entry, now time.Time, touched map[*mailbox]struct{}) {
+	for _, user := range e.kind.facts().usedBy {
+		for _, s := range e.holders {
+			for _, other := range s.members[user] {
+				if other.doubt != nil && other.doubt.cause == e {
+					other.doubt.cause = nil
+					t.markAll(other, now, touched)
+					t.free(other, now, touched)
+				}
+			}
+		}
+	}
+}
+
+// unblock undoes withhold in a scope that e has just left: what was held back
+// because of it need not wait for it any more.
+func (t *table) unblock(s *scope, e *entry, now time.Time, touched map[*mailbox]struct{}) {
+	if e.doubt == nil || e.doubt.refused == nil && e.doubt.cause == nil {
+		return
+	}
+	for _, user := range e.kind.facts().usedBy {
+		for id, other := range s.members[user] {
+			if other.doubt != nil && other.doubt.cause == e && !t.shared(e, user, id) {
+				other.doubt.cause = nil
+				t.markAll(other, now, touched)
+				t.free(other, now, touched)
+			}
+		}
+	}
+}
+
+// shared says whether another scope still holds e beside the resource of a name.
+func (t *table) shared(e *entry, k kind, id name) bool {
+	return slices.ContainsFunc(e.holders, func(s *scope) bool {
+		return s.members[e.kind][e.id] == e && s.members[k][id] != nil
+	})
+}
+
+// remember notes a refusal, and forgets another one if there are too many.
+func (t *table) remember(e *entry) {
+	if len(t.refused) >= maxRefusals {
+		for other := range t.refused {
+			if len(other.holders) == 0 {
+				t.setDoubt(other, nil)
+				t.dropEntry(other)
+				break
+			}
+		}
+	}
+	t.refused[e] = struct{}{}
+}
+
+func signalAll(touched map[*mailbox]struct{}) {
+	for box := range touched {
+		box.signal()
+	}
+}

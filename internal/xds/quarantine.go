@@ -1,0 +1,100 @@
+package xds
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Quarantined is a version of a resource that a proxy refused and that no proxy
+// has accepted. Nobody is sent it; the last good version stays in force.
+type Quarantined struct {
+	Type, Name, Version string
+	Origin              Origin    // what it was made from, and who wrote that
+	Good                string    // the version in force instead; empty: there is none
+	Message             string    // the proxy's words
+	Node                string    // which proxy
+	At                  time.Time // when
+}
+
+// Quarantine lists what is quarantined now, by type and name.
+func (s *Server) Quarantine() []Quarantined {
+	t := s.table
+	t.mu.RLock()
+	all := make([]Quarantined, 0, len(t.refused))
+	for e := range t.refused {
+		if e.current == nil {
+			continue // nobody is to have it in any version
+		}
+		q := e.doubt.refused.what
+		if good := e.doubt.inForce(); good != nil {
+			q.Good = good.Version
+		}
+		all = append(all, q)
+	}
+	t.mu.RUnlock()
+	slices.SortFunc(all, func(a, b Quarantined) int {
+		return cmp.Or(strings.Compare(a.Type, b.Type), strings.Compare(a.Name, b.Name))
+	})
+	return all
+}
+
+// settle tells the table what an answer says of versions.
+func (st *stream) settle(out outcome) {
+	t, k := st.server.table, out.interest.kind
+	if !k.facts().tried {
+		return
+	}
+	now := st.server.now()
+	if len(out.accepted) > 0 {
+		t.accepted(k, out.accepted, now)
+	}
+	if len(out.refused) == 0 || ownFault(out.nack.Message) {
+		return
+	}
+	quarantined := t.refuse(k, out.refused, Quarantined{Message: out.nack.Message, Node: st.nodeID, At: out.nack.At})
+	for _, one := range quarantined {
+		st.session.subs[k].revert(one)
+		if k == kindCluster {
+			delete(st.session.warming, one.id) // the client still has the old one, which is warm
+		}
+		st.logger().Error("a version is quarantined because this proxy refused it: no other is sent it, the last good one stays in force",
+			"type", k, "resource", one.id.Value(), "version", one.version.String(), "origin", one.from(), "message", out.nack.Message)
+	}
+	if len(quarantined) == len(out.refused) {
+		st.session.sendOthers(k, out.passedOver, out.nack.At)
+	}
+}
+
+// ownFault says whether a proxy refused for a reason of its own machine, which
+// says nothing of the configuration: the others must not be kept from it. The
+// words are Envoy's, of a listener whose port another program has.
+func ownFault(message string) bool { return strings.Contains(message, "cannot bind") }
+
+// revert notes that a client that refused a version goes on with the one that
+// it had before.
+func (s *subscription) revert(one sentItem) {
+	if !s.current(one) {
+		return
+	}
+	if one.before != 0 {
+		s.setHeld(one.id, one.before)
+	} else {
+		standing, ok := s.rejected[one.id]
+		s.setAbsent(one.id)
+		if ok {
+			s.rejected[one.id] = standing
+		}
+	}
+	s.sent = s.held
+}
+
+// sendOthers makes due again what a client passed over together with what it
+// refused, in a response that held everything. It can be sent now, because what
+// was refused is not part of it any more.
+func (s *session) sendOthers(k kind, items []sentItem, since time.Time) {
+	for _, one := range items {
+		s.subs[k].retry(one, false, since)
+	}
+}
