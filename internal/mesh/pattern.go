@@ -39,6 +39,7 @@ func (p *patterns) fault(pattern string) string {
 	}
 	parsed, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
+		p.size += len(pattern)
 		return fmt.Sprintf("is not a regular expression (RE2): %v", err)
 	}
 	if escape := foreignEscape(pattern); escape != "" {

@@ -62,6 +62,10 @@ func (s *Service) validateRoutes(f *Faults) {
 }
 
 func (s *Service) validateTargets(f *Faults, path string, rule *RouteRule) {
+	if len(rule.To) > maxSubsets+1 {
+		f.Add(path+".to", "has %d entries; at most %d are allowed: each subset once, and all instances", len(rule.To), maxSubsets+1)
+		return
+	}
 	total := 0
 	seen := map[string]int{}
 	for j, target := range rule.To {

@@ -85,6 +85,9 @@ func TestServiceValidation(t *testing.T) {
 		"regex huge by form": {func(s *mesh.Service) {
 			s.Routes = []mesh.RouteRule{{Match: mesh.RequestMatch{Path: &mesh.PathMatch{Regex: "(" + strings.Repeat("ab", 490) + "){0,1000}"}}}}
 		}, []string{"routes[0].match.path.regex: is too large: once compiled it may need 982000 instructions, and 20000 are allowed; repeat less, or match fewer kinds of characters"}},
+		"too many targets": {func(s *mesh.Service) {
+			s.Routes = []mesh.RouteRule{{To: make([]mesh.WeightedSubset, 52)}}
+		}, []string{"routes[0].to: has 52 entries; at most 51 are allowed: each subset once, and all instances"}},
 		"too many methods": {func(s *mesh.Service) {
 			s.Routes = []mesh.RouteRule{{Match: mesh.RequestMatch{Methods: make([]string, 65)}}}
 		}, []string{"routes[0].match: has more than 64 methods or headers"}},

@@ -3,8 +3,6 @@ package grpcapi
 import (
 	"fmt"
 
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -21,9 +19,6 @@ const (
 // inspect reports everything wrong with a write's message at once: found, which
 // its reader found already, and what concerns the message itself.
 func inspect(v *view, message proto.Message, requestID string, revision int64, found mesh.Faults) error {
-	if size := proto.Size(message); size > maxRequest {
-		return status.Errorf(codes.ResourceExhausted, "the request has %d bytes; at most %d are allowed", size, maxRequest)
-	}
 	if len(requestID) > maxRequestID {
 		found.Add("request_id", "has %d bytes; at most %d are allowed", len(requestID), maxRequestID)
 	}

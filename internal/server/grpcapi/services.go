@@ -16,8 +16,11 @@ type serviceServer struct {
 
 // CreateService adds a service.
 func (s *serviceServer) CreateService(ctx context.Context, r *heddlev1.CreateServiceRequest) (*heddlev1.CreateServiceResponse, error) {
-	service, faults := decodeService(r.GetService())
-	stored, err := s.api.create(ctx, put{view: &serviceView, message: r, service: service, faults: faults, requestID: r.GetRequestId()})
+	stored, err := s.api.create(ctx, put{
+		view: &serviceView, message: r, name: r.GetService().GetName(),
+		read:      func() (mesh.Service, mesh.Faults) { return decodeService(r.GetService()) },
+		requestID: r.GetRequestId(),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -26,10 +29,9 @@ func (s *serviceServer) CreateService(ctx context.Context, r *heddlev1.CreateSer
 
 // UpdateService replaces a service.
 func (s *serviceServer) UpdateService(ctx context.Context, r *heddlev1.UpdateServiceRequest) (*heddlev1.UpdateServiceResponse, error) {
-	service, faults := decodeService(r.GetService())
 	stored, err := s.api.update(ctx, put{
-		view: &serviceView, message: r,
-		service: service, faults: faults,
+		view: &serviceView, message: r, name: r.GetService().GetName(),
+		read:      func() (mesh.Service, mesh.Faults) { return decodeService(r.GetService()) },
 		requestID: r.GetRequestId(), revision: r.GetRevision(),
 	})
 	if err != nil {

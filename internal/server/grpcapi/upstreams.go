@@ -16,8 +16,11 @@ type upstreamServer struct {
 
 // CreateUpstream adds an upstream.
 func (s *upstreamServer) CreateUpstream(ctx context.Context, r *heddlev1.CreateUpstreamRequest) (*heddlev1.CreateUpstreamResponse, error) {
-	service, faults := decodeUpstream(r.GetUpstream())
-	stored, err := s.api.create(ctx, put{view: &upstreamView, message: r, service: service, faults: faults, requestID: r.GetRequestId()})
+	stored, err := s.api.create(ctx, put{
+		view: &upstreamView, message: r, name: r.GetUpstream().GetName(),
+		read:      func() (mesh.Service, mesh.Faults) { return decodeUpstream(r.GetUpstream()) },
+		requestID: r.GetRequestId(),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -26,10 +29,9 @@ func (s *upstreamServer) CreateUpstream(ctx context.Context, r *heddlev1.CreateU
 
 // UpdateUpstream replaces an upstream.
 func (s *upstreamServer) UpdateUpstream(ctx context.Context, r *heddlev1.UpdateUpstreamRequest) (*heddlev1.UpdateUpstreamResponse, error) {
-	service, faults := decodeUpstream(r.GetUpstream())
 	stored, err := s.api.update(ctx, put{
-		view: &upstreamView, message: r,
-		service: service, faults: faults,
+		view: &upstreamView, message: r, name: r.GetUpstream().GetName(),
+		read:      func() (mesh.Service, mesh.Faults) { return decodeUpstream(r.GetUpstream()) },
 		requestID: r.GetRequestId(), revision: r.GetRevision(),
 	})
 	if err != nil {

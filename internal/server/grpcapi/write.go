@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/heddle-mesh/heddle/internal/admission"
@@ -13,12 +14,14 @@ import (
 	"github.com/heddle-mesh/heddle/internal/registry"
 )
 
-// put is one request to create or update, read from a message.
+// put is one request to create or update.
 type put struct {
-	view      *view
-	message   proto.Message
-	service   mesh.Service
-	faults    mesh.Faults // found while the message was read; paths as in the model
+	view    *view
+	message proto.Message
+	name    string // of the service
+	// read gives the service in the message, with every fault of it; paths as in
+	// the model. It is called once the caller is known: it may take its time.
+	read      func() (mesh.Service, mesh.Faults)
 	requestID string
 	revision  int64 // what the writer last saw; 0: what the service's Meta says
 }
@@ -38,25 +41,25 @@ const never = math.MaxInt64
 
 // create adds a service that must not exist.
 func (a *API) create(ctx context.Context, p put) (mesh.Service, error) {
-	w, err := a.admit(ctx, p)
+	service, w, err := a.admit(ctx, p)
 	if err != nil {
 		return mesh.Service{}, a.refusal(ctx, err, codes.Aborted)
 	}
 	w.Create = true
-	stored, err := a.registry.PutService(ctx, p.service, w)
+	stored, err := a.registry.PutService(ctx, service, w)
 	return stored, a.refusal(ctx, err, codes.AlreadyExists)
 }
 
 // update replaces a service that must exist and be shown by the view.
 func (a *API) update(ctx context.Context, p put) (mesh.Service, error) {
-	w, err := a.admit(ctx, p)
+	service, w, err := a.admit(ctx, p)
 	if err != nil {
 		return mesh.Service{}, a.refusal(ctx, err, codes.Aborted)
 	}
-	w.Revision = cmp.Or(p.revision, p.service.Meta.Revision)
+	w.Revision = cmp.Or(p.revision, service.Meta.Revision)
 	var stored mesh.Service
-	err = a.onExisting(ctx, p.view, p.service.Name, w, func(w registry.Write) (err error) {
-		stored, err = a.registry.PutService(ctx, p.service, w)
+	err = a.onExisting(ctx, p.view, service.Name, w, func(w registry.Write) (err error) {
+		stored, err = a.registry.PutService(ctx, service, w)
 		return err
 	})
 	return stored, a.refusal(ctx, err, codes.Aborted)
@@ -64,7 +67,7 @@ func (a *API) update(ctx context.Context, p put) (mesh.Service, error) {
 
 // delete removes a service that must exist and be shown by the view.
 func (a *API) delete(ctx context.Context, r remove) error {
-	w, err := a.writer(ctx, r.name, r.requestID)
+	w, err := a.writer(ctx, r.message, r.name, r.requestID)
 	if err == nil {
 		err = inspect(r.view, r.message, r.requestID, r.revision, nameFaults(r.name))
 	}
@@ -107,30 +110,33 @@ func (a *API) onExisting(ctx context.Context, v *view, name mesh.ServiceName, w 
 }
 
 // admit checks everything about a put that needs no look at the object that is stored.
-func (a *API) admit(ctx context.Context, p put) (registry.Write, error) {
-	w, err := a.writer(ctx, string(p.service.Name), p.requestID)
+func (a *API) admit(ctx context.Context, p put) (mesh.Service, registry.Write, error) {
+	w, err := a.writer(ctx, p.message, p.name, p.requestID)
 	if err != nil {
-		return w, err
+		return mesh.Service{}, w, err
 	}
-	found := p.faults
+	service, found := p.read()
 	if len(found) == 0 { // ports can be compared only once they are ports
-		found = admission.Ports(a.catalog.View(), &p.service)
+		found = admission.Ports(a.catalog.View(), &service)
 	}
 	faults := p.view.faults(found)
-	if read := p.service.Meta.Revision; p.revision != 0 && read != 0 && p.revision != read {
+	if read := service.Meta.Revision; p.revision != 0 && read != 0 && p.revision != read {
 		faults.Add("revision", "is %d, but %s.meta.revision is %d: send only one of them", p.revision, p.view.noun, read)
 	}
-	return w, inspect(p.view, p.message, p.requestID, p.revision, faults)
+	return service, w, inspect(p.view, p.message, p.requestID, p.revision, faults)
 }
 
-// writer authenticates the caller and holds it to what it may write.
-func (a *API) writer(ctx context.Context, name, requestID string) (registry.Write, error) {
+// writer authenticates the caller and holds it to what it may write, and to how much.
+func (a *API) writer(ctx context.Context, message proto.Message, name, requestID string) (registry.Write, error) {
 	token, err := a.authenticate(ctx)
 	if err != nil {
 		return registry.Write{}, err
 	}
 	if !token.MayWrite(mesh.ServiceName(name)) {
 		return registry.Write{}, mesh.Denied("this token may write service %q only, not %q", token.Service, shorten(name))
+	}
+	if size := proto.Size(message); size > maxRequest {
+		return registry.Write{}, status.Errorf(codes.ResourceExhausted, "the request has %d bytes; at most %d are allowed", size, maxRequest)
 	}
 	return registry.Write{Author: authorOf(token), Source: source, RequestID: requestID}, nil
 }
