@@ -32,8 +32,8 @@ type watcher[T proto.Message] struct {
 
 // watch follows the registry until the caller or the server ends it.
 func watch[T proto.Message](ctx context.Context, a *API, v *view, from int64, e encoder[T]) error {
-	from, err := a.resumable(ctx, v, from)
-	if err != nil {
+	if from < 0 {
+		err := mesh.Invalid("watch "+v.noun+"s", mesh.Faults{{Path: "revision", Message: "is negative: send the revision that was received, or 0"}})
 		return a.refusal(ctx, err, codes.Aborted)
 	}
 	ctx, end, err := a.watches.begin(ctx)
@@ -72,23 +72,6 @@ func within[T any](limit time.Duration, send func(bool, int64, []T) error) func(
 			return errSlow
 		}
 	}
-}
-
-// resumable gives the revision that a watch can begin behind: 0, for a snapshot,
-// when the registry has not reached the one asked for, because it lost its data.
-// To wait for that one would be to stay silent, perhaps for good.
-func (a *API) resumable(ctx context.Context, v *view, from int64) (int64, error) {
-	if from < 0 {
-		return 0, mesh.Invalid("watch "+v.noun+"s", mesh.Faults{{Path: "revision", Message: "is negative: send the revision that was received, or 0"}})
-	}
-	if from == 0 {
-		return 0, nil
-	}
-	_, reached, err := a.registry.Services(ctx)
-	if err != nil || from > reached {
-		return 0, err
-	}
-	return from, nil
 }
 
 // take sends one batch, in several responses if it is big.
