@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -222,6 +223,19 @@ func TestEqualProfilesShareAScope(t *testing.T) {
 	}
 	if len(seen) != 3 {
 		t.Errorf("three profiles share names: %v", slices.Collect(maps.Keys(seen)))
+	}
+}
+
+// Sidecars that listen on an address of their host's own have a profile each.
+func TestProfilesOfManyHostsHaveNamesOfTheirOwn(t *testing.T) {
+	hosts := map[string]string{}
+	for i := range 170_000 {
+		address := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}).String()
+		name := translate.ScopeOf(mesh.Proxy{Service: "orders", AppPort: 8080, InboundAddress: address}).Name()
+		if other, taken := hosts[name]; taken {
+			t.Errorf("%s and %s are both %s", other, address, name)
+		}
+		hosts[name] = address
 	}
 }
 

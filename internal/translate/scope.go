@@ -36,7 +36,9 @@ func ScopeOf(p mesh.Proxy) Scope {
 }
 
 // Name is "<service>" for a proxy with the default profile, else
-// "<service>.<8 hex digits>"; a service's name has no dot.
+// "<service>.<16 hex digits>"; a service's name has no dot. Two profiles with one
+// name would be sent one's ports and addresses: with 8 digits that happened among
+// some ten thousand hosts.
 func (s Scope) Name() string {
 	p := s.Proxy
 	p.Service, p.Instance = "", ""
@@ -48,5 +50,5 @@ func (s Scope) Name() string {
 		return string(s.Service)
 	}
 	sum := sha256.Sum256(profile)
-	return string(s.Service) + "." + hex.EncodeToString(sum[:4])
+	return string(s.Service) + "." + hex.EncodeToString(sum[:8])
 }
