@@ -68,9 +68,10 @@ func (s *Store) Register(ctx context.Context, list []mesh.Instance, ttl time.Dur
 	}
 	stored, revision, err := t.commit(ctx, registrationContent(list, ttl), whole)
 	if err != nil {
-		// It may have been done all the same. With a request id, that is what its
-		// repetition will be told: then the leases have to live.
-		if w.RequestID == "" || mesh.KindOf(err) == mesh.KindConflict {
+		// Unless etcd has refused it, it may have been done all the same. With a request
+		// id, that is what its repetition will be told: then the leases have to live.
+		kind := mesh.KindOf(err)
+		if w.RequestID == "" || kind == mesh.KindConflict || kind == mesh.KindInvalid {
 			s.revoke(ctx, leases)
 		}
 		return nil, err

@@ -4,11 +4,13 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -313,4 +315,25 @@ func TestAFullEtcdHasRoomAfterARestart(t *testing.T) {
 	etcd.Close()
 	_, s = startEtcd(t, dir)
 	must[mesh.Service](t)(s.PutService(t.Context(), service("orders"), registry.Write{}))
+}
+
+// A lease lasts for a day if its owner says so.
+func TestARefusedRegistrationLeavesNoLeaseBehind(t *testing.T) {
+	t.Parallel()
+	etcd, s := startEtcd(t, t.TempDir())
+	var list []mesh.Instance
+	for i := range registry.MaxBatch {
+		one := instance("orders", "orders-"+strconv.Itoa(i))
+		one.Labels = map[string]string{}
+		for j := range 64 {
+			one.Labels["label-"+strconv.Itoa(j)] = strings.Repeat("x", 255)
+		}
+		list = append(list, one)
+	}
+	_, err := s.Register(t.Context(), list, registry.MaxTTL, registry.Write{RequestID: "large"})
+	wantKind(t, err, mesh.KindInvalid)
+	leases := must[*clientv3.LeaseLeasesResponse](t)(raw(t, etcd).Leases(t.Context()))
+	if n := len(leases.Leases); n > 1 { // that of the request ids
+		t.Errorf("%d leases are left", n)
+	}
 }
