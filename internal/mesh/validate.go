@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -177,6 +178,9 @@ func (p *Proxy) Validate() Faults {
 	var f Faults
 	f.check("service", labelFault(string(p.Service)))
 	f.check("instance", idFault(string(p.Instance)))
+	if p.Profile != "" && p.Profile != Proxyless {
+		f.check("profile", fmt.Sprintf("%q is not known; leave it out for an Envoy, or say %q", cut(string(p.Profile)), Proxyless))
+	}
 	p.validateSocket(&f, "inbound", p.InboundAddress, p.InboundPort)
 	p.validateSocket(&f, "app", p.AppAddress, p.AppPort)
 	p.validateSocket(&f, "outbound", p.OutboundAddress, p.OutboundPort)

@@ -19,6 +19,11 @@ func Build(v *catalog.View, s Scope) ([]Resource, []Problem) {
 	}
 	b := &builder{view: v, scope: s, own: own}
 	b.plan()
+	if s.Proxy.Profile == mesh.Proxyless {
+		b.proxyless()
+		sortResources(b.resources)
+		return b.resources, b.problems
+	}
 	b.claimPorts()
 	b.inbound()
 	for _, d := range b.dependencies {

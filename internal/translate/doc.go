@@ -18,6 +18,8 @@
 //	routes "outbound.<service>"                what a service may call by host name
 //	runtime "heddle"                           one for all proxies
 //	listener "inbound.<scope>", "outbound.<scope>", "own.<dependency>.<scope>"
+//	listener "<dependency>"; routes and cluster "proxyless.<dependency>"
+//	                                           for gRPC libraries, one for all callers
 //	cluster "app.<scope>"                      the application itself
 //
 // What is declared has passed the model's validation, which keeps out what Envoy

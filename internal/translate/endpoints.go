@@ -90,10 +90,8 @@ func localities(s *mesh.Service, instances []*mesh.Instance) []*endpointv3.Local
 	for _, one := range instances {
 		group := groups[one.Locality]
 		if group == nil {
-			group = &endpointv3.LocalityLbEndpoints{}
-			if one.Locality != (mesh.Locality{}) {
-				group.Locality = &corev3.Locality{Region: one.Locality.Region, Zone: one.Locality.Zone}
-			}
+			// gRPC libraries refuse endpoints without a locality, even an empty one.
+			group = &endpointv3.LocalityLbEndpoints{Locality: &corev3.Locality{Region: one.Locality.Region, Zone: one.Locality.Zone}}
 			groups[one.Locality] = group
 			order = append(order, one.Locality)
 		}
@@ -164,6 +162,7 @@ func (l *labelsUsed) metadata(labels map[string]string) *corev3.Metadata {
 // locality of weight 0 is left without one: Envoy sends it nothing then.
 func weighLocalities(weights []mesh.LocalityWeight, order []mesh.Locality, groups []*endpointv3.LocalityLbEndpoints) {
 	if len(weights) == 0 {
+		evenLocalities(groups)
 		return
 	}
 	total := uint64(0)
@@ -175,6 +174,26 @@ func weighLocalities(weights []mesh.LocalityWeight, order []mesh.Locality, group
 		if weight := localityWeight(weights, locality); weight > 0 {
 			groups[i].LoadBalancingWeight = wrapperspb.UInt32(uint32(max(weight/divisor, 1)))
 		}
+	}
+}
+
+// evenLocalities gives each locality the weight of what is in it. Envoys do not
+// look at it then; gRPC libraries pick a locality before an endpoint, and leave
+// out those without a weight.
+func evenLocalities(groups []*endpointv3.LocalityLbEndpoints) {
+	sums := make([]uint64, len(groups))
+	total := uint64(0)
+	for i, group := range groups {
+		for _, one := range group.LbEndpoints {
+			if one.HealthStatus == corev3.HealthStatus_UNKNOWN {
+				sums[i] += uint64(max(one.LoadBalancingWeight.GetValue(), 1))
+			}
+		}
+		total += sums[i]
+	}
+	divisor := total/math.MaxUint32 + 1
+	for i, sum := range sums {
+		groups[i].LoadBalancingWeight = wrapperspb.UInt32(uint32(max(sum/divisor, 1)))
 	}
 }
 

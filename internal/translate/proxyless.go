@@ -1,0 +1,64 @@
+package translate
+
+import (
+	"fmt"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// proxyless makes what a gRPC library asks for to call xds:///NAME: a listener of
+// that name, and behind it routes, a cluster and endpoints (gRFC A27). Libraries
+// refuse what they do not know in them, so they get less than an Envoy, in
+// resources of their own; only the endpoints are the same.
+func (b *builder) proxyless() {
+	for _, d := range b.dependencies {
+		switch s := d.service; {
+		case s == nil:
+			continue // to the library it does not exist yet
+		case s.Protocol != mesh.GRPC:
+			b.problem(b.own.Name, fmt.Sprintf("its proxyless clients cannot call %q, which speaks %s: a gRPC library calls services of protocol grpc; for others run heddle proxy beside it", d.name, s.Protocol))
+		case !s.Endpoints.Registered():
+			b.problem(b.own.Name, fmt.Sprintf("its proxyless clients cannot call %q, whose instances are not registered; they call it by its own address, or run heddle proxy beside them", d.name))
+		default:
+			b.proxylessDependency(s)
+			b.resources = append(b.resources, Endpoints(b.view, d.name)...)
+		}
+	}
+}
+
+func (b *builder) proxylessDependency(s *mesh.Service) {
+	target, origin := "proxyless."+string(s.Name), originOf(s)
+	manager := withRoutes(&hcmv3.HttpConnectionManager{HttpFilters: []*hcmv3.HttpFilter{{
+		Name: "envoy.filters.http.router", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: pack(&routerv3.Router{})},
+	}}}, target)
+	b.add(TypeListener, string(s.Name), &listenerv3.Listener{
+		Name: string(s.Name), ApiListener: &listenerv3.ApiListener{ApiListener: pack(manager)},
+	}, origin)
+
+	action := &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: target}}
+	if s.Traffic.Timeout > 0 {
+		action.MaxStreamDuration = &routev3.RouteAction_MaxStreamDuration{MaxStreamDuration: durationpb.New(s.Traffic.Timeout.Std())}
+	}
+	b.add(TypeRoute, target, &routev3.RouteConfiguration{Name: target, VirtualHosts: []*routev3.VirtualHost{{
+		Name: string(s.Name), Domains: []string{"*"}, Routes: []*routev3.Route{{
+			Match:  &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: ""}},
+			Action: &routev3.Route_Route{Route: action},
+		}},
+	}}}, origin)
+
+	b.add(TypeCluster, target, &clusterv3.Cluster{
+		Name:                 target,
+		LbPolicy:             clusterv3.Cluster_ROUND_ROBIN,
+		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
+		EdsClusterConfig:     &clusterv3.Cluster_EdsClusterConfig{EdsConfig: overADS(), ServiceName: string(s.Name)},
+		CircuitBreakers:      circuitBreakers(s),
+		OutlierDetection:     outlierDetection(s.Traffic.OutlierDetection),
+	}, origin)
+}
