@@ -19,10 +19,18 @@ type batch struct {
 	logger *slog.Logger
 	update xds.Update
 	seen   map[xds.Key]struct{}
+	made   map[xds.Key]made // the loop's
 }
 
-func newBatch(logger *slog.Logger) *batch {
-	return &batch{logger: logger, update: xds.Update{Scopes: map[string][]xds.Key{}}, seen: map[xds.Key]struct{}{}}
+// made is what a resource's version was when it was last encoded, and whose
+// writing made it so.
+type made struct {
+	version string
+	origin  xds.Origin
+}
+
+func newBatch(logger *slog.Logger, made map[xds.Key]made) *batch {
+	return &batch{logger: logger, update: xds.Update{Scopes: map[string][]xds.Key{}}, seen: map[xds.Key]struct{}{}, made: made}
 }
 
 // add encodes resources and gives their keys.
@@ -35,7 +43,7 @@ func (b *batch) add(resources []translate.Resource) []xds.Key {
 			continue
 		}
 		b.seen[key] = struct{}{}
-		encoded, err := xds.NewResource(r.Type, r.Name, r.Message, xds.Origin(r.Origin))
+		encoded, err := b.encode(key, r)
 		if err != nil {
 			// Only a string that is not UTF-8 can do this, and validation keeps those out.
 			b.logger.Error("resource left out: it cannot be encoded", "type", r.Type, "name", r.Name, "error", err)
@@ -47,6 +55,23 @@ func (b *batch) add(resources []translate.Resource) []xds.Key {
 	return keys
 }
 
+// encode encodes one resource. A write that leaves it as it was does not become
+// its origin: another's write made this version, and is to be named if a proxy
+// refuses it.
+func (b *batch) encode(key xds.Key, r translate.Resource) (*xds.Resource, error) {
+	origin := xds.Origin(r.Origin)
+	encoded, err := xds.NewResource(r.Type, r.Name, r.Message, origin)
+	if err != nil {
+		return nil, err
+	}
+	before := b.made[key]
+	if before.version == encoded.Version && before.origin != origin {
+		return xds.NewResource(r.Type, r.Name, r.Message, before.origin)
+	}
+	b.made[key] = made{encoded.Version, origin}
+	return encoded, nil
+}
+
 // hold replaces the resources that a scope holds.
 func (l *loop) hold(one *openScope, members []xds.Key) {
 	for _, key := range members {
@@ -55,6 +80,7 @@ func (l *loop) hold(one *openScope, members []xds.Key) {
 	for _, key := range one.members {
 		if l.holders[key]--; l.holders[key] == 0 {
 			delete(l.holders, key)
+			delete(l.made, key)
 		}
 	}
 	one.members = members

@@ -316,3 +316,65 @@ func TestProblemsAreGatheredOnce(t *testing.T) {
 		t.Errorf("problems of a scope that nobody uses: %+v", got)
 	}
 }
+
+// TestARefusalNamesWhoMadeTheVersion has the owner of a dependency change what
+// its callers are sent, and then writes that leave it as it is.
+func TestARefusalNamesWhoMadeTheVersion(t *testing.T) {
+	f := start(t, controlplane.Config{})
+	write := func(c mesh.Change, author string, change func(*mesh.Service)) {
+		meta := mesh.Meta{Revision: f.revision + 1, Author: author}
+		if c.Service != nil {
+			c.Service.Meta = meta
+			change(c.Service)
+		} else {
+			c.Instance.Meta = meta
+		}
+		f.apply(c)
+	}
+	asIs := func(*mesh.Service) {}
+	write(declared("hello"), "helen", asIs)
+	write(declared("greeter", "hello"), "gus", asIs)
+	write(registered("hello", "1"), "proxy", asIs)
+	_, closeScope := f.open(t, "greeter/1")
+	defer closeScope()
+
+	made := func(step string, want map[string]xds.Origin) map[string]string {
+		t.Helper()
+		versions := map[string]string{}
+		for _, r := range f.out.wait(t, 1)[0].Put {
+			name := r.Type[strings.LastIndexByte(r.Type, '.')+1:] + "/" + r.Name
+			versions[name] = r.Version
+			if origin, asked := want[name]; asked && r.Origin != origin {
+				t.Errorf("%s: %s is from %+v, want %+v", step, name, r.Origin, origin)
+			}
+		}
+		for name := range want {
+			if versions[name] == "" {
+				t.Errorf("%s: %s is not among what was made", step, name)
+			}
+		}
+		return versions
+	}
+	const listener, routes, cluster, endpoints = "Listener/outbound.greeter", "RouteConfiguration/outbound.greeter", "Cluster/hello", "ClusterLoadAssignment/hello"
+	gus := xds.Origin{Object: "service/greeter", Author: "gus", Revision: 2}
+	proxy := xds.Origin{Object: "instance/hello/1", Author: "proxy", Revision: 3}
+	made("at first", map[string]xds.Origin{
+		listener: gus, routes: gus, endpoints: proxy, cluster: {Object: "service/hello", Author: "helen", Revision: 1},
+	})
+
+	rule := func(s *mesh.Service) {
+		s.Routes = []mesh.RouteRule{{Match: mesh.RequestMatch{Path: &mesh.PathMatch{Regex: "/a.*"}}}}
+	}
+	write(declared("hello"), "hugo", rule)
+	hugo := xds.Origin{Object: "service/hello", Author: "hugo", Revision: 4}
+	changed := made("a rule of the dependency", map[string]xds.Origin{listener: gus, routes: hugo, endpoints: proxy})
+
+	write(declared("greeter", "hello"), "gina", func(s *mesh.Service) { s.Description = "says hello" })
+	same := made("a description", map[string]xds.Origin{listener: gus, routes: hugo, endpoints: proxy})
+	if same[routes] != changed[routes] {
+		t.Error("the routes have another version although they are as they were")
+	}
+
+	write(declared("greeter", "hello", "more"), "gina", func(*mesh.Service) {})
+	made("one more dependency", map[string]xds.Origin{listener: gus, routes: {Object: "service/greeter", Author: "gina", Revision: 6}})
+}

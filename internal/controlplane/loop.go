@@ -18,6 +18,7 @@ type loop struct {
 	scopes    map[string]*openScope                      // by scope name
 	byService map[mesh.ServiceName]map[string]*openScope // by the scope's own service
 	holders   map[xds.Key]int                            // how many open scopes hold a resource
+	made      map[xds.Key]made                           // of the resources that are held
 	waiting   []command                                  // opens that wait for the catalog to be synced
 }
 
@@ -34,6 +35,7 @@ func newLoop(plane *ControlPlane, out Applier) *loop {
 		scopes:    map[string]*openScope{},
 		byService: map[mesh.ServiceName]map[string]*openScope{},
 		holders:   map[xds.Key]int{},
+		made:      map[xds.Key]made{},
 	}
 }
 
@@ -155,7 +157,7 @@ func (l *loop) affected(changes catalog.Changes) []*openScope {
 // instances changed, and applies all of it in one transaction.
 func (l *loop) push(scopes []*openScope, instances map[mesh.ServiceName]struct{}) {
 	start := time.Now()
-	b := newBatch(l.plane.cfg.Logger)
+	b := newBatch(l.plane.cfg.Logger, l.made)
 	for _, one := range scopes {
 		resources, problems := translate.Build(l.view, one.scope)
 		l.hold(one, b.add(resources))

@@ -24,13 +24,28 @@ func Endpoints(v *catalog.View, service mesh.ServiceName) []Resource {
 	if !declared || !s.Endpoints.Registered() {
 		return nil
 	}
+	instances := distinct(v.Instances(service))
 	return []Resource{{
-		Type: TypeEndpoint, Name: string(service), Origin: originOf(s),
+		Type: TypeEndpoint, Name: string(service), Origin: originOfEndpoints(s, instances),
 		Message: &endpointv3.ClusterLoadAssignment{
 			ClusterName: string(service),
-			Endpoints:   localities(s, distinct(v.Instances(service))),
+			Endpoints:   localities(s, instances),
 		},
 	}}
+}
+
+func originOfEndpoints(s *mesh.Service, instances []*mesh.Instance) Origin {
+	var last *mesh.Instance
+	newest := s.Meta.Revision
+	for _, one := range instances {
+		if one.Meta.Revision > newest {
+			last, newest = one, one.Meta.Revision
+		}
+	}
+	if last == nil {
+		return originOf(s)
+	}
+	return Origin{Object: "instance/" + last.Key().String(), Author: last.Meta.Author, Revision: newest}
 }
 
 // distinct gives the instances that callers should know, by address: Envoy

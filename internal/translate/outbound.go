@@ -18,13 +18,18 @@ func (b *builder) outbound() {
 	if !b.outboundOpen {
 		return
 	}
-	origin := originOf(b.own)
 	listener, routes := "outbound."+b.scope.Name(), "outbound."+string(b.own.Name)
 	m := withRoutes(httpManager("outbound"), routes)
 	m.AlwaysSetRequestIdInResponse = true
 	m.StripTrailingHostDot = true // "orders.mesh." is "orders.mesh" in full
-	b.add(TypeListener, listener, listenerAt(listener, b.outboundPlace(), corev3.TrafficDirection_OUTBOUND, hcmFilter, m), origin)
-	b.add(TypeRoute, routes, b.outboundRoutes(routes), origin)
+	b.add(TypeListener, listener, listenerAt(listener, b.outboundPlace(), corev3.TrafficDirection_OUTBOUND, hcmFilter, m), originOf(b.own))
+	from := []*mesh.Service{b.own}
+	for _, d := range b.dependencies {
+		if d.service != nil {
+			from = append(from, d.service)
+		}
+	}
+	b.add(TypeRoute, routes, b.outboundRoutes(routes), newest(from...))
 }
 
 func (b *builder) outboundPlace() place {

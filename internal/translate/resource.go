@@ -29,9 +29,10 @@ type Resource struct {
 	Settle time.Duration
 }
 
-// Origin is the declaration that a resource was made from.
+// Origin is the newest of the objects that a resource was made from: the one
+// whose writing changed it last.
 type Origin struct {
-	Object   string // such as "service/orders"
+	Object   string // such as "service/orders" or "instance/orders/orders-1"
 	Author   string
 	Revision int64
 }
@@ -44,6 +45,18 @@ type Problem struct {
 
 func originOf(s *mesh.Service) Origin {
 	return Origin{Object: objectName(s.Name), Author: s.Meta.Author, Revision: s.Meta.Revision}
+}
+
+// newest is the origin of a resource that was made from several services; of two
+// with one revision the first, and none is nil.
+func newest(services ...*mesh.Service) Origin {
+	last := services[0]
+	for _, s := range services[1:] {
+		if s.Meta.Revision > last.Meta.Revision {
+			last = s
+		}
+	}
+	return originOf(last)
 }
 
 func objectName(service mesh.ServiceName) string { return "service/" + string(service) }
