@@ -1,32 +1,53 @@
 package main
 
 import (
+	"fmt"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
 )
 
-// bootstrapCmd prints the configuration that a sidecar's Envoy starts from.
+// bootstrapCmd prints the configuration that a sidecar's Envoy, or a gRPC
+// library, starts from.
 type bootstrapCmd struct {
+	Proxyless bool `help:"Print what a gRPC library that speaks xDS starts from (the file that GRPC_XDS_BOOTSTRAP names), for a client without an Envoy."`
 	sidecarFlags
 }
 
 // Help shows examples below the flags.
 func (*bootstrapCmd) Help() string {
-	return `For an Envoy that something else than heddle proxy runs. Whoever runs it also registers the instance (heddle register --keep).
+	return `For an Envoy that something else than heddle proxy runs. Whoever runs it also registers the instance (heddle register --keep). With --proxyless it is for a gRPC library in the application itself; the flags about Envoy are refused then.
 
 Examples:
   heddle bootstrap --service orders --instance orders-1 --app-port 8080 > bootstrap.json
   envoy -c bootstrap.json --disable-hot-restart
-  heddle bootstrap --service web --xds 10.0.0.1:18000,10.0.0.2:18000 --admin-port 9901`
+  heddle bootstrap --service web --xds 10.0.0.1:18000,10.0.0.2:18000 --admin-port 9901
+  heddle bootstrap --proxyless --service web > grpc.json
+  GRPC_XDS_BOOTSTRAP=grpc.json ./web                                web dials xds:///orders`
 }
 
 // Run prints the bootstrap.
-func (c *bootstrapCmd) Run(con *console) error {
+func (c *bootstrapCmd) Run(parsed *kong.Context, con *console) error {
+	if c.Proxyless {
+		if err := envoyFlags(parsed); err != nil {
+			return err
+		}
+	}
 	config, err := c.config()
 	if err != nil {
 		return err
 	}
-	data, err := proxy.Bootstrap(config)
+	var data []byte
+	if c.Proxyless {
+		data, err = proxy.ProxylessBootstrap(proxy.ProxylessConfig{
+			Service: config.Proxy.Service, Instance: config.Proxy.Instance, Locality: config.Locality, XDS: config.XDS,
+		})
+	} else {
+		data, err = proxy.Bootstrap(config)
+	}
 	if err != nil {
 		return wrongFlags(err)
 	}
@@ -34,26 +55,41 @@ func (c *bootstrapCmd) Run(con *console) error {
 	return err
 }
 
+// envoyFlags refuses the flags that say something of an Envoy.
+func envoyFlags(parsed *kong.Context) error {
+	var given []string
+	for _, step := range parsed.Path {
+		if step.Flag != nil && step.Flag.Tag.Get("of") == "envoy" {
+			given = append(given, "--"+step.Flag.Name)
+		}
+	}
+	if len(given) == 0 {
+		return nil
+	}
+	return &usageError{message: fmt.Sprintf("%s: for an Envoy, and with --proxyless there is none: leave it out", strings.Join(given, ", "))}
+}
+
 // sidecarFlags are what heddle bootstrap and heddle proxy share: who the
-// sidecar is, where its control plane is, and where it listens.
+// sidecar is, where its control plane is, and where it listens. What only an
+// Envoy has is marked of:"envoy".
 type sidecarFlags struct {
 	Service  string   `required:"" env:"HEDDLE_SERVICE" complete:"services" placeholder:"NAME" help:"The service whose workload this is." empty:"fine"`
 	Instance string   `env:"HEDDLE_INSTANCE" placeholder:"ID" help:"Unique among the instances of the service. Default: this machine's host name."`
 	Region   string   `env:"HEDDLE_REGION" placeholder:"NAME" help:"Where the workload runs, for locality weights." empty:"fine"`
 	Zone     string   `env:"HEDDLE_ZONE" placeholder:"NAME" help:"Where in the region." empty:"fine"`
 	XDS      []string `name:"xds" env:"HEDDLE_XDS" default:"127.0.0.1:18000" placeholder:"HOST:PORT" help:"The control planes; several are tried by turns."`
-	XDSMode  string   `name:"xds-mode" enum:"delta,sotw" default:"delta" help:"Variant of the xDS protocol: delta (what changed) or sotw (state of the world)."`
+	XDSMode  string   `of:"envoy" name:"xds-mode" enum:"delta,sotw" default:"delta" help:"Variant of the xDS protocol: delta (what changed) or sotw (state of the world)."`
 
-	InboundAddress  string         `placeholder:"IP" help:"Where Envoy takes calls to the service. Default: all addresses."`
-	InboundPort     int            `placeholder:"PORT" help:"The port there. Default: the service's port."`
-	AppAddress      string         `placeholder:"IP" help:"Where the application listens. Default: 127.0.0.1."`
-	AppPort         *int           `placeholder:"PORT" help:"The port there. Without it the workload only makes calls: it takes none and is not registered."`
-	OutboundAddress string         `placeholder:"IP" help:"Where Envoy takes the application's calls. Default: 127.0.0.1."`
-	OutboundPort    int            `placeholder:"PORT" help:"The port there for HTTP and gRPC. Default: 15001."`
-	DependencyPort  map[string]int `placeholder:"NAME=PORT" mapsep:"none" help:"The port for a dependency that has a listener of its own (TCP), instead of the one it declares. May be repeated."`
+	InboundAddress  string         `of:"envoy" placeholder:"IP" help:"Where Envoy takes calls to the service. Default: all addresses."`
+	InboundPort     int            `of:"envoy" placeholder:"PORT" help:"The port there. Default: the service's port."`
+	AppAddress      string         `of:"envoy" placeholder:"IP" help:"Where the application listens. Default: 127.0.0.1."`
+	AppPort         *int           `of:"envoy" placeholder:"PORT" help:"The port there. Without it the workload only makes calls: it takes none and is not registered."`
+	OutboundAddress string         `of:"envoy" placeholder:"IP" help:"Where Envoy takes the application's calls. Default: 127.0.0.1."`
+	OutboundPort    int            `of:"envoy" placeholder:"PORT" help:"The port there for HTTP and gRPC. Default: 15001."`
+	DependencyPort  map[string]int `of:"envoy" placeholder:"NAME=PORT" mapsep:"none" help:"The port for a dependency that has a listener of its own (TCP), instead of the one it declares. May be repeated."`
 
-	AdminPort      int `placeholder:"PORT" help:"The port of Envoy's admin interface on loopback. Default: a free one."`
-	MaxConnections int `default:"50000" placeholder:"N" help:"Most connections that Envoy takes at once."`
+	AdminPort      int `of:"envoy" placeholder:"PORT" help:"The port of Envoy's admin interface on loopback. Default: a free one."`
+	MaxConnections int `of:"envoy" default:"50000" placeholder:"N" help:"Most connections that Envoy takes at once."`
 }
 
 // config turns the flags into what the proxy package takes.

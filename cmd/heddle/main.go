@@ -19,7 +19,7 @@ type cli struct {
 
 	Server    serverCmd    `cmd:"" group:"running" help:"Run the registry, its APIs and the control plane."`
 	Proxy     proxyCmd     `cmd:"" group:"running" help:"Run Envoy beside one workload: register, renew, drain, restart."`
-	Bootstrap bootstrapCmd `cmd:"" group:"running" help:"Print the configuration that a sidecar's Envoy starts from."`
+	Bootstrap bootstrapCmd `cmd:"" group:"running" help:"Print the configuration that a sidecar's Envoy, or a gRPC library, starts from."`
 	Demo      demoCmd      `cmd:"" group:"running" help:"Run a sample mesh on this machine, with a real Envoy beside each service."`
 
 	Apply      applyCmd      `cmd:"" group:"objects" help:"Create or change the objects in files."`

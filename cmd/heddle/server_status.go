@@ -7,6 +7,7 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/server"
+	"github.com/heddle-mesh/heddle/internal/translate"
 	"github.com/heddle-mesh/heddle/internal/xds"
 )
 
@@ -84,6 +85,9 @@ func duplicates(streams []xds.ProxyStatus) []server.Problem {
 	addresses := map[seat][]string{}
 	var order []seat
 	for _, s := range streams {
+		if translate.Proxyless(s.Scope) {
+			continue // a gRPC library may have a connection for each of its targets, and registers nothing
+		}
 		at := seat{s.Node, s.Transport}
 		if len(addresses[at]) == 0 {
 			order = append(order, at)

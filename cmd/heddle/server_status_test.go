@@ -23,6 +23,8 @@ func TestProxiesWithOneIDAreAProblem(t *testing.T) {
 		stream("hello/dup", "10.0.0.2:5", "delta"), stream("hello/dup", "10.0.0.1:5", "delta"), stream("hello/one", "10.0.0.1:6", "delta"),
 		// One proxy with separate services.
 		stream("hello/apart", "10.0.0.3:1", "cds"), stream("hello/apart", "10.0.0.3:1", "eds"), stream("hello/apart", "10.0.0.3:2", "lds"),
+		// One gRPC client that calls two services.
+		{Node: "hello/grpc", Scope: "hello.proxyless", Address: "10.0.0.4:1"}, {Node: "hello/grpc", Scope: "hello.proxyless", Address: "10.0.0.4:2"},
 	})
 	const tail = ": give each workload an --instance of its own (a connection that was cut may count for 40 s more)"
 	want := []server.Problem{{Object: "instance/hello/dup", Message: "two proxies are connected as hello/dup, from 10.0.0.1:5 and 10.0.0.2:5" + tail}}
@@ -38,8 +40,10 @@ func TestStatusMarksProxiesWithOneID(t *testing.T) {
 	proxy := func(node, address string) proxyStatus {
 		return proxyStatus{Proxy: client.Proxy{Node: node, Address: address, Transport: "delta"}}
 	}
+	grpc, grpc2 := proxy("hello/grpc", "10.0.0.4:1"), proxy("hello/grpc", "10.0.0.4:2")
+	grpc.Scope, grpc2.Scope = "hello.proxyless", "hello.proxyless"
 	var out bytes.Buffer
-	if err := proxiesTable(present.Palette{}, rowsOf([]proxyStatus{proxy("hello/dup", "10.0.0.1:5"), proxy("hello/dup", "10.0.0.2:5"), proxy("hello/one", "10.0.0.1:6")})).Write(&out); err != nil {
+	if err := proxiesTable(present.Palette{}, rowsOf([]proxyStatus{proxy("hello/dup", "10.0.0.1:5"), proxy("hello/dup", "10.0.0.2:5"), proxy("hello/one", "10.0.0.1:6"), grpc, grpc2})).Write(&out); err != nil {
 		t.Fatal(err)
 	}
 	if text := out.String(); strings.Count(text, "(twice: from ") != 2 || !strings.Contains(text, "hello/dup (twice: from 10.0.0.2:5)") || strings.Contains(text, "hello/one (") {

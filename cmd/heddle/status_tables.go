@@ -9,6 +9,7 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/present"
+	"github.com/heddle-mesh/heddle/internal/translate"
 )
 
 // typeColumn shortens an xDS type URL to the name of its service.
@@ -35,7 +36,7 @@ func rowsOf(proxies []proxyStatus) []proxyRow {
 	first, twice := map[id]string{}, map[id]bool{}
 	for _, proxy := range proxies {
 		of := id{proxy.Node, proxy.Transport}
-		if address, there := first[of]; there && address != proxy.Address {
+		if address, there := first[of]; there && !translate.Proxyless(proxy.Scope) && address != proxy.Address {
 			twice[of] = true
 		}
 		first[of] = proxy.Address

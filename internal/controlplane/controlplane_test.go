@@ -284,6 +284,7 @@ func TestNodesThatCannotBeServedAreToldWhy(t *testing.T) {
 		"metadata: list":  {metadata([]any{}), codes.InvalidArgument, "heddle"},
 		"metadata: field": {metadata(map[string]any{"appProt": 1}), codes.InvalidArgument, "appProt"},
 		"metadata: port":  {metadata(map[string]any{"appPort": 99999}), codes.InvalidArgument, "65535"},
+		"gRPC: Envoy's":   {grpcNode(metadata(map[string]any{"appPort": 80})), codes.InvalidArgument, "is for an Envoy"},
 		"metadata: other": {metadata(map[string]any{"service": "orders"}), codes.InvalidArgument, "different proxies"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -295,6 +296,31 @@ func TestNodesThatCannotBeServedAreToldWhy(t *testing.T) {
 	}
 	if updates := f.out.take(); len(updates) != 0 {
 		t.Errorf("a refused node caused %v", updates)
+	}
+}
+
+func grpcNode(n *corev3.Node) *corev3.Node {
+	n.UserAgentName = "gRPC Node Pure JS"
+	return n
+}
+
+// A bootstrap written by hand, without a profile: its client would be told of
+// sidecars' listeners, and nothing of the services that it asks for.
+func TestAGRPCLibraryIsKnownByItsUserAgent(t *testing.T) {
+	f := start(t, controlplane.Config{})
+	f.apply(declared("web"))
+	for _, c := range []struct {
+		node  *corev3.Node
+		scope string
+	}{{grpcNode(node("web/1")), "web.proxyless"}, {node("web/2"), "web"}} {
+		scope, closeScope, err := f.plane.Open(t.Context(), c.node)
+		if err != nil {
+			t.Fatal(err)
+		}
+		closeScope()
+		if scope != c.scope {
+			t.Errorf("%s by %q has the scope %q, want %q", c.node.Id, c.node.UserAgentName, scope, c.scope)
+		}
 	}
 }
 

@@ -18,6 +18,10 @@ const maxNodeID = 512
 // metadataField is where a node's metadata holds its [mesh.Proxy].
 const metadataField = "heddle"
 
+// grpcAgent begins the user agents of gRPC's libraries, such as "gRPC Go". They
+// refuse what an Envoy is sent, so one that does not say its profile has theirs.
+const grpcAgent = "gRPC "
+
 // parseNode reads what a proxy says of itself. Errors are gRPC statuses that
 // tell the proxy's operator what to mend.
 func parseNode(node *corev3.Node) (mesh.Proxy, error) {
@@ -43,6 +47,9 @@ func parseNode(node *corev3.Node) (mesh.Proxy, error) {
 		if err := mesh.Decode(body, &proxy); err != nil {
 			return mesh.Proxy{}, status.Errorf(codes.InvalidArgument, "node id %+q: metadata %q: %v", id, metadataField, err)
 		}
+	}
+	if proxy.Profile == "" && strings.HasPrefix(node.GetUserAgentName(), grpcAgent) {
+		proxy.Profile = mesh.Proxyless
 	}
 	if proxy.Service != "" && string(proxy.Service) != service || proxy.Instance != "" && string(proxy.Instance) != instance {
 		return mesh.Proxy{}, status.Errorf(codes.InvalidArgument, "node id %+q and its metadata (%+q/%+q) name different proxies", id, proxy.Service, proxy.Instance)

@@ -5,7 +5,7 @@ package mesh
 type Proxy struct {
 	Service         ServiceName          `json:"service" doc:"The service it stands beside."`
 	Instance        InstanceID           `json:"instance" doc:"Which instance of it."`
-	Profile         ProxyProfile         `json:"profile,omitempty" doc:"What it is. Left out: an Envoy beside the service. proxyless: the service itself, with a gRPC library that speaks xDS."`
+	Profile         ProxyProfile         `json:"profile,omitempty" doc:"What it is. proxyless: the service itself, with a gRPC library that speaks xDS. Left out: the same if it says that it is gRPC (user_agent_name), else an Envoy beside the service."`
 	InboundAddress  string               `json:"inboundAddress,omitempty" doc:"Where it takes calls to its service; default 0.0.0.0."`
 	InboundPort     Port                 `json:"inboundPort,omitempty" doc:"Default: the service's port."`
 	AppAddress      string               `json:"appAddress,omitempty" doc:"Where the application listens; default 127.0.0.1."`

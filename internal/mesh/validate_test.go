@@ -223,6 +223,19 @@ func TestRuntimeAndProxyValidation(t *testing.T) {
 	if diff := cmp.Diff(want, texts(proxy.Validate())); diff != "" {
 		t.Error(diff)
 	}
+	unknown := mesh.Proxy{Service: "web", Instance: "web-1", Profile: "grpc"}
+	if diff := cmp.Diff([]string{`profile: "grpc" is not known; leave it out for an Envoy, or say "proxyless"`}, texts(unknown.Validate())); diff != "" {
+		t.Error(diff)
+	}
+	const envoys = ": is for an Envoy, and a proxyless client has none: leave it out"
+	proxyless := mesh.Proxy{
+		Service: "web", Instance: "web-1", Profile: mesh.Proxyless, InboundAddress: "0.0.0.0", InboundPort: 80, AppAddress: "127.0.0.1", AppPort: 80,
+		OutboundAddress: "127.0.0.1", OutboundPort: 15001, DependencyPorts: map[mesh.ServiceName]mesh.Port{"ledger": 1},
+	}
+	want = []string{"inboundAddress" + envoys, "inboundPort" + envoys, "appAddress" + envoys, "appPort" + envoys, "outboundAddress" + envoys, "outboundPort" + envoys, "dependencyPorts" + envoys}
+	if diff := cmp.Diff(want, texts(proxyless.Validate())); diff != "" {
+		t.Error(diff)
+	}
 }
 
 func TestKindsSurviveWrapping(t *testing.T) {

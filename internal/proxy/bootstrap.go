@@ -153,7 +153,8 @@ func (c BootstrapConfig) node() (*corev3.Node, error) {
 			metadataField: structpb.NewStructValue(&profile),
 		}},
 	}
-	if c.Locality != (mesh.Locality{}) {
+	// Node.js's gRPC refuses a bootstrap whose node has no locality, even an empty one.
+	if c.Locality != (mesh.Locality{}) || c.Proxy.Profile == mesh.Proxyless {
 		node.Locality = &corev3.Locality{Region: c.Locality.Region, Zone: c.Locality.Zone}
 	}
 	return node, nil

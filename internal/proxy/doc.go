@@ -3,7 +3,7 @@
 // as long as it can serve, and drains it before it stops.
 //
 // Main types: [BootstrapConfig], which [Bootstrap] turns into the JSON that
-// Envoy starts from, and [Runner], whose Run is the whole life of one sidecar.
+// Envoy starts from ([ProxylessBootstrap] is for gRPC libraries that need none), and [Runner], whose Run is the whole life of one sidecar.
 // The control plane is reached in two ways: Envoy itself holds the xDS stream,
 // and the runner writes the instance's lease through a [Registrar]
 // (internal/client in the heddle binary).

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"strings"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -35,12 +36,21 @@ func ScopeOf(p mesh.Proxy) Scope {
 	return Scope{Service: p.Service, Proxy: p}
 }
 
-// Name is "<service>" for a proxy with the default profile, else
+const proxylessScope = ".proxyless"
+
+// Proxyless says whether a scope of that name is a gRPC library's.
+func Proxyless(scope string) bool { return strings.HasSuffix(scope, proxylessScope) }
+
+// Name is "<service>" for an Envoy with the default settings,
+// "<service>.proxyless" for a gRPC library (which has no settings), else
 // "<service>.<16 hex digits>"; a service's name has no dot. Two profiles with one
 // name would be sent one's ports and addresses: with 8 digits that happened among
 // some ten thousand hosts.
 func (s Scope) Name() string {
 	p := s.Proxy
+	if p.Profile == mesh.Proxyless {
+		return string(s.Service) + proxylessScope
+	}
 	p.Service, p.Instance = "", ""
 	profile, err := json.Marshal(p) // the keys of maps are sorted
 	if err != nil {
