@@ -38,6 +38,7 @@ generate: ## generate code and reference pages anew
 .PHONY: tools
 tools: ## install the development tools into .tools/
 	@hack/envoy.sh
+	@hack/node.sh
 	@hack/tools.sh
 
 .PHONY: bench

@@ -18,6 +18,9 @@ hack/system.sh curl ca-certificates iproute2 || left_out+=("what needs curl, the
 if ! hack/envoy.sh; then
   left_out+=("every test with a real Envoy: hack/envoy.sh could not get it (see above)")
 fi
+if ! hack/node.sh; then
+  left_out+=("the test with a gRPC client of Node.js: hack/node.sh could not get it (see above)")
+fi
 
 mkdir -p .cache
 report=.cache/test-$mode.json

@@ -187,6 +187,23 @@ func ordersAt(id string, port int) mesh.Change {
 	return c
 }
 
+// ordersWithEverything declares what gRPC's libraries refuse or do not heed.
+func ordersWithEverything() mesh.Change {
+	c := grpcService("orders")
+	s := c.Service
+	s.HealthCheck = &mesh.HealthCheck{Type: mesh.CheckGRPC}
+	s.Traffic = mesh.Traffic{
+		Timeout: mesh.Duration(3 * time.Second), HostHeader: "orders.example",
+		Retries:          &mesh.Retries{Attempts: 3, On: []string{"5xx", "unavailable"}},
+		LoadBalancing:    mesh.LoadBalancing{Policy: mesh.Maglev, LocalityWeights: []mesh.LocalityWeight{{Zone: "b", Weight: 0}}},
+		CircuitBreaker:   &mesh.CircuitBreaker{MaxRequests: 30},
+		OutlierDetection: &mesh.OutlierDetection{},
+	}
+	s.Subsets = []mesh.Subset{{Name: "v1", Labels: map[string]string{"version": "v1"}}}
+	s.Routes = []mesh.RouteRule{{Match: mesh.RequestMatch{Path: &mesh.PathMatch{Regex: ".*"}}, To: []mesh.WeightedSubset{{Subset: "v1", Weight: 1}}}}
+	return c
+}
+
 // gRPC's own xDS client, which is no Envoy, calls xds:///orders: it finds the
 // instances, shares calls out among them, follows them as they come and go, and
 // knows nothing of services that its own has not declared.
@@ -236,21 +253,9 @@ func TestProxylessClient(t *testing.T) {
 func TestProxylessClientOfAServiceThatDeclaresMore(t *testing.T) {
 	port := grpcBackend(t)
 	m := startProxyless(t, nil)
-	everything := grpcService("orders")
-	s := everything.Service
-	s.HealthCheck = &mesh.HealthCheck{Type: mesh.CheckGRPC}
-	s.Traffic = mesh.Traffic{
-		Timeout: mesh.Duration(3 * time.Second), HostHeader: "orders.example",
-		Retries:          &mesh.Retries{Attempts: 3, On: []string{"5xx", "unavailable"}},
-		LoadBalancing:    mesh.LoadBalancing{Policy: mesh.Maglev, LocalityWeights: []mesh.LocalityWeight{{Zone: "b", Weight: 0}}},
-		CircuitBreaker:   &mesh.CircuitBreaker{MaxRequests: 30},
-		OutlierDetection: &mesh.OutlierDetection{},
-	}
-	s.Subsets = []mesh.Subset{{Name: "v1", Labels: map[string]string{"version": "v1"}}}
-	s.Routes = []mesh.RouteRule{{Match: mesh.RequestMatch{Path: &mesh.PathMatch{Regex: ".*"}}, To: []mesh.WeightedSubset{{Subset: "v1", Weight: 1}}}}
 	elsewhere := ordersAt("2", 1) // in a zone of weight 0, so that nobody calls it
 	elsewhere.Instance.Locality = mesh.Locality{Zone: "b"}
-	m.apply(everything, ordersAt("1", port), elsewhere)
+	m.apply(ordersWithEverything(), ordersAt("1", port), elsewhere)
 
 	m.dial(t)("xds:///orders").until(t, port)
 	if nacks := m.nacks(); len(nacks) > 0 {
