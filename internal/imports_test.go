@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"bench/spine":             {"*"},
 	"bench/xds":               {"*"},
 	"bench/xds/peers":         {},
+	"examples/proxyless":      {},
 	"internal/mesh":           {},
 	"internal/registry":       {"internal/mesh"},
 	"internal/catalog":        {"internal/mesh"},

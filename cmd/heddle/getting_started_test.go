@@ -14,9 +14,9 @@ import (
 	"github.com/heddle-mesh/heddle/internal/envoytest"
 )
 
-// guide is the shell that plays docs/getting-started.md: servers and sidecars
-// go to the background, and each curl is repeated until its answer is the one
-// that the page promises. %s is the page's own commands.
+// guide is the shell that plays a page: servers, sidecars and what runs without
+// end go to the background, and each curl is repeated until its answer is the one
+// that the page promises. %s is the page's own commands, and what comes after.
 const guide = `
 set -u
 trap 'trap - TERM; kill $(jobs -p) 2>/dev/null; wait' EXIT
@@ -34,6 +34,37 @@ serves() { local i; for ((i = 0; i < 100; i++)); do bin/heddle status >status 2>
 bin/heddle status
 `
 
+// play types what a page says, with heddle in dir's bin, and gives the output.
+func play(t *testing.T, page, dir, after string, env ...string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("../../docs", page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	heddle, err := exec.LookPath("heddle") // testscript.Main put it there
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "bin"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(heddle, filepath.Join(dir, "bin", "heddle")); err != nil {
+		t.Fatal(err)
+	}
+	rest, xds := fmt.Sprintf("127.0.0.1:%d", freePort(t)), fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	cmd := exec.CommandContext(t.Context(), "bash", "-c", fmt.Sprintf(guide, playable(t, string(text), dir)+"\n"+after))
+	cmd.Dir = dir
+	cmd.Env = append(append(os.Environ(), "HEDDLE_LISTEN="+rest, "HEDDLE_XDS_LISTEN="+xds,
+		"HEDDLE_SERVER=http://"+rest, "HEDDLE_XDS="+xds, "HEDDLE_TOKEN=", "NO_COLOR=1"), env...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return string(out)
+}
+
 // A newcomer types what the page says, and gets what it promises.
 func TestGettingStarted(t *testing.T) {
 	envoy := envoytest.Path(t)
@@ -42,36 +73,37 @@ func TestGettingStarted(t *testing.T) {
 			t.Skipf("no %s on PATH", program)
 		}
 	}
-	page, err := os.ReadFile("../../docs/getting-started.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	heddle, err := exec.LookPath("heddle") // testscript.Main put it there
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(heddle, filepath.Join(dir, "bin", "heddle")); err != nil {
-		t.Fatal(err)
-	}
-	rest, xds := fmt.Sprintf("127.0.0.1:%d", freePort(t)), fmt.Sprintf("127.0.0.1:%d", freePort(t))
-	cmd := exec.CommandContext(t.Context(), "bash", "-c", fmt.Sprintf(guide, playable(t, string(page), dir)))
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "HEDDLE_ENVOY="+envoy, "HEDDLE_LISTEN="+rest, "HEDDLE_XDS_LISTEN="+xds,
-		"HEDDLE_SERVER=http://"+rest, "HEDDLE_XDS="+xds, "HEDDLE_TOKEN=", "NO_COLOR=1")
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 10 * time.Second
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	out := play(t, "getting-started.md", t.TempDir(), "", "HEDDLE_ENVOY="+envoy)
 	for _, want := range []string{"service/greeter created", "200 as promised", "403 as promised", "2 connected, all up to date"} {
-		if !strings.Contains(string(out), want) {
+		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing in:\n%s", want, out)
 		}
+	}
+}
+
+// Nor is the page about gRPC without a sidecar a promise: its example is built
+// and run, and calls both instances.
+func TestProxylessPage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long: builds the example")
+	}
+	if _, err := exec.LookPath("bash"); err != nil {
+		t.Skip("no bash on PATH")
+	}
+	dir := t.TempDir()
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(dir, "bin", "proxyless"), "./examples/proxyless")
+	build.Dir = "../.."
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	out := play(t, "proxyless.md", dir, `
+for ((i = 0; i < 200; i++)); do
+  [[ $(grep -o 'answered by .*' background | sort -u | wc -l) == 2 ]] && break
+  sleep 0.1
+done
+cat background`)
+	if n := strings.Count(out, "answered by 127.0.0.1:"); n < 2 || strings.Contains(out, "failed:") || !strings.Contains(out, "1 connected, all up to date") {
+		t.Errorf("%d answers:\n%s", n, out)
 	}
 }
 
@@ -93,11 +125,13 @@ func playable(t *testing.T, page, dir string) string {
 			return fresh[port]
 		})
 		switch {
-		case line == "make build", line == "hack/envoy.sh": // the test has both
+		case line == "make build", line == "hack/envoy.sh", strings.HasPrefix(line, "go build "): // the test has them
 		case strings.HasPrefix(line, "bin/heddle server"):
 			lines = append(lines, line+" &", "serves")
 		case strings.HasPrefix(line, "bin/heddle proxy"):
 			lines = append(lines, line+" &")
+		case strings.Contains(line, "bin/proxyless call"):
+			lines = append(lines, line+" >background 2>&1 &")
 		case promised.MatchString(line):
 			lines = append(lines, promised.ReplaceAllString(line, "answers $2 $1; #"))
 		case strings.HasPrefix(line, "bin/heddle"):
