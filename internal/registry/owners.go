@@ -51,19 +51,14 @@ func (s *Store) SetHealth(ctx context.Context, key mesh.InstanceKey, epoch strin
 	return instance, err
 }
 
-// Deregister removes an instance. epoch "" does it whoever has registered it;
-// with it, watchers are told even if there is no such instance, so that one
-// that they keep after its lease ended is confirmed gone.
+// Deregister removes an instance. epoch "" does it whoever has registered it.
+// One that is not registered is not found, and nothing is written; see
+// [Store.ConfirmGone] for one whose lease ended.
 func (s *Store) Deregister(ctx context.Context, key mesh.InstanceKey, epoch string, w Write) error {
 	tried := "deregister instance " + key.String()
 	// Marked, then deleted: watchers see that this is no expired lease. After a
 	// crash between the two the mark goes with the lease, which nobody can renew.
 	_, marked, err := s.mark(ctx, key, epoch, mesh.Removed, w, tried)
-	if mesh.KindOf(err) == mesh.KindNotFound && epoch == "" && possible(key) {
-		if _, told := s.confirmGone(ctx, []mesh.InstanceKey{key}, w, tried); told != nil {
-			return told
-		}
-	}
 	if err != nil || marked == nil {
 		return err
 	}
@@ -87,20 +82,14 @@ func (s *Store) end(ctx context.Context, marked *mvccpb.KeyValue, tried string) 
 	return refusal(err, tried)
 }
 
-// possible says whether an instance can ever have had this name.
-func possible(key mesh.InstanceKey) bool {
-	plain := mesh.Instance{ID: key.ID, Service: key.Service, Address: "127.0.0.1", Port: 1}
-	return len(plain.Validate()) == 0
-}
-
 // ConfirmGone tells all watchers that these instances, which they may keep after
 // their leases ended, are gone for good; none is given twice. It gives those of
 // which it did so: one that is registered, perhaps anew, is left alone. With an
 // error it gives those that were done before.
-func (s *Store) ConfirmGone(ctx context.Context, keys []mesh.InstanceKey, w Write) ([]mesh.InstanceKey, error) {
-	var gone []mesh.InstanceKey
-	for some := range slices.Chunk(keys, MaxBatch) {
-		told, err := s.confirmGone(ctx, some, w, "deregister stale instances, from "+some[0].String()+" on")
+func (s *Store) ConfirmGone(ctx context.Context, kept []mesh.Instance, w Write) ([]mesh.Instance, error) {
+	var gone []mesh.Instance
+	for some := range slices.Chunk(kept, MaxBatch) {
+		told, err := s.confirmGone(ctx, some, w, "deregister stale instances, from "+some[0].Key().String()+" on")
 		if err != nil {
 			return gone, err
 		}
@@ -111,7 +100,7 @@ func (s *Store) ConfirmGone(ctx context.Context, keys []mesh.InstanceKey, w Writ
 
 // confirmGone does [Store.ConfirmGone] for at most [MaxBatch] instances. Each
 // gets the mark of a removal for a moment.
-func (s *Store) confirmGone(ctx context.Context, keys []mesh.InstanceKey, w Write, tried string) ([]mesh.InstanceKey, error) {
+func (s *Store) confirmGone(ctx context.Context, kept []mesh.Instance, w Write, tried string) ([]mesh.Instance, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	lease, err := s.client.Grant(ctx, seconds(confirmedGoneTime))
@@ -119,17 +108,16 @@ func (s *Store) confirmGone(ctx context.Context, keys []mesh.InstanceKey, w Writ
 		return nil, refusal(err, tried)
 	}
 	defer s.revoke(ctx, []clientv3.LeaseID{lease.ID}) // deletes the marks that were written
-	for len(keys) > 0 {
+	for len(kept) > 0 {
 		var absent []clientv3.Cmp
 		var marks, look []clientv3.Op
-		for _, key := range keys {
-			// Address and port only make the mark a valid value.
-			mark := mesh.Instance{ID: key.ID, Service: key.Service, Address: "127.0.0.1", Port: 1, Health: mesh.Removed}
+		for _, mark := range kept {
+			mark.Health, mark.Epoch, mark.Stale = mesh.Removed, "", false
 			value, err := instances.encode(mark, w, timeNow())
 			if err != nil {
 				return nil, err
 			}
-			name := instanceKey(key)
+			name := instances.key(&mark)
 			absent = append(absent, clientv3.Compare(clientv3.CreateRevision(name), "=", 0))
 			marks = append(marks, clientv3.OpPut(name, string(value), clientv3.WithLease(lease.ID)))
 			look = append(look, clientv3.OpGet(name, clientv3.WithKeysOnly()))
@@ -141,15 +129,15 @@ func (s *Store) confirmGone(ctx context.Context, keys []mesh.InstanceKey, w Writ
 		if answer.Succeeded {
 			break
 		}
-		var rest []mesh.InstanceKey
+		var rest []mesh.Instance
 		for i, one := range answer.Responses {
 			if len(one.GetResponseRange().GetKvs()) == 0 {
-				rest = append(rest, keys[i])
+				rest = append(rest, kept[i])
 			}
 		}
-		keys = rest
+		kept = rest
 	}
-	return keys, nil
+	return kept, nil
 }
 
 // owned reads an instance and makes sure that it has this epoch, and that nobody

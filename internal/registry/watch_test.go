@@ -187,13 +187,31 @@ func TestAnOperatorConfirmsThatAnInstanceIsGone(t *testing.T) {
 	s := openStore(t)
 	w := watch(t, s, registry.WatchConfig{})
 	eventually(t, func() bool { return w.count() == 1 }, func() string { return "not synced" })
-	key := mesh.InstanceKey{Service: "orders", ID: "1"}
-	wantKind(t, s.Deregister(t.Context(), key, "", registry.Write{}), mesh.KindNotFound)
+	kept := instance("orders", "1")
+	kept.Stale, kept.Epoch = true, "694d81b2c3e4f501"
+	must[[]mesh.Instance](t)(s.ConfirmGone(t.Context(), []mesh.Instance{kept}, registry.Write{}))
 	eventually(t, func() bool { return w.count() >= 3 }, func() string { return "watchers were not told" })
-	if mark := w.batches[1].Changes[0].Instance; mark.Key() != key || mark.Health != mesh.Removed {
+	if mark := w.batches[1].Changes[0].Instance; mark.Key() != kept.Key() || mark.Health != mesh.Removed || mark.Address != kept.Address || mark.Port != kept.Port {
 		t.Errorf("watchers were told %+v", mark)
 	}
 	w.wants(t)
+}
+
+// TestADeleteOfWhatIsNotThereWritesNothing: it told watchers of an instance that
+// never was.
+func TestADeleteOfWhatIsNotThereWritesNothing(t *testing.T) {
+	t.Parallel()
+	s, ctx := openStore(t), t.Context()
+	_, before, err := s.Instances(ctx, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := mesh.InstanceKey{Service: "orders", ID: "ghost"}
+	wantKind(t, s.Deregister(ctx, key, "", registry.Write{}), mesh.KindNotFound)
+	wantKind(t, s.Deregister(ctx, key, "1", registry.Write{}), mesh.KindNotFound)
+	if _, after, err := s.Instances(ctx, ""); err != nil || after != before {
+		t.Errorf("etcd went from revision %d to %d: %v", before, after, err)
+	}
 }
 
 // TestNothingThatIsRegisteredIsConfirmedGone: it may have come back a moment ago.
@@ -203,13 +221,10 @@ func TestNothingThatIsRegisteredIsConfirmedGone(t *testing.T) {
 	w := watch(t, s, registry.WatchConfig{})
 	back := must[[]mesh.Instance](t)(s.Register(ctx, []mesh.Instance{instance("orders", "2")}, time.Minute, registry.Write{}))[0]
 	w.wants(t, "instance/orders/2")
-	var keys []mesh.InstanceKey
-	for _, id := range []mesh.InstanceID{"1", "2", "3"} {
-		keys = append(keys, mesh.InstanceKey{Service: "orders", ID: id})
-	}
-	gone := must[[]mesh.InstanceKey](t)(s.ConfirmGone(ctx, keys, registry.Write{}))
-	if want := []mesh.InstanceKey{keys[0], keys[2]}; !slices.Equal(gone, want) {
-		t.Errorf("confirmed are %v, want %v", gone, want)
+	kept := []mesh.Instance{instance("orders", "1"), instance("orders", "2"), instance("orders", "3")}
+	gone := must[[]mesh.Instance](t)(s.ConfirmGone(ctx, kept, registry.Write{}))
+	if len(gone) != 2 || gone[0].ID != "1" || gone[1].ID != "3" {
+		t.Errorf("confirmed are %v, want 1 and 3", gone)
 	}
 	must[time.Duration](t)(s.Renew(ctx, back.Key(), back.Epoch))
 	must[mesh.Service](t)(s.PutService(ctx, service("last"), registry.Write{}))

@@ -28,9 +28,15 @@ type Event struct {
 	Revision int64          `json:"revision" doc:"The registry's revision that brought it."`
 	Deleted  bool           `json:"deleted,omitempty" doc:"The object was deleted; it is given as it was last, or by its name alone."`
 	Service  *Service       `json:"service,omitempty" doc:"Exactly one of the objects is set in a change."`
-	Instance *mesh.Instance `json:"instance,omitempty"`
+	Instance *EventInstance `json:"instance,omitempty"`
 	Route    *mesh.Route    `json:"route,omitempty"`
 	Runtime  *mesh.Runtime  `json:"runtime,omitempty"`
+}
+
+// EventInstance is an instance that changed.
+type EventInstance struct {
+	mesh.Instance
+	Health mesh.Health `json:"health,omitempty" enum:"healthy,draining,unhealthy,removed" doc:"Default healthy. removed: it was deregistered, and its deletion follows; one that is deleted without it lost its lease."`
 }
 
 type eventsInput struct {
@@ -190,7 +196,10 @@ func (e *eventWriter) flush() error {
 }
 
 func eventOf(c *mesh.Change) Event {
-	event := Event{Type: "change", Revision: c.Revision, Deleted: c.Deleted, Instance: c.Instance, Route: c.Route, Runtime: c.Runtime}
+	event := Event{Type: "change", Revision: c.Revision, Deleted: c.Deleted, Route: c.Route, Runtime: c.Runtime}
+	if c.Instance != nil {
+		event.Instance = &EventInstance{Instance: *c.Instance, Health: c.Instance.Health}
+	}
 	if c.Service != nil {
 		event.Service = &Service{Service: *c.Service}
 	}

@@ -285,8 +285,8 @@ func (s *Server) deregister(ctx context.Context, in *struct {
 	}
 	stale := s.keptStale(in.key())
 	err = s.cfg.Registry.Deregister(ctx, in.key(), in.Epoch, write)
-	if mesh.KindOf(err) == mesh.KindNotFound && stale && in.Epoch == "" {
-		err = nil // the registry has told all watchers that it is gone for good
+	if mesh.KindOf(err) == mesh.KindNotFound && stale != nil && in.Epoch == "" {
+		_, err = s.cfg.Registry.ConfirmGone(ctx, []mesh.Instance{*stale}, write)
 	}
 	return &Nothing{}, err
 }
@@ -310,33 +310,27 @@ func (s *Server) deregisterStale(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	var keys []mesh.InstanceKey
-	stale := map[mesh.InstanceKey]*mesh.Instance{}
+	var stale []mesh.Instance
 	for _, one := range s.cfg.Catalog.View().Instances(name) {
 		if one.Stale {
-			keys = append(keys, one.Key())
-			stale[one.Key()] = one
+			stale = append(stale, *one)
 		}
 	}
-	gone, err := s.cfg.Registry.ConfirmGone(ctx, keys, write)
+	gone, err := s.cfg.Registry.ConfirmGone(ctx, stale, write)
 	if err != nil {
 		return nil, err
 	}
-	var list []mesh.Instance
-	for _, key := range gone {
-		list = append(list, *stale[key])
-	}
-	return listed(list, 0), nil
+	return listed(gone, 0), nil
 }
 
-// keptStale says whether an instance is kept although its lease has ended.
-func (s *Server) keptStale(key mesh.InstanceKey) bool {
+// keptStale gives an instance that is kept although its lease has ended, or nil.
+func (s *Server) keptStale(key mesh.InstanceKey) *mesh.Instance {
 	for _, one := range s.cfg.Catalog.View().Instances(key.Service) {
-		if one.ID == key.ID {
-			return one.Stale
+		if one.ID == key.ID && one.Stale {
+			return one
 		}
 	}
-	return false
+	return nil
 }
 
 // emptyEpoch keeps a script's empty variable from reaching every registration.
