@@ -33,7 +33,9 @@ func (s *session) acked(now time.Time, sub *subscription, f flight) {
 		sub.acked, sub.acknowledged = f.version, true
 	}
 	s.warmed(now, sub.kind, f)
-	s.paid(sub.kind, f)
+	if sub.kind == kindEndpoint {
+		s.paid(f)
+	}
 }
 
 // maxAlone bounds how many resources are sent one by one to find the faulty one.
@@ -55,7 +57,7 @@ func (s *session) nacked(now time.Time, sub *subscription, f flight, message str
 	message = strings.ToValidUTF8(message, "\uFFFD")
 	nack := &Nack{At: now, Type: sub.kind.facts().url, Message: message, Version: f.version.String()}
 	whole := !s.delta && sub.kind.facts().full
-	blamed, others := f.blame(message)
+	blamed, others, missing := f.blame(message)
 	alone := len(blamed) == 0 && len(others) > 1 && len(others) <= maxAlone && !whole
 	unclear := len(blamed) == 0 && sub.refusing // it may be for what was refused before
 	if len(blamed) == 0 && !alone {
@@ -66,7 +68,7 @@ func (s *session) nacked(now time.Time, sub *subscription, f flight, message str
 	}
 	if whole {
 		sub.refusing = true
-		out.passedOver = others
+		out.passedOver = slices.Concat(others, missing)
 		if f.nonce == sub.nonce && len(blamed) > 0 && !slices.ContainsFunc(blamed, sub.current) {
 			sub.owe(now) // what it refused everything for has left its scope meanwhile
 		}
@@ -96,12 +98,15 @@ func (s *session) nacked(now time.Time, sub *subscription, f flight, message str
 
 // blame parts what is new in a refused response into what the client's words
 // name and the others. Of a response that holds everything they may also name
-// what came with an earlier one.
-func (f *flight) blame(message string) (named, others []sentItem) {
+// what came with an earlier one, and never what is missing from it.
+func (f *flight) blame(message string) (named, others, missing []sentItem) {
 	for _, one := range f.items {
-		if mentions(message, one.id.Value()) {
+		switch {
+		case one.version == 0 && f.whole != nil:
+			missing = append(missing, one)
+		case mentions(message, one.id.Value()):
 			named = append(named, one)
-		} else {
+		default:
 			others = append(others, one)
 		}
 	}
@@ -110,14 +115,14 @@ func (f *flight) blame(message string) (named, others []sentItem) {
 			named = append(named, sentItem{id: r.id, version: r.version, content: r.content, before: r.version, origin: r.origin})
 		}
 	}
-	return named, others
+	return named, others, missing
 }
 
 // current says whether what was sent is still what the client should have: it
 // was sent nothing newer since, and has not given it up.
 func (s *subscription) current(one sentItem) bool {
-	it, ok := s.items[one.id]
-	return (ok || s.wildcard) && it.version() == one.version
+	it := s.items.get(one.id)
+	return (it != 0 || s.wildcard) && it.version() == one.version
 }
 
 // reject notes that the client does not take a version.

@@ -14,20 +14,21 @@ const (
 	fateKeep                // it is gone, but the client may still be using it
 )
 
-// judge decides on one pending name.
-func (s *session) judge(sub *subscription, id name, answer bool, now time.Time, v view) (f fate, r *Resource, look time.Time) {
-	if !answer && !sub.covers(id) && !sub.items[id].held() {
+// judge decides on one pending name, of which it is known.
+func (s *session) judge(sub *subscription, id name, it item, now time.Time, v view) (f fate, r *Resource, look time.Time) {
+	answer := it.asked()
+	if !answer && !sub.wildcard && !it.explicit() && !it.held() {
 		return fateNothing, nil, time.Time{}
 	}
-	it := sub.items[id]
 	r = s.lookup(sub.kind, id, v)
-	if sub.mended(id, r, v) {
-		delete(sub.rejected, id)
-	}
-	if r != nil {
-		if refused, ok := sub.rejected[id]; ok && refused.content == r.content && !answer {
+	if refused, ok := sub.rejected[id]; ok {
+		if sub.mended(refused, it, r, v) {
+			delete(sub.rejected, id)
+		} else if r != nil && refused.content == r.content && !answer {
 			return fateNothing, nil, time.Time{} // never again of the server's own accord
 		}
+	}
+	if r != nil {
 		if answer || !it.held() || it.version() != r.version {
 			return fateSend, r, time.Time{}
 		}
@@ -46,12 +47,10 @@ func (s *session) judge(sub *subscription, id name, answer bool, now time.Time, 
 }
 
 // mended says whether a refused version was replaced by what the client has.
-func (s *subscription) mended(id name, r *Resource, v view) bool {
-	refused, ok := s.rejected[id]
-	if !ok || v.refuses(s.kind, id, refused.content) {
+func (s *subscription) mended(refused sentItem, it item, r *Resource, v view) bool {
+	if v.refuses(s.kind, refused.id, refused.content) {
 		return false
 	}
-	it := s.items[id]
 	return r == nil && !it.held() || r != nil && r.content != refused.content && it.held() && it.version() == r.version
 }
 
@@ -66,22 +65,25 @@ func (s *session) compose(now time.Time, sub *subscription, v view) *draft {
 func (s *session) composeDelta(now time.Time, sub *subscription, v view) *draft {
 	sub.scan(v)
 	d := &draft{send: sub.owed}
-	names := sub.pendingNames(d, v)
+	names := sub.toLookAt(d)
 	d.resources, d.changed = make([]*Resource, 0, len(names)), make([]sentItem, 0, len(names))
 	for _, id := range names {
-		answer := sub.pending[id]
-		f, r, look := s.judge(sub, id, answer, now, v)
+		it := sub.items.get(id)
+		f, r, look := s.judge(sub, id, it, now, v)
 		switch f {
+		case fateNothing:
+			sub.change(id, it, it.looked())
 		case fateSend:
 			d.resources = append(d.resources, r)
-			d.changed = append(d.changed, sentItem{id: id, version: r.version, content: r.content, before: sub.items[id].version(), origin: r.origin})
-			sub.setHeld(id, r.version)
+			d.changed = append(d.changed, sentOf(r, it))
+			sub.change(id, it, it.looked().has(r.version))
 		case fateRemove:
 			d.removed = append(d.removed, id)
 			d.changed = append(d.changed, sentItem{id: id})
+			sub.looked(id)
 			sub.setAbsent(id)
 		case fateKeep:
-			d.keep(id, answer, look)
+			d.look = sooner(d.look, look)
 		}
 	}
 	d.send = d.send || len(d.changed) > 0
@@ -92,35 +94,42 @@ func (s *session) composeDelta(now time.Time, sub *subscription, v view) *draft 
 // responses hold everything, of all that is subscribed to if any of it changed.
 func (s *session) composeSotW(now time.Time, sub *subscription, v view) *draft {
 	if s.resumes(sub, v) {
+		for _, id := range sub.pendingNames() {
+			sub.looked(id)
+		}
 		return &draft{}
 	}
 	sub.scan(v)
 	full := sub.kind.facts().full
 	d := &draft{send: sub.owed}
-	for _, id := range sub.pendingNames(d, v) {
-		answer := sub.pending[id]
-		f, r, look := s.judge(sub, id, answer, now, v)
+	for _, id := range sub.toLookAt(d) {
+		it := sub.items.get(id)
+		f, r, look := s.judge(sub, id, it, now, v)
+		if f == fateKeep && (!full || sub.ghosts[id] != nil) {
+			d.look = sooner(d.look, look)
+			continue
+		}
+		sub.looked(id)
 		switch f {
 		case fateSend:
 			d.send = true
-			d.changed = append(d.changed, sentItem{id: id, version: r.version, content: r.content, before: sub.items[id].version(), origin: r.origin})
+			d.changed = append(d.changed, sentOf(r, it))
 			sub.setHeld(id, r.version)
 			if !full {
 				d.resources = append(d.resources, r)
 			}
 		case fateRemove:
 			// Only a response that holds everything can say so, by silence.
+			if full && it.held() {
+				d.changed = append(d.changed, sentItem{id: id, before: it.version()})
+			}
 			d.send = d.send || full
 			delete(sub.ghosts, id)
 			sub.setAbsent(id)
 		case fateKeep:
-			if full && sub.ghosts[id] == nil {
-				// Its bytes are no longer known: the next response is without it.
-				d.send = true
-				sub.setAbsent(id)
-				continue
-			}
-			d.keep(id, answer, look)
+			// Its bytes are no longer known: the next response is without it.
+			d.send = true
+			sub.setAbsent(id)
 		}
 	}
 	if full && d.send {
@@ -134,13 +143,15 @@ func (s *session) composeSotW(now time.Time, sub *subscription, v view) *draft {
 // bytes. What left the scope may have changed just before; then the client is
 // sent that change after all, because older bytes are not kept.
 func (s *subscription) everything(d *draft, v view) {
-	names := make([]name, 0, len(s.items))
-	for id, it := range s.items {
+	var names []name
+	for id, it := range s.items.all() {
 		if it.held() {
 			names = append(names, id)
 		}
 	}
-	sortNames(names)
+	if len(s.items.extra) > 0 {
+		sortNames(names)
+	}
 	d.resources = make([]*Resource, 0, len(names))
 	for _, id := range names {
 		r := v.lookup(s.kind, id)
@@ -148,8 +159,8 @@ func (s *subscription) everything(d *draft, v view) {
 			if r = s.ghosts[id]; r == nil {
 				continue
 			}
-			if r.version != s.items[id].version() {
-				d.changed = append(d.changed, sentItem{id: id, version: r.version, content: r.content, before: s.items[id].version(), origin: r.origin})
+			if r.version != s.items.get(id).version() {
+				d.changed = append(d.changed, sentOf(r, s.items.get(id)))
 				s.setHeld(id, r.version)
 			}
 		}
@@ -164,14 +175,12 @@ func (s *subscription) scan(v view) {
 		return
 	}
 	s.rescan = false
-	names := v.names(s.kind)
-	s.expect(len(names))
-	if s.pending == nil {
-		s.pending = map[name]bool{}
-	}
-	for _, id := range names {
-		if _, due := s.pending[id]; !due {
-			s.pending[id] = false
+	all := v.roster(s.kind)
+	s.items.adopt(all)
+	for _, id := range all.names {
+		if it := s.items.get(id); !it.pending() {
+			s.list(id)
+			s.put(id, it|itemPending)
 		}
 	}
 }
@@ -185,49 +194,39 @@ func (s *session) resumes(sub *subscription, v view) bool {
 		return false
 	}
 	var all version
-	names := v.names(sub.kind)
+	names := v.roster(sub.kind).names
 	for _, id := range names {
-		all += s.lookup(sub.kind, id, v).version
+		if r := s.lookup(sub.kind, id, v); r != nil {
+			all += r.version
+		}
 	}
 	if sub.resume != all.String() {
 		return false
 	}
 	for _, id := range names {
-		sub.setHeld(id, s.lookup(sub.kind, id, v).version)
+		if r := s.lookup(sub.kind, id, v); r != nil {
+			sub.setHeld(id, r.version)
+		}
 	}
 	return true
 }
 
-// pendingNames gives the names to look at for one draft, in order. If some have
-// to be sent alone it is the first of them, and the rest is kept for later.
-func (s *subscription) pendingNames(d *draft, v view) []name {
-	if many := len(s.pending); many > 64 && len(s.alone) == 0 {
-		if names := v.inOrder(s.kind, s.pending); len(names) == many {
-			return names
-		}
-	}
-	names := make([]name, 0, len(s.pending))
-	for id := range s.pending {
-		if _, ok := s.alone[id]; ok || len(s.alone) == 0 {
-			names = append(names, id)
-		}
-	}
-	if len(s.alone) > 0 && len(names) == 0 {
-		s.alone = nil // they are not due any more
-		return s.pendingNames(d, v)
-	}
-	sortNames(names)
+// toLookAt gives the pending names to look at for one draft, in order. If some
+// have to be sent alone it is the first of them, and the rest is for later.
+func (s *subscription) toLookAt(d *draft) []name {
+	names := s.pendingNames()
 	if len(s.alone) == 0 {
 		return names
 	}
-	delete(s.alone, names[0])
-	for id, answer := range s.pending {
-		if id != names[0] {
-			d.keep(id, answer, time.Time{})
+	for i, id := range names {
+		if _, ok := s.alone[id]; ok {
+			delete(s.alone, id)
+			d.more = true
+			return names[i : i+1]
 		}
 	}
-	d.more = true
-	return names[:1]
+	s.alone = nil // they are not due any more
+	return names
 }
 
 // setGhost keeps what a SotW client may still be using after it left the scope.
@@ -239,7 +238,7 @@ func (s *subscription) setGhost(id name, gone *Resource, delta bool) {
 		delete(s.ghosts, id)
 		return
 	}
-	if s.items[id].held() {
+	if s.items.get(id).held() {
 		if s.ghosts == nil {
 			s.ghosts = map[name]*Resource{}
 		}

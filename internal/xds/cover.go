@@ -97,7 +97,7 @@ func (s *session) clusterVersion(id name, v view) version {
 		return 0
 	}
 	if sub := s.subs[kindCluster]; sub != nil && sub.covers(id) {
-		return sub.items[id].version() // a newer one is still to be sent, and its endpoints behind it
+		return sub.items.get(id).version() // a newer one is still to be sent, and its endpoints behind it
 	}
 	return cluster.version
 }
@@ -137,7 +137,7 @@ func (s *session) recheckEndpoints(now time.Time) {
 	if eds == nil || !s.aggregated {
 		return
 	}
-	for id, it := range eds.items {
+	for id, it := range eds.items.all() {
 		if it.held() {
 			eds.want(id, false, now, false)
 		}

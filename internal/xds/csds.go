@@ -95,25 +95,24 @@ func (s *subscription) clientStatus() []*statusv3.ClientConfig_GenericXdsConfig 
 			underway[one.id] = one.version != 0
 		}
 	}
-	names := make([]name, 0, len(s.items))
-	for id := range s.items {
+	var names []name
+	for id := range s.items.all() {
 		names = append(names, id)
 	}
 	for id := range s.rejected {
-		if _, known := s.items[id]; !known {
+		if s.items.get(id) == 0 {
 			names = append(names, id)
 		}
 	}
 	sortNames(names)
 	all := make([]*statusv3.ClientConfig_GenericXdsConfig, 0, len(names))
 	for _, id := range names {
-		it := s.items[id]
+		it := s.items.get(id)
 		one := &statusv3.ClientConfig_GenericXdsConfig{TypeUrl: s.kind.facts().url, Name: id.Value()}
 		if it.held() {
 			one.VersionInfo = it.version().String()
 		}
 		_, rejected := s.rejected[id]
-		_, pending := s.pending[id]
 		switch {
 		case rejected:
 			one.ConfigStatus, one.ClientStatus = statusv3.ConfigStatus_ERROR, adminv3.ClientResourceStatus_NACKED
@@ -122,7 +121,7 @@ func (s *subscription) clientStatus() []*statusv3.ClientConfig_GenericXdsConfig 
 			one.ConfigStatus, one.ClientStatus = statusv3.ConfigStatus_STALE, adminv3.ClientResourceStatus_REQUESTED
 		case it.held():
 			one.ConfigStatus, one.ClientStatus = statusv3.ConfigStatus_SYNCED, adminv3.ClientResourceStatus_ACKED
-		case pending || s.rescan:
+		case it.pending() || s.rescan:
 			one.ConfigStatus, one.ClientStatus = statusv3.ConfigStatus_NOT_SENT, adminv3.ClientResourceStatus_REQUESTED
 		default:
 			one.ConfigStatus, one.ClientStatus = statusv3.ConfigStatus_NOT_SENT, adminv3.ClientResourceStatus_DOES_NOT_EXIST

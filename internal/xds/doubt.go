@@ -206,28 +206,36 @@ func (t *table) free(e *entry, now time.Time, touched map[*mailbox]struct{}) {
 	}
 }
 
-// unblock undoes withhold in a scope that e has just left: what was held back
-// because of it need not wait for it any more.
-func (t *table) unblock(s *scope, e *entry, now time.Time, touched map[*mailbox]struct{}) {
-	if e.doubt == nil || e.doubt.refused == nil && e.doubt.cause == nil {
-		return
-	}
-	for _, user := range e.kind.facts().usedBy {
-		for id, other := range s.members[user] {
-			if other.doubt != nil && other.doubt.cause == e && !t.shared(e, user, id) {
-				other.doubt.cause = nil
-				t.markAll(other, now, touched)
-				t.free(other, now, touched)
+// departure is an entry that left a scope.
+type departure struct {
+	scope *scope
+	entry *entry
+}
+
+// unblock undoes withhold after entries left their scopes: what no scope holds
+// together with its cause any more need not wait for it.
+func (t *table) unblock(departed []departure, now time.Time, touched map[*mailbox]struct{}) {
+	for _, one := range departed {
+		t.reconsider(one.entry, now, touched)
+		for _, user := range one.entry.kind.facts().usedBy {
+			for _, other := range one.scope.members[user] {
+				t.reconsider(other, now, touched)
 			}
 		}
 	}
 }
 
-// shared says whether another scope still holds e beside the resource of a name.
-func (t *table) shared(e *entry, k kind, id name) bool {
-	return slices.ContainsFunc(e.holders, func(s *scope) bool {
-		return s.members[e.kind][e.id] == e && s.members[k][id] != nil
-	})
+func (t *table) reconsider(e *entry, now time.Time, touched map[*mailbox]struct{}) {
+	if e.doubt == nil || e.doubt.cause == nil {
+		return
+	}
+	cause := e.doubt.cause
+	if slices.ContainsFunc(cause.holders, func(s *scope) bool { return s.members[e.kind][e.id] == e }) {
+		return
+	}
+	e.doubt.cause = nil
+	t.markAll(e, now, touched)
+	t.free(e, now, touched)
 }
 
 // remember notes a refusal, and forgets another one if there are too many.

@@ -17,6 +17,13 @@ func (t *table) join(box *mailbox, scopeName string) {
 	box.scope.boxes[box] = struct{}{}
 }
 
+// roster gives the names of one type that a stream's scope holds.
+func (t *table) roster(box *mailbox, k kind) *roster {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return view{box.scope}.roster(k)
+}
+
 // enter registers a change of interest. It gives those of the names asked for
 // that exist, but outside the stream's scope.
 func (t *table) enter(box *mailbox, in interest) (outside []name) {
@@ -110,36 +117,14 @@ func (v view) refuses(k kind, id name, refused version) bool {
 	return e != nil && e.doubt != nil && e.doubt.refused != nil && e.doubt.refused.version == refused
 }
 
-// inOrder gives those of some names that the scope has, in order. The order of
-// all of them is kept for as long as the scope has the same, for sorting a
-// thousand names takes longer than sending what they name.
-func (v view) inOrder(k kind, some map[name]bool) []name {
-	all := v.scope.sorted[k].Load()
-	if all == nil {
-		names := make([]name, 0, len(v.scope.members[k]))
-		for id := range v.scope.members[k] {
-			names = append(names, id)
-		}
-		sortNames(names)
-		all = &names
-		v.scope.sorted[k].Store(all) // streams compose at the same time, and all find the same
+// roster gives the names that the scope holds of a type, also of those that have
+// no resource yet. It is kept for as long as the scope has the same, for sorting
+// a thousand names takes longer than sending what they name.
+func (v view) roster(k kind) *roster {
+	r := v.scope.rosters[k].Load()
+	if r == nil {
+		r = newRoster(v.scope.members[k])
+		v.scope.rosters[k].Store(r) // streams compose at the same time, and all find the same
 	}
-	names := make([]name, 0, len(some))
-	for _, id := range *all {
-		if _, is := some[id]; is {
-			names = append(names, id)
-		}
-	}
-	return names
-}
-
-// names gives the names of all resources of a type, in no order.
-func (v view) names(k kind) []name {
-	names := make([]name, 0, len(v.scope.members[k]))
-	for id, e := range v.scope.members[k] {
-		if v.shown(e) != nil {
-			names = append(names, id)
-		}
-	}
-	return names
+	return r
 }

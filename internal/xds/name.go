@@ -25,7 +25,7 @@ func sortNames(names []name) {
 // an [item] can keep its marks there.
 type version uint64
 
-const versionMask = ^version(3)
+const versionMask = ^version(15)
 
 // String is the form on the wire: 16 hexadecimal digits.
 func (v version) String() string {
@@ -45,16 +45,21 @@ func parseVersion(s string) version {
 }
 
 // item is what a stream knows of one name, in one word, because there may be a
-// million of them: the version that the client holds, and two marks.
+// million of them: the version that the client holds, and marks. Zero: nothing.
 type item uint64
 
 const (
 	itemExplicit item = 1 << iota // the client asked for it by name
 	itemHeld                      // the client was sent it, or said that it has it
+	itemPending                   // it is to be looked at when the next response is composed
+	itemAsked                     // and answered even if nothing changed, for the client asked just now
 )
 
 func (i item) explicit() bool     { return i&itemExplicit != 0 }
 func (i item) held() bool         { return i&itemHeld != 0 }
 func (i item) version() version   { return version(i) & versionMask }
-func (i item) forgotten() item    { return i & itemExplicit }
-func (i item) has(v version) item { return i&itemExplicit | itemHeld | item(v&versionMask) }
+func (i item) pending() bool      { return i&itemPending != 0 }
+func (i item) asked() bool        { return i&itemAsked != 0 }
+func (i item) looked() item       { return i &^ (itemPending | itemAsked) }
+func (i item) forgotten() item    { return i & (itemExplicit | itemPending | itemAsked) }
+func (i item) has(v version) item { return i.forgotten() | itemHeld | item(v&versionMask) }

@@ -11,37 +11,61 @@ package xds
 // maxOwedNodes bounds how many nodes are remembered.
 const maxOwedNodes = 10_000
 
-// oweEndpoints notes that endpoints have to follow a cluster, which came in the latest
-// response.
-func (s *session) oweEndpoints(endpoints name) {
-	if !s.delta || endpoints == noName {
+// giveUp ends the wait for clusters whose endpoints took too long. They are still
+// owed.
+func (s *session) giveUp(w *warming) {
+	if !s.delta {
 		return
 	}
+	for _, c := range w.clusters {
+		if c.endpoints != noName {
+			s.owe(c.endpoints, w.nonce)
+		}
+	}
+}
+
+func (s *session) owe(endpoints name, cluster uint64) {
 	if s.owed == nil {
 		s.owed = map[name]uint64{}
 	}
-	s.owed[endpoints] = s.nonce
+	s.owed[endpoints] = cluster
 }
 
-// paid takes in that a response was acknowledged.
-func (s *session) paid(k kind, f flight) {
-	if k != kindEndpoint || len(s.owed) == 0 {
-		return
+// allOwed gives the endpoints that the client has not acknowledged behind their
+// clusters.
+func (s *session) allOwed() map[name]uint64 {
+	for _, w := range s.warming {
+		s.giveUp(w)
 	}
+	return s.owed
+}
+
+// paid takes in that endpoints were acknowledged.
+func (s *session) paid(f flight) {
 	for _, one := range f.items {
+		if len(s.owed) == 0 {
+			s.owed = nil // a map keeps the room that it once took
+			return
+		}
 		if cluster, ok := s.owed[one.id]; ok && cluster < f.nonce {
 			delete(s.owed, one.id)
 		}
 	}
-	if len(s.owed) == 0 {
-		s.owed = nil // a map keeps the room that it once took
-	}
 }
 
-// owes says whether a name is sent also to a client that says that it has it.
-func (s *session) owes(k kind, id name) bool {
-	_, ok := s.owed[id]
-	return ok && k == kindEndpoint
+// awaited are the endpoints that are sent also to a client that says that it has
+// them.
+func (s *session) awaited() map[name]bool {
+	names := make(map[name]bool, len(s.owed))
+	for id := range s.owed {
+		names[id] = true
+	}
+	for _, w := range s.warming {
+		for _, c := range w.clusters {
+			names[c.endpoints] = true
+		}
+	}
+	return names
 }
 
 // remember keeps what a node is owed when its stream ends.

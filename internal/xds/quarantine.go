@@ -57,7 +57,7 @@ func (st *stream) settle(out outcome) {
 	for _, one := range quarantined {
 		st.session.subs[k].revert(one)
 		if k == kindCluster {
-			delete(st.session.warming, one.id) // the client still has the old one, which is warm
+			st.session.cool(one.id) // the client still has the old one, which is warm
 		}
 		st.logger().Error("a version is quarantined because this proxy refused it: no other is sent it, the last good one stays in force",
 			"type", k, "resource", one.id.Value(), "version", one.version.String(), "origin", one.from(), "message", out.nack.Message)

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -190,7 +191,12 @@ func (s *session) deltaNames(now time.Time, sub *subscription, r request, first 
 		}
 		s.takeInitial(now, sub, r)
 	}
-	sub.expect(len(r.subscribe))
+	s.expect(sub, len(r.subscribe))
+	in.wait = slices.Grow(in.wait, len(r.subscribe))
+	var awaited map[name]bool
+	if first && sub.kind == kindEndpoint && len(r.initial) > 0 {
+		awaited = s.awaited()
+	}
 	for _, n := range r.subscribe {
 		sub.named = true
 		if n == wildcardName {
@@ -198,16 +204,17 @@ func (s *session) deltaNames(now time.Time, sub *subscription, r request, first 
 			continue
 		}
 		id := nameOf(n)
-		known := first && sub.items[id].held() && !s.owes(sub.kind, id)
-		if sub.ask(id) {
+		it := sub.items.get(id)
+		if !it.explicit() {
 			in.wait = append(in.wait, id)
 		}
 		// Asked for again, it is sent again: the client may have forgotten it
 		// (xDS protocol, "Subscribing to Resources").
-		sub.want(id, !known, now, false)
+		known := first && it.held() && !awaited[id]
+		sub.mark(id, it, itemExplicit, !known, now, false)
 	}
 	if first && !sub.wildcard {
-		sub.forgetUnasked()
+		sub.dropUnasked() // it said that it has it, but did not ask for it
 	}
 	for _, n := range r.unsubscribe {
 		if n == wildcardName {
@@ -215,7 +222,7 @@ func (s *session) deltaNames(now time.Time, sub *subscription, r request, first 
 			continue
 		}
 		id := nameOf(n)
-		if !sub.items[id].explicit() {
+		if !sub.items.get(id).explicit() {
 			continue // a phantom: nothing to end
 		}
 		sub.drop(id)
@@ -231,7 +238,7 @@ func (s *session) deltaNames(now time.Time, sub *subscription, r request, first 
 // takeInitial notes what a client says it has from an earlier stream. What is
 // there in that version is not sent again; what is gone is removed.
 func (s *session) takeInitial(now time.Time, sub *subscription, r request) {
-	sub.expect(max(len(r.initial), len(r.subscribe)))
+	s.expect(sub, len(r.initial))
 	for n, v := range r.initial {
 		id := nameOf(n)
 		sub.setHeld(id, parseVersion(v))
@@ -277,7 +284,7 @@ func (s *session) sotwNames(now time.Time, sub *subscription, r request, first b
 	if ended {
 		sub.dropWildcard()
 	}
-	for id, it := range sub.items {
+	for id, it := range sub.items.all() {
 		if _, still := wanted[id]; !still && it.explicit() {
 			sub.drop(id)
 			in.quit = append(in.quit, id)
@@ -294,9 +301,9 @@ func (s *session) sotwNames(now time.Time, sub *subscription, r request, first b
 		}
 	}
 	for id := range wanted {
-		if sub.ask(id) {
+		if it := sub.items.get(id); !it.explicit() {
 			in.wait = append(in.wait, id)
-			sub.want(id, true, now, false)
+			sub.mark(id, it, itemExplicit, true, now, false)
 		}
 	}
 }
@@ -317,11 +324,12 @@ func (s *subscription) owe(now time.Time) {
 	s.owed = true
 }
 
-// forgetUnasked drops what the client said it has but did not ask for.
-func (s *subscription) forgetUnasked() {
-	for id, it := range s.items {
-		if !it.explicit() {
-			s.drop(id)
-		}
+// expect makes room for n names that come at once.
+func (s *session) expect(sub *subscription, n int) {
+	if n <= maxFew || s.roster == nil {
+		return
+	}
+	if r := s.roster(sub.kind); n >= len(r.names)/8 {
+		sub.items.adopt(r)
 	}
 }

@@ -18,13 +18,16 @@ type session struct {
 	// client that stays silent or refuses is not waited for any longer.
 	patience time.Duration
 
-	subs  [kindCount]*subscription
-	nonce uint64
-	// warming are the clusters that this stream was sent and that may not take
-	// traffic yet.
-	warming map[name]*warming
-	// owed are the endpoints that the client has to be sent after a cluster, by
-	// the nonce of the response that the cluster came in; see owed.go.
+	// roster gives the names of one type that the scope holds; nil: not known.
+	roster func(kind) *roster
+
+	subs     [kindCount]*subscription
+	nonce    uint64
+	warming  []*warming // oldest first
+	settling []settling
+	// owed are the endpoints that the client still has to be sent after a cluster
+	// that is waited for no more, by the nonce of the response that the cluster
+	// came in; see owed.go.
 	owed map[name]uint64
 }
 
@@ -51,8 +54,7 @@ func newSession(delta, aggregated bool, only kind, limits Limits, patience time.
 	if limits.NameBytes == 0 {
 		limits.NameBytes = defaultNameBytes
 	}
-	return &session{delta: delta, aggregated: aggregated, only: only, limits: limits, patience: patience,
-		warming: map[name]*warming{}}
+	return &session{delta: delta, aggregated: aggregated, only: only, limits: limits, patience: patience}
 }
 
 // touch takes in the names that changed.
@@ -111,7 +113,7 @@ func (s *session) pass(now time.Time, v view) (r *response, look time.Time, agai
 			if d.send {
 				return s.dispatch(now, sub, d, v), time.Time{}, false
 			}
-			sub.resting(d)
+			sub.resting()
 			look, more = sooner(look, d.look), d.more
 		}
 		again = again || keeping && !sub.due()
@@ -150,27 +152,18 @@ type draft struct {
 	resources []*Resource
 	removed   []name
 	changed   []sentItem // what is new to the client, for its answer
-	kept      map[name]bool
-	look      time.Time // when kept removals may be looked at again
-	more      bool      // what is kept can be looked at at once
+	look      time.Time  // when removals that are still pending may be looked at again
+	more      bool       // what is still pending can be looked at at once
 }
 
-func (d *draft) keep(id name, answer bool, look time.Time) {
-	if d.kept == nil {
-		d.kept = map[name]bool{}
-	}
-	d.kept[id] = answer
-	d.look = sooner(d.look, look)
-}
-
-// looked leaves on the list what a draft kept.
-func (s *subscription) looked(d *draft) {
-	s.pending, s.rescan, s.owed, s.resume, s.waiting = d.kept, false, false, "", time.Time{}
+// composed closes a look at what was due. What the draft kept back stays pending.
+func (s *subscription) composed() {
+	s.rescan, s.owed, s.resume, s.waiting = false, false, "", time.Time{}
 }
 
 // resting closes a look that found nothing to send.
-func (s *subscription) resting(d *draft) {
-	s.looked(d)
+func (s *subscription) resting() {
+	s.composed()
 	if s.nonce == 0 || s.acknowledged && s.sent == s.acked {
 		// The client holds what it should without being sent it: it said so, or
 		// gave up the rest.
@@ -191,7 +184,7 @@ func (s *session) dispatch(now time.Time, sub *subscription, d *draft, v view) *
 	sub.flights = append(sub.flights, f)
 	sub.nonce, sub.sent = s.nonce, sub.held
 	sub.responses++
-	sub.looked(d)
+	sub.composed()
 	if sub.kind == kindCluster && s.aggregated {
 		s.warm(now, d, v)
 	}

@@ -170,7 +170,7 @@ func (st *stream) compose() (*response, time.Time) {
 }
 
 func (st *stream) send(r *response) error {
-	f := encodeFrame(r, st.delta)
+	f := encodeFrame(r, st.delta, st.box.scope.joins(r.kind, st.delta))
 	st.server.metrics.sent(r.kind, f.buffers.Len())
 	return st.grpc.SendMsg(f)
 }
@@ -248,6 +248,7 @@ func (st *stream) join(scopeName string) {
 		st.session.owed = st.server.recall(st.nodeID)
 	}
 	st.server.table.join(st.box, scopeName)
+	st.session.roster = func(k kind) *roster { return st.server.table.roster(st.box, k) }
 }
 
 // leave ends what the stream entered into the table.
@@ -262,7 +263,7 @@ func (st *stream) leave() {
 		}
 	}
 	st.server.table.leave(st.box, names)
-	st.server.remember(st.nodeID, st.session.owed)
+	st.server.remember(st.nodeID, st.session.allOwed())
 }
 
 // endOf is the status that a stream ends with.

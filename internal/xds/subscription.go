@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"slices"
 	"time"
 )
 
@@ -13,14 +14,14 @@ type subscription struct {
 	wildcard bool
 	named    bool // names were asked for at least once: an empty list is no wildcard any more
 
-	// items holds every name that was asked for explicitly or that the client
-	// holds.
-	items map[name]item
-	asked int // how many of them were asked for
+	// items holds every name that was asked for explicitly, that the client
+	// holds, or that is pending: to be looked at when the next response is
+	// composed. It is changed through put alone, which counts.
+	items   items
+	asked   int // how many were asked for explicitly
+	pending int // how many are pending
 
-	// pending are the names to look at when the next response is composed.
-	// True: the client asked, so it is answered even if nothing changed.
-	pending      map[name]bool
+	few          []name    // those pending, if they are few; any of them may be so no more, or be there twice
 	pendingSince time.Time // of the oldest of them
 	pendingApply bool      // they come from an update, not from a request
 	rescan       bool      // every name that the scope holds is to be looked at
@@ -80,52 +81,112 @@ func (i sentItem) from() Origin {
 	return *i.origin
 }
 
-func newSubscription(k kind) *subscription {
-	return &subscription{kind: k, items: map[name]item{}}
+func newSubscription(k kind) *subscription { return &subscription{kind: k} }
+
+// put changes what is known of a name.
+func (s *subscription) put(id name, it item) { s.change(id, s.items.get(id), it) }
+
+// change is put for who knows what was known.
+func (s *subscription) change(id name, old, it item) {
+	if old == it {
+		return
+	}
+	if old.held() {
+		s.held -= old.version()
+	}
+	if it.held() {
+		s.held += it.version()
+	}
+	s.asked += count(it.explicit()) - count(old.explicit())
+	s.pending += count(it.pending()) - count(old.pending())
+	s.items.set(id, it)
+}
+
+// sentOf is a resource in a response to a client that had something before.
+func sentOf(r *Resource, had item) sentItem {
+	return sentItem{id: r.id, version: r.version, content: r.content, before: had.version(), origin: r.origin}
+}
+
+func count(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 // covers says whether the client asked for a name, by itself or with the rest.
-func (s *subscription) covers(id name) bool { return s.wildcard || s.items[id].explicit() }
+func (s *subscription) covers(id name) bool { return s.wildcard || s.items.get(id).explicit() }
 
-// want puts a name on the list of what to look at.
+// want puts a name on the list of what to look at; with answer, the client asked,
+// so it is answered even if nothing changed.
 func (s *subscription) want(id name, answer bool, now time.Time, applied bool) {
-	if s.pending == nil {
-		s.pending = map[name]bool{}
-	}
-	if len(s.pending) == 0 && !s.rescan && !s.owed {
+	s.mark(id, s.items.get(id), 0, answer, now, applied)
+}
+
+// mark is want for who knows what was known; more is what is known besides now.
+func (s *subscription) mark(id name, old, more item, answer bool, now time.Time, applied bool) {
+	if !s.due() {
 		s.pendingSince, s.pendingApply = now, applied
 	}
-	s.pending[id] = s.pending[id] || answer
+	if !old.pending() {
+		s.list(id)
+	}
+	more |= itemPending
+	if answer {
+		more |= itemAsked
+	}
+	s.change(id, old, old|more)
 }
 
-// expect makes room for n names that come at once.
-func (s *subscription) expect(n int) {
-	if len(s.items) == 0 && n > 8 {
-		s.items = make(map[name]item, n)
+// maxFew is up to how many pending names are listed. More are found by looking
+// through all.
+const maxFew = 64
+
+func (s *subscription) list(id name) {
+	if s.pending == 0 {
+		s.few = s.few[:0]
 	}
-	if len(s.pending) == 0 && n > 8 {
-		s.pending = make(map[name]bool, n)
+	if len(s.few) <= maxFew {
+		s.few = append(s.few, id)
 	}
 }
+
+// pendingNames gives the names to look at, in order.
+func (s *subscription) pendingNames() []name {
+	if s.pending == 0 {
+		return nil
+	}
+	names := make([]name, 0, s.pending)
+	if len(s.few) <= maxFew {
+		for _, id := range s.few {
+			if s.items.get(id).pending() {
+				names = append(names, id)
+			}
+		}
+		sortNames(names)
+		return slices.Compact(names)
+	}
+	for id, it := range s.items.all() {
+		if it.pending() {
+			names = append(names, id)
+		}
+	}
+	if len(s.items.extra) > 0 {
+		sortNames(names)
+	}
+	return names
+}
+
+// looked takes a name off the list of what to look at.
+func (s *subscription) looked(id name) { s.put(id, s.items.get(id).looked()) }
 
 // due says whether there is anything to look at.
-func (s *subscription) due() bool { return s.owed || s.rescan || len(s.pending) > 0 }
-
-// ask makes a name one that the client asked for, and says whether it was not.
-func (s *subscription) ask(id name) bool {
-	it := s.items[id]
-	if it.explicit() {
-		return false
-	}
-	s.items[id] = it | itemExplicit
-	s.asked++
-	return true
-}
+func (s *subscription) due() bool { return s.owed || s.rescan || s.pending > 0 }
 
 // askedNames are the names that the client asked for by themselves.
 func (s *subscription) askedNames() []name {
 	names := make([]name, 0, s.asked)
-	for id, it := range s.items {
+	for id, it := range s.items.all() {
 		if it.explicit() {
 			names = append(names, id)
 		}
@@ -134,53 +195,25 @@ func (s *subscription) askedNames() []name {
 }
 
 // setHeld notes that the client has a version.
-func (s *subscription) setHeld(id name, v version) {
-	it := s.items[id]
-	if it.held() {
-		s.held -= it.version()
-	}
-	s.items[id] = it.has(v)
-	s.held += v
-}
+func (s *subscription) setHeld(id name, v version) { s.put(id, s.items.get(id).has(v)) }
 
 // setAbsent notes that the client was told, or may conclude, that there is no
 // such resource.
 func (s *subscription) setAbsent(id name) {
-	it, ok := s.items[id]
-	if !ok {
-		return
+	if it := s.items.get(id); it != 0 {
+		delete(s.rejected, id)
+		s.put(id, it.forgotten())
 	}
-	if it.held() {
-		s.held -= it.version()
-	}
-	delete(s.rejected, id)
-	if it.explicit() {
-		s.items[id] = it.forgotten()
-		return
-	}
-	delete(s.items, id)
 }
 
 // drop ends the explicit subscription to a name. What the wildcard covers stays
-// known.
+// known, and pending if it is.
 func (s *subscription) drop(id name) {
-	it := s.items[id]
-	if it.explicit() {
-		s.asked--
-	}
-	it &^= itemExplicit
 	if s.wildcard {
-		s.items[id] = it
-		if !it.held() {
-			delete(s.items, id) // but it stays pending if it is
-		}
+		s.put(id, s.items.get(id)&^itemExplicit)
 		return
 	}
-	if it.held() {
-		s.held -= it.version()
-	}
-	delete(s.items, id)
-	delete(s.pending, id)
+	s.put(id, 0)
 	delete(s.ghosts, id)
 	delete(s.rejected, id)
 }
@@ -188,14 +221,19 @@ func (s *subscription) drop(id name) {
 // dropWildcard ends the subscription to the type as a whole.
 func (s *subscription) dropWildcard() {
 	s.wildcard, s.rescan, s.owed = false, false, false
-	for id, it := range s.items {
-		if !it.explicit() {
-			s.drop(id)
+	s.dropUnasked()
+	for id := range s.rejected {
+		if !s.items.get(id).explicit() {
+			delete(s.rejected, id) // its removal was refused
 		}
 	}
-	for id := range s.rejected {
-		if !s.items[id].explicit() {
-			delete(s.rejected, id) // its removal was refused
+}
+
+// dropUnasked forgets what the client did not ask for by itself.
+func (s *subscription) dropUnasked() {
+	for id, it := range s.items.all() {
+		if !it.explicit() {
+			s.drop(id)
 		}
 	}
 }

@@ -47,9 +47,19 @@ type scope struct {
 	boxes   map[*mailbox]struct{} // of all its streams
 	wild    [kindCount]map[*mailbox]struct{}
 
-	// sorted are the names of the members, in order; nil: not known since they
-	// changed. It is also set under the table's read lock.
-	sorted [kindCount]atomic.Pointer[[]name]
+	// rosters are the names of the members; nil: not made since they changed.
+	// They are also set under the table's read lock.
+	rosters [kindCount]atomic.Pointer[roster]
+
+	// joined are the bytes of what was sent last: SotW, and delta. They need no lock.
+	joined [kindCount][2]joins
+}
+
+func (s *scope) joins(k kind, delta bool) *joins {
+	if delta {
+		return &s.joined[k][1]
+	}
+	return &s.joined[k][0]
 }
 
 func newTable() *table {
@@ -90,11 +100,13 @@ func (t *table) apply(u Update, now time.Time) (faulty, woken int) {
 	for scopeName, names := range next {
 		t.hold(t.scope(scopeName), names, now, touched)
 	}
+	var departed []departure
 	for scopeName, names := range next {
 		s := t.scopes[scopeName]
-		t.letGo(s, names, now, touched)
+		departed = append(departed, t.letGo(s, names, now, touched)...)
 		t.dropScope(s)
 	}
+	t.unblock(departed, now, touched)
 	for _, r := range u.Put {
 		if r == nil || r.wire == nil {
 			faulty++
@@ -174,29 +186,33 @@ func (t *table) hold(s *scope, next members, now time.Time, touched map[*mailbox
 				s.members[k] = map[name]*entry{}
 			}
 			s.members[k][id] = e
-			s.sorted[k].Store(nil)
+			s.rosters[k].Store(nil)
 			t.tell(s, e, nil, now, touched)
 			t.tellEndpoints(s, e.current, now, touched)
 		}
 	}
 }
 
-// letGo takes from a scope what is not among its new members.
-func (t *table) letGo(s *scope, next members, now time.Time, touched map[*mailbox]struct{}) {
+// letGo takes from a scope what is not among its new members. It gives those that
+// are in doubt.
+func (t *table) letGo(s *scope, next members, now time.Time, touched map[*mailbox]struct{}) (departed []departure) {
 	for k := range kindCount {
 		for id, e := range s.members[k] {
 			if _, stays := next[k][id]; stays {
 				continue
 			}
 			gone := view{s}.shown(e)
+			if e.doubt != nil {
+				departed = append(departed, departure{s, e})
+			}
 			delete(s.members[k], id)
-			s.sorted[k].Store(nil)
-			t.unblock(s, e, now, touched)
+			s.rosters[k].Store(nil)
 			t.release(e, s)
 			t.tell(s, e, gone, now, touched)
 			t.tellEndpoints(s, gone, now, touched)
 		}
 	}
+	return departed
 }
 
 // tell marks one entry for the streams of one scope that asked for it.

@@ -74,8 +74,9 @@ type frame struct {
 	buffers mem.BufferSlice
 }
 
-// encodeFrame puts a response together. Nothing of the resources is copied.
-func encodeFrame(r *response, delta bool) *frame {
+// encodeFrame puts a response together. Nothing of a few resources is copied;
+// many are joined, once for all streams that are sent the same.
+func encodeFrame(r *response, delta bool, j *joins) *frame {
 	own := make([]byte, 0, 160)
 	own = appendString(own, fieldVersion, r.version.String())
 	own = appendString(own, fieldTypeURL, r.kind.facts().url)
@@ -85,14 +86,13 @@ func encodeFrame(r *response, delta bool) *frame {
 			own = appendString(own, fieldRemoved, n.Value())
 		}
 	}
+	if len(r.resources) >= manyResources {
+		return &frame{delta: delta, buffers: mem.BufferSlice{mem.SliceBuffer(own), mem.SliceBuffer(j.of(r.resources, delta).bytes)}}
+	}
 	buffers := make(mem.BufferSlice, 0, 1+len(r.resources))
 	buffers = append(buffers, mem.SliceBuffer(own))
 	for _, resource := range r.resources {
-		wire := resource.wire
-		if !delta {
-			wire = wire[resource.sotwAt:]
-		}
-		buffers = append(buffers, mem.SliceBuffer(wire))
+		buffers = append(buffers, mem.SliceBuffer(resource.part(delta)))
 	}
 	return &frame{delta: delta, buffers: buffers}
 }

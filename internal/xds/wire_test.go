@@ -1,6 +1,10 @@
 package xds
 
 import (
+	"bytes"
+	"runtime/debug"
+	"slices"
+	"strconv"
 	"testing"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -42,7 +46,7 @@ func TestWire(t *testing.T) {
 		}
 		for _, want := range []proto.Message{sotw, delta} {
 			_, isDelta := want.(*discoveryv3.DeltaDiscoveryResponse)
-			f := encodeFrame(r, isDelta)
+			f := encodeFrame(r, isDelta, &joins{})
 			got := want.ProtoReflect().New().Interface()
 			if err := proto.Unmarshal(f.buffers.Materialize(), got); err != nil {
 				rt.Fatal(err)
@@ -72,6 +76,36 @@ func TestParseVersion(t *testing.T) {
 	for _, s := range []string{"", "1", "0123456789abcdeg", "0123456789abcdef00", "v1"} {
 		if v := parseVersion(s); v != 0 {
 			t.Errorf("%q is read as %s", s, v)
+		}
+	}
+}
+
+// Many resources are joined once for all who are sent the same, and what is read
+// back is always what was to be sent.
+func TestJoined(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // it forgets what was joined
+	var many []*Resource
+	for i := range 2 * manyResources {
+		one, err := NewResource(TypeCluster, "c"+strconv.Itoa(i), &clusterv3.Cluster{Name: "c" + strconv.Itoa(i)}, Origin{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		many = append(many, one)
+	}
+	for _, delta := range []bool{false, true} {
+		shared := &joins{}
+		var before []byte
+		for i, list := range [][]*Resource{many, slices.Clone(many), many[1:], many[:manyResources], many} {
+			f := encodeFrame(&response{kind: kindCluster, nonce: "1", resources: list}, delta, shared)
+			want := encodeFrame(&response{kind: kindCluster, nonce: "1", resources: list}, delta, &joins{})
+			if !bytes.Equal(f.buffers.Materialize(), want.buffers.Materialize()) {
+				t.Errorf("delta %v: list %d was sent as another", delta, i)
+			}
+			joined := f.buffers[1].ReadOnlyData()
+			if i == 1 && &joined[0] != &before[0] {
+				t.Errorf("delta %v: the same resources were joined twice", delta)
+			}
+			before = joined
 		}
 	}
 }
