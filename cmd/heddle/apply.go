@@ -159,6 +159,9 @@ func heldLike(ctx context.Context, api *client.Client, objects []manifest.Object
 			continue
 		}
 		found, err := list(ctx, api, word)
+		if mesh.ReasonOf(err) == mesh.ReasonCorrupt { // the runtime layer; lists leave out what cannot be read
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 // within bounds everything that a test waits for.
@@ -34,8 +35,22 @@ func TestOnline(t *testing.T) {
 			env.Setenv("HEDDLE_TOKEN_FILE", server.tokenFile)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "eventually": eventually},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "eventually": eventually, "etcdput": etcdPut},
 	})
+}
+
+// etcdPut writes to the server's etcd past the server: etcdput KEY VALUE.
+func etcdPut(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: etcdput KEY VALUE")
+	}
+	etcd, err := clientv3.New(clientv3.Config{Endpoints: []string{"unix://" + ts.MkAbs(filepath.Join(".server", "data", "etcd.sock"))}})
+	ts.Check(err)
+	defer etcd.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	_, err = etcd.Put(ctx, args[0], args[1])
+	ts.Check(err)
 }
 
 // liveServer is a `heddle server` in this process.

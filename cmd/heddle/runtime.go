@@ -131,6 +131,9 @@ func changeRuntime(ctx context.Context, api *client.Client, con *console, change
 	const most = 20
 	for attempt := 1; ; attempt++ {
 		before, err := api.Runtime(ctx)
+		if mesh.ReasonOf(err) == mesh.ReasonCorrupt {
+			return &hinted{err: err, hint: "its keys are lost: write all that are to be there into a file of kind Runtime and run heddle apply -f FILE, which replaces the layer"}
+		}
 		if err != nil {
 			return err
 		}

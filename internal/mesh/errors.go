@@ -24,6 +24,10 @@ const (
 // the APIs as it is: what is there stays, and means the same.
 type Reason string
 
+// ReasonCorrupt is why an object is unavailable whose stored value cannot be
+// read: trying again does not help, writing the object anew does.
+const ReasonCorrupt Reason = "corrupt"
+
 // The reasons for a conflict.
 const (
 	ReasonExists        Reason = "already_exists"    // what was to be created exists
@@ -90,6 +94,15 @@ func Denied(format string, args ...any) error {
 // Unavailable makes a KindUnavailable error with its cause, which may be nil.
 func Unavailable(cause error, format string, args ...any) error {
 	return &Error{Kind: KindUnavailable, Message: fmt.Sprintf(format, args...), Err: cause}
+}
+
+// ReasonOf gives the reason of the first [Error] in err's chain, or "".
+func ReasonOf(err error) Reason {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Reason
+	}
+	return ""
 }
 
 // KindOf gives the kind of the first [Error] in err's chain, or "" if there is none.

@@ -144,7 +144,10 @@ func get[T any](ctx context.Context, s *Store, k *kind[T], name string) (T, erro
 	}
 	object, err := k.decode(string(kv.Key), kv.Value, kv.ModRevision)
 	if err != nil {
-		return none, mesh.Unavailable(err, "%s: its value in etcd (key %s) is corrupt; write it anew", title, kv.Key)
+		return none, &mesh.Error{
+			Kind: mesh.KindUnavailable, Reason: mesh.ReasonCorrupt, Err: err,
+			Message: fmt.Sprintf("%s: its value in etcd (key %s) is corrupt; write it anew", title, kv.Key),
+		}
 	}
 	return *object, nil
 }
