@@ -90,6 +90,7 @@ func (c BootstrapConfig) Validate() mesh.Faults {
 	if c.MaxConnections < 0 {
 		f.Add("maxConnections", "%d is negative", c.MaxConnections)
 	}
+	c.clashes(&f)
 	return f
 }
 
