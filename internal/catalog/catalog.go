@@ -3,6 +3,7 @@ package catalog
 import (
 	"cmp"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -79,6 +80,7 @@ func (c *Catalog) Apply(revision int64, synced bool, changes []mesh.Change) {
 		switch {
 		case change.Service != nil:
 			e.service(change.Service, change.Deleted)
+			e.unreadable(change.Service.Name, change.Unreadable)
 		case change.Instance != nil:
 			e.instance(change.Instance, change.Deleted)
 		case change.Route != nil:
@@ -127,6 +129,23 @@ func (e *edit) service(s *mesh.Service, deleted bool) {
 		callers, _ := e.view.dependents.get(callee)
 		e.setDependents(callee, insert(callers, name, name, cmp.Compare[mesh.ServiceName]))
 	}
+}
+
+// unreadable notes whether there is a service of that name that cannot be read.
+func (e *edit) unreadable(name mesh.ServiceName, is bool) {
+	if e.view.Unreadable(name) == is {
+		return
+	}
+	next := maps.Clone(e.view.unreadable)
+	if next == nil {
+		next = map[mesh.ServiceName]struct{}{}
+	}
+	if is {
+		next[name] = struct{}{}
+	} else {
+		delete(next, name)
+	}
+	e.view.unreadable = next
 }
 
 func (e *edit) setDependents(callee mesh.ServiceName, callers []mesh.ServiceName) {

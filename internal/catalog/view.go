@@ -19,6 +19,7 @@ type View struct {
 	dependents shards[mesh.ServiceName, []mesh.ServiceName] // callee → callers, sorted
 	routes     map[mesh.RouteName]*mesh.Route               // few; copied on each write
 	runtime    *mesh.Runtime
+	unreadable map[mesh.ServiceName]struct{} // few, mostly none; copied on each write
 }
 
 func emptyView() *View {
@@ -39,6 +40,13 @@ func (v *View) Synced() bool { return v.synced }
 
 // Service finds a declared service.
 func (v *View) Service(name mesh.ServiceName) (*mesh.Service, bool) { return v.services.get(name) }
+
+// Unreadable says whether a service that is not among the declared ones is stored
+// all the same, as something that cannot be read.
+func (v *View) Unreadable(name mesh.ServiceName) bool {
+	_, is := v.unreadable[name]
+	return is
+}
 
 // Services goes through the declared services by name.
 func (v *View) Services() iter.Seq[*mesh.Service] { return v.services.sorted() }

@@ -169,6 +169,11 @@ func (c *ControlPlane) notReady(ctx context.Context) error {
 // proxies' scopes.
 func (c *ControlPlane) Problems() []translate.Problem { return c.problems.list() }
 
+// unreadableService tells a proxy's operator that the declaration is stored, but broken.
+func unreadableService(name mesh.ServiceName) error {
+	return status.Errorf(codes.NotFound, "the stored declaration of service %q cannot be read: apply it again (heddle apply -f, or PUT /api/v1/services/%s); heddle status says what is wrong with it", name, name)
+}
+
 // unknownService tells a proxy's operator that nothing is declared under its name.
 func unknownService(name mesh.ServiceName) error {
 	return status.Errorf(codes.NotFound, "service %q is not declared: declare it first (heddle apply -f, or PUT /api/v1/services/%s)", name, name)

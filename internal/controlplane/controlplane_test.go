@@ -404,3 +404,34 @@ func TestARefusalNamesWhoMadeTheVersion(t *testing.T) {
 	write(declared("greeter", "hello", "more"), "gina", func(*mesh.Service) {})
 	made("one more dependency", map[string]xds.Origin{listener: gus, routes: {Object: "service/greeter", Author: "gina", Revision: 6}})
 }
+
+func TestCallersAreToldOfAServiceThatCannotBeRead(t *testing.T) {
+	f := start(t, controlplane.Config{})
+	unreadable := mesh.Change{Service: &mesh.Service{Name: "orders"}, Deleted: true, Unreadable: true}
+	f.apply(declared("web", "orders"), unreadable)
+	_, closeScope := f.open(t, "web/1")
+	defer closeScope()
+	routes := func() string {
+		for _, r := range f.out.wait(t, 1)[0].Put {
+			if r.Name == "outbound.web" && r.Type == xds.TypeRoute {
+				envelope, err := r.Any()
+				if err != nil {
+					t.Fatal(err)
+				}
+				return string(envelope.Value)
+			}
+		}
+		return "none"
+	}
+	if got := routes(); !strings.Contains(got, `declaration of service "orders" cannot be read`) {
+		t.Errorf("callers are told %q", got)
+	}
+	if _, _, err := f.plane.Open(t.Context(), node("orders/1")); err == nil || !strings.Contains(err.Error(), "cannot be read") {
+		t.Errorf("its own proxies are told %v", err)
+	}
+	unreadable.Unreadable = false // the key was deleted
+	f.apply(unreadable)
+	if got := routes(); !strings.Contains(got, `no service "orders" is declared yet`) {
+		t.Errorf("once it is gone callers are told %q", got)
+	}
+}

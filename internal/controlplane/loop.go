@@ -71,6 +71,9 @@ func (l *loop) open(cmd command) {
 // enter counts one more stream of a scope and translates it if it is the first.
 func (l *loop) enter(scope translate.Scope) error {
 	if _, declared := l.view.Service(scope.Service); !declared {
+		if l.view.Unreadable(scope.Service) {
+			return unreadableService(scope.Service)
+		}
 		return unknownService(scope.Service)
 	}
 	name := scope.Name()

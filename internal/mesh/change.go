@@ -9,5 +9,8 @@ type Change struct {
 	Route    *Route
 	Runtime  *Runtime
 	Deleted  bool
-	Revision int64 // the registry revision that brought the change
+	// Unreadable, with Deleted, says of a service that its value is there but cannot
+	// be read, and that none before it is known.
+	Unreadable bool
+	Revision   int64 // the registry revision that brought the change
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 
@@ -83,7 +84,10 @@ func (m *mirror) put(key string, value []byte, revision int64) []mesh.Change {
 	if err != nil {
 		m.known[key] = known{revision: revision, good: before.good, change: before.change}
 		m.store.setAside(Quarantine{Key: key, Reason: err.Error(), Revision: revision}, before.good)
-		return nil
+		if before.good {
+			return nil
+		}
+		return serviceWithout(key, revision, true)
 	}
 	m.known[key] = known{revision: revision, good: true, change: change}
 	m.store.readAgain(key)
@@ -98,12 +102,25 @@ func (m *mirror) remove(key string, revision int64) []mesh.Change {
 	before, there := m.known[key]
 	delete(m.known, key)
 	m.store.readAgain(key)
-	if !there || !before.good {
+	switch {
+	case !there:
 		return nil
+	case !before.good:
+		return serviceWithout(key, revision, false)
 	}
 	gone := before.change
 	gone.Deleted, gone.Revision = true, revision
 	return []mesh.Change{gone}
+}
+
+// serviceWithout tells of a service of which nothing is known but its key, so that
+// its callers can be told whether it is there. Of other objects nobody asks that.
+func serviceWithout(key string, revision int64, unreadable bool) []mesh.Change {
+	name, isService := strings.CutPrefix(key, servicePrefix)
+	if !isService {
+		return nil
+	}
+	return []mesh.Change{{Service: &mesh.Service{Name: mesh.ServiceName(name)}, Deleted: true, Unreadable: unreadable, Revision: revision}}
 }
 
 // Quarantined lists the values that could not be read, and those in use that

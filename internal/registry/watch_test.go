@@ -427,3 +427,38 @@ func TestAnEtcdThatIsAwayIsSaidToBeInBoundedTime(t *testing.T) {
 	_, err = registry.Open(t.Context(), registry.Config{Endpoints: []string{"127.0.0.1:1"}, Timeout: 300 * time.Millisecond})
 	wantKind(t, err, mesh.KindUnavailable)
 }
+
+// TestAServiceThatCannotBeReadIsToldFromNone: its callers were told that nobody
+// had declared it.
+func TestAServiceThatCannotBeReadIsToldFromNone(t *testing.T) {
+	t.Parallel()
+	etcd, s := startEtcd(t, t.TempDir())
+	client, ctx := raw(t, etcd), t.Context()
+	const key = "/heddle/v1/services/orders"
+	if _, err := client.Put(ctx, key, "[]"); err != nil {
+		t.Fatal(err)
+	}
+	w := watch(t, s, registry.WatchConfig{})
+	last := func(deleted, unreadable bool) func() bool {
+		return func() bool {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if len(w.batches) == 0 || len(w.batches[len(w.batches)-1].Changes) != 1 {
+				return false
+			}
+			c := w.batches[len(w.batches)-1].Changes[0]
+			return c.Service != nil && c.Service.Name == "orders" && c.Deleted == deleted && c.Unreadable == unreadable
+		}
+	}
+	eventually(t, last(true, true), func() string { return "not told that it cannot be read" })
+	if _, err := client.Delete(ctx, key); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, last(true, false), func() string { return "not told that it is gone" })
+	if _, err := client.Put(ctx, key, "[]"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, last(true, true), func() string { return "not told that it cannot be read again" })
+	must[mesh.Service](t)(s.PutService(ctx, service("orders"), registry.Write{}))
+	eventually(t, last(false, false), func() string { return "not told that it was written anew" })
+}

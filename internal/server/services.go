@@ -194,7 +194,9 @@ func (s *Server) pending(ctx context.Context, names []mesh.ServiceName) ([]mesh.
 		case mesh.KindNotFound:
 			missing = append(missing, name)
 		case mesh.KindUnavailable:
-			return nil, err
+			if mesh.ReasonOf(err) != mesh.ReasonCorrupt { // it is declared, though nobody can read it
+				return nil, err
+			}
 		}
 	}
 	return missing, nil

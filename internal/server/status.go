@@ -94,16 +94,26 @@ func (s *Server) listProblems(context.Context, *struct{}) (*Listed[Problem], err
 	for service := range view.Services() {
 		all = append(all, emptySubsets(view, service)...)
 		for _, name := range service.Dependencies {
-			if _, known := view.Service(name); !known {
-				all = append(all, Problem{Object: "service/" + string(service.Name), Message: fmt.Sprintf("depends on %q, which nobody has declared: it is pending, and calls to it get a 503", name)})
+			if _, known := view.Service(name); known {
+				continue
 			}
+			why := "which nobody has declared: it is pending, and calls to it get a 503"
+			if view.Unreadable(name) {
+				why = "whose stored declaration cannot be read: calls to it get a 503 until it is applied again"
+			}
+			all = append(all, Problem{Object: "service/" + string(service.Name), Message: fmt.Sprintf("depends on %q, %s", name, why)})
 		}
 	}
 	for _, route := range view.Routes() {
 		for _, backend := range route.Backends {
-			if _, known := view.Service(backend.Service); !known {
-				all = append(all, Problem{Object: "route/" + string(route.Name), Message: fmt.Sprintf("sends requests to %q, which nobody has declared", backend.Service)})
+			if _, known := view.Service(backend.Service); known {
+				continue
 			}
+			why := "which nobody has declared"
+			if view.Unreadable(backend.Service) {
+				why = "whose stored declaration cannot be read"
+			}
+			all = append(all, Problem{Object: "route/" + string(route.Name), Message: fmt.Sprintf("sends requests to %q, %s", backend.Service, why)})
 		}
 	}
 	if s.cfg.Problems != nil {

@@ -109,9 +109,10 @@ func TestProblems(t *testing.T) {
 	})
 	w.declare(orders)
 	w.putRaw("/heddle/v1/services/broken", "{not json")
+	w.declare(`{"name":"caller","owner":"a","protocol":"http","port":80,"dependencies":["broken"]}`)
 	w.putRaw("/heddle/v1/instances/shop/old", `{"id":"old","service":"shop","address":"0.0.0.0","port":80}`)
 	c := w.client("")
-	want := []string{"/heddle/v1/instances/shop/old", "/heddle/v1/services/broken", "service/orders", "route/shop"}
+	want := []string{"/heddle/v1/instances/shop/old", "/heddle/v1/services/broken", "service/caller", "service/orders", "route/shop"}
 	w.eventually("all problems are shown", func() bool {
 		got, err := c.Problems(t.Context())
 		if err != nil {
@@ -123,10 +124,13 @@ func TestProblems(t *testing.T) {
 			if inUse := one.Object == want[0]; inUse != strings.Contains(one.Message, "stays in use, but would be refused") {
 				t.Errorf("%s: %s", one.Object, one.Message)
 			}
+			if one.Object == "service/caller" && !strings.Contains(one.Message, `depends on "broken", whose stored declaration cannot be read`) {
+				t.Errorf("%s: %s", one.Object, one.Message)
+			}
 		}
 		return cmp.Equal(want, objects)
 	})
-	if list, err := c.Services(t.Context()); err != nil || len(list) != 1 {
+	if list, err := c.Services(t.Context()); err != nil || len(list) != 2 {
 		t.Errorf("a corrupt value beside: %v, %v", list, err)
 	}
 	if version, err := c.Version(t.Context()); err != nil || version.Version != "test" {

@@ -21,6 +21,7 @@ const (
 	reasonHeader     = "x-heddle-reason"
 	reasonUndeclared = "undeclared" // the caller has not declared a dependency on the host
 	reasonPending    = "pending"    // declared, but no such service is
+	reasonUnreadable = "unreadable" // declared, and such a service is stored, but cannot be read
 	reasonTCP        = "tcp"        // declared, but not reachable by host name
 	// reasonUnreached says that the called service's sidecar could not connect to
 	// the application, so that the caller's may try another instance safely.

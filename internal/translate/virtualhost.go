@@ -15,6 +15,9 @@ func (b *builder) virtualHost(d dependency) *routev3.VirtualHost {
 		Domains: []string{string(d.name), string(d.name) + ".mesh"},
 	}
 	switch {
+	case d.service == nil && b.view.Unreadable(d.name):
+		host.Routes = []*routev3.Route{refusal(503, reasonUnreadable, fmt.Sprintf(
+			`heddle: the dependency of %q on %q is declared, but the stored declaration of service %q cannot be read: its owner has to apply it again`, b.own.Name, d.name, d.name))}
 	case d.service == nil:
 		host.Routes = []*routev3.Route{refusal(503, reasonPending, fmt.Sprintf(
 			`heddle: the dependency of %q on %q is declared, but no service %q is declared yet`, b.own.Name, d.name, d.name))}
