@@ -24,6 +24,10 @@ const maxNackBytes = 4096
 func (s *session) acked(now time.Time, sub *subscription, f flight) {
 	for _, one := range f.items {
 		delete(sub.rejected, one.id)
+		delete(sub.trying, one.id)
+	}
+	if sub.kind == kindRuntime && len(f.items) > 0 {
+		s.tryAll(now)
 	}
 	if !s.delta && sub.kind.facts().full {
 		clear(sub.rejected) // the whole state was accepted
@@ -65,6 +69,9 @@ func (s *session) nacked(now time.Time, sub *subscription, f flight, message str
 	}
 	for _, one := range blamed {
 		sub.reject(one, f.since)
+	}
+	if ownFault(message) {
+		sub.tryLater(blamed, now)
 	}
 	if whole {
 		sub.refusing = true

@@ -51,7 +51,7 @@ func (s *subscription) mended(refused sentItem, it item, r *Resource, v view) bo
 	if v.refuses(s.kind, refused.id, refused.content) {
 		return false
 	}
-	return r == nil && !it.held() || r != nil && r.content != refused.content && it.held() && it.version() == r.version
+	return r == nil && !it.held() && !v.withholds(s.kind, refused.id) || r != nil && r.content != refused.content && it.held() && it.version() == r.version
 }
 
 func (s *session) compose(now time.Time, sub *subscription, v view) *draft {

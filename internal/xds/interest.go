@@ -111,6 +111,12 @@ func (v view) shown(e *entry) *Resource {
 	return e.current
 }
 
+// withholds says whether there is a resource of a name that is not sent now.
+func (v view) withholds(k kind, id name) bool {
+	e := v.scope.members[k][id]
+	return e != nil && e.current != nil && v.shown(e) == nil
+}
+
 // refuses says whether a version of a name is quarantined.
 func (v view) refuses(k kind, id name, refused version) bool {
 	e := v.scope.members[k][id]

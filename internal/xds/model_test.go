@@ -163,6 +163,13 @@ func (m *modelClient) comesAnew(resources []*xds.Resource) {
 	}
 }
 
+// tryAll allows for sending again what was refused under another runtime.
+func (m *modelClient) tryAll() {
+	for _, typ := range m.types {
+		clear(typ.refused)
+	}
+}
+
 // gather queues the responses that have come, and says whether the stream lives.
 func (m *modelClient) gather() bool {
 	for _, e := range m.c.taken() {
@@ -230,6 +237,9 @@ func (m *modelClient) takeDelta(r *discoveryv3.DeltaDiscoveryResponse) {
 	for _, name := range r.GetRemovedResources() {
 		delete(typ.held, name)
 		delete(typ.refused, name)
+	}
+	if r.GetTypeUrl() == xds.TypeRuntime && refusal == "" && len(r.GetResources())+len(r.GetRemovedResources()) > 0 {
+		m.tryAll()
 	}
 	if m.received != nil {
 		m.received(r.GetTypeUrl(), changed, r.GetRemovedResources())

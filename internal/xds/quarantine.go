@@ -67,11 +67,6 @@ func (st *stream) settle(out outcome) {
 	}
 }
 
-// ownFault says whether a proxy refused for a reason of its own machine, which
-// says nothing of the configuration: the others must not be kept from it. The
-// words are Envoy's, of a listener whose port another program has.
-func ownFault(message string) bool { return strings.Contains(message, "cannot bind") }
-
 // revert notes that a client that refused a version goes on with the one that
 // it had before.
 func (s *subscription) revert(one sentItem) {

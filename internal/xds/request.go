@@ -200,6 +200,7 @@ func (s *session) deltaNames(now time.Time, sub *subscription, r request, first 
 	for _, n := range r.subscribe {
 		sub.named = true
 		if n == wildcardName {
+			sub.takeUnderway(now)
 			sub.setWildcard(now)
 			continue
 		}
@@ -314,6 +315,26 @@ func (s *subscription) setWildcard(now time.Time) {
 	}
 	s.owe(now)
 	s.wildcard, s.rescan = true, true
+}
+
+// takeUnderway notes that what was given up while it was on its way will be held
+// after all, under the wildcard.
+func (s *subscription) takeUnderway(now time.Time) {
+	if s.wildcard {
+		return
+	}
+	for _, f := range s.flights {
+		for _, one := range f.items {
+			switch it := s.items.get(one.id); {
+			case it.explicit():
+			case one.version == 0:
+				s.setAbsent(one.id)
+			default:
+				s.setHeld(one.id, one.version)
+				s.want(one.id, false, now, false)
+			}
+		}
+	}
 }
 
 // owe makes an answer due, even if it is empty.

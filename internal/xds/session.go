@@ -101,7 +101,11 @@ func (s *session) pass(now time.Time, v view) (r *response, look time.Time, agai
 	keeping := false
 	for k := range kindCount {
 		sub := s.subs[k]
-		if sub == nil || !sub.due() {
+		if sub == nil {
+			continue
+		}
+		look = sooner(look, sub.tryAgain(now))
+		if !sub.due() {
 			continue
 		}
 		if until := s.holdBack(now, sub, v); !until.IsZero() {

@@ -49,7 +49,8 @@ type subscription struct {
 	acknowledged bool    // at least one response was acknowledged
 	lastNack     *Nack
 	rejectedAt   time.Time
-	refusing     bool // SotW: it refused the last response that it answered
+	trying       map[name]trying // what is tried again although it was refused
+	refusing     bool            // SotW: it refused the last response that it answered
 	responses    uint64
 	nacks        uint64
 }

@@ -152,6 +152,9 @@ func (t *table) put(r *Resource, now time.Time, touched map[*mailbox]struct{}) {
 	} else if before.version == r.version {
 		return
 	}
+	if r.kind == kindRuntime {
+		t.pardon(now, touched)
+	}
 	t.doubted(e, before)
 	if e.doubt == nil || e.doubt.refused == nil {
 		t.free(e, now, touched)
