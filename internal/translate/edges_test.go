@@ -99,16 +99,20 @@ func TestPatternsAreOfTheLanguageThatEnvoyKnows(t *testing.T) {
 	}
 }
 
-func TestAChangeOfUnusedLabelsChangesNoEndpoints(t *testing.T) {
-	orders := service("orders", mesh.HTTP)
-	orders.Subsets = []mesh.Subset{{Name: "v1", Labels: map[string]string{"v": "1"}}}
-	before, after := instanceAt("orders", "orders-1", "10.0.0.1", 80), instanceAt("orders", "orders-1", "10.0.0.1", 80)
-	before.Labels, after.Labels = map[string]string{"v": "1", "build": "1"}, map[string]string{"v": "1", "build": "2"}
-	of := func(i mesh.Instance) proto.Message {
-		return translate.Endpoints((&input{Services: []mesh.Service{orders}, Instances: []mesh.Instance{i}}).view(), "orders")[0].Message
+// TestEndpointsKeepLabelsThatNoSubsetNamesAnyMore: endpoints reach callers whose
+// clusters and routes still choose by a subset that has just been taken away.
+// Without its labels they found nobody, and answered 503.
+func TestEndpointsKeepLabelsThatNoSubsetNamesAnyMore(t *testing.T) {
+	one := instanceAt("orders", "orders-1", "10.0.0.1", 80)
+	one.Labels = map[string]string{"v": "1", "build": "1"}
+	of := func(subsets ...mesh.Subset) proto.Message {
+		orders := service("orders", mesh.HTTP)
+		orders.Subsets = subsets
+		return translate.Endpoints((&input{Services: []mesh.Service{orders}, Instances: []mesh.Instance{one}}).view(), "orders")[0].Message
 	}
-	if !proto.Equal(of(before), of(after)) {
-		t.Errorf("%v\n%v", of(before), of(after))
+	before, after := of(mesh.Subset{Name: "v1", Labels: map[string]string{"v": "1"}}), of()
+	if !proto.Equal(before, after) {
+		t.Errorf("%v\n%v", before, after)
 	}
 }
 

@@ -99,7 +99,7 @@ func rank(i *mesh.Instance) int {
 
 // localities groups instances by where they run, sorted.
 func localities(s *mesh.Service, instances []*mesh.Instance) []*endpointv3.LocalityLbEndpoints {
-	labels := labelsUsed{keys: subsetKeys(s), made: map[string]*corev3.Metadata{}}
+	labels := labelSets{made: map[string]*corev3.Metadata{}}
 	groups := map[mesh.Locality]*endpointv3.LocalityLbEndpoints{}
 	var order []mesh.Locality
 	for _, one := range instances {
@@ -123,7 +123,7 @@ func localities(s *mesh.Service, instances []*mesh.Instance) []*endpointv3.Local
 	return out
 }
 
-func endpoint(i *mesh.Instance, labels *labelsUsed) *endpointv3.LbEndpoint {
+func endpoint(i *mesh.Instance, labels *labelSets) *endpointv3.LbEndpoint {
 	out := &endpointv3.LbEndpoint{
 		HostIdentifier:      &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: socket(i.Address, i.Port)}},
 		LoadBalancingWeight: count(i.Weight),
@@ -138,38 +138,38 @@ func endpoint(i *mesh.Instance, labels *labelsUsed) *endpointv3.LbEndpoint {
 	return out
 }
 
-// labelsUsed makes what Envoy's subsets go by. It holds only the labels that
-// some subset names, so that a change of any other label sends nothing.
-type labelsUsed struct {
-	keys []string
+// labelSets makes what Envoy's subsets go by: all labels, whatever subsets there
+// are now. Envoys that have not yet heard that a subset is gone still choose by
+// its labels, and would find nobody if the endpoints came without them.
+type labelSets struct {
 	// Instances with the same labels share a message, for there are a few versions
 	// and thousands of instances.
 	made map[string]*corev3.Metadata
-	all  []byte // space for the labels of one instance
+	keys []string // space for the keys of one instance
+	all  []byte   // space for its labels
 }
 
-func (l *labelsUsed) metadata(labels map[string]string) *corev3.Metadata {
-	all := l.all[:0]
-	for _, key := range l.keys {
-		if value, given := labels[key]; given {
-			all = append(append(append(append(all, key...), 0), value...), 0) // no label has a zero byte
-		}
-	}
-	l.all = all
-	if len(all) == 0 {
+func (l *labelSets) metadata(labels map[string]string) *corev3.Metadata {
+	if len(labels) == 0 {
 		return nil
 	}
-	if m := l.made[string(all)]; m != nil {
+	l.keys, l.all = l.keys[:0], l.all[:0]
+	for key := range labels {
+		l.keys = append(l.keys, key)
+	}
+	slices.Sort(l.keys)
+	for _, key := range l.keys {
+		l.all = append(append(append(append(l.all, key...), 0), labels[key]...), 0) // no label has a zero byte
+	}
+	if m := l.made[string(l.all)]; m != nil {
 		return m
 	}
 	fields := map[string]*structpb.Value{}
-	for _, key := range l.keys {
-		if value, given := labels[key]; given {
-			fields[key] = structpb.NewStringValue(value)
-		}
+	for key, value := range labels {
+		fields[key] = structpb.NewStringValue(value)
 	}
 	m := &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{"envoy.lb": {Fields: fields}}}
-	l.made[string(all)] = m
+	l.made[string(l.all)] = m
 	return m
 }
 

@@ -10,20 +10,6 @@ import (
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
-// subsetKeys are the labels that the service's subsets go by, sorted.
-func subsetKeys(s *mesh.Service) []string {
-	if len(s.Subsets) == 0 {
-		return nil
-	}
-	keys := map[string]struct{}{}
-	for _, subset := range s.Subsets {
-		for key := range subset.Labels {
-			keys[key] = struct{}{}
-		}
-	}
-	return slices.Sorted(maps.Keys(keys))
-}
-
 // subsetConfig has Envoy keep the service's subsets apart. A request for a
 // subset without instances fails instead of going to another subset; a request
 // for none goes to all instances.
