@@ -132,12 +132,9 @@ type workload struct {
 	log       lockedBuffer
 }
 
+// newWorkload makes one. app is where the application listens, "" if it only calls.
 func newWorkload(t *testing.T, s *server, name, id, app string) *workload {
 	t.Helper()
-	_, port, err := net.SplitHostPort(app)
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir := t.TempDir()
 	token := filepath.Join(dir, "token")
 	if err := os.WriteFile(token, []byte(s.token), 0o600); err != nil {
@@ -145,9 +142,15 @@ func newWorkload(t *testing.T, s *server, name, id, app string) *workload {
 	}
 	w := &workload{t: t, ready: filepath.Join(dir, "ready.json")}
 	w.arguments = []string{
-		"proxy", "--service", name, "--instance", id, "--app-port", port, "--inbound-address", "127.0.0.1",
-		"--inbound-port", fmt.Sprint(freePort(t)), "--outbound-port", fmt.Sprint(freePort(t)), "--envoy", envoytest.Path(t),
+		"proxy", "--service", name, "--instance", id, "--outbound-port", fmt.Sprint(freePort(t)), "--envoy", envoytest.Path(t),
 		"--server", s.rest, "--xds", s.xds, "--token-file", token, "--ready-file", w.ready,
+	}
+	if app != "" {
+		_, port, err := net.SplitHostPort(app)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.arguments = append(w.arguments, "--app-port", port, "--inbound-address", "127.0.0.1", "--inbound-port", fmt.Sprint(freePort(t)))
 	}
 	return w
 }
