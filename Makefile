@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 BIN   := bin/heddle
 ARGS  ?=
+DURATION ?= 30m
 
 .DEFAULT_GOAL := help
 
@@ -26,6 +27,11 @@ test: ## install what the tests need, then run all of them, with the race detect
 .PHONY: test-quick
 test-quick: ## the tests of the inner loop, in under 3 minutes
 	@hack/test.sh quick
+
+.PHONY: soak
+soak: ## random changes, load and faults for a while, with real Envoys; DURATION=30m
+	@hack/envoy.sh >&2
+	@go test ./test -run '^TestSoak$$' -count=1 -v -timeout 0 -args -soak $(DURATION)
 
 .PHONY: check
 check: ## formatting, vet, linter, tidy go.mod, generated code, import rules
