@@ -22,6 +22,7 @@ const (
 	reasonUndeclared = "undeclared" // the caller has not declared a dependency on the host
 	reasonPending    = "pending"    // declared, but no such service is
 	reasonUnreadable = "unreadable" // declared, and such a service is stored, but cannot be read
+	reasonNoHost     = "no-host"    // the request names no host
 	reasonTCP        = "tcp"        // declared, but not reachable by host name
 	// reasonUnreached says that the called service's sidecar could not connect to
 	// the application, so that the caller's may try another instance safely.

@@ -170,6 +170,19 @@ func TestRefusalsNameWhatIsMissing(t *testing.T) {
 		"pending":                 {"orders.mesh:8080", `heddle: the dependency of "web" on "orders" is declared, but no service "orders" is declared yet`, "pending", 503},
 		"tcp":                     {"ledger", `heddle: service "ledger" speaks tcp: connect to its own port on this sidecar (8080 unless the proxy has another) instead of asking for it by host name`, "tcp", 421},
 	}
+	t.Run("no host", func(t *testing.T) {
+		c, err := net.DialTimeout("tcp", web.outbound(t), 5*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		fmt.Fprint(c, "GET /x HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n")
+		answer, err := io.ReadAll(c)
+		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 400 ") || !strings.Contains(string(answer), `the request has no host: name a dependency of "web"`) {
+			t.Errorf("%q %v", answer, err)
+		}
+	})
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			got := call(t, web.outbound(t), c.host, "/x", nil)

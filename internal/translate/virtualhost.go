@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -36,9 +37,14 @@ const askedHost = `%CEL(re.extract(request.host, '^(.+?)([.]mesh)?[.]?(:[0-9]*)?
 
 // undeclared answers requests for every other host.
 func undeclared(caller mesh.ServiceName) *routev3.VirtualHost {
+	hostless := refusal(400, reasonNoHost, fmt.Sprintf(
+		`heddle: the request has no host: name a dependency of %q in its Host header (:authority in HTTP/2)`, caller))
+	hostless.Match.Headers = []*routev3.HeaderMatcher{{Name: ":authority", HeaderMatchSpecifier: stringMatch(&matcherv3.StringMatcher{
+		MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: regex(`(:[0-9]*)?`)},
+	})}}
 	return &routev3.VirtualHost{
 		Name: "undeclared", Domains: []string{"*"},
-		Routes: []*routev3.Route{refusal(403, reasonUndeclared, fmt.Sprintf(
+		Routes: []*routev3.Route{hostless, refusal(403, reasonUndeclared, fmt.Sprintf(
 			`heddle: service %q has not declared a dependency on "%s"; declare it: add "%s" to the dependencies of %q`,
 			caller, askedHost, askedHost, caller))},
 	}
