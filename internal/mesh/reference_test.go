@@ -63,6 +63,9 @@ func (d *describer) describe(t *testing.T, typ reflect.Type) {
 		if values := field.Tag.Get("enum"); values != "" {
 			text += " One of `" + strings.ReplaceAll(values, ",", "`, `") + "`."
 		}
+		if most := field.Tag.Get("maximum"); most != "" {
+			text += " From " + field.Tag.Get("minimum") + " to " + most + "."
+		}
 		if field.Tag.Get("doc") == "" {
 			t.Errorf("%s.%s has no description", typ.Name(), name)
 		}

@@ -10,7 +10,7 @@ type Subset struct {
 type RouteRule struct {
 	Match   RequestMatch     `json:"match,omitzero" doc:"Left out, the rule matches every request."`
 	To      []WeightedSubset `json:"to,omitempty" doc:"Where to; left out, all instances. Weights need not add up to 100."`
-	Timeout Duration         `json:"timeout,omitempty" doc:"Instead of traffic.timeout. Zero is refused: see traffic.noTimeout." zero:"noTimeout"`
+	Timeout Duration         `json:"timeout,omitempty" doc:"Instead of traffic.timeout. Zero is refused: see traffic.noTimeout. From 1ms to 24h." zero:"noTimeout"`
 	Retries *Retries         `json:"retries,omitempty" doc:"Instead of traffic.retries."`
 	Mirror  *Mirror          `json:"mirror,omitempty" doc:"A copy of the requests, whose answers are thrown away."`
 	Rewrite string           `json:"rewrite,omitempty" doc:"Replaces the matched path prefix, or the whole of an exact path."`
@@ -59,7 +59,7 @@ type Route struct {
 	Match    RequestMatch      `json:"match,omitzero" doc:"Left out, the route matches every request to its hosts."`
 	Backends []WeightedBackend `json:"backends" doc:"Services behind the route, by weight."`
 	Rewrite  string            `json:"rewrite,omitempty" doc:"Replaces the matched path prefix, or the whole of an exact path."`
-	Timeout  Duration          `json:"timeout,omitempty" doc:"Instead of the service's own. Zero is refused: see traffic.noTimeout of the service." zero:"noTimeout"`
+	Timeout  Duration          `json:"timeout,omitempty" doc:"Instead of the service's own. Zero is refused: see traffic.noTimeout of the service. From 1ms to 24h." zero:"noTimeout"`
 	Meta     Meta              `json:"meta,omitzero" doc:"Set by the registry."`
 }
 

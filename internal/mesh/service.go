@@ -79,7 +79,7 @@ type DNSEndpoints struct {
 	Port      Port         `json:"port,omitempty" minimum:"1" maximum:"65535" doc:"The port behind that name; default: the service's port."`
 	Discovery DNSDiscovery `json:"discovery,omitempty" enum:"strict,logical" doc:"strict (default): every address is an endpoint. logical: one address at a time."`
 	Family    IPFamily     `json:"family,omitempty" enum:"v4,v6,all" doc:"Which addresses are used; default v4."`
-	Refresh   Duration     `json:"refresh,omitempty" doc:"How often the name is resolved; default: as long as the answer's TTL says."`
+	Refresh   Duration     `json:"refresh,omitempty" doc:"How often the name is resolved; default: as long as the answer's TTL says. From 100ms to 1h."`
 	Resolvers []string     `json:"resolvers,omitempty" doc:"DNS servers to ask, as ip:port; default: those of the sidecar's machine."`
 }
 

@@ -3,10 +3,10 @@ package mesh
 // Traffic is how callers' sidecars treat calls to a service. Zero values mean
 // the documented defaults.
 type Traffic struct {
-	Timeout          Duration          `json:"timeout,omitempty" doc:"For a whole request with its retries; default 15s, and none for grpc, whose callers send a deadline of their own. Zero is refused: see noTimeout." zero:"noTimeout"`
+	Timeout          Duration          `json:"timeout,omitempty" doc:"For a whole request with its retries; default 15s, and none for grpc, whose callers send a deadline of their own. Zero is refused: see noTimeout. From 1ms to 24h." zero:"noTimeout"`
 	NoTimeout        bool              `json:"noTimeout,omitempty" doc:"No bound on a whole request: for streams and long polls."`
-	IdleTimeout      Duration          `json:"idleTimeout,omitempty" doc:"A stream, or a TCP connection, without a byte is ended after this; default 5m (TCP 1h)."`
-	ConnectTimeout   Duration          `json:"connectTimeout,omitempty" doc:"For a TCP connection to an instance; default 1s."`
+	IdleTimeout      Duration          `json:"idleTimeout,omitempty" doc:"A stream, or a TCP connection, without a byte is ended after this; default 5m (TCP 1h). From 1ms to 168h."`
+	ConnectTimeout   Duration          `json:"connectTimeout,omitempty" doc:"For a TCP connection to an instance; default 1s. From 1ms to 1m."`
 	HostHeader       string            `json:"hostHeader,omitempty" doc:"The Host header sent to the service instead of the caller's."`
 	Retries          *Retries          `json:"retries,omitempty" doc:"Default: 2 attempts more, when the request did not reach the service."`
 	LoadBalancing    LoadBalancing     `json:"loadBalancing,omitzero" doc:"How an instance is chosen."`
@@ -18,8 +18,8 @@ type Traffic struct {
 // Retries says when a failed attempt is made again, on another instance if there is one.
 type Retries struct {
 	Attempts      int      `json:"attempts" minimum:"0" maximum:"10" doc:"Attempts after the first; 0 means none."`
-	On            []string `json:"on,omitempty" doc:"Envoy's retry_on conditions, e.g. 5xx, gateway-error, reset, connect-failure, refused-stream, unavailable, retriable-4xx. Default: only what never reached the service."`
-	PerTryTimeout Duration `json:"perTryTimeout,omitempty" doc:"For one attempt."`
+	On            []string `json:"on,omitempty" doc:"Envoy's retry_on conditions: 5xx, gateway-error, reset, reset-before-request, connect-failure, envoy-ratelimited, retriable-4xx, refused-stream, http3-post-connect-failure; for gRPC cancelled, deadline-exceeded, internal, resource-exhausted, unavailable. Default: only what never reached the service."`
+	PerTryTimeout Duration `json:"perTryTimeout,omitempty" doc:"For one attempt. From 1ms to 1h."`
 }
 
 // Policy is a load-balancing policy.
@@ -50,17 +50,17 @@ type LocalityWeight struct {
 
 // CircuitBreaker bounds what one sidecar has open to a service; 0 means the default.
 type CircuitBreaker struct {
-	MaxConnections     int `json:"maxConnections,omitempty" minimum:"0" doc:"Open connections; 0 or left out: 1024."`
-	MaxPendingRequests int `json:"maxPendingRequests,omitempty" minimum:"0" doc:"Requests that wait for a connection; 0 or left out: 1024."`
-	MaxRequests        int `json:"maxRequests,omitempty" minimum:"0" doc:"Requests under way; 0 or left out: 1024."`
-	MaxRetries         int `json:"maxRetries,omitempty" minimum:"0" doc:"Retries under way. 0 or left out: as many as there are requests under way, a fifth of them where retries have conditions (on) of their own, and never fewer than 10."`
+	MaxConnections     int `json:"maxConnections,omitempty" minimum:"0" maximum:"1000000" doc:"Open connections; 0 or left out: 1024."`
+	MaxPendingRequests int `json:"maxPendingRequests,omitempty" minimum:"0" maximum:"1000000" doc:"Requests that wait for a connection; 0 or left out: 1024."`
+	MaxRequests        int `json:"maxRequests,omitempty" minimum:"0" maximum:"1000000" doc:"Requests under way; 0 or left out: 1024."`
+	MaxRetries         int `json:"maxRetries,omitempty" minimum:"0" maximum:"1000000" doc:"Retries under way. 0 or left out: as many as there are requests under way, a fifth of them where retries have conditions (on) of their own, and never fewer than 10."`
 }
 
 // OutlierDetection ejects instances by what their answers were.
 type OutlierDetection struct {
-	ConsecutiveErrors  int      `json:"consecutiveErrors,omitempty" minimum:"0" doc:"5xx answers or failed connections in a row; 0 or left out: 5."`
-	Interval           Duration `json:"interval,omitempty" doc:"Between sweeps; default 10s."`
-	BaseEjectionTime   Duration `json:"baseEjectionTime,omitempty" doc:"For a first ejection; grows with each; default 30s."`
+	ConsecutiveErrors  int      `json:"consecutiveErrors,omitempty" minimum:"0" maximum:"1000000" doc:"5xx answers or failed connections in a row; 0 or left out: 5."`
+	Interval           Duration `json:"interval,omitempty" doc:"Between sweeps; default 10s. From 10ms to 1h."`
+	BaseEjectionTime   Duration `json:"baseEjectionTime,omitempty" doc:"For a first ejection; grows with each; default 30s. From 10ms to 1h."`
 	MaxEjectionPercent int      `json:"maxEjectionPercent,omitempty" minimum:"0" maximum:"100" doc:"Never more of the instances than this; 0 or left out: 50."`
 }
 
@@ -88,8 +88,8 @@ type HealthCheck struct {
 	Type               HealthCheckType `json:"type" enum:"http,grpc,tcp" doc:"How the check asks."`
 	Path               string          `json:"path,omitempty" doc:"For http; default /."`
 	ExpectedStatus     int             `json:"expectedStatus,omitempty" minimum:"100" maximum:"599" doc:"For http; default 200."`
-	Interval           Duration        `json:"interval,omitempty" doc:"Default 5s."`
-	Timeout            Duration        `json:"timeout,omitempty" doc:"Default 1s."`
-	HealthyThreshold   int             `json:"healthyThreshold,omitempty" minimum:"0" doc:"0 or left out: 2."`
-	UnhealthyThreshold int             `json:"unhealthyThreshold,omitempty" minimum:"0" doc:"0 or left out: 3."`
+	Interval           Duration        `json:"interval,omitempty" doc:"Default 5s. From 10ms to 1h."`
+	Timeout            Duration        `json:"timeout,omitempty" doc:"Default 1s. From 10ms to 1h."`
+	HealthyThreshold   int             `json:"healthyThreshold,omitempty" minimum:"0" maximum:"1000000" doc:"0 or left out: 2."`
+	UnhealthyThreshold int             `json:"unhealthyThreshold,omitempty" minimum:"0" maximum:"1000000" doc:"0 or left out: 3."`
 }
