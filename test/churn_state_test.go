@@ -150,7 +150,7 @@ func (c *churn) holds(w *workload) error {
 // expected is what the model says of the proxies of a service: the endpoints of
 // each cluster, as "weight health" by address, and the routes by host.
 func (c *churn) expected(name mesh.ServiceName) (clusters map[string]map[string]string, routes map[string]string) {
-	clusters, routes = map[string]map[string]string{}, map[string]string{"undeclared": "answer 403"}
+	clusters, routes = map[string]map[string]string{}, map[string]string{"undeclared": "answer 400, answer 403"}
 	m := c.model
 	m.mu.Lock()
 	defer m.mu.Unlock()

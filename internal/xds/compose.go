@@ -24,6 +24,9 @@ func (s *session) judge(sub *subscription, id name, it item, now time.Time, v vi
 	if refused, ok := sub.rejected[id]; ok {
 		if sub.mended(refused, it, r, v) {
 			delete(sub.rejected, id)
+			if r == nil && !s.delta && sub.kind.facts().full && !sub.acknowledged {
+				return fateRemove, nil, time.Time{} // it may have one from an earlier stream, which it did not tell
+			}
 		} else if r != nil && refused.content == r.content && !answer {
 			return fateNothing, nil, time.Time{} // never again of the server's own accord
 		}
