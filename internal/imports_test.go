@@ -42,6 +42,7 @@ var mayImport = map[string][]string{
 	"internal/demo":           {"*"},
 	"internal/demo/shop":      {},
 	"internal/envoytest":      {},
+	"internal/propertytest":   {},
 }
 
 // confined says which of our packages may use a third-party tree, tests left

@@ -15,6 +15,7 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/catalog"
 	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/propertytest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -154,7 +155,7 @@ func TestTheOnlyInstanceStaysWhenItsLeaseEnds(t *testing.T) {
 // the view with one computed from scratch.
 func TestViewEqualsAPlainModel(t *testing.T) {
 	names := []mesh.ServiceName{"a", "b", "c", "d", "e"}
-	rapid.Check(t, func(t *rapid.T) {
+	propertytest.Check(t, func(t *rapid.T) {
 		c := catalog.New(catalog.Config{})
 		services := map[mesh.ServiceName][]mesh.ServiceName{}
 		instances := map[string]bool{}

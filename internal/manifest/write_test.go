@@ -13,6 +13,7 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/manifest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/propertytest"
 )
 
 // text draws what an owner may write: also what YAML might take for something else.
@@ -30,7 +31,7 @@ func label() *rapid.Generator[string] {
 
 // What get prints, apply has to take back as it was.
 func TestWrittenObjectsAreReadBack(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	propertytest.Check(t, func(t *rapid.T) {
 		service := mesh.Service{
 			Name: mesh.ServiceName(label().Draw(t, "name")), Owner: "team " + label().Draw(t, "owner"),
 			Description: text().Draw(t, "description"), Protocol: mesh.HTTP, Port: mesh.Port(rapid.IntRange(1, 65535).Draw(t, "port")),

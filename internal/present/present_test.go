@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/heddle-mesh/heddle/internal/present"
+	"github.com/heddle-mesh/heddle/internal/propertytest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -33,7 +34,7 @@ func TestSafe(t *testing.T) {
 }
 
 func TestSafeLeavesNothingToActUpon(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	propertytest.Check(t, func(t *rapid.T) {
 		safe := present.Safe(string(rapid.SliceOf(rapid.Byte()).Draw(t, "bytes")))
 		if strings.ContainsFunc(safe, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 || r == 0xfffd }) {
 			t.Errorf("%q", safe)

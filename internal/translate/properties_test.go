@@ -14,6 +14,7 @@ import (
 	"github.com/heddle-mesh/heddle/internal/catalog"
 	"github.com/heddle-mesh/heddle/internal/envoytest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/propertytest"
 	"github.com/heddle-mesh/heddle/internal/translate"
 )
 
@@ -141,7 +142,7 @@ func valid(in *input) bool {
 }
 
 func TestBuildIsAFunctionOfTheMeshAlone(t *testing.T) {
-	rapid.Check(t, func(r *rapid.T) {
+	propertytest.Check(t, func(r *rapid.T) {
 		in := drawMesh(r)
 		scope := translate.ScopeOf(in.Proxy)
 		resources, problems := translate.Build(in.view(), scope) // no panic, valid or not
@@ -189,7 +190,7 @@ func oneByOne(in *input) *catalog.View {
 }
 
 func TestOneNameStandsForOneContentInTheWholeMesh(t *testing.T) {
-	rapid.Check(t, func(r *rapid.T) {
+	propertytest.Check(t, func(r *rapid.T) {
 		in := drawMesh(r)
 		view := in.view()
 		contents := map[string]string{}

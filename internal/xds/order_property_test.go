@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/heddle-mesh/heddle/internal/propertytest"
 	"github.com/heddle-mesh/heddle/internal/xds"
 )
 
@@ -19,7 +20,7 @@ import (
 func TestNothingBreaksOnTheWay(t *testing.T) {
 	for _, transport := range []string{"ads-delta", "ads-sotw"} {
 		t.Run(transport, func(t *testing.T) {
-			rapid.Check(t, func(rt *rapid.T) {
+			propertytest.Check(t, func(rt *rapid.T) {
 				inBubble(t, func(t *testing.T) { playOrder(t, rt, transport) })
 			})
 		})

@@ -11,6 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/heddle-mesh/heddle/internal/propertytest"
 	"github.com/heddle-mesh/heddle/internal/xds"
 )
 
@@ -21,7 +22,7 @@ var servedTypes = []string{xds.TypeRuntime, xds.TypeCluster, xds.TypeEndpoint, x
 // wants; nothing that was refused is ever sent again unasked; and who comes back
 // with everything is sent nothing.
 func TestClientsConverge(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
+	propertytest.Check(t, func(rt *rapid.T) {
 		inBubble(t, func(t *testing.T) {
 			r := newRig(t, xds.Config{})
 			defer r.close()

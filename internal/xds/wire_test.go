@@ -12,12 +12,14 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"pgregory.net/rapid"
+
+	"github.com/heddle-mesh/heddle/internal/propertytest"
 )
 
 // Frames are written by hand; the generated types must read back from them
 // exactly what was put in, of any size, and nothing unknown.
 func TestWire(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
+	propertytest.Check(t, func(rt *rapid.T) {
 		r := &response{kind: kindCluster, version: drawVersion(rt), nonce: rapid.StringMatching(`[0-9]{1,20}`).Draw(rt, "nonce")}
 		sotw := &discoveryv3.DiscoveryResponse{TypeUrl: TypeCluster, VersionInfo: r.version.String(), Nonce: r.nonce}
 		delta := &discoveryv3.DeltaDiscoveryResponse{TypeUrl: TypeCluster, SystemVersionInfo: r.version.String(), Nonce: r.nonce}
@@ -68,7 +70,7 @@ func drawVersion(rt *rapid.T) version {
 // A client gives back versions that it was sent; anything else must not look
 // like one of ours.
 func TestParseVersion(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
+	propertytest.Check(t, func(rt *rapid.T) {
 		if v := drawVersion(rt); parseVersion(v.String()) != v {
 			rt.Fatalf("%s is read back as %s", v, parseVersion(v.String()))
 		}
