@@ -84,7 +84,7 @@ const (
 )
 
 // run makes faults until the time is over or something fails. The server is
-// killed six times in all, and something smaller happens every ten seconds; both
+// killed each sixth of the time, and something smaller happens every ten seconds,
 // oftener when time is short.
 func (k *soak) run() {
 	end := time.After(*soakFlag)
