@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/heddle-mesh/heddle/internal/registry"
 )
@@ -20,6 +21,8 @@ type serverCmd struct {
 	XDSListen      string   `name:"xds-listen" default:"127.0.0.1:18000" env:"HEDDLE_XDS_LISTEN" placeholder:"HOST:PORT" help:"Where xDS and the gRPC API listen; port 0 takes a free one."`
 	ReadyFile      string   `type:"path" placeholder:"FILE" help:"Written once the server is ready, with its addresses as JSON; for scripts that start it on free ports."`
 	AdminTokenFile string   `type:"path" placeholder:"FILE" help:"Where the admin token is written at the first start (mode 0600), instead of printing it."`
+
+	CanaryWait time.Duration `default:"2s" placeholder:"TIME" help:"How long a changed cluster, listener or route is tried by one sidecar before the others are sent it, unless it answers sooner, as it mostly does within milliseconds. 0: no trial."`
 
 	Pprof string `placeholder:"HOST:PORT" help:"Where Go's profiles are served, on a loopback address only and without any protection, for go tool pprof. Default: nowhere."`
 

@@ -73,12 +73,12 @@ func (s *session) tryAll(now time.Time) {
 }
 
 // pardon ends the quarantine of everything, because the runtime changed.
-func (t *table) pardon(now time.Time, touched map[*mailbox]struct{}) {
+func (t *table) pardon(tn *turn) {
 	for _, e := range slices.Collect(maps.Keys(t.refused)) {
+		t.alter(e, tn)
 		d := *e.doubt
 		d.refused = nil
 		t.setDoubt(e, &d)
-		t.markAll(e, now, touched)
-		t.free(e, now, touched)
+		tn.mended = append(tn.mended, e)
 	}
 }

@@ -42,6 +42,19 @@ func (s *session) acked(now time.Time, sub *subscription, f flight) {
 	}
 }
 
+// taken gives the versions that a client took with a response: of one that holds
+// everything also those that it passed over with an earlier one.
+func (f *flight) taken() []sentItem {
+	if len(f.whole) == 0 {
+		return f.items
+	}
+	items := make([]sentItem, len(f.whole))
+	for i, r := range f.whole {
+		items[i] = sentItem{id: r.id, version: r.version}
+	}
+	return items
+}
+
 // maxAlone bounds how many resources are sent one by one to find the faulty one.
 const maxAlone = 64
 

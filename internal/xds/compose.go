@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"slices"
 	"time"
 )
 
@@ -35,6 +36,7 @@ func (s *session) judge(sub *subscription, id name, it item, now time.Time, v vi
 		if answer || !it.held() || it.version() != r.version {
 			return fateSend, r, time.Time{}
 		}
+		s.noteHas(sub, id, r, v)
 		return fateNothing, nil, time.Time{}
 	}
 	switch {
@@ -47,6 +49,24 @@ func (s *session) judge(sub *subscription, id name, it item, now time.Time, v vi
 		return fateKeep, nil, look
 	}
 	return fateRemove, nil, time.Time{}
+}
+
+// noteHas notes that the client need not be sent a version that nobody has
+// answered: it took it before, when it was in force already. Its answer to that
+// counts.
+func (s *session) noteHas(sub *subscription, id name, r *Resource, v view) {
+	if !v.doubts(sub.kind, id) || sub.refusing {
+		return
+	}
+	for _, f := range sub.flights {
+		if slices.ContainsFunc(f.items, func(one sentItem) bool { return one.id == id }) {
+			return // the answer is still to come
+		}
+	}
+	if s.has == nil {
+		s.has = map[kind][]sentItem{}
+	}
+	s.has[sub.kind] = append(s.has[sub.kind], sentItem{id: id, version: r.version})
 }
 
 // mended says whether a refused version was replaced by what the client has.
@@ -209,6 +229,7 @@ func (s *session) resumes(sub *subscription, v view) bool {
 	for _, id := range names {
 		if r := s.lookup(sub.kind, id, v); r != nil {
 			sub.setHeld(id, r.version)
+			s.noteHas(sub, id, r, v)
 		}
 	}
 	return true
@@ -233,15 +254,15 @@ func (s *subscription) toLookAt(d *draft) []name {
 }
 
 // setGhost keeps what a SotW client may still be using after it left the scope.
-func (s *subscription) setGhost(id name, gone *Resource, delta bool) {
+func (s *subscription) setGhost(id name, gone *Resource, delta bool, v view) {
 	if delta || !s.kind.facts().full || len(s.kind.facts().usedBy) == 0 {
 		return
 	}
-	if gone == nil {
-		delete(s.ghosts, id)
+	if v.lookup(s.kind, id) != nil {
+		delete(s.ghosts, id) // it is back
 		return
 	}
-	if s.items.get(id).held() {
+	if gone != nil && s.items.get(id).held() {
 		if s.ghosts == nil {
 			s.ghosts = map[name]*Resource{}
 		}

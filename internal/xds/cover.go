@@ -46,10 +46,10 @@ func (t *table) use(cluster *entry, before, after *Resource) {
 
 // tellEndpoints marks for one scope's streams the endpoints that a cluster uses
 // which came into the scope or left it.
-func (t *table) tellEndpoints(s *scope, cluster *Resource, now time.Time, touched map[*mailbox]struct{}) {
+func (t *table) tellEndpoints(s *scope, cluster *Resource, tn *turn) {
 	for _, id := range endpointsOf(cluster) {
 		if e := s.members[kindEndpoint][id]; e != nil {
-			t.tell(s, e, nil, now, touched)
+			t.tell(s, e, tn)
 		}
 	}
 }

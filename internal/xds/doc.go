@@ -24,9 +24,13 @@
 //   - cover.go how the version of endpoints tells whether they came behind their
 //     cluster;
 //   - request.go how names are asked for; answer.go how responses are answered;
+//   - turn.go how the table takes in an event;
+//   - trial.go, leaving.go which proxy is sent a change first, and what the others
+//     keep until it was accepted; doubt.go what is kept to go back to;
 //   - wire.go how a response is put together from bytes that all streams share.
 //
 // The server has no goroutine of its own. A stream has two: its gRPC handler
-// composes and sends, a second one receives. [Server.Shutdown] ends all streams
+// composes and sends, a second one receives. The wait for a canary is a timer, which
+// ends with its scope's last stream. [Server.Shutdown] ends all streams
 // and waits for them.
 package xds

@@ -60,13 +60,10 @@ func (t *table) doubted(e *entry, before *Resource) {
 		d.good = before
 	case old.refused != nil && old.refused.version == e.current.version:
 		return // it comes back as it was refused
-	case old.refused != nil || old.cause != nil:
+	case old.refused != nil || old.cause != nil || !t.public(e):
 		d.good, d.base = old.good, old.base
 	default:
-		d.good = old.good
-		if before != nil && t.wanted(e) {
-			d.base = before
-		}
+		d.good, d.base = old.good, before
 	}
 	if force := d.inForce(); force != nil && force.version == e.current.version {
 		if force == d.good {
@@ -78,13 +75,17 @@ func (t *table) doubted(e *entry, before *Resource) {
 	t.setDoubt(e, d)
 }
 
-// wanted says whether any stream asked for an entry.
-func (t *table) wanted(e *entry) bool {
-	if e.waiters > 0 {
-		return true
-	}
+// public says whether any stream asked for an entry that is not on trial in all
+// scopes: its version is in force.
+func (t *table) public(e *entry) bool {
 	for _, s := range e.holders {
-		if len(s.wild[e.kind]) > 0 {
+		if e.waiters == 0 && len(s.wild[e.kind]) == 0 {
+			continue
+		}
+		if s.trial == nil {
+			return true
+		}
+		if _, held := s.trial.held[e]; !held {
 			return true
 		}
 	}
@@ -92,10 +93,10 @@ func (t *table) wanted(e *entry) bool {
 }
 
 // markAll tells every stream that asked for an entry to look at it.
-func (t *table) markAll(e *entry, now time.Time, touched map[*mailbox]struct{}) {
+func (t *table) markAll(e *entry, tn *turn) {
 	for _, s := range e.holders {
-		t.tell(s, e, nil, now, touched)
-		t.tellEndpoints(s, e.current, now, touched)
+		t.tell(s, e, tn)
+		t.tellEndpoints(s, e.current, tn)
 	}
 }
 
@@ -104,33 +105,31 @@ func (t *table) accepted(k kind, items []sentItem, now time.Time) {
 	if t.doubts[k].Load() == 0 {
 		return
 	}
-	touched := map[*mailbox]struct{}{}
-	t.mu.Lock()
+	tn := t.begin(now)
 	for _, one := range items {
 		if e := t.entries[k][one.id]; e != nil && e.doubt != nil && one.version != 0 {
-			t.accept(e, one.version, now, touched)
+			t.accept(e, one.version, tn)
 		}
 	}
-	t.mu.Unlock()
-	signalAll(touched)
+	t.end(tn)
 }
 
-func (t *table) accept(e *entry, v version, now time.Time, touched map[*mailbox]struct{}) {
+func (t *table) accept(e *entry, v version, tn *turn) {
 	d := e.doubt
 	switch {
 	case e.current != nil && e.current.version == v:
 		if d.refused != nil && d.inForce() != nil {
 			return // it crossed the refusal; all are on the last good version again
 		}
-		wasHidden := d.refused != nil || d.cause != nil
-		t.setDoubt(e, nil)
-		if wasHidden {
+		tn.visit(e)
+		if d.refused != nil || d.cause != nil {
 			// It works for this one, and there is nothing better: the refusal is the
 			// matter of the one that refused. So it is after the server was started
 			// again, and with what was on its way when it was held back.
-			t.markAll(e, now, touched)
-			t.free(e, now, touched)
+			t.alter(e, tn)
+			t.free(e, tn)
 		}
+		t.setDoubt(e, nil)
 	case d.base != nil && d.base.version == v:
 		d.good, d.base = d.base, nil
 	}
@@ -139,8 +138,7 @@ func (t *table) accept(e *entry, v version, now time.Time, touched map[*mailbox]
 // refuse takes in that a proxy refused versions. Those that no proxy has
 // accepted are quarantined, and given back: from now on nobody is sent them.
 func (t *table) refuse(k kind, items []sentItem, q Quarantined) (quarantined []sentItem) {
-	touched := map[*mailbox]struct{}{}
-	t.mu.Lock()
+	tn := t.begin(q.At)
 	for _, one := range items {
 		e := t.entries[k][one.id]
 		if e == nil || e.doubt == nil || one.version == 0 {
@@ -156,19 +154,25 @@ func (t *table) refuse(k kind, items []sentItem, q Quarantined) (quarantined []s
 			q.Type, q.Name, q.Version, q.Origin = e.current.Type, e.current.Name, e.current.Version, e.current.Origin
 			d.refused = &refusal{version: one.version, what: q}
 			t.remember(e)
-			t.withhold(e, q.At, touched)
+			t.withhold(e, tn)
 		}
 		quarantined = append(quarantined, one)
-		t.markAll(e, q.At, touched)
+		for _, s := range e.holders {
+			s.trial.replace(e, one.version, d.inForce())
+			if s.hides(e) {
+				t.tellCanary(s, e, d.inForce(), tn) // what it goes on with
+			}
+		}
+		t.markAll(e, tn)
+		tn.visit(e)
 	}
-	t.mu.Unlock()
-	signalAll(touched)
+	t.end(tn)
 	return quarantined
 }
 
 // withhold keeps back what cannot work without a resource of which there is no
 // good version: the new versions of routes and listeners that name it.
-func (t *table) withhold(e *entry, now time.Time, touched map[*mailbox]struct{}) {
+func (t *table) withhold(e *entry, tn *turn) {
 	if e.doubt.inForce() != nil {
 		return
 	}
@@ -184,22 +188,23 @@ func (t *table) withhold(e *entry, now time.Time, touched map[*mailbox]struct{})
 					continue
 				}
 				d.cause = e
-				t.markAll(other, now, touched)
-				t.withhold(other, now, touched)
+				t.markAll(other, tn)
+				tn.visit(other)
+				t.withhold(other, tn)
 			}
 		}
 	}
 }
 
 // free undoes withhold, when e has a version that may be sent.
-func (t *table) free(e *entry, now time.Time, touched map[*mailbox]struct{}) {
+func (t *table) free(e *entry, tn *turn) {
 	for _, user := range e.kind.facts().usedBy {
 		for _, s := range e.holders {
 			for _, other := range s.members[user] {
 				if other.doubt != nil && other.doubt.cause == e {
+					t.alter(other, tn)
 					other.doubt.cause = nil
-					t.markAll(other, now, touched)
-					t.free(other, now, touched)
+					t.free(other, tn)
 				}
 			}
 		}
@@ -212,20 +217,18 @@ type departure struct {
 	entry *entry
 }
 
-// unblock undoes withhold after entries left their scopes: what no scope holds
+// unblock undoes withhold after an entry left its scope: what no scope holds
 // together with its cause any more need not wait for it.
-func (t *table) unblock(departed []departure, now time.Time, touched map[*mailbox]struct{}) {
-	for _, one := range departed {
-		t.reconsider(one.entry, now, touched)
-		for _, user := range one.entry.kind.facts().usedBy {
-			for _, other := range one.scope.members[user] {
-				t.reconsider(other, now, touched)
-			}
+func (t *table) unblock(one departure, tn *turn) {
+	t.reconsider(one.entry, tn)
+	for _, user := range one.entry.kind.facts().usedBy {
+		for _, other := range one.scope.members[user] {
+			t.reconsider(other, tn)
 		}
 	}
 }
 
-func (t *table) reconsider(e *entry, now time.Time, touched map[*mailbox]struct{}) {
+func (t *table) reconsider(e *entry, tn *turn) {
 	if e.doubt == nil || e.doubt.cause == nil {
 		return
 	}
@@ -233,9 +236,9 @@ func (t *table) reconsider(e *entry, now time.Time, touched map[*mailbox]struct{
 	if slices.ContainsFunc(cause.holders, func(s *scope) bool { return s.members[e.kind][e.id] == e }) {
 		return
 	}
+	t.alter(e, tn)
 	e.doubt.cause = nil
-	t.markAll(e, now, touched)
-	t.free(e, now, touched)
+	t.free(e, tn)
 }
 
 // remember notes a refusal, and forgets another one if there are too many.
@@ -250,10 +253,4 @@ func (t *table) remember(e *entry) {
 		}
 	}
 	t.refused[e] = struct{}{}
-}
-
-func signalAll(touched map[*mailbox]struct{}) {
-	for box := range touched {
-		box.signal()
-	}
 }

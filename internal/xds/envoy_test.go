@@ -115,11 +115,15 @@ func statusOf(server *xds.Server, typeURL string) xds.TypeStatus {
 
 func serveTCP(t *testing.T, listener net.Listener, options ...grpc.ServerOption) (server *xds.Server, stop func()) {
 	server = xds.NewServer(xds.Config{Scopes: scopes{}})
+	return server, serveOn(t, server, listener, options...)
+}
+
+func serveOn(t *testing.T, server *xds.Server, listener net.Listener, options ...grpc.ServerOption) (stop func()) {
 	g := grpc.NewServer(append(xds.ServerOptions(), options...)...)
 	server.Register(g)
 	done := make(chan error, 1)
 	go func() { done <- g.Serve(listener) }()
-	stop = sync.OnceFunc(func() {
+	return sync.OnceFunc(func() {
 		g.Stop()
 		if err := <-done; err != nil {
 			t.Errorf("serve: %v", err)
@@ -128,7 +132,6 @@ func serveTCP(t *testing.T, listener net.Listener, options ...grpc.ServerOption)
 			t.Errorf("shutdown: %v", err)
 		}
 	})
-	return server, stop
 }
 
 func backend(t *testing.T, says string) *httptest.Server {

@@ -13,6 +13,8 @@ type interest struct {
 func (t *table) join(box *mailbox, scopeName string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.joined++
+	box.number = t.joined
 	box.scope = t.scope(scopeName)
 	box.scope.boxes[box] = struct{}{}
 }
@@ -21,14 +23,14 @@ func (t *table) join(box *mailbox, scopeName string) {
 func (t *table) roster(box *mailbox, k kind) *roster {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return view{box.scope}.roster(k)
+	return view{scope: box.scope}.roster(k)
 }
 
 // enter registers a change of interest. It gives those of the names asked for
 // that exist, but outside the stream's scope.
 func (t *table) enter(box *mailbox, in interest) (outside []name) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	tn := t.begin(t.clock())
+	defer t.end(tn)
 	s := box.scope
 	if in.wild != box.wild[in.kind] {
 		t.setWild(box, in.kind, in.wild)
@@ -46,13 +48,16 @@ func (t *table) enter(box *mailbox, in interest) (outside []name) {
 	for _, id := range in.quit {
 		t.quit(box, in.kind, id)
 	}
+	if s.sees(box) {
+		tn.lookAt(s) // it may have given up what is waited for
+	}
 	return outside
 }
 
 // leave undoes everything that a stream entered; names are those it asked for.
 func (t *table) leave(box *mailbox, names [kindCount][]name) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	tn := t.begin(t.clock())
+	defer t.end(tn)
 	for k := range kindCount {
 		if box.wild[k] {
 			t.setWild(box, k, false)
@@ -61,8 +66,15 @@ func (t *table) leave(box *mailbox, names [kindCount][]name) {
 			t.quit(box, k, id)
 		}
 	}
-	delete(box.scope.boxes, box)
-	t.dropScope(box.scope)
+	s := box.scope
+	delete(s.boxes, box)
+	if s.trial != nil {
+		if s.trial.canary == box {
+			t.succeed(s, tn)
+		}
+		tn.lookAt(s)
+	}
+	t.dropScope(s)
 }
 
 func (t *table) setWild(box *mailbox, k kind, on bool) {
@@ -90,9 +102,12 @@ func (t *table) quit(box *mailbox, k kind, id name) {
 	t.dropEntry(e)
 }
 
-// view is what one scope sees. It is used under the table's read lock, for as
-// long as it takes to compose one response.
-type view struct{ scope *scope }
+// view is what one stream of a scope sees. It is used under the table's read
+// lock, for as long as it takes to compose one response.
+type view struct {
+	scope *scope
+	box   *mailbox
+}
 
 // lookup gives the resource that this scope is sent under a name, or nil.
 func (v view) lookup(k kind, id name) *Resource {
@@ -103,8 +118,17 @@ func (v view) lookup(k kind, id name) *Resource {
 }
 
 // shown is the version of an entry that is sent: the newest, or the last good
-// one if that was refused.
+// one if that was refused or is on trial with another proxy.
 func (v view) shown(e *entry) *Resource {
+	if s := v.scope; s.trial != nil {
+		if s.sees(v.box) {
+			if s.hides(e) {
+				return nil
+			}
+		} else if before, ok := s.trial.shows(v.box, e); ok {
+			return before
+		}
+	}
 	if d := e.doubt; d != nil && (d.refused != nil || d.cause != nil) {
 		return d.inForce()
 	}
@@ -121,6 +145,12 @@ func (v view) withholds(k kind, id name) bool {
 func (v view) refuses(k kind, id name, refused version) bool {
 	e := v.scope.members[k][id]
 	return e != nil && e.doubt != nil && e.doubt.refused != nil && e.doubt.refused.version == refused
+}
+
+// doubts says whether no proxy has answered yet for the newest version of a name.
+func (v view) doubts(k kind, id name) bool {
+	e := v.scope.members[k][id]
+	return e != nil && e.doubt != nil
 }
 
 // roster gives the names that the scope holds of a type, also of those that have

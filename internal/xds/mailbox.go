@@ -2,6 +2,7 @@ package xds
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -10,6 +11,11 @@ import (
 // is busy, it costs one entry, and what is sent is the latest.
 type mailbox struct {
 	scope *scope // the one the stream belongs to; never changes
+
+	node       string      // of the stream's proxy; never changes
+	aggregated bool        // the proxy has no other stream; never changes
+	number     uint64      // in the order in which the streams came; never changes
+	behind     atomic.Bool // the client has not answered or not taken all that it was sent
 
 	// wild are the types that the stream subscribes to as a whole. Guarded by
 	// the table's lock.
@@ -29,8 +35,8 @@ type mailbox struct {
 // marks are the names of one type that changed.
 type marks struct {
 	since time.Time // of the oldest change among them
-	// gone holds for each name the resource that left the scope, or nil when it
-	// is there still (or never was).
+	// gone holds for each name the resource that left the scope last, which may
+	// have come back, or nil.
 	gone map[name]*Resource
 }
 
@@ -38,16 +44,19 @@ func newMailbox() *mailbox {
 	return &mailbox{wake: make(chan struct{}, 1)}
 }
 
-// mark notes one changed name. The caller signals when its transaction is done.
-func (b *mailbox) mark(k kind, n name, gone *Resource, now time.Time) {
+// mark notes one name that changed at a time. The caller signals when its transaction is done.
+func (b *mailbox) mark(k kind, n name, gone *Resource, since time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	m := &b.marks[k]
 	if m.gone == nil {
 		m.gone = map[name]*Resource{}
-		m.since = now
+		m.since = since
 	}
-	m.gone[n] = gone
+	m.since = sooner(m.since, since)
+	if gone != nil || m.gone[n] == nil {
+		m.gone[n] = gone // whether it has come back is seen in the scope
+	}
 }
 
 // take empties the mailbox.

@@ -21,6 +21,7 @@ type modelClient struct {
 	t         failer
 	rig       *rig
 	transport string
+	node      string
 	bodies    map[string]*xds.Resource // by type and bytes, of all that was ever put
 	c         *client
 	queue     []proto.Message
@@ -39,9 +40,9 @@ type modelType struct {
 	asked    bool              // on this stream
 }
 
-func newModelClient(t failer, r *rig, transport string, bodies map[string]*xds.Resource) *modelClient {
-	m := &modelClient{t: t, rig: r, transport: transport, bodies: bodies, types: map[string]*modelType{}}
-	m.c = r.connect(transport, "web/"+transport)
+func newModelClient(t failer, r *rig, transport, node string, bodies map[string]*xds.Resource) *modelClient {
+	m := &modelClient{t: t, rig: r, transport: transport, node: node, bodies: bodies, types: map[string]*modelType{}}
+	m.c = r.connect(transport, node)
 	return m
 }
 
@@ -119,7 +120,7 @@ func (m *modelClient) ask(typeURL string, add, drop []string) {
 func (m *modelClient) reconnect() {
 	m.c.cancel()
 	synctest.Wait() // the server notices
-	m.c = m.rig.connect(m.transport, "web/"+m.transport)
+	m.c = m.rig.connect(m.transport, m.node)
 	m.queue = nil
 	for _, typeURL := range slices.Sorted(maps.Keys(m.types)) {
 		typ := m.types[typeURL]

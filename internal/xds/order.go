@@ -46,6 +46,10 @@ func (s *session) warm(now time.Time, d *draft, v view) {
 	w := &warming{nonce: s.nonce, until: now.Add(s.patience), clusters: make([]warmingCluster, 0, len(d.changed))}
 	for _, one := range d.changed {
 		cluster := v.lookup(kindCluster, one.id)
+		ghost := cluster == nil
+		if ghost {
+			cluster = s.subs[kindCluster].ghosts[one.id] // it has left, and may come back
+		}
 		if one.version == 0 || cluster == nil {
 			continue
 		}
@@ -54,7 +58,7 @@ func (s *session) warm(now time.Time, d *draft, v view) {
 			if eds != nil && eds.covers(c.endpoints) && !eds.refuses(c.endpoints, v) {
 				eds.want(c.endpoints, true, now, false)
 			}
-			if !s.delta && v.lookup(kindEndpoint, c.endpoints) == nil {
+			if !s.delta && !ghost && v.lookup(kindEndpoint, c.endpoints) == nil {
 				c.endpoints = noName // nothing can be sent that says so
 			} else {
 				w.left++

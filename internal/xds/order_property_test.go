@@ -1,6 +1,7 @@
 package xds_test
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -28,19 +29,25 @@ func TestNothingBreaksOnTheWay(t *testing.T) {
 }
 
 func playOrder(t *testing.T, rt *rapid.T, transport string) {
-	r := newRig(t, xds.Config{})
+	r := newRig(t, xds.Config{CanaryWait: someWait.Draw(rt, "canary")})
 	defer r.close()
 	w := newModelWorld(rt)
-	e := &modelEnvoy{modelClient: newModelClient(rt, r, transport, w.bodies), routes: map[string][]string{}, warm: map[string]bool{}, awaiting: map[string]bool{}, taken: map[string]string{}}
-	e.received = e.check
-	defer func() { e.c.cancel() }()
 	r.server.Apply(w.topology(rt))
-	e.subscribe(xds.TypeCluster, []string{"*"}, nil)
-	synctest.Wait()
-	e.subscribe(xds.TypeRoute, []string{"out", "direct"}, nil)
-	synctest.Wait()
+	var envoys []*modelEnvoy
+	for i := range rapid.IntRange(1, 3).Draw(rt, "envoys") {
+		e := &modelEnvoy{modelClient: newModelClient(rt, r, transport, fmt.Sprint("web/", i), w.bodies), routes: map[string][]string{}, warm: map[string]bool{}, awaiting: map[string]bool{}, taken: map[string]string{}}
+		e.received = e.check
+		defer func() { e.c.cancel() }()
+		e.subscribe(xds.TypeCluster, []string{"*"}, nil)
+		synctest.Wait()
+		e.subscribe(xds.TypeRoute, []string{"out", "direct"}, nil)
+		synctest.Wait()
+		envoys = append(envoys, e)
+	}
+	waited := 0
 	for range rapid.IntRange(1, 30).Draw(rt, "steps") {
-		switch rapid.SampledFrom([]string{"look", "look", "look", "look", "apply", "apply", "reconnect"}).Draw(rt, "step") {
+		e := envoys[rapid.IntRange(0, len(envoys)-1).Draw(rt, "envoy")]
+		switch rapid.SampledFrom([]string{"look", "look", "look", "look", "apply", "apply", "reconnect", "wait"}).Draw(rt, "step") {
 		case "look":
 			e.look(1)
 		case "apply":
@@ -49,19 +56,28 @@ func playOrder(t *testing.T, rt *rapid.T, transport string) {
 			if e.delta() { // a new SotW stream cannot know what the client has
 				e.reconnect()
 			}
+		case "wait": // less than the patience with a client in all
+			if waited < 4 {
+				waited++
+				time.Sleep(400 * time.Millisecond)
+			}
 		}
 		synctest.Wait()
 	}
-	for range 5 { // what a reconnected client had is kept for a while
-		for e.look(1) {
-			synctest.Wait()
+	for range 20 { // what a reconnected client had is kept for a while
+		for _, e := range envoys {
+			for e.look(1) {
+				synctest.Wait()
+			}
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
 	}
-	w.compare(rt, e.modelClient)
-	if len(e.awaiting) > 0 {
-		rt.Fatalf("clusters that changed and got no endpoints since: %v", e.awaiting)
+	for _, e := range envoys {
+		w.compare(rt, e.modelClient)
+		if len(e.awaiting) > 0 {
+			rt.Fatalf("clusters that changed and got no endpoints since: %v", e.awaiting)
+		}
 	}
 }
 

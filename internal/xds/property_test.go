@@ -24,10 +24,13 @@ var servedTypes = []string{xds.TypeRuntime, xds.TypeCluster, xds.TypeEndpoint, x
 func TestClientsConverge(t *testing.T) {
 	propertytest.Check(t, func(rt *rapid.T) {
 		inBubble(t, func(t *testing.T) {
-			r := newRig(t, xds.Config{})
+			r := newRig(t, xds.Config{CanaryWait: someWait.Draw(rt, "canary")})
 			defer r.close()
 			w := newModelWorld(rt)
-			clients := []*modelClient{newModelClient(rt, r, "ads-delta", w.bodies), newModelClient(rt, r, "ads-sotw", w.bodies)}
+			clients := []*modelClient{newModelClient(rt, r, "ads-delta", "web/1", w.bodies), newModelClient(rt, r, "ads-sotw", "web/2", w.bodies)}
+			if rapid.Bool().Draw(rt, "third") {
+				clients = append(clients, newModelClient(rt, r, "ads-delta", "web/3", w.bodies))
+			}
 			defer func() {
 				for _, m := range clients {
 					m.c.cancel()
@@ -35,7 +38,7 @@ func TestClientsConverge(t *testing.T) {
 			}()
 			synctest.Wait()
 			for range rapid.IntRange(1, 40).Draw(rt, "steps") {
-				m := clients[rapid.IntRange(0, 1).Draw(rt, "client")]
+				m := clients[rapid.IntRange(0, len(clients)-1).Draw(rt, "client")]
 				switch rapid.SampledFrom([]string{"apply", "apply", "subscribe", "subscribe", "look", "look", "wait", "reconnect"}).Draw(rt, "step") {
 				case "apply":
 					u, anew := w.change(rt)
@@ -113,6 +116,7 @@ func inBubble(t *testing.T, f func(t *testing.T)) {
 }
 
 var (
+	someWait = rapid.SampledFrom([]time.Duration{0, 300 * time.Millisecond, 2 * time.Second, 5 * time.Second})
 	someType = rapid.SampledFrom(servedTypes)
 	someName = rapid.SampledFrom([]string{"a", "b", "c", "*"})
 	someKey  = rapid.Custom(func(rt *rapid.T) xds.Key {

@@ -43,6 +43,9 @@ func (s *Server) Quarantine() []Quarantined {
 // settle tells the table what an answer says of versions.
 func (st *stream) settle(out outcome) {
 	t, k := st.server.table, out.interest.kind
+	if out.ack != nil || out.nack != nil {
+		st.box.behind.Store(st.session.behind())
+	}
 	if !k.facts().tried {
 		return
 	}
@@ -67,11 +70,22 @@ func (st *stream) settle(out outcome) {
 	}
 }
 
+// behind says whether the client has still to answer anything, or refused what
+// was not replaced: it is no good canary then.
+func (s *session) behind() bool {
+	return slices.ContainsFunc(s.subs[:], func(sub *subscription) bool {
+		return sub != nil && (len(sub.flights) > 0 || len(sub.rejected) > 0)
+	})
+}
+
 // revert notes that a client that refused a version goes on with the one that
 // it had before.
 func (s *subscription) revert(one sentItem) {
 	if !s.current(one) {
 		return
+	}
+	if ghost := s.ghosts[one.id]; ghost != nil && ghost.version == one.version {
+		delete(s.ghosts, one.id) // it would be refused with every response
 	}
 	if one.before != 0 {
 		s.setHeld(one.id, one.before)

@@ -177,7 +177,7 @@ func (s *session) answer(now time.Time, sub *subscription, r request, out *outco
 		return fresh
 	}
 	s.acked(now, sub, f)
-	out.accepted = f.items
+	out.accepted = f.taken()
 	out.ack = &ack{kind: sub.kind, applied: f.applied, took: now.Sub(f.since)}
 	return fresh
 }

@@ -33,6 +33,11 @@ type Config struct {
 	// are not. Default 2 s.
 	Patience time.Duration
 
+	// CanaryWait bounds how long a changed cluster, listener or route is shown to
+	// one proxy of a scope alone: the others are sent it when that one accepted
+	// it. 0: all are sent it at once.
+	CanaryWait time.Duration
+
 	Limits     Limits // of one stream
 	MaxStreams int    // of the server; 0: no limit
 
@@ -63,7 +68,7 @@ type Server struct {
 
 // NewServer makes a server that has no resources yet. It starts nothing.
 func NewServer(c Config) *Server {
-	s := &Server{logger: c.Logger, scopes: c.Scopes, config: c, now: c.Clock, table: newTable(), streams: map[uint64]*stream{}, owed: map[string]map[name]uint64{}}
+	s := &Server{logger: c.Logger, scopes: c.Scopes, config: c, now: c.Clock, streams: map[uint64]*stream{}, owed: map[string]map[name]uint64{}}
 	s.closing, s.close = context.WithCancel(context.Background())
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
@@ -74,6 +79,7 @@ func NewServer(c Config) *Server {
 	if s.config.Patience <= 0 {
 		s.config.Patience = defaultPatience
 	}
+	s.table = newTable(c.CanaryWait, s.now)
 	s.metrics = newMetrics(c.Registerer, s.table)
 	return s
 }

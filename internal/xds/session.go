@@ -29,6 +29,8 @@ type session struct {
 	// that is waited for no more, by the nonce of the response that the cluster
 	// came in; see owed.go.
 	owed map[name]uint64
+	// has are versions that nobody has answered and that the client took earlier.
+	has map[kind][]sentItem
 }
 
 // Limits bound what one stream may ask for. Zero fields have the defaults.
@@ -58,7 +60,7 @@ func newSession(delta, aggregated bool, only kind, limits Limits, patience time.
 }
 
 // touch takes in the names that changed.
-func (s *session) touch(taken [kindCount]marks) {
+func (s *session) touch(taken [kindCount]marks, v view) {
 	for k, m := range taken {
 		sub := s.subs[k]
 		if sub == nil {
@@ -69,7 +71,7 @@ func (s *session) touch(taken [kindCount]marks) {
 				continue
 			}
 			sub.want(id, false, m.since, true)
-			sub.setGhost(id, gone, s.delta)
+			sub.setGhost(id, gone, s.delta, v)
 		}
 	}
 }

@@ -162,11 +162,20 @@ func (st *stream) wait(ctx context.Context, look time.Time, ended <-chan error) 
 func (st *stream) compose() (*response, time.Time) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	t := st.server.table
+	t, now := st.server.table, st.server.now()
 	t.mu.RLock()
-	defer t.mu.RUnlock()
-	st.session.touch(st.box.take())
-	return st.session.next(st.server.now(), view{st.box.scope})
+	v := view{st.box.scope, st.box}
+	st.session.touch(st.box.take(), v)
+	r, look := st.session.next(now, v)
+	t.mu.RUnlock()
+	if r != nil {
+		st.box.behind.Store(true)
+	}
+	for k, items := range st.session.has {
+		t.accepted(k, items, now)
+	}
+	st.session.has = nil
+	return r, look
 }
 
 func (st *stream) send(r *response) error {
@@ -247,6 +256,7 @@ func (st *stream) join(scopeName string) {
 	if st.delta && st.session.aggregated {
 		st.session.owed = st.server.recall(st.nodeID)
 	}
+	st.box.node, st.box.aggregated = st.nodeID, st.session.aggregated
 	st.server.table.join(st.box, scopeName)
 	st.session.roster = func(k kind) *roster { return st.server.table.roster(st.box, k) }
 }

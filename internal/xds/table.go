@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,8 +16,12 @@ type table struct {
 	entries [kindCount]map[name]*entry
 	numbers [kindCount]numbers // of the entries
 	scopes  map[string]*scope
-	present [kindCount]int // how many resources there are of each type
-	refused map[*entry]struct{}
+	present [kindCount]int      // how many resources there are of each type
+	refused map[*entry]struct{} // those whose newest version a proxy refused
+	joined  uint64              // how many streams have come
+
+	wait  time.Duration // for a canary; 0: nothing is tried. Never changes
+	clock func() time.Time
 
 	// doubts counts the entries of each type with a doubt; it may be read without the lock.
 	doubts [kindCount]atomic.Int64
@@ -53,6 +58,11 @@ type scope struct {
 
 	// joined are the bytes of what was sent last: SotW, and delta. They need no lock.
 	joined [kindCount][2]joins
+
+	trial *trial // nil: all its proxies are shown the same
+	// leaving are the members that were taken from the scope and that some of its
+	// proxies are still shown. True: all are, for the sake of something refused.
+	leaving map[*entry]bool
 }
 
 func (s *scope) joins(k kind, delta bool) *joins {
@@ -62,8 +72,8 @@ func (s *scope) joins(k kind, delta bool) *joins {
 	return &s.joined[k][0]
 }
 
-func newTable() *table {
-	t := &table{scopes: map[string]*scope{}, refused: map[*entry]struct{}{}}
+func newTable(wait time.Duration, clock func() time.Time) *table {
+	t := &table{scopes: map[string]*scope{}, refused: map[*entry]struct{}{}, wait: wait, clock: clock}
 	for k := range t.entries {
 		t.entries[k] = map[name]*entry{}
 	}
@@ -93,32 +103,26 @@ func (t *table) apply(u Update, now time.Time) (faulty, woken int) {
 		next[scopeName], wrong = membersOf(keys)
 		faulty += wrong
 	}
-	touched := map[*mailbox]struct{}{}
-	t.mu.Lock()
+	tn := t.begin(now)
 	// All is taken hold of before anything is let go, so that what goes from one
 	// scope to another stays.
 	for scopeName, names := range next {
-		t.hold(t.scope(scopeName), names, now, touched)
+		t.hold(t.scope(scopeName), names, tn)
 	}
-	var departed []departure
 	for scopeName, names := range next {
 		s := t.scopes[scopeName]
-		departed = append(departed, t.letGo(s, names, now, touched)...)
+		t.letGo(s, names, tn)
 		t.dropScope(s)
 	}
-	t.unblock(departed, now, touched)
 	for _, r := range u.Put {
 		if r == nil || r.wire == nil {
 			faulty++
 			continue
 		}
-		t.put(r, now, touched)
+		t.put(r, tn)
 	}
-	t.mu.Unlock()
-	for box := range touched {
-		box.signal()
-	}
-	return faulty, len(touched)
+	t.end(tn)
+	return faulty, len(tn.touched)
 }
 
 // members are the names that a scope holds of each type.
@@ -140,47 +144,56 @@ func membersOf(keys []Key) (m members, faulty int) {
 }
 
 // put makes r the current resource of its entry.
-func (t *table) put(r *Resource, now time.Time, touched map[*mailbox]struct{}) {
+func (t *table) put(r *Resource, tn *turn) {
 	e := t.entries[r.kind][r.id]
-	if e == nil || len(e.holders) == 0 {
+	if e == nil || !e.stays() {
 		return
 	}
 	before := e.current
-	e.current = r // also when the content is equal: its origin may be newer
-	if before == nil {
-		t.present[r.kind]++
-	} else if before.version == r.version {
+	if before != nil && before.version == r.version {
+		e.current = r // its origin may be newer
 		return
 	}
-	if r.kind == kindRuntime {
-		t.pardon(now, touched)
+	t.alter(e, tn)
+	e.current = r
+	if before == nil {
+		t.present[r.kind]++
+	}
+	tn.pardon = tn.pardon || r.kind == kindRuntime
+	if d := e.doubt; d != nil && (d.refused != nil || d.cause != nil) {
+		tn.mended = append(tn.mended, e)
 	}
 	t.doubted(e, before)
-	if e.doubt == nil || e.doubt.refused == nil {
-		t.free(e, now, touched)
-	}
-	t.tellAll(e, now, touched)
 	t.use(e, before, r)
 	for _, id := range endpointsOf(before, r) {
 		if endpoints := t.entries[kindEndpoint][id]; endpoints != nil {
-			t.tellAll(endpoints, now, touched)
+			t.tellAll(endpoints, tn)
 		}
 	}
 }
 
+// stays says whether any scope holds an entry and goes on to do so.
+func (e *entry) stays() bool {
+	return slices.ContainsFunc(e.holders, func(s *scope) bool {
+		_, leaves := s.leaving[e]
+		return !leaves
+	})
+}
+
 // tellAll marks one entry for the streams of all scopes that asked for it.
-func (t *table) tellAll(e *entry, now time.Time, touched map[*mailbox]struct{}) {
+func (t *table) tellAll(e *entry, tn *turn) {
 	for _, s := range e.holders {
-		t.tell(s, e, nil, now, touched)
+		t.tell(s, e, tn)
 	}
 }
 
 // hold gives a scope those of its new members that it has not, and marks them
 // for its streams.
-func (t *table) hold(s *scope, next members, now time.Time, touched map[*mailbox]struct{}) {
+func (t *table) hold(s *scope, next members, tn *turn) {
 	for k := range kindCount {
 		for id := range next[k] {
-			if _, held := s.members[k][id]; held {
+			if e, held := s.members[k][id]; held {
+				t.stay(s, e, tn)
 				continue
 			}
 			e := t.entry(k, id)
@@ -190,42 +203,77 @@ func (t *table) hold(s *scope, next members, now time.Time, touched map[*mailbox
 			}
 			s.members[k][id] = e
 			s.rosters[k].Store(nil)
-			t.tell(s, e, nil, now, touched)
-			t.tellEndpoints(s, e.current, now, touched)
+			t.alterIn(s, e, nil, tn)
 		}
 	}
 }
 
-// letGo takes from a scope what is not among its new members. It gives those that
-// are in doubt.
-func (t *table) letGo(s *scope, next members, now time.Time, touched map[*mailbox]struct{}) (departed []departure) {
+// letGo takes from a scope what is not among its new members. What some of its
+// proxies may go on to use goes later.
+func (t *table) letGo(s *scope, next members, tn *turn) {
+	later := !next.empty() && (t.tries(s) || len(t.refused) > 0)
 	for k := range kindCount {
 		for id, e := range s.members[k] {
 			if _, stays := next[k][id]; stays {
 				continue
 			}
-			gone := view{s}.shown(e)
-			if e.doubt != nil {
-				departed = append(departed, departure{s, e})
+			if later && (view{scope: s}).shown(e) != nil {
+				t.linger(s, e, tn)
+			} else {
+				t.part(s, e, tn)
 			}
-			delete(s.members[k], id)
-			s.rosters[k].Store(nil)
-			t.release(e, s)
-			t.tell(s, e, gone, now, touched)
-			t.tellEndpoints(s, gone, now, touched)
 		}
 	}
-	return departed
+	switch {
+	case s.trial == nil:
+	case next.empty():
+		s.trial.timer.Stop()
+		s.trial = nil
+	default:
+		tn.lookAt(s) // what it waits for may have left
+	}
+}
+
+// part takes one entry from a scope.
+func (t *table) part(s *scope, e *entry, tn *turn) {
+	toCanary, toOthers := view{s, s.canary()}.shown(e), tn.before(s, e)
+	for box := range s.boxes {
+		if !e.asks(box) {
+			continue
+		}
+		gone := toOthers
+		if s.sees(box) || s.trial != nil && s.trial.precedes(box) {
+			gone = view{s, box}.shown(e)
+		}
+		tn.mark(box, e, gone)
+	}
+	delete(s.leaving, e)
+	delete(s.members[e.kind], e.id)
+	s.rosters[e.kind].Store(nil)
+	if s.trial != nil {
+		delete(s.trial.held, e)
+		delete(s.trial.open, e)
+	}
+	if e.doubt != nil {
+		tn.departed = append(tn.departed, departure{s, e})
+	}
+	t.release(e, s)
+	t.tellEndpoints(s, toCanary, tn)
+	t.tellEndpoints(s, toOthers, tn)
 }
 
 // tell marks one entry for the streams of one scope that asked for it.
-func (t *table) tell(s *scope, e *entry, gone *Resource, now time.Time, touched map[*mailbox]struct{}) {
+func (t *table) tell(s *scope, e *entry, tn *turn) {
 	for box := range s.boxes {
-		if box.wild[e.kind] || box.asked[e.kind].has(e.number) {
-			touched[box] = struct{}{}
-			box.mark(e.kind, e.id, gone, now)
+		if e.asks(box) {
+			tn.mark(box, e, nil)
 		}
 	}
+}
+
+// asks says whether a stream of a scope that holds e asked for it.
+func (e *entry) asks(box *mailbox) bool {
+	return box.wild[e.kind] || box.asked[e.kind].has(e.number)
 }
 
 // release takes a scope's hold off an entry. A resource that no scope holds
@@ -279,6 +327,15 @@ func (t *table) dropEntry(e *entry) {
 	}
 }
 
+func (m members) empty() bool {
+	for k := range m {
+		if len(m[k]) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // dropScope forgets a scope that holds nothing and has no streams.
 func (t *table) dropScope(s *scope) {
 	for k := range s.members {
@@ -286,7 +343,7 @@ func (t *table) dropScope(s *scope) {
 			return
 		}
 	}
-	if len(s.boxes) == 0 {
+	if len(s.boxes) == 0 && t.scopes[s.name] == s {
 		delete(t.scopes, s.name)
 	}
 }

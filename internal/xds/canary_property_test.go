@@ -1,0 +1,155 @@
+package xds_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/protobuf/proto"
+	"pgregory.net/rapid"
+
+	"github.com/heddle-mesh/heddle/internal/propertytest"
+	"github.com/heddle-mesh/heddle/internal/xds"
+)
+
+// Whatever is changed, added, taken away and mended, and in whatever order the
+// proxies answer: as long as they do so before the wait is over, what they refuse
+// is sent to one proxy of a scope, and in the end all have the rest.
+func TestOneProxyFirst(t *testing.T) {
+	propertytest.Check(t, func(rt *rapid.T) {
+		inBubble(t, func(t *testing.T) {
+			r := newRig(t, xds.Config{CanaryWait: time.Hour})
+			defer r.close()
+			w := newModelWorld(rt)
+			var clients []*modelClient
+			for _, scope := range []string{"web", "shop"} {
+				for i := range rapid.IntRange(2, 4).Draw(rt, "proxies") {
+					m := newModelClient(rt, r, rapid.SampledFrom([]string{"ads-delta", "ads-sotw"}).Draw(rt, "transport"), fmt.Sprint(scope, "/", i), w.bodies)
+					for _, typeURL := range triedTypes {
+						m.subscribe(typeURL, []string{"*"}, nil)
+						synctest.Wait()
+					}
+					clients = append(clients, m)
+				}
+			}
+			defer func() {
+				for _, m := range clients {
+					m.c.cancel()
+				}
+			}()
+			sent := map[canaryKey]string{} // the proxy that was sent it
+			see := func() {
+				synctest.Wait()
+				for _, m := range clients {
+					already := len(m.queue)
+					m.gather()
+					for _, response := range m.queue[already:] {
+						for _, one := range m.refusable(response) {
+							key := canaryKey{m.node[:3], xds.Key{Type: one.Type, Name: one.Name}, one.Version}
+							if first := sent[key]; first != "" && first != m.node {
+								rt.Fatalf("%s %s@%s was sent to %s and to %s", one.Type, one.Name, one.Version, first, m.node)
+							}
+							sent[key] = m.node
+						}
+					}
+				}
+			}
+			settle := func() {
+				rounds := 0
+				for more := true; more; see() {
+					if rounds++; rounds > 200 {
+						rt.Fatalf("they are sent ever more")
+					}
+					more = false
+					for _, m := range clients {
+						more = m.look(1) || more
+					}
+				}
+			}
+			see()
+			settle()
+			waits := 0
+			for range rapid.IntRange(1, 40).Draw(rt, "steps") {
+				switch rapid.SampledFrom([]string{"apply", "look", "look", "look", "wait"}).Draw(rt, "step") {
+				case "apply":
+					r.server.Apply(w.changeTried(rt))
+					maps.DeleteFunc(sent, func(key canaryKey, _ string) bool { // it was taken back before it was refused
+						return w.current[key.of] == nil || w.current[key.of].Version != key.version
+					})
+				case "look":
+					clients[rapid.IntRange(0, len(clients)-1).Draw(rt, "client")].look(1)
+				case "wait":
+					if waits++; waits < 4 { // less than the patience with a client in all
+						time.Sleep(500 * time.Millisecond)
+					}
+				}
+				see()
+			}
+			settle()
+			r.server.Apply(w.mend())
+			for range 10 { // removals are held back for a while
+				see()
+				settle()
+				time.Sleep(time.Second)
+			}
+			for _, m := range clients {
+				w.compare(rt, m)
+			}
+		})
+	})
+}
+
+// canaryKey is a version of a resource in a scope.
+type canaryKey struct {
+	scope   string
+	of      xds.Key
+	version string
+}
+
+var triedTypes = []string{xds.TypeCluster, xds.TypeListener, xds.TypeRoute}
+
+// refusable gives what the client will refuse in a response.
+func (m *modelClient) refusable(response proto.Message) (found []*xds.Resource) {
+	switch r := response.(type) {
+	case *discoveryv3.DeltaDiscoveryResponse:
+		for _, one := range r.GetResources() {
+			if sent := m.body(r.GetTypeUrl(), one.GetResource().GetValue()); bad(sent) {
+				found = append(found, sent)
+			}
+		}
+	case *discoveryv3.DiscoveryResponse:
+		for _, one := range r.GetResources() {
+			if sent := m.body(r.GetTypeUrl(), one.GetValue()); bad(sent) {
+				found = append(found, sent)
+			}
+		}
+	}
+	return found
+}
+
+// changeTried draws an update of what proxies may refuse, the same for two scopes.
+func (w *modelWorld) changeTried(rt *rapid.T) xds.Update {
+	u := xds.Update{Scopes: map[string][]xds.Key{}}
+	someKey := rapid.Custom(func(rt *rapid.T) xds.Key {
+		typeURL := rapid.SampledFrom(triedTypes).Draw(rt, "type")
+		// No name is part of another resource's bytes: it would be withheld with it.
+		return xds.Key{Type: typeURL, Name: shortOf(typeURL) + rapid.SampledFrom([]string{"-a", "-b"}).Draw(rt, "name")}
+	})
+	for _, key := range rapid.SliceOfN(someKey, 0, 3).Draw(rt, "leave") {
+		delete(w.members, key)
+		delete(w.current, key)
+	}
+	for _, key := range rapid.SliceOfNDistinct(someKey, 0, 3, rapid.ID[xds.Key]).Draw(rt, "put") {
+		w.members[key] = true
+		w.current[key] = w.make(key, someContent.Draw(rt, "content"))
+		u.Put = append(u.Put, w.current[key])
+	}
+	for _, scope := range []string{"web", "shop"} {
+		u.Scopes[scope] = slices.Collect(maps.Keys(w.members))
+	}
+	return u
+}

@@ -1,0 +1,147 @@
+package xds
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// turn is one event that the table takes in under its lock: an update, an
+// answer, a stream that comes or goes. Streams see all that it does or nothing.
+//
+// Its maps are made when something is put into them: most answers put in nothing.
+type turn struct {
+	now     time.Time
+	touched map[*mailbox]struct{} // the streams to wake
+	// changed holds what the proxies of a scope were shown before, where that
+	// changes and may have to be tried.
+	changed  map[*scope]map[*entry]*Resource
+	pardon   bool                // the runtime changed
+	mended   []*entry            // what was kept back and has a newer version
+	departed []departure         // what left scopes: others may have waited for it
+	due      map[*scope]struct{} // those of them that are still to be looked at
+	// look are the scopes whose trials may have come to an end.
+	look map[*scope]struct{}
+}
+
+// begin takes the table's lock.
+func (t *table) begin(now time.Time) *turn {
+	t.mu.Lock()
+	return &turn{now: now}
+}
+
+// end puts what changed on trial or tells it to all, lets go of the lock, and
+// wakes the streams.
+func (t *table) end(tn *turn) {
+	if tn.pardon {
+		t.pardon(tn)
+	}
+	for _, e := range tn.mended {
+		if e.doubt == nil || e.doubt.refused == nil {
+			t.free(e, tn)
+		}
+	}
+	for len(tn.departed)+len(tn.due)+len(tn.look) > 0 {
+		for _, one := range tn.departed {
+			t.unblock(one, tn)
+		}
+		tn.departed = nil
+		due := tn.inOrder()
+		clear(tn.due)
+		for _, s := range due {
+			t.try(s, tn.changed[s], tn)
+		}
+		look := tn.look
+		tn.look = nil
+		for s := range look {
+			t.conclude(s, tn)
+		}
+	}
+	t.mu.Unlock()
+	for box := range tn.touched {
+		box.signal()
+	}
+}
+
+// inOrder gives the scopes with changes, those with most of them first: their
+// canaries may also try what others wait for.
+func (tn *turn) inOrder() []*scope {
+	all := make([]*scope, 0, len(tn.due))
+	for s := range tn.due {
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b *scope) int {
+		return cmp.Or(cmp.Compare(len(tn.changed[b]), len(tn.changed[a])), strings.Compare(a.name, b.name))
+	})
+	return all
+}
+
+func (tn *turn) mark(box *mailbox, e *entry, gone *Resource) {
+	tn.markSince(box, e, gone, tn.now)
+}
+
+// markSince is mark for what changed earlier.
+func (tn *turn) markSince(box *mailbox, e *entry, gone *Resource, since time.Time) {
+	if tn.touched == nil {
+		tn.touched = map[*mailbox]struct{}{}
+	}
+	tn.touched[box] = struct{}{}
+	box.mark(e.kind, e.id, gone, since)
+}
+
+// lookAt looks at the trial of a scope when the turn ends.
+func (tn *turn) lookAt(s *scope) {
+	if tn.look == nil {
+		tn.look = map[*scope]struct{}{}
+	}
+	tn.look[s] = struct{}{}
+}
+
+// visit looks at the trials of the scopes that hold an entry when the turn ends.
+func (tn *turn) visit(e *entry) {
+	for _, s := range e.holders {
+		if s.trial != nil || len(s.leaving) > 0 {
+			tn.lookAt(s)
+		}
+	}
+}
+
+// before is what the proxies of a scope but the canary were shown of an entry
+// when the turn began.
+func (tn *turn) before(s *scope, e *entry) *Resource {
+	if r, ok := tn.changed[s][e]; ok {
+		return r
+	}
+	return view{scope: s}.shown(e)
+}
+
+// alter is called before an entry changes, or its doubt.
+func (t *table) alter(e *entry, tn *turn) {
+	for _, s := range e.holders {
+		t.alterIn(s, e, view{scope: s}.shown(e), tn)
+	}
+}
+
+// alterIn tells a scope's streams to look at an entry that changes, or notes what
+// they were shown before, if it has to be tried.
+func (t *table) alterIn(s *scope, e *entry, before *Resource, tn *turn) {
+	switch {
+	case len(s.boxes) == 0:
+	case s.trial == nil && !t.tries(s) || !e.kind.facts().tried && !e.kind.facts().needsClusters:
+		t.tell(s, e, tn)
+		t.tellEndpoints(s, before, tn)
+		t.tellEndpoints(s, e.current, tn)
+	default:
+		if tn.due == nil {
+			tn.changed, tn.due = map[*scope]map[*entry]*Resource{}, map[*scope]struct{}{}
+		}
+		if tn.changed[s] == nil {
+			tn.changed[s] = map[*entry]*Resource{}
+		}
+		if _, noted := tn.changed[s][e]; !noted {
+			tn.changed[s][e] = before
+		}
+		tn.due[s] = struct{}{}
+	}
+}
