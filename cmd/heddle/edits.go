@@ -72,7 +72,14 @@ func declared(o manifest.Object) (any, error) {
 		route.Meta = mesh.Meta{}
 		value = route
 	default:
-		value = o.Runtime.Values
+		values := maps.Clone(o.Runtime.Values)
+		if o.Runtime.TTL != 0 {
+			if values == nil {
+				values = map[string]any{}
+			}
+			values["ttl of the layer"] = o.Runtime.TTL // no key has spaces
+		}
+		value = values
 	}
 	raw, err := json.Marshal(value)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/manifest"
@@ -40,17 +41,19 @@ func (runtimeGetCmd) Help() string {
 }
 
 type runtimeSetCmd struct {
-	Values []string `arg:"" name:"key=value" help:"Keys and their values: numbers, true, false, or text."`
+	TTL    *time.Duration `placeholder:"DURATION" help:"How long a proxy keeps the whole layer after it lost its control planes: 5s to 24h; 0s: for as long as it runs."`
+	Values []string       `arg:"" optional:"" name:"key=value" help:"Keys and their values: numbers, true, false, or text."`
 }
 
 // Help shows examples below the flags.
 func (runtimeSetCmd) Help() string {
-	return `A value in double quotes is text, whatever it looks like.
+	return `A value in double quotes is text, whatever it looks like. For a layer that must not outlive the control plane, such as injected faults, give --ttl.
 
 Examples:
 
   heddle runtime set envoy.reloadable_features.x=false
-  heddle runtime set upstream.healthy_panic_threshold=20 'note="20"'`
+  heddle runtime set upstream.healthy_panic_threshold=20 'note="20"'
+  heddle runtime set --ttl 30s fault.http.abort.abort_percent=5`
 }
 
 type runtimeUnsetCmd struct {
@@ -80,6 +83,9 @@ func (c *runtimeGetCmd) Run(ctx context.Context, api *client.Client, con *consol
 
 // Run sets keys.
 func (c *runtimeSetCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+	if len(c.Values) == 0 && c.TTL == nil {
+		return &usageError{message: "expected \"<key=value> ...\""}
+	}
 	given := map[string]any{}
 	for _, word := range c.Values {
 		key, text, found := strings.Cut(word, "=")
@@ -88,15 +94,19 @@ func (c *runtimeSetCmd) Run(ctx context.Context, api *client.Client, con *consol
 		}
 		given[key] = runtimeValue(text)
 	}
-	return changeRuntime(ctx, api, con, func(values map[string]any) error {
-		maps.Copy(values, given)
+	return changeRuntime(ctx, api, con, func(layer *mesh.Runtime) error {
+		maps.Copy(layer.Values, given)
+		if c.TTL != nil {
+			layer.TTL = mesh.Duration(*c.TTL)
+		}
 		return nil
 	})
 }
 
 // Run removes keys, all or none.
 func (c *runtimeUnsetCmd) Run(ctx context.Context, api *client.Client, con *console) error {
-	return changeRuntime(ctx, api, con, func(values map[string]any) error {
+	return changeRuntime(ctx, api, con, func(layer *mesh.Runtime) error {
+		values := layer.Values
 		var missing []error
 		for _, key := range c.Keys {
 			if _, there := values[key]; !there {
@@ -127,7 +137,7 @@ func runtimeValue(text string) any {
 
 // changeRuntime reads the layer, changes it and writes it, again when somebody
 // else wrote it in between.
-func changeRuntime(ctx context.Context, api *client.Client, con *console, change func(map[string]any) error) error {
+func changeRuntime(ctx context.Context, api *client.Client, con *console, change func(*mesh.Runtime) error) error {
 	const most = 20
 	for attempt := 1; ; attempt++ {
 		before, err := api.Runtime(ctx)
@@ -142,7 +152,7 @@ func changeRuntime(ctx context.Context, api *client.Client, con *console, change
 		if after.Values == nil {
 			after.Values = map[string]any{}
 		}
-		if err := change(after.Values); err != nil {
+		if err := change(&after); err != nil {
 			return err
 		}
 		edits, err := editsBetween(manifest.Of(before), manifest.Of(after))

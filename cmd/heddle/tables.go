@@ -197,6 +197,9 @@ func runtimeTable(p present.Palette, r mesh.Runtime) *present.Table {
 	for _, key := range slices.Sorted(maps.Keys(r.Values)) {
 		table.Add(present.Text(key, runtimeText(r.Values[key]))...)
 	}
+	if r.TTL != 0 {
+		table.Add(present.Text("ttl of the layer", r.TTL.String())...)
+	}
 	return table
 }
 

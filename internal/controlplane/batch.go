@@ -60,13 +60,13 @@ func (b *batch) add(resources []translate.Resource) []xds.Key {
 // refuses it.
 func (b *batch) encode(key xds.Key, r translate.Resource) (*xds.Resource, error) {
 	origin := xds.Origin(r.Origin)
-	encoded, err := xds.NewResource(r.Type, r.Name, r.Message, origin)
+	encoded, err := xds.NewExpiring(r.Type, r.Name, r.Message, origin, r.TTL)
 	if err != nil {
 		return nil, err
 	}
 	before := b.made[key]
 	if before.version == encoded.Version && before.origin != origin {
-		return xds.NewResource(r.Type, r.Name, r.Message, before.origin)
+		return xds.NewExpiring(r.Type, r.Name, r.Message, before.origin, r.TTL)
 	}
 	b.made[key] = made{encoded.Version, origin}
 	return encoded, nil

@@ -47,8 +47,10 @@ func (i *Instance) Key() InstanceKey { return InstanceKey{Service: i.Service, ID
 func (k InstanceKey) String() string { return string(k.Service) + "/" + string(k.ID) }
 
 // Runtime is the runtime layer "heddle" that every proxy gets: Envoy's runtime
-// keys with numbers, strings or booleans.
+// keys with numbers, strings or booleans. With a TTL, a proxy that has lost every
+// control plane for that long goes on without it.
 type Runtime struct {
 	Values map[string]any `json:"values" doc:"Envoy runtime keys and their values: numbers, strings or booleans."`
+	TTL    Duration       `json:"ttl,omitempty" doc:"How long a proxy keeps the values after it lost its control planes: 5s to 24h; default: for as long as it runs."`
 	Meta   Meta           `json:"meta,omitzero" doc:"Set by the registry."`
 }

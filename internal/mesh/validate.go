@@ -149,9 +149,19 @@ func (i *Instance) Validate() Faults {
 	return f
 }
 
+// The bounds of the runtime layer's TTL: a proxy that goes over to another
+// control plane must not lose the layer on the way.
+const (
+	minRuntimeTTL = 5 * time.Second
+	maxRuntimeTTL = 24 * time.Hour
+)
+
 // Validate reports every fault of the runtime layer.
 func (r *Runtime) Validate() Faults {
 	var f Faults
+	if fault := durationFault(r.TTL, minRuntimeTTL, maxRuntimeTTL); fault != "" {
+		f.Add("ttl", "%s", fault)
+	}
 	if len(r.Values) > 1000 {
 		f.Add("values", "has %d keys; at most 1000 are allowed", len(r.Values))
 		return f

@@ -214,8 +214,8 @@ func TestRouteValidation(t *testing.T) {
 }
 
 func TestRuntimeAndProxyValidation(t *testing.T) {
-	runtime := mesh.Runtime{Values: map[string]any{"a b": 1.0, "list": []any{}, "ok": true}}
-	if diff := cmp.Diff([]string{`values: "a b" is not a runtime key: use printable ASCII without spaces`, "values.list: wants a number, a string or a boolean"}, texts(runtime.Validate())); diff != "" {
+	runtime := mesh.Runtime{Values: map[string]any{"a b": 1.0, "list": []any{}, "ok": true}, TTL: mesh.Duration(time.Second)}
+	if diff := cmp.Diff([]string{"ttl: 1s is out of range: use 5s to 24h", `values: "a b" is not a runtime key: use printable ASCII without spaces`, "values.list: wants a number, a string or a boolean"}, texts(runtime.Validate())); diff != "" {
 		t.Error(diff)
 	}
 	proxy := mesh.Proxy{Service: "web", Instance: "web-1", OutboundAddress: "localhost", AppPort: -1, DependencyPorts: map[mesh.ServiceName]mesh.Port{"ledger": 0}}

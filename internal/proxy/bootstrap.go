@@ -42,6 +42,10 @@ const (
 	runtimeLayer = "heddle"
 	// metadataField is the field of the node's metadata that holds a [mesh.Proxy].
 	metadataField = "heddle"
+	// These tell the control plane that it may send resources with a TTL, in SotW
+	// in an envelope (Envoy, "Well Known Client Features").
+	featureTTL     = "xds.config.supports-resource-ttl"
+	featureWrapped = "xds.config.resource-in-sotw"
 	// adminAddress keeps the admin interface, which can stop Envoy, on this machine.
 	adminAddress = "127.0.0.1"
 
@@ -153,6 +157,9 @@ func (c BootstrapConfig) node() (*corev3.Node, error) {
 		Metadata: &structpb.Struct{Fields: map[string]*structpb.Value{
 			metadataField: structpb.NewStructValue(&profile),
 		}},
+	}
+	if c.Proxy.Profile != mesh.Proxyless {
+		node.ClientFeatures = []string{featureTTL, featureWrapped} // Envoy knows TTLs, and does not say so by itself
 	}
 	// Node.js's gRPC refuses a bootstrap whose node has no locality, even an empty one.
 	if c.Locality != (mesh.Locality{}) || c.Proxy.Profile == mesh.Proxyless {

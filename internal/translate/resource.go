@@ -27,6 +27,9 @@ type Resource struct {
 	// Settle is how long after sending it listeners and routes that need it are
 	// held back: for clusters that resolve a name, whose readiness nothing shows.
 	Settle time.Duration
+	// TTL is how long a proxy keeps it after it lost its control planes; zero: for
+	// as long as it runs.
+	TTL time.Duration
 }
 
 // Origin is the newest of the objects that a resource was made from: the one

@@ -19,5 +19,5 @@ func (b *builder) runtime() {
 	}
 	b.add(TypeRuntime, runtimeLayer, &runtimev3.Runtime{Name: runtimeLayer, Layer: layer}, Origin{
 		Object: "runtime", Author: declared.Meta.Author, Revision: declared.Meta.Revision,
-	})
+	}).TTL = declared.TTL.Std()
 }

@@ -27,6 +27,7 @@
 //   - turn.go how the table takes in an event;
 //   - trial.go, leaving.go which proxy is sent a change first, and what the others
 //     keep until it was accepted; doubt.go what is kept to go back to;
+//   - ttl.go how what a proxy forgets by itself is kept there;
 //   - wire.go how a response is put together from bytes that all streams share.
 //
 // The server has no goroutine of its own. A stream has two: its gRPC handler

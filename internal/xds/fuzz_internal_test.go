@@ -15,6 +15,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	runtimev3 "github.com/envoyproxy/go-control-plane/envoy/service/runtime/v3"
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/protobuf/proto"
 )
@@ -53,6 +54,7 @@ func playRequests(t *testing.T, delta bool, input []byte) {
 	s.Apply(Update{Put: append(fuzzResources(t, "1"), fuzzResource(t, TypeCluster, "secret", "1")), Scopes: scopes})
 	st := &stream{server: s, delta: delta, transport: transportOf(delta, true, 0), box: newMailbox(),
 		session: newSession(delta, true, 0, s.config.Limits, s.config.Patience)}
+	st.session.ttl = true
 	st.join("web")
 	defer st.leave()
 	rest := func() {
@@ -138,7 +140,11 @@ func fuzzResources(t *testing.T, content string) (all []*Resource) {
 			all = append(all, fuzzResource(t, typeURL, n, content))
 		}
 	}
-	return all
+	layer, err := NewExpiring(TypeRuntime, "orders", &runtimev3.Runtime{Name: "orders"}, Origin{}, 2*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(all, layer)
 }
 
 func fuzzResource(t *testing.T, typeURL, n, content string) *Resource {

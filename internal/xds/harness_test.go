@@ -136,6 +136,15 @@ func resource(t failer, typeURL, name, content string) *xds.Resource {
 	return r
 }
 
+func expiring(t failer, typeURL, name, content string, ttl time.Duration) *xds.Resource {
+	t.Helper()
+	r, err := xds.NewExpiring(typeURL, name, message(typeURL, name, content), xds.Origin{Object: "runtime", Author: "ann", Revision: 7}, ttl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 func keys(resources ...*xds.Resource) []xds.Key {
 	out := make([]xds.Key, 0, len(resources))
 	for _, r := range resources {

@@ -47,12 +47,15 @@ type kindFacts struct {
 	// waits until the client has taken in what is due of them.
 	usedBy []kind
 
+	// expires: one of this type may have a TTL, because a proxy serves without it.
+	expires bool
+
 	// tried: what of this type was refused by a proxy is kept from the others.
 	tried bool
 }
 
 var kinds = [kindCount]kindFacts{
-	kindRuntime:   {url: TypeRuntime, short: "rtds"},
+	kindRuntime:   {url: TypeRuntime, short: "rtds", expires: true},
 	kindCluster:   {url: TypeCluster, short: "cds", tried: true, full: true, usedBy: []kind{kindListener, kindRoute}},
 	kindEndpoint:  {url: TypeEndpoint, short: "eds", usedBy: []kind{kindCluster}},
 	kindSecret:    {url: TypeSecret, short: "sds", usedBy: []kind{kindCluster, kindListener}},

@@ -163,7 +163,10 @@ func (s *session) answer(now time.Time, sub *subscription, r request, out *outco
 	fresh = nonce == sub.nonce
 	i := sub.inFlight(nonce)
 	if i < 0 {
-		return fresh // answered before: a change of names under an old nonce
+		if r.nack != nil && nonce == sub.heartbeat {
+			sub.missed(now)
+		}
+		return fresh // answered before, or a heartbeat: a change of names under an old nonce
 	}
 	f := sub.flights[i]
 	if s.delta {

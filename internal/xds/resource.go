@@ -53,7 +53,8 @@ type Resource struct {
 	// sotwAt on it is the same field of a SotW response. See encode.
 	wire   []byte
 	sotwAt int
-	size   int // bytes of the message, with which wire ends
+	size   int    // bytes of the message, with which wire ends
+	lease  *lease // nil: it has no TTL; see ttl.go
 }
 
 // NewResource encodes a resource. The encoding is deterministic and the version

@@ -18,6 +18,9 @@ type session struct {
 	// client that stays silent or refuses is not waited for any longer.
 	patience time.Duration
 
+	ttl    bool // the client knows TTLs; see ttl.go
+	bodies bool // it needs them in heartbeats
+
 	// roster gives the names of one type that the scope holds; nil: not known.
 	roster func(kind) *roster
 
@@ -83,6 +86,9 @@ type response struct {
 	nonce     string
 	resources []*Resource
 	removed   []name // delta only
+	ttl       bool   // the client knows TTLs
+	heartbeat bool   // it keeps up what the client has, and waits for no answer
+	bodies    bool   // of a heartbeat: it has them all the same
 }
 
 // next composes the next response, in the order of the kinds. Without one, look
@@ -194,9 +200,11 @@ func (s *session) dispatch(now time.Time, sub *subscription, d *draft, v view) *
 	if sub.kind == kindCluster && s.aggregated {
 		s.warm(now, d, v)
 	}
-	return &response{kind: sub.kind, version: sub.held, nonce: strconv.FormatUint(s.nonce, 10),
+	return &response{kind: sub.kind, version: sub.held, nonce: formatNonce(s.nonce),
 		resources: d.resources, removed: d.removed}
 }
+
+func formatNonce(n uint64) string { return strconv.FormatUint(n, 10) }
 
 // later gives the later of two times, of which zero is none.
 func later(a, b time.Time) time.Time {

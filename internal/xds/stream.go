@@ -166,9 +166,9 @@ func (st *stream) compose() (*response, time.Time) {
 	t.mu.RLock()
 	v := view{st.box.scope, st.box}
 	st.session.touch(st.box.take(), v)
-	r, look := st.session.next(now, v)
+	r, look := st.session.respond(now, v)
 	t.mu.RUnlock()
-	if r != nil {
+	if r != nil && !r.heartbeat {
 		st.box.behind.Store(true)
 	}
 	for k, items := range st.session.has {
@@ -194,7 +194,7 @@ func (st *stream) receiveAll(ctx context.Context, in inbox) error {
 	if node == nil {
 		return status.Error(codes.InvalidArgument, "the first request on a stream must carry the node")
 	}
-	st.setNode(node.GetId(), node.GetCluster())
+	st.setNode(node)
 	in.opening <- node
 	select {
 	case <-in.opened:
@@ -217,10 +217,11 @@ func (st *stream) receiveAll(ctx context.Context, in inbox) error {
 
 // setNode keeps of the node what is needed later; the rest, which Envoy fills
 // with a list of all its extensions, is only for the scope to be opened.
-func (st *stream) setNode(id, cluster string) {
+func (st *stream) setNode(node *corev3.Node) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.nodeID, st.cluster = id, cluster
+	st.nodeID, st.cluster = node.GetId(), node.GetCluster()
+	st.session.ttl, st.session.bodies = understandsTTL(node, st.delta), missesHeartbeats(node, st.delta)
 }
 
 // take hands a request to the session and enters what it asks for.

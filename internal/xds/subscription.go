@@ -43,6 +43,9 @@ type subscription struct {
 	flights  []flight          // sent and neither acknowledged nor refused, oldest first
 	rejected map[name]sentItem // refused, and not replaced by something accepted yet
 
+	leases    map[name]time.Time // when the client was last told of what has a TTL
+	heartbeat uint64             // the nonce of the last one; 0: none to be answered
+
 	held         version // of what the client was sent: the sum over items
 	sent, acked  version // held, as of the last response and the last acknowledgement
 	nonce        uint64  // of the last response; 0: none was sent

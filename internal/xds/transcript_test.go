@@ -29,10 +29,10 @@ var update = flag.Bool("update", false, "rewrite what the transcripts in testdat
 // because of it, until nothing moves any more:
 //
 //	apply REVISION               one update; its lines:
-//	  put TYPE/NAME CONTENT      content that begins with "eds" makes an EDS cluster; settle=DURATION
+//	  put TYPE/NAME CONTENT      content that begins with "eds" makes an EDS cluster; settle=DURATION; ttl=DURATION
 //	  scope NAME TYPE/NAME ...   the full new set of members
 //	  scope NAME gone
-//	connect STREAM TRANSPORT NODE  e.g. connect a ads-delta web/1; "-" is no node
+//	connect STREAM TRANSPORT NODE [FEATURE]...  e.g. connect a ads-delta web/1; "-" is no node
 //	send STREAM TYPE [sub=a,b] [unsub=a,b] [init=a@v1] [names=a,b] [nonce=N] [node=ID] [version=V]
 //	ack STREAM [TYPE [one]]      acknowledge the open responses, oldest first, or the oldest
 //	nack STREAM TYPE TEXT        refuse the oldest open response
@@ -41,7 +41,7 @@ var update = flag.Bool("update", false, "rewrite what the transcripts in testdat
 //	status                       what the server says of its streams
 //	shutdown                     the server ends
 //
-// Resources are shown as name@content, versions of a whole type by letters. In
+// Resources are shown as name@content, with their TTL and "beat" for no body, versions of a whole type by letters. In
 // init=, orders@e1+eds1 are endpoints as they are sent to a client that holds the
 // cluster of the same name with that content.
 func TestTranscripts(t *testing.T) {
@@ -128,6 +128,9 @@ func (p *player) run(lines []string) (said string) {
 		p.rig.server.Apply(p.update(words[1], lines[1:]))
 	case "connect":
 		p.streams[words[1]] = p.rig.connect(words[2], words[3])
+		if len(words) > 4 {
+			p.streams[words[1]].node.ClientFeatures = words[4:]
+		}
 	case "send":
 		p.stream(words[1]).send(p.request(p.stream(words[1]), words[2], words[3:]))
 	case "ack":
@@ -189,11 +192,14 @@ func (p *player) update(revision string, lines []string) xds.Update {
 			kind, name, _ := strings.Cut(words[1], "/")
 			r := resource(p.t, typeURLs[kind], name, words[2])
 			if len(words) > 3 {
-				d, err := time.ParseDuration(strings.TrimPrefix(words[3], "settle="))
+				what, text, _ := strings.Cut(words[3], "=")
+				d, err := time.ParseDuration(text)
 				if err != nil {
 					p.t.Fatal(err)
 				}
-				r.Settle = d
+				if r.Settle = d; what == "ttl" {
+					r = expiring(p.t, r.Type, name, words[2], d)
+				}
 			}
 			p.contents[words[1]+"@"+words[2]] = r
 			p.labels[r.Version] = words[2]

@@ -79,8 +79,10 @@ func (p *player) show(m proto.Message) string {
 				_, label, _ = strings.Cut(p.find(one.GetResource()), "@")
 				p.labels[one.GetVersion()] = label
 			}
-			p.check(r.GetTypeUrl(), one.GetName(), label, one.GetResource())
-			parts = append(parts, one.GetName()+"@"+label)
+			if one.GetResource() != nil || one.GetTtl() == nil {
+				p.check(r.GetTypeUrl(), one.GetName(), label, one.GetResource())
+			}
+			parts = append(parts, one.GetName()+"@"+label+ttlOf(one))
 		}
 		for _, name := range r.GetRemovedResources() {
 			parts = append(parts, "-"+name)
@@ -88,11 +90,34 @@ func (p *player) show(m proto.Message) string {
 		return fmt.Sprintf("%s %s: %s", shortOf(r.GetTypeUrl()), r.GetNonce(), strings.Join(parts, " "))
 	case *discoveryv3.DiscoveryResponse:
 		for _, one := range r.GetResources() {
-			parts = append(parts, p.find(one))
+			wrapped := &discoveryv3.Resource{}
+			if !one.MessageIs(wrapped) {
+				parts = append(parts, p.find(one))
+				continue
+			}
+			if err := one.UnmarshalTo(wrapped); err != nil {
+				p.t.Error(err)
+			}
+			label := wrapped.GetName() + " version " + p.letter(wrapped.GetVersion())
+			if wrapped.GetResource() != nil {
+				label = p.find(wrapped.GetResource())
+			}
+			parts = append(parts, label+ttlOf(wrapped))
 		}
 		return fmt.Sprintf("%s %s version %s: %s", shortOf(r.GetTypeUrl()), r.GetNonce(), p.letter(r.GetVersionInfo()), strings.Join(parts, " "))
 	}
 	return "?"
+}
+
+// ttlOf shows the TTL of a resource, and whether it is a heartbeat.
+func ttlOf(r *discoveryv3.Resource) string {
+	switch {
+	case r.GetTtl() == nil:
+		return ""
+	case r.GetResource() == nil:
+		return fmt.Sprintf(" (beat %s)", r.GetTtl().AsDuration())
+	}
+	return fmt.Sprintf(" (%s)", r.GetTtl().AsDuration())
 }
 
 func (p *player) check(typeURL, name, content string, body *anypb.Any) {

@@ -86,13 +86,13 @@ func encodeFrame(r *response, delta bool, j *joins) *frame {
 			own = appendString(own, fieldRemoved, n.Value())
 		}
 	}
-	if len(r.resources) >= manyResources {
+	if len(r.resources) >= manyResources && !r.kind.facts().expires {
 		return &frame{delta: delta, buffers: mem.BufferSlice{mem.SliceBuffer(own), mem.SliceBuffer(j.of(r.resources, delta).bytes)}}
 	}
 	buffers := make(mem.BufferSlice, 0, 1+len(r.resources))
 	buffers = append(buffers, mem.SliceBuffer(own))
 	for _, resource := range r.resources {
-		buffers = append(buffers, mem.SliceBuffer(resource.part(delta)))
+		buffers = append(buffers, mem.SliceBuffer(r.part(resource, delta)))
 	}
 	return &frame{delta: delta, buffers: buffers}
 }
