@@ -109,6 +109,43 @@ func TestAWatcherTakesOverAnotherHistoryOfEtcd(t *testing.T) {
 	<-followed //nolint:errcheck // it was told to end
 }
 
+// The other history is longer than the one that the watcher knows, so that no
+// revision tells it apart.
+func TestAWatcherTakesOverALongerHistoryOfEtcd(t *testing.T) {
+	t.Parallel()
+	longer := t.TempDir()
+	etcd, other := startEtcd(t, longer)
+	must[mesh.Service](t)(other.PutService(t.Context(), service("new"), registry.Write{}))
+	for range 20 {
+		must[mesh.Service](t)(other.PutService(t.Context(), service("newer"), registry.Write{}))
+	}
+	_ = other.Close()
+	etcd.Close()
+
+	dir := t.TempDir()
+	etcd, s := startEtcd(t, dir)
+	for range 5 {
+		must[mesh.Service](t)(s.PutService(t.Context(), service("old"), registry.Write{}))
+	}
+	away := make(chan struct{}, 100)
+	w := watch(t, s, registry.WatchConfig{Down: func(err error) {
+		if err != nil {
+			away <- struct{}{}
+		}
+	}})
+	w.wants(t, "service/old")
+	etcd.Close()
+	<-away
+	if err := os.RemoveAll(filepath.Join(dir, "etcd")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(filepath.Join(dir, "etcd"), os.DirFS(filepath.Join(longer, "etcd"))); err != nil {
+		t.Fatal(err)
+	}
+	startEtcd(t, dir)
+	w.wants(t, "service/new", "service/newer")
+}
+
 func TestAnEtcdWithOpenWatchesStopsAtOnce(t *testing.T) {
 	t.Parallel()
 	etcd, s := startEtcd(t, t.TempDir())

@@ -132,6 +132,11 @@ func (w *watcher) once(ctx context.Context, healthy func()) error {
 			if (b.err != nil) != away {
 				away = b.err != nil
 				w.tell(b.err)
+				if !away {
+					if err := w.compare(ctx); err != nil {
+						return err
+					}
+				}
 			}
 		case answer, open := <-answers:
 			switch {
@@ -268,6 +273,17 @@ func (w *watcher) relist(ctx context.Context, at int64) (int, error) {
 		w.handle(Batch{Revision: revision, Changes: changes, Synced: true})
 	}
 	return len(changes), nil
+}
+
+// compare takes in what etcd holds at the mirror's revision when it is back: its
+// data may have been replaced by older ones, and have come as far since as they
+// were before, so that no revision tells.
+func (w *watcher) compare(ctx context.Context) error {
+	found, err := w.relist(ctx, w.mirror.revision)
+	if err == nil && found > 0 {
+		w.store.logger.Warn("etcd holds another history than before: its data were replaced", "objects", found)
+	}
+	return err
 }
 
 // prove compares the mirror with etcd at the very revision that the mirror is
