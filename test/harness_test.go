@@ -265,6 +265,7 @@ func service(name string, protocol mesh.Protocol, dependencies ...mesh.ServiceNa
 // sidecar is a real Envoy on the server's configuration.
 type sidecar struct {
 	*envoytest.Envoy
+	profile           mesh.Proxy
 	inbound, outbound string
 	ports             map[mesh.ServiceName]string
 }
@@ -296,7 +297,7 @@ func startSidecar(t testing.TB, s *server, name, id, app string, mode proxy.XDSM
 	if err != nil {
 		t.Fatal(err)
 	}
-	side.Envoy = envoytest.Start(t, bootstrap)
+	side.Envoy, side.profile = envoytest.Start(t, bootstrap), p
 	return side
 }
 

@@ -97,10 +97,14 @@ func TestAnUnsyncedServerServesNobody(t *testing.T) {
 	}
 	good.register("orders", "b", app(t, says("from b")))
 	compact(t, etcd.Endpoint())
-	line.breakAll()
+	line.breakAll() // or what etcd had sent before would still come
 	line.allow(unlimited)
 	third.wants(t, "orders", "/", http.StatusOK, "from b")
+	if !strings.Contains(late.log.String(), "has been compacted") {
+		t.Error("the server's watch was not behind etcd's compaction")
+	}
 	late.probes(t, "/readyz", http.StatusOK, "ready")
+	hashes(t, late, []*sidecar{third})
 	load.endsWithoutFailure(t)
 }
 
