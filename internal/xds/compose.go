@@ -16,12 +16,12 @@ const (
 )
 
 // judge decides on one pending name, of which it is known.
-func (s *session) judge(sub *subscription, id name, it item, now time.Time, v view) (f fate, r *Resource, look time.Time) {
-	answer := it.asked()
+func (s *session) judge(sub *subscription, p pending, it item, now time.Time, v view) (f fate, r *Resource, look time.Time) {
+	id, answer := p.id, it.asked()
 	if !answer && !sub.wildcard && !it.explicit() && !it.held() {
 		return fateNothing, nil, time.Time{}
 	}
-	r = s.lookup(sub.kind, id, v)
+	r = s.lookupAt(sub, p, v)
 	if refused, ok := sub.rejected[id]; ok {
 		if sub.mended(refused, it, r, v) {
 			delete(sub.rejected, id)
@@ -87,24 +87,22 @@ func (s *session) compose(now time.Time, sub *subscription, v view) *draft {
 // composeDelta drafts a response of what changed.
 func (s *session) composeDelta(now time.Time, sub *subscription, v view) *draft {
 	sub.scan(v)
-	d := &draft{send: sub.owed}
-	names := sub.toLookAt(d)
-	d.resources, d.changed = make([]*Resource, 0, len(names)), make([]sentItem, 0, len(names))
-	for _, id := range names {
-		it := sub.items.get(id)
-		f, r, look := s.judge(sub, id, it, now, v)
+	d := newDraft(sub.owed)
+	for _, p := range sub.toLookAt(d) {
+		it := sub.items.of(p)
+		f, r, look := s.judge(sub, p, it, now, v)
 		switch f {
 		case fateNothing:
-			sub.change(id, it, it.looked())
+			sub.changeAt(p, it, it.looked())
 		case fateSend:
 			d.resources = append(d.resources, r)
 			d.changed = append(d.changed, sentOf(r, it))
-			sub.change(id, it, it.looked().has(r.version))
+			sub.changeAt(p, it, it.looked().has(r.version))
 		case fateRemove:
-			d.removed = append(d.removed, id)
-			d.changed = append(d.changed, sentItem{id: id})
-			sub.looked(id)
-			sub.setAbsent(id)
+			d.removed = append(d.removed, p.id)
+			d.changed = append(d.changed, sentItem{id: p.id})
+			sub.looked(p.id)
+			sub.setAbsent(p.id)
 		case fateKeep:
 			d.look = sooner(d.look, look)
 		}
@@ -116,18 +114,20 @@ func (s *session) composeDelta(now time.Time, sub *subscription, v view) *draft 
 // composeSotW drafts a response of what changed or, for the types whose
 // responses hold everything, of all that is subscribed to if any of it changed.
 func (s *session) composeSotW(now time.Time, sub *subscription, v view) *draft {
+	d := newDraft(false)
 	if s.resumes(sub, v) {
-		for _, id := range sub.pendingNames() {
-			sub.looked(id)
+		d.pending = sub.allPending(d.pending)
+		for _, p := range d.pending {
+			sub.looked(p.id)
 		}
-		return &draft{}
+		return d
 	}
 	sub.scan(v)
 	full := sub.kind.facts().full
-	d := &draft{send: sub.owed}
-	for _, id := range sub.toLookAt(d) {
-		it := sub.items.get(id)
-		f, r, look := s.judge(sub, id, it, now, v)
+	d.send = sub.owed
+	for _, p := range sub.toLookAt(d) {
+		id, it := p.id, sub.items.of(p)
+		f, r, look := s.judge(sub, p, it, now, v)
 		if f == fateKeep && (!full || sub.ghosts[id] != nil) {
 			d.look = sooner(d.look, look)
 			continue
@@ -175,7 +175,7 @@ func (s *subscription) everything(d *draft, v view) {
 	if len(s.items.extra) > 0 {
 		sortNames(names)
 	}
-	d.resources = make([]*Resource, 0, len(names))
+	d.resources = slices.Grow(d.resources, len(names))
 	for _, id := range names {
 		r := v.lookup(s.kind, id)
 		if r == nil {
@@ -237,20 +237,20 @@ func (s *session) resumes(sub *subscription, v view) bool {
 
 // toLookAt gives the pending names to look at for one draft, in order. If some
 // have to be sent alone it is the first of them, and the rest is for later.
-func (s *subscription) toLookAt(d *draft) []name {
-	names := s.pendingNames()
+func (s *subscription) toLookAt(d *draft) []pending {
+	d.pending = s.allPending(d.pending)
 	if len(s.alone) == 0 {
-		return names
+		return d.pending
 	}
-	for i, id := range names {
-		if _, ok := s.alone[id]; ok {
-			delete(s.alone, id)
+	for i, p := range d.pending {
+		if _, ok := s.alone[p.id]; ok {
+			delete(s.alone, p.id)
 			d.more = true
-			return names[i : i+1]
+			return d.pending[i : i+1]
 		}
 	}
 	s.alone = nil // they are not due any more
-	return names
+	return d.pending
 }
 
 // setGhost keeps what a SotW client may still be using after it left the scope.

@@ -77,11 +77,25 @@ func (r *Resource) awaits() name {
 // of the scope, and endpoints in the version that covers what the stream was
 // sent of their clusters.
 func (s *session) lookup(k kind, id name, v view) *Resource {
-	r := v.lookup(k, id)
-	if r == nil || k != kindEndpoint || !s.aggregated {
+	return s.shown(v.scope.members[k][id], v)
+}
+
+// lookupAt is lookup for a name whose place is known.
+func (s *session) lookupAt(sub *subscription, p pending, v view) *Resource {
+	if all := sub.items.roster; p.at >= 0 && all == v.scope.rosters[sub.kind].Load() {
+		return s.shown(all.entries[p.at], v)
+	}
+	return s.lookup(sub.kind, p.id, v)
+}
+
+func (s *session) shown(e *entry, v view) *Resource {
+	if e == nil {
+		return nil
+	}
+	r := v.shown(e)
+	if r == nil || e.kind != kindEndpoint || !s.aggregated {
 		return r
 	}
-	e := v.scope.members[k][id]
 	var sum version
 	for _, user := range e.users {
 		sum += s.clusterVersion(user.id, v)
@@ -96,8 +110,10 @@ func (s *session) clusterVersion(id name, v view) version {
 	if cluster == nil {
 		return 0
 	}
-	if sub := s.subs[kindCluster]; sub != nil && sub.covers(id) {
-		return sub.items.get(id).version() // a newer one is still to be sent, and its endpoints behind it
+	if sub := s.subs[kindCluster]; sub != nil {
+		if it := sub.items.get(id); sub.wildcard || it.explicit() {
+			return it.version() // a newer one is still to be sent, and its endpoints behind it
+		}
 	}
 	return cluster.version
 }

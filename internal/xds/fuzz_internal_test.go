@@ -128,7 +128,7 @@ func checkResponse(t *testing.T, r *response, delta bool) {
 	for _, id := range r.removed {
 		once(id)
 	}
-	frame := encodeFrame(r, delta, &joins{}).ProtoReflect().Interface() // panics if it cannot be read
+	frame := encodeFrame(r, delta).ProtoReflect().Interface() // panics if it cannot be read
 	if got, ok := frame.(*discoveryv3.DeltaDiscoveryResponse); ok && len(got.GetResources()) != len(r.resources) {
 		t.Fatalf("%d resources were encoded as %d", len(r.resources), len(got.GetResources()))
 	}

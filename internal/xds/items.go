@@ -1,22 +1,26 @@
 package xds
 
-import "iter"
+import (
+	"iter"
+	"strings"
+)
 
 // roster is the names of one type that a scope holds, in order. All streams of
 // the scope share it, and it never changes.
 type roster struct {
-	names []name
-	at    map[name]int
+	names   []name
+	entries []*entry // of the names, for as long as the scope has this roster
+	at      map[name]int
 }
 
 func newRoster(members map[name]*entry) *roster {
-	r := &roster{names: make([]name, 0, len(members)), at: make(map[name]int, len(members))}
+	r := &roster{names: make([]name, 0, len(members)), entries: make([]*entry, len(members)), at: make(map[name]int, len(members))}
 	for id := range members {
 		r.names = append(r.names, id)
 	}
 	sortNames(r.names)
 	for i, id := range r.names {
-		r.at[id] = i
+		r.at[id], r.entries[i] = i, members[id]
 	}
 	return r
 }
@@ -56,6 +60,41 @@ func (m *items) set(id name, it item) {
 		m.extra = map[name]item{}
 	}
 	m.extra[id] = it
+}
+
+// pending is a name to look at, and its place in the roster, or -1.
+type pending struct {
+	id name
+	at int
+}
+
+func (p pending) compare(other pending) int { return strings.Compare(p.id.Value(), other.id.Value()) }
+
+// find gives a name's place.
+func (m *items) find(id name) pending {
+	if m.roster != nil {
+		if i, ok := m.roster.at[id]; ok {
+			return pending{id, i}
+		}
+	}
+	return pending{id, -1}
+}
+
+// of is get for a name whose place is known.
+func (m *items) of(p pending) item {
+	if p.at >= 0 {
+		return m.known[p.at]
+	}
+	return m.extra[p.id]
+}
+
+// put is set for a name whose place is known.
+func (m *items) put(p pending, it item) {
+	if p.at >= 0 {
+		m.known[p.at] = it
+		return
+	}
+	m.set(p.id, it)
 }
 
 // all gives every name that something is known of: those of the roster first, in

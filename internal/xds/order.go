@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -13,14 +14,40 @@ type warming struct {
 	nonce    uint64    // of the response
 	until    time.Time // no longer than this is anything held back for them
 	acked    bool
-	clusters []warmingCluster // by name
-	left     int              // how many of them still await endpoints
+	clusters []*Resource // by name; shared with other streams that were sent the same
+	over     bits        // those that were replaced or removed meanwhile
+	warm     bits        // those that await no endpoints (any more)
+	left     int         // how many of them still await endpoints
 }
 
-type warmingCluster struct {
-	id        name          // noName: it was replaced or removed meanwhile
-	endpoints name          // the EDS resource that must follow; noName: none is awaited
-	settle    time.Duration // how long it takes once it was acknowledged
+// awaits names the endpoints that the i-th cluster still awaits, or noName.
+func (w *warming) awaits(i int) name {
+	if w.over.has(i) || w.warm.has(i) {
+		return noName
+	}
+	return w.clusters[i].endpoints
+}
+
+// awaited gives all endpoints that are awaited.
+func (w *warming) awaited() iter.Seq[name] {
+	return func(yield func(name) bool) {
+		for i := range w.clusters {
+			if id := w.awaits(i); id != noName && !yield(id) {
+				return
+			}
+		}
+	}
+}
+
+// find gives the place of a cluster, or -1.
+func (w *warming) find(cluster name) int {
+	i, found := slices.BinarySearchFunc(w.clusters, cluster, func(one *Resource, id name) int {
+		return strings.Compare(one.Name, id.Value())
+	})
+	if !found {
+		return -1
+	}
+	return i
 }
 
 // settling is a cluster that only time is awaited for.
@@ -35,53 +62,63 @@ type settling struct {
 // "Resource warming"). That their version covers the cluster's (see cover.go)
 // is not enough here: a cluster that changes and changes back before they could
 // be sent gives them the version that the client has.
-func (s *session) warm(now time.Time, d *draft, v view) {
-	if len(d.changed) == 0 {
-		return
+//
+// changed is what is new in the response, sent all that is in it: they are the
+// same in delta.
+func (s *session) warm(now time.Time, changed []sentItem, sent []*Resource, v view) {
+	if len(s.warming) > 0 || len(s.settling) > 0 {
+		for _, one := range changed {
+			s.cool(one.id)
+		}
 	}
-	for _, one := range d.changed {
-		s.cool(one.id)
+	w := &warming{nonce: s.nonce, until: now.Add(s.patience), clusters: sent}
+	if !s.delta {
+		w.clusters = s.newClusters(changed, v)
 	}
 	eds := s.subs[kindEndpoint]
-	w := &warming{nonce: s.nonce, until: now.Add(s.patience), clusters: make([]warmingCluster, 0, len(d.changed))}
-	for _, one := range d.changed {
-		cluster := v.lookup(kindCluster, one.id)
-		ghost := cluster == nil
-		if ghost {
-			cluster = s.subs[kindCluster].ghosts[one.id] // it has left, and may come back
-		}
-		if one.version == 0 || cluster == nil {
+	for i, cluster := range w.clusters {
+		if cluster.endpoints == noName {
 			continue
 		}
-		c := warmingCluster{id: one.id, endpoints: cluster.endpoints, settle: cluster.Settle}
-		if c.endpoints != noName {
-			if eds != nil && eds.covers(c.endpoints) && !eds.refuses(c.endpoints, v) {
-				eds.want(c.endpoints, true, now, false)
-			}
-			if !s.delta && !ghost && v.lookup(kindEndpoint, c.endpoints) == nil {
-				c.endpoints = noName // nothing can be sent that says so
-			} else {
-				w.left++
-			}
+		if eds != nil && eds.covers(cluster.endpoints) && !eds.refuses(cluster.endpoints, v) {
+			eds.want(cluster.endpoints, true, now, false)
 		}
-		w.clusters = append(w.clusters, c)
+		if ghost := v.lookup(kindCluster, cluster.id) == nil; !s.delta && !ghost && v.lookup(kindEndpoint, cluster.endpoints) == nil {
+			w.warm.add(i) // nothing can be sent that says so
+		} else {
+			w.left++
+		}
 	}
 	if len(w.clusters) > 0 {
 		s.warming = append(s.warming, w)
 	}
 }
 
+// newClusters gives the clusters that are new in a SotW response, by name: also
+// those that have left the scope, and may come back.
+func (s *session) newClusters(changed []sentItem, v view) (clusters []*Resource) {
+	for _, one := range changed {
+		cluster := v.lookup(kindCluster, one.id)
+		if cluster == nil {
+			cluster = s.subs[kindCluster].ghosts[one.id]
+		}
+		if one.version != 0 && cluster != nil {
+			clusters = append(clusters, cluster)
+		}
+	}
+	slices.SortFunc(clusters, func(a, b *Resource) int { return strings.Compare(a.Name, b.Name) })
+	return clusters
+}
+
 // cool ends the wait for a cluster: another version of it is on its way, or it
 // is gone.
 func (s *session) cool(cluster name) {
 	for _, w := range s.warming {
-		for i := range w.clusters {
-			if c := &w.clusters[i]; c.id == cluster {
-				if c.endpoints != noName {
-					w.left--
-				}
-				*c = warmingCluster{}
+		if i := w.find(cluster); i >= 0 {
+			if w.awaits(i) != noName {
+				w.left--
 			}
+			w.over.add(i)
 		}
 	}
 	s.settling = slices.DeleteFunc(s.settling, func(one settling) bool { return one.id == cluster })
@@ -114,8 +151,8 @@ func (s *session) clustersReadyAt(now time.Time, v view) time.Time {
 // waits says whether any of the clusters that may not take traffic yet is still
 // in the scope.
 func (w *warming) waits(v view) bool {
-	for _, c := range w.clusters {
-		if c.id != noName && (!w.acked || c.endpoints != noName) && v.lookup(kindCluster, c.id) != nil {
+	for i, cluster := range w.clusters {
+		if !w.over.has(i) && (!w.acked || w.awaits(i) != noName) && v.lookup(kindCluster, cluster.id) != nil {
 			return true
 		}
 	}
@@ -152,9 +189,9 @@ func (s *session) warmed(now time.Time, k kind, f flight) {
 
 // settle starts the time of the clusters of a response that need some.
 func (s *session) settle(now time.Time, w *warming) {
-	for _, c := range w.clusters {
-		if c.id != noName && c.settle > 0 {
-			s.settling = append(s.settling, settling{id: c.id, until: now.Add(c.settle)})
+	for i, cluster := range w.clusters {
+		if !w.over.has(i) && cluster.Settle > 0 {
+			s.settling = append(s.settling, settling{id: cluster.id, until: now.Add(cluster.Settle)})
 		}
 	}
 }
@@ -163,12 +200,12 @@ func (s *session) settle(now time.Time, w *warming) {
 func (w *warming) arrived(endpoints []sentItem) {
 	next := 0 // the clusters are in the same order, as they mostly have the names of their endpoints
 	for i := range w.clusters {
-		c := &w.clusters[i]
-		if c.endpoints == noName {
+		awaited := w.awaits(i)
+		if awaited == noName {
 			continue
 		}
-		if next == len(endpoints) || endpoints[next].id != c.endpoints {
-			at, found := slices.BinarySearchFunc(endpoints, c.endpoints, func(one sentItem, id name) int {
+		if next == len(endpoints) || endpoints[next].id != awaited {
+			at, found := slices.BinarySearchFunc(endpoints, awaited, func(one sentItem, id name) int {
 				return strings.Compare(one.id.Value(), id.Value())
 			})
 			if !found {
@@ -176,7 +213,7 @@ func (w *warming) arrived(endpoints []sentItem) {
 			}
 			next = at
 		}
-		c.endpoints = noName
+		w.warm.add(i)
 		w.left--
 		next++
 	}

@@ -17,10 +17,8 @@ func (s *session) giveUp(w *warming) {
 	if !s.delta {
 		return
 	}
-	for _, c := range w.clusters {
-		if c.endpoints != noName {
-			s.owe(c.endpoints, w.nonce)
-		}
+	for id := range w.awaited() {
+		s.owe(id, w.nonce)
 	}
 }
 
@@ -61,8 +59,8 @@ func (s *session) awaited() map[name]bool {
 		names[id] = true
 	}
 	for _, w := range s.warming {
-		for _, c := range w.clusters {
-			names[c.endpoints] = true
+		for id := range w.awaited() {
+			names[id] = true
 		}
 	}
 	return names

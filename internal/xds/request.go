@@ -170,10 +170,10 @@ func (s *session) answer(now time.Time, sub *subscription, r request, out *outco
 	}
 	f := sub.flights[i]
 	if s.delta {
-		sub.flights = append(sub.flights[:i:i], sub.flights[i+1:]...)
+		sub.flights = slices.Delete(sub.flights, i, i+1)
 	} else {
 		// A SotW client answers in order, and each response builds on the last.
-		sub.flights = append([]flight(nil), sub.flights[i+1:]...)
+		sub.flights = slices.Delete(sub.flights, 0, i+1)
 	}
 	if r.nack != nil {
 		out.nack = s.nacked(now, sub, f, r.nack.message, out)

@@ -1,7 +1,9 @@
 package xds
 
 import (
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -86,6 +88,7 @@ type response struct {
 	nonce     string
 	resources []*Resource
 	removed   []name // delta only
+	alike     *alike // with the resources; nil: they are few
 	ttl       bool   // the client knows TTLs
 	heartbeat bool   // it keeps up what the client has, and waits for no answer
 	bodies    bool   // of a heartbeat: it has them all the same
@@ -123,8 +126,11 @@ func (s *session) pass(now time.Time, v view) (r *response, look time.Time, agai
 		for more := true; more; {
 			d := s.compose(now, sub, v)
 			if d.send {
-				return s.dispatch(now, sub, d, v), time.Time{}, false
+				r = s.dispatch(now, sub, d, v)
+				d.release()
+				return r, time.Time{}, false
 			}
+			d.release()
 			sub.resting()
 			look, more = sooner(look, d.look), d.more
 		}
@@ -160,12 +166,32 @@ func (s *session) holdBack(now time.Time, sub *subscription, v view) time.Time {
 
 // draft is a response in the making.
 type draft struct {
-	send      bool
+	send    bool
+	removed []name
+	*scratch
+	look time.Time // when removals that are still pending may be looked at again
+	more bool      // what is still pending can be looked at at once
+}
+
+// scratch is the room that a draft is made in. It is used again for the next one
+// of any stream: nothing may keep hold of it.
+type scratch struct {
+	pending   []pending
 	resources []*Resource
-	removed   []name
 	changed   []sentItem // what is new to the client, for its answer
-	look      time.Time  // when removals that are still pending may be looked at again
-	more      bool       // what is still pending can be looked at at once
+}
+
+var scratches = sync.Pool{New: func() any { return &scratch{} }}
+
+func newDraft(send bool) *draft { return &draft{send: send, scratch: scratches.Get().(*scratch)} }
+
+// release gives the room back.
+func (d *draft) release() {
+	clear(d.resources) // a pool keeps nothing alive
+	clear(d.changed)
+	d.pending, d.resources, d.changed = d.pending[:0], d.resources[:0], d.changed[:0]
+	scratches.Put(d.scratch)
+	d.scratch = nil
 }
 
 // composed closes a look at what was due. What the draft kept back stays pending.
@@ -186,9 +212,16 @@ func (s *subscription) resting() {
 // dispatch closes a draft that goes out.
 func (s *session) dispatch(now time.Time, sub *subscription, d *draft, v view) *response {
 	s.nonce++
-	f := flight{nonce: s.nonce, at: now, since: sub.pendingSince, applied: sub.pendingApply, items: d.changed, version: sub.held}
+	r := &response{kind: sub.kind, version: sub.held, nonce: formatNonce(s.nonce), removed: d.removed}
+	f := flight{nonce: s.nonce, at: now, since: sub.pendingSince, applied: sub.pendingApply, version: sub.held}
+	if len(d.resources) >= manyItems && !sub.kind.facts().expires {
+		r.alike = v.scope.alike(sub.kind, s.delta).of(d.resources, d.changed)
+		r.resources, f.items = r.alike.resources, r.alike.changed
+	} else {
+		r.resources, f.items = slices.Clone(d.resources), slices.Clone(d.changed)
+	}
 	if !s.delta && sub.kind.facts().full {
-		f.whole = d.resources
+		f.whole = r.resources
 	}
 	if f.since.IsZero() {
 		f.since = now
@@ -198,10 +231,9 @@ func (s *session) dispatch(now time.Time, sub *subscription, d *draft, v view) *
 	sub.responses++
 	sub.composed()
 	if sub.kind == kindCluster && s.aggregated {
-		s.warm(now, d, v)
+		s.warm(now, f.items, r.resources, v)
 	}
-	return &response{kind: sub.kind, version: sub.held, nonce: formatNonce(s.nonce),
-		resources: d.resources, removed: d.removed}
+	return r
 }
 
 func formatNonce(n uint64) string { return strconv.FormatUint(n, 10) }

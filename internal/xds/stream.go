@@ -179,7 +179,7 @@ func (st *stream) compose() (*response, time.Time) {
 }
 
 func (st *stream) send(r *response) error {
-	f := encodeFrame(r, st.delta, st.box.scope.joins(r.kind, st.delta))
+	f := encodeFrame(r, st.delta)
 	st.server.metrics.sent(r.kind, f.buffers.Len())
 	return st.grpc.SendMsg(f)
 }

@@ -91,7 +91,10 @@ func newSubscription(k kind) *subscription { return &subscription{kind: k} }
 func (s *subscription) put(id name, it item) { s.change(id, s.items.get(id), it) }
 
 // change is put for who knows what was known.
-func (s *subscription) change(id name, old, it item) {
+func (s *subscription) change(id name, old, it item) { s.changeAt(s.items.find(id), old, it) }
+
+// changeAt is change for who knows the name's place.
+func (s *subscription) changeAt(p pending, old, it item) {
 	if old == it {
 		return
 	}
@@ -103,7 +106,7 @@ func (s *subscription) change(id name, old, it item) {
 	}
 	s.asked += count(it.explicit()) - count(old.explicit())
 	s.pending += count(it.pending()) - count(old.pending())
-	s.items.set(id, it)
+	s.items.put(p, it)
 }
 
 // sentOf is a resource in a response to a client that had something before.
@@ -155,30 +158,35 @@ func (s *subscription) list(id name) {
 	}
 }
 
-// pendingNames gives the names to look at, in order.
-func (s *subscription) pendingNames() []name {
-	if s.pending == 0 {
-		return nil
-	}
-	names := make([]name, 0, s.pending)
-	if len(s.few) <= maxFew {
+// allPending puts the names to look at into room, in order.
+func (s *subscription) allPending(room []pending) []pending {
+	switch {
+	case s.pending == 0:
+		return room
+	case len(s.few) <= maxFew:
 		for _, id := range s.few {
-			if s.items.get(id).pending() {
-				names = append(names, id)
+			if p := s.items.find(id); s.items.of(p).pending() {
+				room = append(room, p)
 			}
 		}
-		sortNames(names)
-		return slices.Compact(names)
+		slices.SortFunc(room, pending.compare)
+		return slices.Compact(room)
 	}
-	for id, it := range s.items.all() {
+	for i, it := range s.items.known {
 		if it.pending() {
-			names = append(names, id)
+			room = append(room, pending{s.items.roster.names[i], i})
 		}
 	}
-	if len(s.items.extra) > 0 {
-		sortNames(names)
+	if len(s.items.extra) == 0 {
+		return room
 	}
-	return names
+	for id, it := range s.items.extra {
+		if it.pending() {
+			room = append(room, pending{id, -1})
+		}
+	}
+	slices.SortFunc(room, pending.compare)
+	return room
 }
 
 // looked takes a name off the list of what to look at.
@@ -260,7 +268,7 @@ func (s *subscription) forgetOldest() {
 	for _, one := range s.flights[0].items {
 		delete(s.rejected, one.id)
 	}
-	s.flights = s.flights[1:]
+	s.flights = slices.Delete(s.flights, 0, 1)
 }
 
 // inFlight finds a response by its nonce.

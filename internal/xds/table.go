@@ -56,8 +56,8 @@ type scope struct {
 	// They are also set under the table's read lock.
 	rosters [kindCount]atomic.Pointer[roster]
 
-	// joined are the bytes of what was sent last: SotW, and delta. They need no lock.
-	joined [kindCount][2]joins
+	// alikes are what was sent last: SotW, and delta. They need no lock.
+	alikes [kindCount][2]alikes
 
 	trial *trial // nil: all its proxies are shown the same
 	// leaving are the members that were taken from the scope and that some of its
@@ -65,11 +65,11 @@ type scope struct {
 	leaving map[*entry]bool
 }
 
-func (s *scope) joins(k kind, delta bool) *joins {
+func (s *scope) alike(k kind, delta bool) *alikes {
 	if delta {
-		return &s.joined[k][1]
+		return &s.alikes[k][1]
 	}
-	return &s.joined[k][0]
+	return &s.alikes[k][0]
 }
 
 func newTable(wait time.Duration, clock func() time.Time) *table {

@@ -39,7 +39,7 @@ func TestLateHeartbeats(t *testing.T) {
 				if r == nil || r.heartbeat != step.beat {
 					t.Fatalf("%s after the last: %+v, want a heartbeat: %v", step.after, r, step.beat)
 				}
-				size := len(encodeFrame(r, delta, nil).buffers.Materialize())
+				size := len(encodeFrame(r, delta).buffers.Materialize())
 				if step.beat == (size > len(one.lease.delta)+60) {
 					t.Errorf("%s after the last: %d bytes", step.after, size)
 				}

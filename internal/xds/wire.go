@@ -76,7 +76,7 @@ type frame struct {
 
 // encodeFrame puts a response together. Nothing of a few resources is copied;
 // many are joined, once for all streams that are sent the same.
-func encodeFrame(r *response, delta bool, j *joins) *frame {
+func encodeFrame(r *response, delta bool) *frame {
 	own := make([]byte, 0, 160)
 	own = appendString(own, fieldVersion, r.version.String())
 	own = appendString(own, fieldTypeURL, r.kind.facts().url)
@@ -86,8 +86,8 @@ func encodeFrame(r *response, delta bool, j *joins) *frame {
 			own = appendString(own, fieldRemoved, n.Value())
 		}
 	}
-	if len(r.resources) >= manyResources && !r.kind.facts().expires {
-		return &frame{delta: delta, buffers: mem.BufferSlice{mem.SliceBuffer(own), mem.SliceBuffer(j.of(r.resources, delta).bytes)}}
+	if r.alike != nil {
+		return &frame{delta: delta, buffers: mem.BufferSlice{mem.SliceBuffer(own), mem.SliceBuffer(r.alike.bytes(delta))}}
 	}
 	buffers := make(mem.BufferSlice, 0, 1+len(r.resources))
 	buffers = append(buffers, mem.SliceBuffer(own))
@@ -139,7 +139,7 @@ func ServerOptions() []grpc.ServerOption {
 	const window = 256 << 10 // bytes that a client may send ahead; a request for 1,000 names has about 20,000
 	return []grpc.ServerOption{
 		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2(protocodec.Name)}),
-		grpc.ReadBufferSize(4 << 10),
+		grpc.ReadBufferSize(4 << 10), grpc.SharedWriteBuffer(true),
 		grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(window),
 	}
 }

@@ -48,7 +48,7 @@ func TestWire(t *testing.T) {
 		}
 		for _, want := range []proto.Message{sotw, delta} {
 			_, isDelta := want.(*discoveryv3.DeltaDiscoveryResponse)
-			f := encodeFrame(r, isDelta, &joins{})
+			f := encodeFrame(r, isDelta)
 			got := want.ProtoReflect().New().Interface()
 			if err := proto.Unmarshal(f.buffers.Materialize(), got); err != nil {
 				rt.Fatal(err)
@@ -82,32 +82,42 @@ func TestParseVersion(t *testing.T) {
 	}
 }
 
-// Many resources are joined once for all who are sent the same, and what is read
-// back is always what was to be sent.
-func TestJoined(t *testing.T) {
-	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // it forgets what was joined
+// What is alike in the responses to many is there once, joined once, and what is
+// read back is always what was to be sent.
+func TestAlike(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // it forgets what nobody needs
 	var many []*Resource
-	for i := range 2 * manyResources {
+	var changed []sentItem
+	for i := range 2 * manyItems {
 		one, err := NewResource(TypeCluster, "c"+strconv.Itoa(i), &clusterv3.Cluster{Name: "c" + strconv.Itoa(i)}, Origin{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		many = append(many, one)
+		changed = append(changed, sentOf(one, 0))
 	}
 	for _, delta := range []bool{false, true} {
-		shared := &joins{}
-		var before []byte
-		for i, list := range [][]*Resource{many, slices.Clone(many), many[1:], many[:manyResources], many} {
-			f := encodeFrame(&response{kind: kindCluster, nonce: "1", resources: list}, delta, shared)
-			want := encodeFrame(&response{kind: kindCluster, nonce: "1", resources: list}, delta, &joins{})
-			if !bytes.Equal(f.buffers.Materialize(), want.buffers.Materialize()) {
+		shared := &alikes{}
+		var before *alike
+		for i, n := range [][2]int{{0, len(many)}, {0, len(many)}, {1, len(many)}, {0, manyItems}, {0, len(many)}} {
+			list, items := slices.Clone(many[n[0]:n[1]]), slices.Clone(changed[n[0]:n[1]])
+			one := shared.of(list, items)
+			f := encodeFrame(&response{kind: kindCluster, nonce: "1", resources: list, alike: one}, delta)
+			want := encodeFrame(&response{kind: kindCluster, nonce: "1", resources: list}, delta)
+			if !bytes.Equal(f.buffers.Materialize(), want.buffers.Materialize()) || !slices.Equal(one.changed, items) {
 				t.Errorf("delta %v: list %d was sent as another", delta, i)
 			}
-			joined := f.buffers[1].ReadOnlyData()
-			if i == 1 && &joined[0] != &before[0] {
-				t.Errorf("delta %v: the same resources were joined twice", delta)
+			if (one == before) != (i == 1) {
+				t.Errorf("delta %v: list %d is taken for the one before: %v", delta, i, one == before)
 			}
-			before = joined
+			before = one
+			clear(list) // it was not kept
+			clear(items)
+		}
+		items := slices.Clone(changed)
+		items[0].before = 16
+		if shared.of(many, items) == before {
+			t.Errorf("delta %v: what another client had before is taken for the same", delta)
 		}
 	}
 }
