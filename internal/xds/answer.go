@@ -22,9 +22,11 @@ const maxNackBytes = 4096
 
 // acked takes in an acknowledgement.
 func (s *session) acked(now time.Time, sub *subscription, f flight) {
-	for _, one := range f.items {
-		delete(sub.rejected, one.id)
-		delete(sub.trying, one.id)
+	if len(sub.rejected) > 0 || len(sub.trying) > 0 {
+		for _, one := range f.items {
+			delete(sub.rejected, one.id)
+			delete(sub.trying, one.id)
+		}
 	}
 	if sub.kind == kindRuntime && len(f.items) > 0 {
 		s.tryAll(now)

@@ -200,10 +200,20 @@ func (s *subscription) scan(v view) {
 	s.rescan = false
 	all := v.roster(s.kind)
 	s.items.adopt(all)
-	for _, id := range all.names {
-		if it := s.items.get(id); !it.pending() {
-			s.list(id)
-			s.put(id, it|itemPending)
+	if s.items.roster != all {
+		for _, id := range all.names {
+			if it := s.items.get(id); !it.pending() {
+				s.list(id)
+				s.put(id, it|itemPending)
+			}
+		}
+		return
+	}
+	for i, it := range s.items.known {
+		if !it.pending() {
+			s.list(all.names[i])
+			s.items.known[i] = it | itemPending
+			s.pending++
 		}
 	}
 }

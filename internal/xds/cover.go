@@ -98,20 +98,32 @@ func (s *session) shown(e *entry, v view) *Resource {
 	}
 	var sum version
 	for _, user := range e.users {
-		sum += s.clusterVersion(user.id, v)
+		sum += s.clusterVersion(user, v)
 	}
 	return e.cover(r, sum)
 }
 
 // clusterVersion is that of a cluster which the stream holds, or would hold if it
 // asked for it; 0 if there is none.
-func (s *session) clusterVersion(id name, v view) version {
-	cluster := v.lookup(kindCluster, id)
+func (s *session) clusterVersion(e *entry, v view) version {
+	sub := s.subs[kindCluster]
+	var p pending
+	if sub == nil {
+		p = pending{e.id, -1}
+	} else {
+		p = sub.items.find(e.id)
+	}
+	if p.at < 0 || v.scope.rosters[kindCluster].Load() != sub.items.roster {
+		if _, mine := v.scope.members[kindCluster][e.id]; !mine {
+			return 0
+		}
+	}
+	cluster := v.shown(e)
 	if cluster == nil {
 		return 0
 	}
-	if sub := s.subs[kindCluster]; sub != nil {
-		if it := sub.items.get(id); sub.wildcard || it.explicit() {
+	if sub != nil {
+		if it := sub.items.of(p); sub.wildcard || it.explicit() {
 			return it.version() // a newer one is still to be sent, and its endpoints behind it
 		}
 	}

@@ -76,10 +76,11 @@ func playRequests(t *testing.T, delta bool, input []byte) {
 		var r request
 		if delta {
 			m := &discoveryv3.DeltaDiscoveryRequest{}
-			if proto.Unmarshal(message, m) != nil {
+			in := &incoming{Message: m, lists: &s.lists}
+			if in.unmarshal(message) != nil {
 				continue
 			}
-			r = deltaRequest(m)
+			r = deltaRequest(m, in.subscribe)
 		} else {
 			m := &discoveryv3.DiscoveryRequest{}
 			if proto.Unmarshal(message, m) != nil {

@@ -4,9 +4,11 @@ package xds
 // entered into the table before anything is composed, so that no change falls
 // between the two.
 type interest struct {
-	kind       kind
-	wild       bool // whether the type as a whole is subscribed to now
-	wait, quit []name
+	kind   kind
+	wild   bool // whether the type as a whole is subscribed to now
+	wait   []pending
+	quit   []name
+	roster *roster // that the places in wait are of
 }
 
 // join makes a stream's mailbox part of a scope.
@@ -35,14 +37,22 @@ func (t *table) enter(box *mailbox, in interest) (outside []name) {
 	if in.wild != box.wild[in.kind] {
 		t.setWild(box, in.kind, in.wild)
 	}
-	for _, id := range in.wait {
-		e := t.entry(in.kind, id)
+	current := in.roster != nil && s.rosters[in.kind].Load() == in.roster
+	for _, p := range in.wait {
+		var e *entry
+		mine := current && p.at >= 0
+		if mine {
+			e = in.roster.entries[p.at]
+		} else {
+			e = t.entry(in.kind, p.id)
+			_, mine = s.members[in.kind][p.id]
+		}
 		if !box.asked[in.kind].has(e.number) {
 			box.asked[in.kind].add(e.number)
 			e.waiters++
 		}
-		if _, mine := s.members[in.kind][id]; !mine && e.current != nil {
-			outside = append(outside, id)
+		if !mine && e.current != nil {
+			outside = append(outside, p.id)
 		}
 	}
 	for _, id := range in.quit {

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"slices"
 	"unicode/utf8"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -16,24 +17,25 @@ import (
 func (st *stream) receive() (request, *corev3.Node, error) {
 	if st.delta {
 		r := &discoveryv3.DeltaDiscoveryRequest{}
-		if err := st.receiveInto(r, fieldDeltaNode); err != nil {
+		in, err := st.receiveInto(r, fieldDeltaNode)
+		if err != nil {
 			return request{}, nil, err
 		}
-		return deltaRequest(r), r.GetNode(), nil
+		return deltaRequest(r, in.subscribe), r.GetNode(), nil
 	}
 	r := &discoveryv3.DiscoveryRequest{}
-	if err := st.receiveInto(r, fieldNode); err != nil {
+	if _, err := st.receiveInto(r, fieldNode); err != nil {
 		return request{}, nil, err
 	}
 	return sotwRequest(r), r.GetNode(), nil
 }
 
-func (st *stream) receiveInto(m proto.Message, node protowire.Number) error {
-	in := &incoming{Message: m, node: node}
+func (st *stream) receiveInto(m proto.Message, node protowire.Number) (*incoming, error) {
+	in := &incoming{Message: m, node: node, lists: &st.server.lists}
 	if err := st.grpc.RecvMsg(in); err != nil {
-		return err
+		return nil, err
 	}
-	return in.fault
+	return in, in.fault
 }
 
 // incoming is a request that may be faulty. gRPC would end the stream of one
@@ -43,17 +45,44 @@ type incoming struct {
 	proto.Message
 	node  protowire.Number // the field that says who the client is
 	fault error            // a gRPC status
+
+	lists     *nameLists
+	subscribe *nameList // delta: a list that was taken out of the message; nil: none
 }
 
-func (in *incoming) decode(c codec, data mem.BufferSlice) {
-	err := c.CodecV2.Unmarshal(data, in.Message)
-	switch {
+func (in *incoming) decode(data mem.BufferSlice) {
+	whole := data.MaterializeToBuffer(mem.DefaultBufferPool())
+	defer whole.Free()
+	raw := whole.ReadOnlyData()
+	switch err := in.unmarshal(raw); {
 	case err == nil:
-	case !utf8.Valid(nodeID(data.Materialize(), in.node)):
+	case !utf8.Valid(nodeID(raw, in.node)):
 		in.fault = status.Error(codes.InvalidArgument, "the node id is not valid UTF-8")
 	default:
 		in.fault = status.Errorf(codes.InvalidArgument, "the request cannot be decoded: %v", err)
 	}
+}
+
+// unmarshal reads a request. A long list of names that was read before is not read
+// again.
+func (in *incoming) unmarshal(raw []byte) error {
+	if _, delta := in.Message.(*discoveryv3.DeltaDiscoveryRequest); !delta {
+		return proto.Unmarshal(raw, in.Message)
+	}
+	from, to := runOf(raw, fieldSubscribe)
+	if from == to {
+		return proto.Unmarshal(raw, in.Message)
+	}
+	run := raw[from:to]
+	in.subscribe = in.lists.find(run)
+	if in.subscribe == nil {
+		var list discoveryv3.DeltaDiscoveryRequest
+		if err := proto.Unmarshal(run, &list); err != nil {
+			return err
+		}
+		in.subscribe = in.lists.keep(run, nameListOf(list.GetResourceNamesSubscribe()))
+	}
+	return proto.Unmarshal(slices.Concat(raw[:from], raw[to:]), in.Message)
 }
 
 // nodeID finds the node's id in a request that cannot be decoded.

@@ -17,12 +17,12 @@ type request struct {
 	nack    *nackDetail
 
 	// SotW: the whole list of names, and the version that the client has.
-	names   []string
+	names   nameList
 	version string
 
 	// Delta: the change of the list, and the versions that the client has.
-	subscribe   []string
-	unsubscribe []string
+	subscribe   nameList
+	unsubscribe nameList
 	initial     map[string]string
 }
 
@@ -30,16 +30,21 @@ type request struct {
 type nackDetail struct{ message string }
 
 func sotwRequest(r *discoveryv3.DiscoveryRequest) request {
-	out := request{typeURL: r.GetTypeUrl(), nonce: r.GetResponseNonce(), names: r.GetResourceNames(), version: r.GetVersionInfo()}
+	out := request{typeURL: r.GetTypeUrl(), nonce: r.GetResponseNonce(), names: nameListOf(r.GetResourceNames()), version: r.GetVersionInfo()}
 	if r.GetErrorDetail() != nil {
 		out.nack = &nackDetail{message: r.GetErrorDetail().GetMessage()}
 	}
 	return out
 }
 
-func deltaRequest(r *discoveryv3.DeltaDiscoveryRequest) request {
+// deltaRequest takes a message and a list of names to subscribe to that was taken
+// out of it; nil: none was.
+func deltaRequest(r *discoveryv3.DeltaDiscoveryRequest, taken *nameList) request {
 	out := request{typeURL: r.GetTypeUrl(), nonce: r.GetResponseNonce(), initial: r.GetInitialResourceVersions(),
-		subscribe: r.GetResourceNamesSubscribe(), unsubscribe: r.GetResourceNamesUnsubscribe()}
+		subscribe: nameListOf(r.GetResourceNamesSubscribe()), unsubscribe: nameListOf(r.GetResourceNamesUnsubscribe())}
+	if taken != nil {
+		out.subscribe = taken.plus(out.subscribe)
+	}
 	if r.GetErrorDetail() != nil {
 		out.nack = &nackDetail{message: r.GetErrorDetail().GetMessage()}
 	}
@@ -97,7 +102,7 @@ func (s *session) request(now time.Time, r request) (outcome, error) {
 	case first, fresh:
 		s.sotwNames(now, sub, r, first, &out.interest)
 	}
-	out.interest.wild = sub.wildcard
+	out.interest.wild, out.interest.roster = sub.wildcard, sub.items.roster
 	if k == kindCluster && (wild && !sub.wildcard || len(out.interest.quit) > 0) {
 		s.recheckEndpoints(now)
 	}
@@ -129,19 +134,17 @@ func (s *session) kindOf(typeURL string) (k kind, known bool, err error) {
 // the memory of all.
 func (s *session) checkSize(r request) error {
 	limit := s.limits.Names
-	for _, n := range []int{len(r.names), len(r.subscribe), len(r.unsubscribe), len(r.initial)} {
+	for _, n := range []int{len(r.names.ids), len(r.subscribe.ids), len(r.unsubscribe.ids), len(r.initial)} {
 		if n > limit {
 			return status.Errorf(codes.ResourceExhausted, "a request with %d resource names; at most %d are taken", n, limit)
 		}
 	}
-	for _, list := range [][]string{r.names, r.subscribe, r.unsubscribe} {
-		for _, n := range list {
-			if n == "" {
-				return status.Error(codes.InvalidArgument, "an empty resource name; leave it out")
-			}
-			if len(n) > s.limits.NameBytes {
-				return status.Errorf(codes.InvalidArgument, "a resource name of %d bytes; at most %d are taken", len(n), s.limits.NameBytes)
-			}
+	for _, list := range [...]nameList{r.names, r.subscribe, r.unsubscribe} {
+		if list.empty {
+			return status.Error(codes.InvalidArgument, "an empty resource name; leave it out")
+		}
+		if list.longest > s.limits.NameBytes {
+			return status.Errorf(codes.InvalidArgument, "a resource name of %d bytes; at most %d are taken", list.longest, s.limits.NameBytes)
 		}
 	}
 	return nil
@@ -189,43 +192,42 @@ func (s *session) answer(now time.Time, sub *subscription, r request, out *outco
 // nonce (xDS protocol, "Incremental xDS").
 func (s *session) deltaNames(now time.Time, sub *subscription, r request, first bool, in *interest) {
 	if first {
-		if sub.kind.facts().full && len(r.subscribe) == 0 && len(r.unsubscribe) == 0 {
+		if sub.kind.facts().full && len(r.subscribe.ids) == 0 && len(r.unsubscribe.ids) == 0 {
 			sub.setWildcard(now)
 		}
 		s.takeInitial(now, sub, r)
 	}
-	s.expect(sub, len(r.subscribe))
-	in.wait = slices.Grow(in.wait, len(r.subscribe))
+	s.expect(sub, len(r.subscribe.ids))
+	in.wait = slices.Grow(in.wait, len(r.subscribe.ids))
 	var awaited map[name]bool
 	if first && sub.kind == kindEndpoint && len(r.initial) > 0 {
 		awaited = s.awaited()
 	}
-	for _, n := range r.subscribe {
+	for _, id := range r.subscribe.ids {
 		sub.named = true
-		if n == wildcardName {
+		if id == wildcard {
 			sub.takeUnderway(now)
 			sub.setWildcard(now)
 			continue
 		}
-		id := nameOf(n)
-		it := sub.items.get(id)
+		p := sub.items.find(id)
+		it := sub.items.of(p)
 		if !it.explicit() {
-			in.wait = append(in.wait, id)
+			in.wait = append(in.wait, p)
 		}
 		// Asked for again, it is sent again: the client may have forgotten it
 		// (xDS protocol, "Subscribing to Resources").
 		known := first && it.held() && !awaited[id]
-		sub.mark(id, it, itemExplicit, !known, now, false)
+		sub.mark(p, it, itemExplicit, !known, now, false)
 	}
 	if first && !sub.wildcard {
 		sub.dropUnasked() // it said that it has it, but did not ask for it
 	}
-	for _, n := range r.unsubscribe {
-		if n == wildcardName {
+	for _, id := range r.unsubscribe.ids {
+		if id == wildcard {
 			sub.dropWildcard()
 			continue
 		}
-		id := nameOf(n)
 		if !sub.items.get(id).explicit() {
 			continue // a phantom: nothing to end
 		}
@@ -271,20 +273,20 @@ func (s *subscription) broughtAlong(r request) []sentItem {
 // sotwNames takes in the names of a SotW request, which are all that the client
 // wants from now on.
 func (s *session) sotwNames(now time.Time, sub *subscription, r request, first bool, in *interest) {
-	if len(r.names) > 0 {
+	if len(r.names.ids) > 0 {
 		sub.named = true
 	}
-	wildcard := !sub.named && sub.kind.facts().full
+	all := !sub.named && sub.kind.facts().full
 	refused, before := len(sub.rejected) > 0, sub.asked
-	wanted := make(map[name]struct{}, len(r.names))
-	for _, n := range r.names {
-		if n == wildcardName {
-			wildcard = true
+	wanted := make(map[name]struct{}, len(r.names.ids))
+	for _, id := range r.names.ids {
+		if id == wildcard {
+			all = true
 			continue
 		}
-		wanted[nameOf(n)] = struct{}{}
+		wanted[id] = struct{}{}
 	}
-	ended := sub.wildcard && !wildcard
+	ended := sub.wildcard && !all
 	if ended {
 		sub.dropWildcard()
 	}
@@ -297,7 +299,7 @@ func (s *session) sotwNames(now time.Time, sub *subscription, r request, first b
 	if refused && (ended || sub.asked < before) && sub.kind.facts().full {
 		sub.owe(now) // all that it refused may be accepted without what it gave up
 	}
-	if wildcard && !sub.wildcard {
+	if all && !sub.wildcard {
 		sub.setWildcard(now)
 		if first && len(wanted) == 0 && sub.kind.facts().full {
 			// A version of another type says nothing of what was refused before it.
@@ -305,9 +307,10 @@ func (s *session) sotwNames(now time.Time, sub *subscription, r request, first b
 		}
 	}
 	for id := range wanted {
-		if it := sub.items.get(id); !it.explicit() {
-			in.wait = append(in.wait, id)
-			sub.mark(id, it, itemExplicit, true, now, false)
+		p := sub.items.find(id)
+		if it := sub.items.of(p); !it.explicit() {
+			in.wait = append(in.wait, p)
+			sub.mark(p, it, itemExplicit, true, now, false)
 		}
 	}
 }

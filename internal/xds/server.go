@@ -54,6 +54,7 @@ type Server struct {
 	table   *table
 	config  Config
 	now     func() time.Time
+	lists   nameLists
 
 	closing context.Context // done: the server closes
 	close   context.CancelFunc
@@ -68,7 +69,7 @@ type Server struct {
 
 // NewServer makes a server that has no resources yet. It starts nothing.
 func NewServer(c Config) *Server {
-	s := &Server{logger: c.Logger, scopes: c.Scopes, config: c, now: c.Clock, streams: map[uint64]*stream{}, owed: map[string]map[name]uint64{}}
+	s := &Server{logger: c.Logger, scopes: c.Scopes, config: c, now: c.Clock, lists: newNameLists(), streams: map[uint64]*stream{}, owed: map[string]map[name]uint64{}}
 	s.closing, s.close = context.WithCancel(context.Background())
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)

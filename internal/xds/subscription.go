@@ -8,6 +8,8 @@ import (
 // wildcardName subscribes to a type as a whole.
 const wildcardName = "*"
 
+var wildcard = nameOf(wildcardName)
+
 // subscription is what one stream asked for of one type, and what it has.
 type subscription struct {
 	kind     kind
@@ -127,22 +129,23 @@ func (s *subscription) covers(id name) bool { return s.wildcard || s.items.get(i
 // want puts a name on the list of what to look at; with answer, the client asked,
 // so it is answered even if nothing changed.
 func (s *subscription) want(id name, answer bool, now time.Time, applied bool) {
-	s.mark(id, s.items.get(id), 0, answer, now, applied)
+	p := s.items.find(id)
+	s.mark(p, s.items.of(p), 0, answer, now, applied)
 }
 
 // mark is want for who knows what was known; more is what is known besides now.
-func (s *subscription) mark(id name, old, more item, answer bool, now time.Time, applied bool) {
+func (s *subscription) mark(p pending, old, more item, answer bool, now time.Time, applied bool) {
 	if !s.due() {
 		s.pendingSince, s.pendingApply = now, applied
 	}
 	if !old.pending() {
-		s.list(id)
+		s.list(p.id)
 	}
 	more |= itemPending
 	if answer {
 		more |= itemAsked
 	}
-	s.change(id, old, old|more)
+	s.changeAt(p, old, old|more)
 }
 
 // maxFew is up to how many pending names are listed. More are found by looking

@@ -27,6 +27,7 @@ const (
 	fieldNode      protowire.Number = 2 // DiscoveryRequest.node
 	fieldDeltaNode protowire.Number = 1 // DeltaDiscoveryRequest.node
 	fieldNodeID    protowire.Number = 1 // Node.id
+	fieldSubscribe protowire.Number = 3 // DeltaDiscoveryRequest.resource_names_subscribe
 
 	fieldAnyURL   protowire.Number = 1
 	fieldAnyValue protowire.Number = 2
@@ -123,7 +124,7 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	if in, ok := v.(*incoming); ok {
-		in.decode(c, data)
+		in.decode(data)
 		return nil
 	}
 	return c.CodecV2.Unmarshal(data, v)
@@ -139,7 +140,7 @@ func ServerOptions() []grpc.ServerOption {
 	const window = 256 << 10 // bytes that a client may send ahead; a request for 1,000 names has about 20,000
 	return []grpc.ServerOption{
 		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2(protocodec.Name)}),
-		grpc.ReadBufferSize(4 << 10), grpc.SharedWriteBuffer(true),
+		grpc.ReadBufferSize(4 << 10),
 		grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(window),
 	}
 }
