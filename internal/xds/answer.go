@@ -84,6 +84,7 @@ func (s *session) nacked(now time.Time, sub *subscription, f flight, message str
 	}
 	for _, one := range blamed {
 		sub.reject(one, f.since)
+		sub.neverHad(one, f.nonce)
 	}
 	if ownFault(message) {
 		sub.tryLater(blamed, now)
@@ -159,6 +160,26 @@ func (s *subscription) reject(one sentItem, since time.Time) {
 		s.rejectedAt = since
 	}
 	s.rejected[one.id] = one
+}
+
+// neverHad corrects what the client was taken to have before what was sent behind a
+// refused response: it still has what it had before that.
+func (s *subscription) neverHad(one sentItem, nonce uint64) {
+	for i := range s.flights {
+		f := &s.flights[i]
+		if f.nonce <= nonce {
+			continue
+		}
+		at := slices.IndexFunc(f.items, func(later sentItem) bool { return later.id == one.id })
+		if at < 0 {
+			continue
+		}
+		if f.items[at].before == one.version {
+			f.items = slices.Clone(f.items) // other streams share it
+			f.items[at].before = one.before
+		}
+		return
+	}
 }
 
 // refuses says whether the client refused what the scope holds under a name.

@@ -58,7 +58,7 @@ func (st *stream) settle(out outcome) {
 	}
 	quarantined := t.refuse(k, out.refused, Quarantined{Message: out.nack.Message, Node: st.nodeID, At: out.nack.At})
 	for _, one := range quarantined {
-		st.session.subs[k].revert(one)
+		st.session.subs[k].revert(one, out.nackOf)
 		if k == kindCluster {
 			st.session.cool(one.id) // the client still has the old one, which is warm
 		}
@@ -78,11 +78,19 @@ func (s *session) behind() bool {
 	})
 }
 
-// revert notes that a client that refused a version goes on with the one that
-// it had before.
-func (s *subscription) revert(one sentItem) {
+// revert notes that a client that refused a version, in the response with that
+// nonce, goes on with the one that it had before, or with what it was sent behind
+// it: it has not answered that yet, and will refuse the same version again.
+func (s *subscription) revert(one sentItem, nonce uint64) {
 	if !s.current(one) {
 		return
+	}
+	for _, f := range s.flights {
+		for _, later := range f.items {
+			if f.nonce > nonce && later.id == one.id && later.version != one.version {
+				one.before = later.version
+			}
+		}
 	}
 	if ghost := s.ghosts[one.id]; ghost != nil && ghost.version == one.version {
 		delete(s.ghosts, one.id) // it would be refused with every response

@@ -58,6 +58,7 @@ type outcome struct {
 	ack         *ack
 	nack        *Nack
 
+	nackOf     uint64     // the nonce of the refused response
 	accepted   []sentItem // versions that the client took, or came with
 	refused    []sentItem // versions that it blamed
 	passedOver []sentItem // what else was in a refused response that held everything
@@ -179,7 +180,7 @@ func (s *session) answer(now time.Time, sub *subscription, r request, out *outco
 		sub.flights = slices.Delete(sub.flights, 0, i+1)
 	}
 	if r.nack != nil {
-		out.nack = s.nacked(now, sub, f, r.nack.message, out)
+		out.nack, out.nackOf = s.nacked(now, sub, f, r.nack.message, out), f.nonce
 		return fresh
 	}
 	s.acked(now, sub, f)

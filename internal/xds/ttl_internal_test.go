@@ -27,7 +27,7 @@ func TestLateHeartbeats(t *testing.T) {
 			s := newSession(delta, true, 0, Limits{}, time.Second)
 			s.ttl = true
 			now := time.Unix(1_000_000, 0)
-			if _, err := s.request(now, request{typeURL: TypeRuntime, subscribe: []string{"heddle"}, names: []string{"heddle"}}); err != nil {
+			if _, err := s.request(now, request{typeURL: TypeRuntime, subscribe: nameListOf([]string{"heddle"}), names: nameListOf([]string{"heddle"})}); err != nil {
 				t.Fatal(err)
 			}
 			for _, step := range []struct {
@@ -69,7 +69,7 @@ func TestStreamsWithoutTTLHaveNoTimer(t *testing.T) {
 			table.apply(Update{Put: []*Resource{c.resource}, Scopes: map[string][]Key{"web": {{TypeRuntime, "heddle"}}}}, time.Unix(0, 0))
 			s := newSession(true, true, 0, Limits{}, time.Second)
 			s.ttl = c.ttl
-			if _, err := s.request(time.Unix(0, 0), request{typeURL: TypeRuntime, subscribe: []string{"heddle"}}); err != nil {
+			if _, err := s.request(time.Unix(0, 0), request{typeURL: TypeRuntime, subscribe: nameListOf([]string{"heddle"})}); err != nil {
 				t.Fatal(err)
 			}
 			v := view{table.scopes["web"], newMailbox()}
