@@ -24,6 +24,8 @@ type serverCmd struct {
 
 	CanaryWait time.Duration `default:"2s" placeholder:"TIME" help:"How long a changed cluster, listener or route is tried by one sidecar before the others are sent it, unless it answers sooner, as it mostly does within milliseconds. 0: no trial."`
 
+	MaxStreams int `default:"0" placeholder:"N" help:"How many xDS streams are served at most; proxies beyond that are told to try another server. 0: no limit."`
+
 	Pprof string `placeholder:"HOST:PORT" help:"Where Go's profiles are served, on a loopback address only and without any protection, for go tool pprof. Default: nowhere."`
 
 	DataDir    string `default:"heddle-data" type:"path" placeholder:"DIR" help:"Where the embedded etcd keeps its data."`
@@ -112,6 +114,10 @@ func (c *serverCmd) check() error {
 		}
 	}
 	switch {
+	case c.CanaryWait < 0:
+		return c.wrongFlag("--canary-wait %s is less than nothing; 0 is no trial", c.CanaryWait)
+	case c.MaxStreams < 0:
+		return c.wrongFlag("--max-streams %d is less than nothing; 0 is no limit", c.MaxStreams)
 	case len(c.EtcdEndpoints) > 0 && c.EtcdListen != "":
 		return c.wrongFlag("--etcd-listen is for the embedded etcd, and --etcd-endpoints is instead of it: give one of them")
 	case c.EtcdListen != "" && !onLoopback(c.EtcdListen):

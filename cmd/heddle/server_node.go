@@ -56,7 +56,7 @@ func newServerNode(c *serverCmd, ports serverPorts, store *registry.Store, logge
 	n := &serverNode{logger: logger, store: store, serverPorts: ports, metrics: newServerMetrics(metrics)}
 	n.catalog = catalog.New(catalog.Config{Logger: logger})
 	n.plane = controlplane.New(controlplane.Config{Catalog: n.catalog, Registerer: metrics, Logger: logger})
-	n.xds = xds.NewServer(xds.Config{Scopes: n.plane, Registerer: metrics, Logger: logger, CanaryWait: max(0, c.CanaryWait)})
+	n.xds = xds.NewServer(xds.Config{Scopes: n.plane, Registerer: metrics, Logger: logger, CanaryWait: c.CanaryWait, MaxStreams: c.MaxStreams})
 
 	var err error
 	n.restAPI, err = server.New(server.Config{

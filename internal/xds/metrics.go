@@ -8,6 +8,7 @@ import (
 // transports, never proxies.
 type metrics struct {
 	streams   *prometheus.GaugeVec
+	waiting   prometheus.Gauge
 	responses *prometheus.CounterVec
 	bytes     *prometheus.CounterVec
 	answers   *prometheus.CounterVec
@@ -21,6 +22,9 @@ func newMetrics(r prometheus.Registerer, t *table) *metrics {
 		streams: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "heddle_xds_streams", Help: "Open xDS streams, by service and variant.",
 		}, []string{"transport"}),
+		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "heddle_xds_streams_waiting", Help: "Streams that wait for their turn to open, because many came at once.",
+		}),
 		responses: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "heddle_xds_responses_total", Help: "Responses sent to proxies, by type.",
 		}, []string{"type"}),
@@ -43,7 +47,7 @@ func newMetrics(r prometheus.Registerer, t *table) *metrics {
 		}, []string{"type"}),
 	}
 	if r != nil {
-		r.MustRegister(m.streams, m.responses, m.bytes, m.answers, m.apply, m.woken, m.taken, present{t})
+		r.MustRegister(m.streams, m.waiting, m.responses, m.bytes, m.answers, m.apply, m.woken, m.taken, present{t})
 	}
 	return m
 }

@@ -40,6 +40,8 @@ type Config struct {
 
 	Limits     Limits // of one stream
 	MaxStreams int    // of the server; 0: no limit
+	// Opening is how many streams may be opening at a time; default 64.
+	Opening int
 
 	Clock func() time.Time // nil: time.Now
 }
@@ -55,6 +57,7 @@ type Server struct {
 	config  Config
 	now     func() time.Time
 	lists   nameLists
+	opening chan struct{} // one for each stream that is opening
 
 	closing context.Context // done: the server closes
 	close   context.CancelFunc
@@ -81,6 +84,10 @@ func NewServer(c Config) *Server {
 		s.config.Patience = defaultPatience
 	}
 	s.table = newTable(c.CanaryWait, s.now)
+	if s.config.Opening <= 0 {
+		s.config.Opening = defaultOpening
+	}
+	s.opening = make(chan struct{}, s.config.Opening)
 	s.metrics = newMetrics(c.Registerer, s.table)
 	return s
 }
@@ -100,7 +107,7 @@ func (s *Server) Apply(u Update) {
 }
 
 // Shutdown ends all streams with Unavailable, so that proxies go to another
-// replica, and refuses new ones. It returns when the last has ended or ctx is
+// replica, and refuses new ones. Many streams end over some seconds. It returns when the last has ended or ctx is
 // done: a stream whose client does not read ends only when the gRPC server is
 // stopped.
 func (s *Server) Shutdown(ctx context.Context) error {

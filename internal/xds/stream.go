@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -60,7 +61,7 @@ func (s *Server) serve(g grpc.ServerStream, delta, aggregated bool, only kind) e
 	defer s.dismiss(st)
 	ctx, cancel := context.WithCancelCause(g.Context())
 	defer cancel(nil)
-	defer context.AfterFunc(s.closing, func() { cancel(errClosing()) })()
+	defer context.AfterFunc(s.closing, func() { s.part(ctx, func() { cancel(errClosing()) }) })()
 
 	// The receiver cannot be interrupted: it ends when gRPC ends the stream,
 	// which is right after this handler has returned. The server waits for it.
@@ -103,6 +104,11 @@ func (st *stream) run(ctx context.Context, in inbox) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+	opened, err := st.server.turnToOpen(ctx, in.ended)
+	if err != nil {
+		return err
+	}
+	defer opened()
 	scopeName, closed, err := st.server.scopes.Open(ctx, node)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -116,17 +122,24 @@ func (st *stream) run(ctx context.Context, in inbox) error {
 	st.join(scopeName)
 	defer st.leave()
 	close(in.opened)
-	return st.sendAll(ctx, in.ended)
+	return st.sendAll(ctx, in.ended, opened)
 }
 
-// sendAll composes and sends for as long as there is something, then waits.
-func (st *stream) sendAll(ctx context.Context, ended <-chan error) error {
+// sendAll composes and sends for as long as there is something, then waits. It
+// calls opened when the client has been sent its first response or needs none.
+func (st *stream) sendAll(ctx context.Context, ended <-chan error, opened func()) error {
 	for ctx.Err() == nil {
 		r, look := st.compose()
 		if r != nil {
 			if err := st.send(r); err != nil {
 				return err
 			}
+		}
+		if opened != nil && (r != nil || st.asked()) {
+			opened()
+			opened = nil
+		}
+		if r != nil {
 			continue
 		}
 		if err := st.wait(ctx, look, ended); err != nil {
@@ -176,6 +189,13 @@ func (st *stream) compose() (*response, time.Time) {
 	}
 	st.session.has = nil
 	return r, look
+}
+
+// asked says whether the client has asked for anything.
+func (st *stream) asked() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return slices.ContainsFunc(st.session.subs[:], func(s *subscription) bool { return s != nil })
 }
 
 func (st *stream) send(r *response) error {
