@@ -378,8 +378,11 @@ func ask(t testing.TB, address, host, path string, change ...func(*http.Request)
 	return answer{response.StatusCode, response.Header, string(body)}, err
 }
 
-// plainClient keeps no connections, so that none outlives a test.
-var plainClient = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+// plainClient keeps no connections, so that none outlives a test, and shows redirects.
+var plainClient = &http.Client{
+	Transport:     &http.Transport{DisableKeepAlives: true},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
 
 // wants waits until a call gets a status and a body that holds text.
 func (s *sidecar) wants(t testing.TB, host, path string, status int, text string, change ...func(*http.Request)) answer {

@@ -36,6 +36,9 @@ func (c *bootstrapCmd) Run(parsed *kong.Context, con *console) error {
 			return err
 		}
 	}
+	if c.Service == "" && !given(parsed, "service") {
+		return usageOf(parsed, "missing flags: --service=NAME")
+	}
 	config, err := c.config()
 	if err != nil {
 		return err
@@ -71,22 +74,22 @@ func envoyFlags(parsed *kong.Context) error {
 
 // sidecarFlags are what heddle bootstrap and heddle proxy share: who the
 // sidecar is, where its control plane is, and where it listens. What only an
-// Envoy has is marked of:"envoy".
+// Envoy has is marked of:"envoy", and what a gateway has not, at:"service".
 type sidecarFlags struct {
-	Service  string   `required:"" env:"HEDDLE_SERVICE" complete:"services" placeholder:"NAME" help:"The service whose workload this is." empty:"fine"`
+	Service  string   `at:"service" env:"HEDDLE_SERVICE" complete:"services" placeholder:"NAME" help:"The service whose workload this is." empty:"fine"`
 	Instance string   `env:"HEDDLE_INSTANCE" placeholder:"ID" help:"Unique among the instances of the service. Default: this machine's host name."`
 	Region   string   `env:"HEDDLE_REGION" placeholder:"NAME" help:"Where the workload runs, for locality weights." empty:"fine"`
 	Zone     string   `env:"HEDDLE_ZONE" placeholder:"NAME" help:"Where in the region." empty:"fine"`
 	XDS      []string `name:"xds" env:"HEDDLE_XDS" default:"127.0.0.1:18000" placeholder:"HOST:PORT" help:"The control planes; several are tried by turns."`
 	XDSMode  string   `of:"envoy" name:"xds-mode" enum:"delta,sotw" default:"delta" help:"Variant of the xDS protocol: delta (what changed) or sotw (state of the world)."`
 
-	InboundAddress  string         `of:"envoy" placeholder:"IP" help:"Where Envoy takes calls to the service. Default: all addresses."`
-	InboundPort     int            `of:"envoy" placeholder:"PORT" help:"The port there. Default: the service's port."`
-	AppAddress      string         `of:"envoy" placeholder:"IP" help:"Where the application listens. Default: 127.0.0.1."`
-	AppPort         *int           `of:"envoy" placeholder:"PORT" help:"The port there. Without it the workload only makes calls: it takes none and is not registered."`
-	OutboundAddress string         `of:"envoy" placeholder:"IP" help:"Where Envoy takes the application's calls. Default: 127.0.0.1."`
-	OutboundPort    int            `of:"envoy" placeholder:"PORT" help:"The port there for HTTP and gRPC. Default: 15001."`
-	DependencyPort  map[string]int `of:"envoy" placeholder:"NAME=PORT" mapsep:"none" help:"The port for a dependency that has a listener of its own (TCP), instead of the one it declares. May be repeated."`
+	InboundAddress  string         `of:"envoy" at:"service" placeholder:"IP" help:"Where Envoy takes calls to the service. Default: all addresses."`
+	InboundPort     int            `of:"envoy" at:"service" placeholder:"PORT" help:"The port there. Default: the service's port."`
+	AppAddress      string         `of:"envoy" at:"service" placeholder:"IP" help:"Where the application listens. Default: 127.0.0.1."`
+	AppPort         *int           `of:"envoy" at:"service" placeholder:"PORT" help:"The port there. Without it the workload only makes calls: it takes none and is not registered."`
+	OutboundAddress string         `of:"envoy" at:"service" placeholder:"IP" help:"Where Envoy takes the application's calls. Default: 127.0.0.1."`
+	OutboundPort    int            `of:"envoy" at:"service" placeholder:"PORT" help:"The port there for HTTP and gRPC. Default: 15001."`
+	DependencyPort  map[string]int `of:"envoy" at:"service" placeholder:"NAME=PORT" mapsep:"none" help:"The port for a dependency that has a listener of its own (TCP), instead of the one it declares. May be repeated."`
 
 	AdminPort      int `of:"envoy" placeholder:"PORT" help:"The port of Envoy's admin interface on loopback. Default: a free one."`
 	MaxConnections int `of:"envoy" default:"50000" placeholder:"N" help:"Most connections that Envoy takes at once."`

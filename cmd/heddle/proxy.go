@@ -9,26 +9,29 @@ import (
 	"sync"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
 )
 
-// proxyCmd runs Envoy beside one workload.
+// proxyCmd runs Envoy beside one workload, or at the edge.
 type proxyCmd struct {
 	sidecarFlags
+	gatewayFlags
 
 	Envoy         string `env:"HEDDLE_ENVOY" placeholder:"PATH" help:"The Envoy to run. Default: envoy on PATH, else .tools/envoy/envoy in or above the folder of this program or the current one."`
 	Concurrency   int    `placeholder:"N" help:"Envoy's worker threads. Default: 2, or 1 on a machine with one CPU."`
 	EnvoyLogLevel string `enum:"trace,debug,info,warning,error,critical,off" default:"warning" placeholder:"LEVEL" help:"What Envoy logs: trace, debug, info, warning, error, critical or off. Its lines become lines of this program's log."`
 
-	AdvertiseAddress string            `env:"HEDDLE_ADVERTISE_ADDRESS" placeholder:"IP" help:"Where callers reach the workload. Default: --inbound-address if it is a specific one, else this machine's address towards the control plane."`
-	AdvertisePort    int               `placeholder:"PORT" help:"The port there, if it is not the one that Envoy listens on."`
-	Label            map[string]string `aliases:"labels" placeholder:"KEY=VALUE" mapsep:"none" help:"A label of the instance, for subsets. May be repeated."`
-	Weight           int               `placeholder:"N" help:"The instance's share of the traffic beside the others; default 1."`
-	TTL              time.Duration     `name:"ttl" default:"10s" help:"How long the registration lives without being renewed: how soon callers lose an instance whose machine is gone."`
+	AdvertiseAddress string            `at:"service" env:"HEDDLE_ADVERTISE_ADDRESS" placeholder:"IP" help:"Where callers reach the workload. Default: --inbound-address if it is a specific one, else this machine's address towards the control plane."`
+	AdvertisePort    int               `at:"service" placeholder:"PORT" help:"The port there, if it is not the one that Envoy listens on."`
+	Label            map[string]string `at:"service" aliases:"labels" placeholder:"KEY=VALUE" mapsep:"none" help:"A label of the instance, for subsets. May be repeated."`
+	Weight           int               `at:"service" placeholder:"N" help:"The instance's share of the traffic beside the others; default 1."`
+	TTL              time.Duration     `at:"service" name:"ttl" default:"10s" help:"How long the registration lives without being renewed: how soon callers lose an instance whose machine is gone."`
 
-	AppReady     string        `placeholder:"CHECK" help:"What says that the application is ready: http://HOST:PORT/PATH, tcp://HOST:PORT, or none. Default: once, that it takes connections on its port."`
+	AppReady     string        `at:"service" placeholder:"CHECK" help:"What says that the application is ready: http://HOST:PORT/PATH, tcp://HOST:PORT, or none. Default: once, that it takes connections on its port."`
 	DrainTimeout time.Duration `default:"10s" help:"Longest wait for active requests at the end. 0: none, but callers still get a second to hear of it."`
 	ReadyFile    string        `type:"path" placeholder:"FILE" help:"Written once callers find the instance, with its addresses as JSON; removed at the end."`
 }
@@ -37,16 +40,23 @@ type proxyCmd struct {
 func (*proxyCmd) Help() string {
 	return `Starts Envoy, waits until it and the application can serve, registers the instance and renews it. Envoy is started again when it dies. SIGTERM or Ctrl-C drains: callers leave first, then Envoy stops; a second one hurries.
 
+With --gateway it runs Envoy at the edge, which serves routes (heddle get routes) to the outside. It is not registered, and takes the flags of gateways instead of those of workloads. A renewed certificate is served as soon as its files change.
+
 Examples:
   heddle proxy --service orders --instance orders-1 --app-port 8080
   heddle proxy --service web                                        a workload that only calls
+  heddle proxy --gateway edge --http-port 80 --https-port 443 --tls-cert edge.pem --tls-key edge.key
   heddle proxy --service orders --app-port 8080 --advertise-address 10.0.0.7 --label version=v2 \
     --server http://10.0.0.1:7080 --xds 10.0.0.1:18000 --token-file /etc/heddle/orders-token`
 }
 
 // Run runs the sidecar until a signal ends it.
-func (c *proxyCmd) Run(ctx context.Context, api *client.Client, log *slog.Logger) error {
-	config, err := c.config()
+func (c *proxyCmd) Run(ctx context.Context, parsed *kong.Context, api *client.Client, log *slog.Logger) error {
+	config, err := c.bootstrap(parsed)
+	if err != nil {
+		return err
+	}
+	config, certificates, err := c.gatewayFlags.config(config)
 	if err != nil {
 		return err
 	}
@@ -78,7 +88,8 @@ func (c *proxyCmd) Run(ctx context.Context, api *client.Client, log *slog.Logger
 	}
 	runner, err := proxy.New(proxy.Config{
 		Bootstrap: config, Registrar: api,
-		Envoy: binary, Concurrency: c.Concurrency, EnvoyLogLevel: c.EnvoyLogLevel,
+		Certificates: certificates,
+		Envoy:        binary, Concurrency: c.Concurrency, EnvoyLogLevel: c.EnvoyLogLevel,
 		AdvertiseAddress: c.AdvertiseAddress, AdvertisePort: mesh.Port(c.AdvertisePort),
 		Labels: c.Label, Weight: c.Weight, TTL: c.TTL, AppReady: check,
 		DrainTimeout: drain, Report: report, Hurry: hurry, Logger: log,
@@ -117,18 +128,21 @@ func secondSignal() (second <-chan struct{}, forget func()) {
 type sidecarReady struct {
 	Service  mesh.ServiceName `json:"service"`
 	Instance mesh.InstanceID  `json:"instance"`
-	Epoch    string           `json:"epoch"`    // of the registration; "" when the workload only calls
-	Admin    string           `json:"admin"`    // host:port, as all addresses here
-	Inbound  string           `json:"inbound"`  // "" when the workload only calls
-	Outbound string           `json:"outbound"` // "" when there is no listener for HTTP calls
-	PID      int              `json:"pid"`      // of Envoy
+	Epoch    string           `json:"epoch"`           // of the registration; "" when the workload only calls
+	Admin    string           `json:"admin"`           // host:port, as all addresses here
+	Inbound  string           `json:"inbound"`         // "" when the workload only calls
+	Outbound string           `json:"outbound"`        // "" when there is no listener for HTTP calls
+	HTTP     string           `json:"http,omitempty"`  // of a gateway
+	HTTPS    string           `json:"https,omitempty"` // of a gateway
+	PID      int              `json:"pid"`             // of Envoy
 }
 
 // readyFrom says where a sidecar that serves is reached.
 func readyFrom(status proxy.Status) sidecarReady {
 	return sidecarReady{
 		Service: status.Instance.Service, Instance: status.Instance.ID, Epoch: status.Epoch,
-		Admin: listenerText(status.Admin), Inbound: listenerText(status.Inbound), Outbound: listenerText(status.Outbound), PID: status.PID,
+		Admin: listenerText(status.Admin), Inbound: listenerText(status.Inbound), Outbound: listenerText(status.Outbound),
+		HTTP: listenerText(status.HTTP), HTTPS: listenerText(status.HTTPS), PID: status.PID,
 	}
 }
 

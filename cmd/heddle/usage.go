@@ -41,6 +41,11 @@ func usage(err error) error {
 	return &hinted{err: &usageError{message: message}, hint: fmt.Sprintf("see: %s --help", command)}
 }
 
+// usageOf is a line that the parser takes, and that makes no sense all the same.
+func usageOf(parsed *kong.Context, message string) error {
+	return &hinted{err: &usageError{message: message}, hint: fmt.Sprintf("see: %s --help", parsed.Selected().FullPath())}
+}
+
 // unknownCommand turns kong's words for a wrong or missing command into plain ones.
 func unknownCommand(message string, node *kong.Node) string {
 	if word, ok := strings.CutPrefix(message, "unexpected argument "); ok {
@@ -88,6 +93,12 @@ func flagOfField(path string) string {
 	switch field {
 	case "dependencyPorts":
 		return strings.TrimSpace("--dependency-port " + rest)
+	case "gateway":
+		if rest != "" {
+			return flagOfField(rest)
+		}
+	case "certificates", "tlsCert":
+		return "--tls-cert"
 	case "labels":
 		return strings.TrimSpace("--label " + rest)
 	}

@@ -80,6 +80,12 @@ func (v *View) Dependents(name mesh.ServiceName) []mesh.ServiceName {
 	return list
 }
 
+// Route finds a north-south route.
+func (v *View) Route(name mesh.RouteName) (*mesh.Route, bool) {
+	r, there := v.routes[name]
+	return r, there
+}
+
 // Routes are the north-south routes, by name.
 func (v *View) Routes() []*mesh.Route {
 	names := slices.Sorted(maps.Keys(v.routes))

@@ -16,7 +16,8 @@ type loop struct {
 	out       Applier
 	view      *catalog.View
 	scopes    map[string]*openScope                      // by scope name
-	byService map[mesh.ServiceName]map[string]*openScope // by the scope's own service
+	byService map[mesh.ServiceName]map[string]*openScope // sidecars' scopes, by their own service
+	gateways  map[string]*openScope                      // gateways' scopes, by name
 	holders   map[xds.Key]int                            // how many open scopes hold a resource
 	made      map[xds.Key]made                           // of the resources that are held
 	waiting   []command                                  // opens that wait for the catalog to be synced
@@ -27,6 +28,7 @@ type openScope struct {
 	scope   translate.Scope
 	streams int
 	members []xds.Key
+	needs   translate.Needs // of a gateway
 }
 
 func newLoop(plane *ControlPlane, out Applier) *loop {
@@ -34,6 +36,7 @@ func newLoop(plane *ControlPlane, out Applier) *loop {
 		plane: plane, out: out, view: plane.cfg.Catalog.View(),
 		scopes:    map[string]*openScope{},
 		byService: map[mesh.ServiceName]map[string]*openScope{},
+		gateways:  map[string]*openScope{},
 		holders:   map[xds.Key]int{},
 		made:      map[xds.Key]made{},
 	}
@@ -70,7 +73,8 @@ func (l *loop) open(cmd command) {
 
 // enter counts one more stream of a scope and translates it if it is the first.
 func (l *loop) enter(scope translate.Scope) error {
-	if _, declared := l.view.Service(scope.Service); !declared {
+	atEdge := scope.Proxy.Profile == mesh.GatewayProfile
+	if _, declared := l.view.Service(scope.Service); !declared && !atEdge {
 		if l.view.Unreadable(scope.Service) {
 			return unreadableService(scope.Service)
 		}
@@ -81,10 +85,14 @@ func (l *loop) enter(scope translate.Scope) error {
 	if !known {
 		one = &openScope{scope: scope}
 		l.scopes[name] = one
-		if l.byService[scope.Service] == nil {
-			l.byService[scope.Service] = map[string]*openScope{}
+		if atEdge {
+			l.gateways[name] = one
+		} else {
+			if l.byService[scope.Service] == nil {
+				l.byService[scope.Service] = map[string]*openScope{}
+			}
+			l.byService[scope.Service][name] = one
 		}
-		l.byService[scope.Service][name] = one
 		l.push([]*openScope{one}, nil)
 	}
 	one.streams++
@@ -101,6 +109,7 @@ func (l *loop) close(name string) {
 		return
 	}
 	delete(l.scopes, name)
+	delete(l.gateways, name)
 	delete(l.byService[one.scope.Service], name)
 	if len(l.byService[one.scope.Service]) == 0 {
 		delete(l.byService, one.scope.Service)
@@ -125,7 +134,8 @@ func (l *loop) change(next change) {
 }
 
 // affected finds the open scopes that a change of declarations reaches: those
-// of the changed services themselves and of the services that declared them.
+// of the changed services themselves, of the services that declared them, and
+// of the gateways with a route to them.
 // A scope whose service is no longer declared keeps what it has: its proxies
 // are still connected, and their callers have lost their routes to it anyway.
 func (l *loop) affected(changes catalog.Changes) []*openScope {
@@ -149,11 +159,35 @@ func (l *loop) affected(changes catalog.Changes) []*openScope {
 			add(service)
 		}
 	}
+	for name, one := range l.gateways {
+		if changes.Runtime || one.needsAny(l.view, changes) {
+			found[name] = one
+		}
+	}
 	list := make([]*openScope, 0, len(found))
 	for _, one := range found {
 		list = append(list, one)
 	}
 	return list
+}
+
+// needsAny says whether a change is of something that the gateway is made from,
+// or is from now on.
+func (o *openScope) needsAny(view *catalog.View, changes catalog.Changes) bool {
+	for name := range changes.Services {
+		if _, is := o.needs.Services[name]; is {
+			return true
+		}
+	}
+	for name := range changes.Routes {
+		if _, was := o.needs.Routes[name]; was {
+			return true
+		}
+		if route, there := view.Route(name); there && route.ServedBy(o.scope.Service) {
+			return true
+		}
+	}
+	return false
 }
 
 // push translates scopes anew, and the endpoints of the services whose
@@ -163,6 +197,9 @@ func (l *loop) push(scopes []*openScope, instances map[mesh.ServiceName]struct{}
 	b := newBatch(l.plane.cfg.Logger, l.made)
 	for _, one := range scopes {
 		resources, problems := translate.Build(l.view, one.scope)
+		if one.scope.Proxy.Profile == mesh.GatewayProfile {
+			one.needs = translate.GatewayNeeds(l.view, one.scope.Service)
+		}
 		l.hold(one, b.add(resources))
 		b.update.Scopes[one.scope.Name()] = one.members
 		l.plane.problems.set(one.scope.Name(), problems)

@@ -155,8 +155,9 @@ func assignStruct(v reflect.Value, node any, path string, faults *Faults) {
 		if field.Anonymous { // its fields are this struct's own, as for encoding/json
 			continue
 		}
-		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		known[name] = field.Index
+		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "-" {
+			known[name] = field.Index
+		}
 	}
 	for _, name := range obj.twice {
 		faults.Add(join(path, name), "is given twice")

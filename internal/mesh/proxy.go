@@ -1,11 +1,13 @@
 package mesh
 
+import "strconv"
+
 // Proxy is what a sidecar tells the control plane about itself, as the field
 // "heddle" of its xDS node metadata. What is left out has the documented default.
 type Proxy struct {
-	Service         ServiceName          `json:"service" doc:"The service it stands beside."`
+	Service         ServiceName          `json:"service" doc:"The service it stands beside; of a gateway, its own name."`
 	Instance        InstanceID           `json:"instance" doc:"Which instance of it."`
-	Profile         ProxyProfile         `json:"profile,omitempty" doc:"What it is. proxyless: the service itself, with a gRPC library that speaks xDS. Left out: the same if it says that it is gRPC (user_agent_name), else an Envoy beside the service."`
+	Profile         ProxyProfile         `json:"profile,omitempty" doc:"What it is. proxyless: the service itself, with a gRPC library that speaks xDS. gateway: an Envoy at the edge, which serves routes. Left out: proxyless if it says that it is gRPC (user_agent_name), else an Envoy beside the service."`
 	InboundAddress  string               `json:"inboundAddress,omitempty" doc:"Where it takes calls to its service; default 0.0.0.0."`
 	InboundPort     Port                 `json:"inboundPort,omitempty" doc:"Default: the service's port."`
 	AppAddress      string               `json:"appAddress,omitempty" doc:"Where the application listens; default 127.0.0.1."`
@@ -13,6 +15,19 @@ type Proxy struct {
 	OutboundAddress string               `json:"outboundAddress,omitempty" doc:"Where the application makes its calls; default 127.0.0.1."`
 	OutboundPort    Port                 `json:"outboundPort,omitempty" doc:"Where the application makes its HTTP calls; default 15001."`
 	DependencyPorts map[ServiceName]Port `json:"dependencyPorts,omitempty" doc:"Ports for dependencies that have a listener of their own, instead of the one that they declare."`
+	Gateway         *GatewayProxy        `json:"gateway,omitempty" doc:"Where a gateway listens; for the profile gateway."`
+}
+
+// GatewayProxy is what a gateway tells about itself beside its name. A port of 0
+// is none: it does not listen so.
+type GatewayProxy struct {
+	ListenAddress string `json:"listenAddress,omitempty" doc:"Where it listens; default 0.0.0.0."`
+	HTTPPort      Port   `json:"httpPort,omitempty" doc:"Where it takes plain HTTP."`
+	HTTPSPort     Port   `json:"httpsPort,omitempty" doc:"Where it takes HTTPS; needs a certificate."`
+	PublicPort    Port   `json:"publicPort,omitempty" doc:"The port that clients use for HTTPS, if something before the gateway maps it; default: httpsPort."`
+	HTTP3         bool   `json:"http3,omitempty" doc:"Take HTTP/3 too, on the UDP port of the same number as httpsPort."`
+	Certificates  int    `json:"certificates,omitempty" doc:"How many certificates it has. They and their keys stay on its machine."`
+	TrustedHops   int    `json:"trustedHops,omitempty" doc:"How many proxies before it add to X-Forwarded-For and are believed."`
 }
 
 // ProxyProfile says what kind of client a [Proxy] is.
@@ -22,9 +37,20 @@ type ProxyProfile string
 // dependencies as xds:///NAME.
 const Proxyless ProxyProfile = "proxyless"
 
+// GatewayProfile is an Envoy at the edge, which serves routes.
+const GatewayProfile ProxyProfile = "gateway"
+
 // The defaults of a [Proxy].
 const (
 	DefaultInboundAddress      = "0.0.0.0"
 	DefaultLoopback            = "127.0.0.1"
 	DefaultOutboundPort   Port = 15001
 )
+
+// CertificateFolder is where a gateway's Envoy finds its certificates, below the
+// folder that it runs in.
+const CertificateFolder = "certificates"
+
+// CertificateName names one of a gateway's certificates, counted from 0. It is in
+// the file of that number and the ending .json.
+func CertificateName(i int) string { return "certificate." + strconv.Itoa(i) }

@@ -56,6 +56,9 @@ func (d *describer) describe(t *testing.T, typ reflect.Type) {
 	for i := range typ.NumField() {
 		field := typ.Field(i)
 		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name == "-" {
+			continue
+		}
 		text := field.Tag.Get("doc")
 		if !strings.Contains(options, "omit") && typ != reflect.TypeFor[mesh.Proxy]() {
 			text = strings.TrimSpace("*Required.* " + text)

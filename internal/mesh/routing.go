@@ -50,22 +50,3 @@ type Mirror struct {
 	Subset  string  `json:"subset" doc:"A subset of the service."`
 	Percent float64 `json:"percent,omitempty" minimum:"0" maximum:"100" doc:"Default 100."`
 }
-
-// Route exposes services to the outside on gateways.
-type Route struct {
-	Name     RouteName         `json:"name" doc:"A DNS label." example:"shop"`
-	Owner    string            `json:"owner" doc:"The team or person who answers for it."`
-	Hosts    []string          `json:"hosts" doc:"Host names, \"*.\" at the start for all below one." example:"shop.example.com"`
-	Match    RequestMatch      `json:"match,omitzero" doc:"Left out, the route matches every request to its hosts."`
-	Backends []WeightedBackend `json:"backends" doc:"Services behind the route, by weight."`
-	Rewrite  string            `json:"rewrite,omitempty" doc:"Replaces the matched path prefix, or the whole of an exact path."`
-	Timeout  Duration          `json:"timeout,omitempty" doc:"Instead of the service's own. Zero is refused: see traffic.noTimeout of the service. From 1ms to 24h." zero:"noTimeout"`
-	Meta     Meta              `json:"meta,omitzero" doc:"Set by the registry."`
-}
-
-// WeightedBackend is a share of a route's requests for one service.
-type WeightedBackend struct {
-	Service ServiceName `json:"service" doc:"A service. One that nobody has declared yet is accepted, and shown with a ?."`
-	Subset  string      `json:"subset,omitempty" doc:"One of its subsets; left out, all its instances."`
-	Weight  int         `json:"weight" minimum:"0" maximum:"1000000" doc:"Its share beside the others."`
-}

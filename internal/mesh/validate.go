@@ -1,7 +1,6 @@
 package mesh
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -181,51 +180,4 @@ func (r *Runtime) Validate() Faults {
 		}
 	}
 	return f
-}
-
-// Validate reports every fault of what a proxy says of itself.
-func (p *Proxy) Validate() Faults {
-	var f Faults
-	f.check("service", labelFault(string(p.Service)))
-	f.check("instance", idFault(string(p.Instance)))
-	if p.Profile != "" && p.Profile != Proxyless {
-		f.check("profile", fmt.Sprintf("%q is not known; leave it out for an Envoy, or say %q", cut(string(p.Profile)), Proxyless))
-	}
-	if p.Profile == Proxyless {
-		p.validateProxyless(&f)
-	}
-	p.validateSocket(&f, "inbound", p.InboundAddress, p.InboundPort)
-	p.validateSocket(&f, "app", p.AppAddress, p.AppPort)
-	p.validateSocket(&f, "outbound", p.OutboundAddress, p.OutboundPort)
-	for _, name := range slices.Sorted(maps.Keys(p.DependencyPorts)) {
-		f.check("dependencyPorts", labelFault(string(name)))
-		f.check(join("dependencyPorts", cut(string(name))), portFault(p.DependencyPorts[name]))
-	}
-	return f
-}
-
-// validateProxyless refuses what only an Envoy has.
-func (p *Proxy) validateProxyless(f *Faults) {
-	for _, field := range []struct {
-		path string
-		set  bool
-	}{
-		{"inboundAddress", p.InboundAddress != ""}, {"inboundPort", p.InboundPort != 0},
-		{"appAddress", p.AppAddress != ""}, {"appPort", p.AppPort != 0},
-		{"outboundAddress", p.OutboundAddress != ""}, {"outboundPort", p.OutboundPort != 0},
-		{"dependencyPorts", len(p.DependencyPorts) > 0},
-	} {
-		if field.set {
-			f.Add(field.path, "is for an Envoy, and a proxyless client has none: leave it out")
-		}
-	}
-}
-
-func (p *Proxy) validateSocket(f *Faults, side, address string, port Port) {
-	if address != "" {
-		f.check(side+"Address", ipFault(address))
-	}
-	if port != 0 {
-		f.check(side+"Port", portFault(port))
-	}
 }

@@ -165,35 +165,6 @@ func deadPathFault(s string) string {
 // escapedPlain finds percent escapes of characters that need none.
 var escapedPlain = regexp.MustCompile(`(?i)%(4[1-9a-f]|5[0-9a]|6[1-9a-f]|7[0-9a]|3[0-9]|2d|2e|5f|7e)`)
 
-// Validate reports every fault of the route, each with its field's path.
-func (r *Route) Validate() Faults {
-	var f Faults
-	f.check("name", labelFault(string(r.Name)))
-	validateOwner(&f, r.Owner)
-	if len(r.Hosts) == 0 {
-		f.Add("hosts", "is required: at least one host name")
-	}
-	for i, host := range r.Hosts {
-		f.check(at("hosts", i), hostFault(strings.TrimPrefix(host, "*.")))
-	}
-	r.Match.validate(&f, "match", &patterns{})
-	total := 0
-	for i, backend := range r.Backends {
-		path := at("backends", i)
-		f.check(path+".service", labelFault(string(backend.Service)))
-		validateWeight(&f, path+".weight", backend.Weight, 1_000_000)
-		total += backend.Weight
-	}
-	if len(r.Backends) == 0 {
-		f.Add("backends", "is required: at least one service")
-	} else if total <= 0 {
-		f.Add("backends", "has only weights of 0: at least one has to be above it")
-	}
-	validateRewrite(&f, "rewrite", r.Rewrite, r.Match)
-	f.check("timeout", durationFault(r.Timeout, time.Millisecond, 24*time.Hour))
-	return f
-}
-
 func validateRewrite(f *Faults, path, rewrite string, match RequestMatch) {
 	if rewrite == "" {
 		return

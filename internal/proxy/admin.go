@@ -21,6 +21,10 @@ const (
 	inboundPrefix    = "inbound."
 	outboundPrefix   = "outbound."
 	dependencyPrefix = "own."
+	// Those of a gateway.
+	httpPrefix  = "http."
+	httpsPrefix = "https."
+	http3Prefix = "http3."
 )
 
 // admin is the admin interface of one Envoy.
@@ -59,10 +63,12 @@ func (r *adminRefusal) Error() string {
 	return "ask Envoy's admin interface: it answers " + r.status + ": " + r.body
 }
 
-// listeners are the two that the runner looks for; an invalid address: it is not there.
+// listeners are those that the runner looks for; an invalid address: it is not there.
 type listeners struct {
 	inbound, outbound netip.AddrPort
-	all               map[string]netip.AddrPort // these two and the dependencies' own, by name
+	http, https       netip.AddrPort            // of a gateway
+	http3             bool                      // it has that listener too
+	all               map[string]netip.AddrPort // these four and the dependencies' own, by name
 }
 
 // logged names those that are there.
@@ -73,6 +79,12 @@ func (l listeners) logged() []any {
 	}
 	if l.outbound.IsValid() {
 		out = append(out, "outbound", l.outbound.String())
+	}
+	if l.http.IsValid() {
+		out = append(out, "http", l.http.String())
+	}
+	if l.https.IsValid() {
+		out = append(out, "https", l.https.String())
 	}
 	return out
 }
@@ -105,12 +117,20 @@ func (a *admin) listeners(ctx context.Context) (listeners, error) {
 			continue // a pipe
 		}
 		address := netip.AddrPortFrom(ip, one.Address.Socket.Port)
+		if strings.HasPrefix(one.Name, http3Prefix) { // of UDP
+			found.http3 = true
+			continue
+		}
 		found.all[one.Name] = address
 		switch {
 		case strings.HasPrefix(one.Name, inboundPrefix):
 			found.inbound = address
 		case strings.HasPrefix(one.Name, outboundPrefix):
 			found.outbound = address
+		case strings.HasPrefix(one.Name, httpPrefix):
+			found.http = address
+		case strings.HasPrefix(one.Name, httpsPrefix):
+			found.https = address
 		}
 	}
 	return found, nil

@@ -34,6 +34,13 @@ func (c BootstrapConfig) clashes(f *mesh.Faults) {
 // listeners are the places that are known before the control plane is asked.
 func (c BootstrapConfig) listeners() []listening {
 	p := c.Proxy
+	if g := p.Gateway; g != nil {
+		at := cmp.Or(g.ListenAddress, mesh.DefaultInboundAddress)
+		return []listening{
+			{"gateway.httpPort", "--http-port", at, g.HTTPPort}, {"gateway.httpsPort", "--https-port", at, g.HTTPSPort},
+			{"adminPort", "--admin-port", adminAddress, c.AdminPort},
+		}
+	}
 	outbound := cmp.Or(p.OutboundAddress, mesh.DefaultLoopback)
 	list := []listening{
 		{"appPort", "--app-port", cmp.Or(p.AppAddress, mesh.DefaultLoopback), p.AppPort},

@@ -20,6 +20,8 @@ type Config struct {
 	Concurrency   int    // Envoy's worker threads; default 2, or 1 on a machine with one CPU
 	EnvoyLogLevel string // trace, debug, info, warning (default), error, critical, off
 
+	Certificates []CertificateFiles // of a gateway, the default one first; as many as Bootstrap.Proxy.Gateway says
+
 	AdvertiseAddress string            // IP that is registered; default: the inbound address, else this machine's
 	AdvertisePort    mesh.Port         // default: the port that Envoy listens on
 	Labels           map[string]string // of the instance
@@ -46,6 +48,8 @@ type Status struct {
 	Admin    netip.AddrPort // Envoy's admin interface
 	Inbound  netip.AddrPort // where it takes calls; the zero value when it takes none
 	Outbound netip.AddrPort // where the application makes its HTTP calls; the zero value when it makes none
+	HTTP     netip.AddrPort // where a gateway takes plain HTTP; the zero value when it does not
+	HTTPS    netip.AddrPort // where a gateway takes HTTPS; the zero value when it does not
 	PID      int            // of Envoy
 }
 
@@ -114,6 +118,9 @@ func (c Config) validate() mesh.Faults {
 			f.Add("advertiseAddress", "%q is not an IP address that callers can reach", c.AdvertiseAddress)
 		}
 	}
+	if g := c.Bootstrap.Proxy.Gateway; g != nil && g.Certificates != len(c.Certificates) {
+		f.Add("certificates", "%d are told to the control plane, and %d are here", g.Certificates, len(c.Certificates))
+	}
 	if c.Registrar == nil && c.takesCalls() {
 		f.Add("registrar", "is missing: a workload that takes calls is registered")
 	}
@@ -122,3 +129,6 @@ func (c Config) validate() mesh.Faults {
 
 // takesCalls: a workload without a port only makes calls and is not registered.
 func (c Config) takesCalls() bool { return c.Bootstrap.Proxy.AppPort != 0 }
+
+// isGateway: an Envoy at the edge, beside no workload.
+func (c Config) isGateway() bool { return c.Bootstrap.Proxy.Gateway != nil }

@@ -27,6 +27,9 @@ func (r *Runner) explain(ctx context.Context, e *envoy, err error) error {
 	var faults []string
 	for _, plane := range planes {
 		fault := planeFault(ctx, plane)
+		if fault == "" && r.config.isGateway() {
+			return fmt.Errorf("the control plane at %s (--xds) answers, and has not given Envoy its configuration: has it read the mesh yet?", plane)
+		}
 		if fault == "" {
 			return fmt.Errorf("the control plane at %s (--xds) answers, and has not given Envoy its configuration: is service %q declared?", plane, r.config.Bootstrap.Proxy.Service)
 		}

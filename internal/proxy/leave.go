@@ -41,12 +41,16 @@ func (r *Runner) leave(ctx context.Context, e *envoy, registration *lease) {
 	defer cancel()
 
 	r.log.Info("leaving: draining first", "timeout", r.config.DrainTimeout)
-	told := true
+	// Nobody tells a gateway's clients to go elsewhere but the gateway itself.
+	told, afterwards := !r.config.isGateway(), time.Duration(0)
+	if !told {
+		afterwards = quiet
+	}
 	if registration.isThere() {
 		told = r.markDraining(patient, registration)
 	}
 	if e != nil {
-		r.drain(patient, e, told)
+		r.drain(patient, e, told, afterwards)
 	}
 	r.deregister(ctx, registration, told)
 	if e != nil {
@@ -71,8 +75,9 @@ func (r *Runner) markDraining(ctx context.Context, registration *lease) bool {
 	return false
 }
 
-// drain asks those who are connected to go, and waits until nothing is active.
-func (r *Runner) drain(ctx context.Context, e *envoy, told bool) {
+// drain asks those who are connected to go, and waits until nothing is active, and
+// has not been for the given time.
+func (r *Runner) drain(ctx context.Context, e *envoy, told bool, afterwards time.Duration) {
 	err := e.admin.drain(ctx)
 	if err == nil && told {
 		// Until callers are quiet, the one who has not heard yet is still served.
@@ -84,7 +89,7 @@ func (r *Runner) drain(ctx context.Context, e *envoy, told bool) {
 		err = e.admin.closeInbound(ctx)
 	}
 	if err == nil {
-		err = r.awaitIdle(ctx, e, 0)
+		err = r.awaitIdle(ctx, e, afterwards)
 	}
 	switch {
 	case err == nil:

@@ -20,6 +20,17 @@ import (
 // user: both set SO_REUSEPORT and would get each other's connections by turns.
 func checkPorts(b BootstrapConfig) error {
 	p := b.Proxy
+	if p.Gateway != nil {
+		var faults mesh.Faults
+		for _, one := range b.listeners() {
+			if one.port != 0 {
+				if fault := portFault(one.address, one.port); fault != "" {
+					faults.Add(one.flag, "%s", fault)
+				}
+			}
+		}
+		return mesh.Invalid("listen for the gateway", faults)
+	}
 	outbound := p.OutboundAddress
 	if outbound == "" {
 		outbound = mesh.DefaultLoopback
@@ -126,7 +137,9 @@ func (r *Runner) taken() (fault string, needed bool) {
 
 // isNeeded: without the listener the sidecar is of no use.
 func isNeeded(listener string) bool {
-	return strings.HasPrefix(listener, inboundPrefix) || strings.HasPrefix(listener, outboundPrefix)
+	return slices.ContainsFunc([]string{inboundPrefix, outboundPrefix, httpPrefix, httpsPrefix}, func(prefix string) bool {
+		return strings.HasPrefix(listener, prefix)
+	})
 }
 
 // flagOf names the flag that chooses the listener's port.
@@ -136,6 +149,10 @@ func flagOf(listener string) string {
 		return "--inbound-port"
 	case strings.HasPrefix(listener, outboundPrefix):
 		return "--outbound-port"
+	case strings.HasPrefix(listener, httpPrefix):
+		return "--http-port"
+	case strings.HasPrefix(listener, httpsPrefix), strings.HasPrefix(listener, http3Prefix):
+		return "--https-port"
 	}
 	name, _, _ := strings.Cut(strings.TrimPrefix(listener, dependencyPrefix), ".")
 	return dependencyFlag(name)

@@ -37,6 +37,7 @@ type spec struct {
 	bootstrap   []byte
 	concurrency int
 	logLevel    string
+	folder      string // in which it runs; "": this process's
 	log         *slog.Logger
 }
 
@@ -83,6 +84,7 @@ func start(s spec) (*process, error) {
 		return nil, fmt.Errorf("start Envoy: %w", pipes.err)
 	}
 	cmd := exec.Command(s.path, s.arguments()...) //nolint:noctx // it outlives ctx on purpose: it is drained, then stopped by stop
+	cmd.Dir = s.folder
 	cmd.Stdout, cmd.Stderr = logIn, logIn
 	cmd.ExtraFiles = []*os.File{configOut, adminIn}
 	cmd.SysProcAttr = childAttributes()

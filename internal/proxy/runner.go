@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -16,6 +17,8 @@ type Runner struct {
 	config    Config
 	bootstrap []byte
 	log       *slog.Logger
+
+	certificates *certificates // of a gateway
 
 	// Of Run alone.
 	served   bool                      // the sidecar could serve once
@@ -35,8 +38,11 @@ func New(c Config) (*Runner, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Envoy, err = filepath.Abs(c.Envoy); err != nil { // it may run in another folder
+		return nil, fmt.Errorf("find Envoy: %w", err)
+	}
 	key := mesh.InstanceKey{Service: c.Bootstrap.Proxy.Service, ID: c.Bootstrap.Proxy.Instance}
-	return &Runner{config: c, bootstrap: bootstrap, log: c.Logger, status: Status{Instance: key}}, nil
+	return &Runner{config: c, bootstrap: bootstrap, log: c.Logger, certificates: newCertificates(c.Certificates, c.Logger), status: Status{Instance: key}}, nil
 }
 
 // The bounds of leaving in order, beside the drain timeout.
@@ -61,6 +67,10 @@ func (r *Runner) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := r.certificates.open(); err != nil {
+		return err
+	}
+	defer r.certificates.close()
 	registration := newLease(r.config.Registrar, instance, r.config.TTL, r.log)
 
 	// The lease outlives ctx: it is what tells callers to go.
@@ -72,6 +82,7 @@ func (r *Runner) Run(ctx context.Context) error {
 			refused(fmt.Errorf("register the instance: %w", err))
 		}
 	})
+	tasks.Go(func() { r.certificates.watch(leaseLife) })
 	defer refused(nil)
 	defer tasks.Wait()
 	defer endLease()

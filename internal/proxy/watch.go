@@ -111,6 +111,10 @@ func (r *Runner) look(ctx context.Context, e *envoy) (listeners, error) {
 	switch {
 	case r.config.takesCalls() && !found.inbound.IsValid():
 		return listeners{}, errors.New("the control plane has not given Envoy the listener for calls to the service: is it there (--xds), and is the service declared?")
+	case r.config.isGateway():
+		if fault := missing(r.config.Bootstrap.Proxy.Gateway, found); fault != "" {
+			return listeners{}, errors.New(fault)
+		}
 	case !r.config.takesCalls() && !e.given:
 		if e.given, err = e.admin.configured(ctx); err != nil {
 			return listeners{}, err
@@ -180,6 +184,9 @@ func (r *Runner) refused(ctx context.Context, e *envoy, found listeners) error {
 
 // lacks says whether Envoy is without a listener that the sidecar has to have.
 func (r *Runner) lacks(found listeners) bool {
+	if g := r.config.Bootstrap.Proxy.Gateway; g != nil {
+		return missing(g, found) != ""
+	}
 	return r.config.takesCalls() && !found.inbound.IsValid() || r.status.Outbound.IsValid() && !found.outbound.IsValid()
 }
 
@@ -199,6 +206,7 @@ func (r *Runner) want(found listeners, registration *lease) {
 func (r *Runner) reachable(e *envoy, found listeners) {
 	r.status.Admin, r.status.PID = e.address, e.pid
 	r.status.Inbound, r.status.Outbound = found.inbound, found.outbound
+	r.status.HTTP, r.status.HTTPS = found.http, found.https
 	r.held = found.all
 }
 

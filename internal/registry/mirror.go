@@ -27,10 +27,10 @@ type known struct {
 	change   mesh.Change // the last good value, if good
 }
 
-// stored is one key of a list.
+// stored is one key as etcd has it.
 type stored struct {
-	value    []byte
-	revision int64
+	value             []byte
+	revision, created int64
 }
 
 func newMirror(s *Store) *mirror { return &mirror{store: s, known: map[string]known{}} }
@@ -40,7 +40,7 @@ func (s *Store) listMesh(ctx context.Context, at int64) (map[string]stored, int6
 	listed := map[string]stored{}
 	for _, prefix := range meshPrefixes {
 		revision, err := s.pages(ctx, prefix, at, func(kv *mvccpb.KeyValue) {
-			listed[string(kv.Key)] = stored{bytes.Clone(kv.Value), kv.ModRevision}
+			listed[string(kv.Key)] = stored{bytes.Clone(kv.Value), kv.ModRevision, kv.CreateRevision}
 		})
 		if err != nil {
 			return nil, 0, err
@@ -60,7 +60,7 @@ func (m *mirror) replace(listed map[string]stored, revision int64) []mesh.Change
 	}
 	for _, key := range slices.Sorted(maps.Keys(listed)) {
 		if m.known[key].revision != listed[key].revision {
-			changes = append(changes, m.put(key, listed[key].value, listed[key].revision)...)
+			changes = append(changes, m.put(key, listed[key])...)
 		}
 	}
 	m.revision = revision
@@ -78,9 +78,9 @@ func (m *mirror) distrust() {
 
 // put takes in a value. One that cannot be read is set aside; what was good
 // before it stays.
-func (m *mirror) put(key string, value []byte, revision int64) []mesh.Change {
-	before := m.known[key]
-	change, faults, err := decodeChange(key, value, revision)
+func (m *mirror) put(key string, now stored) []mesh.Change {
+	before, revision := m.known[key], now.revision
+	change, faults, err := decodeChange(key, now.value, revision)
 	if err != nil {
 		m.known[key] = known{revision: revision, good: before.good, change: before.change}
 		m.store.setAside(Quarantine{Key: key, Reason: err.Error(), Revision: revision}, before.good)
@@ -88,6 +88,9 @@ func (m *mirror) put(key string, value []byte, revision int64) []mesh.Change {
 			return nil
 		}
 		return serviceWithout(key, revision, true)
+	}
+	if change.Route != nil {
+		change.Route.Created = now.created
 	}
 	m.known[key] = known{revision: revision, good: true, change: change}
 	m.store.readAgain(key)

@@ -233,7 +233,7 @@ func (w *watcher) take(answer clientv3.WatchResponse) {
 			batch.Changes = append(batch.Changes, w.mirror.remove(key, event.Kv.ModRevision)...)
 			continue
 		}
-		batch.Changes = append(batch.Changes, w.mirror.put(key, event.Kv.Value, event.Kv.ModRevision)...)
+		batch.Changes = append(batch.Changes, w.mirror.put(key, stored{event.Kv.Value, event.Kv.ModRevision, event.Kv.CreateRevision})...)
 	}
 	w.moveTo(batch.Revision)
 	if len(batch.Changes) > 0 {

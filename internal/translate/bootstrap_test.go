@@ -1,6 +1,7 @@
 package translate_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	quicv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/quic/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	runtimev3 "github.com/envoyproxy/go-control-plane/envoy/service/runtime/v3"
@@ -20,6 +22,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/translate"
 )
 
@@ -114,6 +117,7 @@ func (in *inliner) cluster(c *clusterv3.Cluster) {
 
 func (in *inliner) listener(l *listenerv3.Listener) {
 	in.t.Helper()
+	in.certificates(l.FilterChains[0].GetTransportSocket())
 	filter := l.FilterChains[0].Filters[0]
 	if !filter.GetTypedConfig().MessageIs(&hcmv3.HttpConnectionManager{}) {
 		return
@@ -127,6 +131,37 @@ func (in *inliner) listener(l *listenerv3.Listener) {
 		m.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: in.routes[name]}
 	}
 	filter.ConfigType = &listenerv3.Filter_TypedConfig{TypedConfig: in.pack(m)}
+}
+
+// certificates puts a folder with certificates where a gateway's Envoy looks for them.
+func (in *inliner) certificates(socket *corev3.TransportSocket) {
+	in.t.Helper()
+	if socket == nil {
+		return
+	}
+	context, quic := &tlsv3.DownstreamTlsContext{}, &quicv3.QuicDownstreamTransport{}
+	overQUIC := socket.GetTypedConfig().MessageIs(quic)
+	if overQUIC {
+		in.unpack(socket.GetTypedConfig(), quic)
+		context = quic.DownstreamTlsContext
+	} else {
+		in.unpack(socket.GetTypedConfig(), context)
+	}
+	for i, one := range context.CommonTlsContext.TlsCertificateSdsSecretConfigs {
+		file := one.SdsConfig.GetPathConfigSource()
+		if want := fmt.Sprintf("%s/%d.json", mesh.CertificateFolder, i); file.Path != want {
+			in.t.Errorf("certificate %d is looked for in %s, want %s", i, file.Path, want)
+		}
+		file.Path = filepath.Join(in.t.TempDir(), "certificate.json")
+		if err := os.WriteFile(file.Path, []byte("{}"), 0o600); err != nil {
+			in.t.Fatal(err)
+		}
+	}
+	if overQUIC {
+		socket.ConfigType = &corev3.TransportSocket_TypedConfig{TypedConfig: in.pack(quic)}
+	} else {
+		socket.ConfigType = &corev3.TransportSocket_TypedConfig{TypedConfig: in.pack(context)}
+	}
 }
 
 func (in *inliner) unpack(from *anypb.Any, into proto.Message) {

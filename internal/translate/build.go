@@ -11,8 +11,15 @@ import (
 )
 
 // Build makes everything that a scope may see, sorted by type and name, and
-// the problems met. A scope whose service is not declared sees nothing.
+// the problems met. A scope whose service is not declared sees nothing; a
+// gateway need not be declared.
 func Build(v *catalog.View, s Scope) ([]Resource, []Problem) {
+	if s.Proxy.Profile == mesh.GatewayProfile {
+		b := &builder{view: v, scope: s}
+		b.gateway()
+		sortResources(b.resources)
+		return b.resources, b.problems
+	}
 	own, declared := v.Service(s.Service)
 	if !declared {
 		return nil, nil

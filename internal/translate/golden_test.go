@@ -28,6 +28,7 @@ type input struct {
 	Proxy     mesh.Proxy      `json:"proxy"`
 	Services  []mesh.Service  `json:"services"`
 	Instances []mesh.Instance `json:"instances"`
+	Routes    []mesh.Route    `json:"routes"`
 	Runtime   *mesh.Runtime   `json:"runtime"`
 }
 
@@ -38,6 +39,9 @@ func (in *input) view() *catalog.View {
 	}
 	for i := range in.Instances {
 		changes = append(changes, mesh.Change{Instance: &in.Instances[i], Revision: 1})
+	}
+	for i := range in.Routes {
+		changes = append(changes, mesh.Change{Route: &in.Routes[i], Revision: 1})
 	}
 	if in.Runtime != nil {
 		changes = append(changes, mesh.Change{Runtime: in.Runtime, Revision: 1})
@@ -56,6 +60,9 @@ func (in *input) check(t testing.TB) {
 	}
 	for i := range in.Instances {
 		faults = append(faults, in.Instances[i].Validate()...)
+	}
+	for i := range in.Routes {
+		faults = append(faults, in.Routes[i].Validate()...)
 	}
 	if in.Runtime != nil {
 		faults = append(faults, in.Runtime.Validate()...)

@@ -26,12 +26,17 @@ type sidecar struct {
 
 func startSidecar(t *testing.T, in *input, arguments ...string) *sidecar {
 	t.Helper()
+	if _, problems := translate.Build(in.view(), translate.ScopeOf(in.Proxy)); len(problems) > 0 {
+		t.Errorf("problems: %+v", problems)
+	}
+	return startWithProblems(t, in, arguments...)
+}
+
+func startWithProblems(t *testing.T, in *input, arguments ...string) *sidecar {
+	t.Helper()
 	in.check(t)
 	scope := translate.ScopeOf(in.Proxy)
-	resources, problems := translate.Build(in.view(), scope)
-	for _, one := range problems {
-		t.Errorf("problem: %+v", one)
-	}
+	resources, _ := translate.Build(in.view(), scope)
 	return &sidecar{envoytest.Start(t, onFreePorts(t, static(t, resources)), arguments...), scope}
 }
 

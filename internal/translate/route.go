@@ -68,7 +68,7 @@ func routeAction(s *common, rule *mesh.RouteRule) *routev3.RouteAction {
 	targets(action, s, rule.To)
 	rewrite(action, rule.Rewrite, rule.Match)
 	if rule.Mirror != nil {
-		action.RequestMirrorPolicies = []*routev3.RouteAction_RequestMirrorPolicy{mirror(s.Service, rule.Mirror)}
+		action.RequestMirrorPolicies = []*routev3.RouteAction_RequestMirrorPolicy{mirrorTo(subsetCluster(s.Name, rule.Mirror.Subset), rule.Mirror.Percent)}
 	}
 	return action
 }
@@ -109,15 +109,15 @@ func targets(action *routev3.RouteAction, s *common, to []mesh.WeightedSubset) {
 	action.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: weighted}
 }
 
-func mirror(s *mesh.Service, m *mesh.Mirror) *routev3.RouteAction_RequestMirrorPolicy {
+func mirrorTo(cluster string, percent float64) *routev3.RouteAction_RequestMirrorPolicy {
 	out := &routev3.RouteAction_RequestMirrorPolicy{
-		Cluster: subsetCluster(s.Name, m.Subset),
+		Cluster: cluster,
 		// The copy asks for the same host, or else the service may not know it.
 		DisableShadowHostSuffixAppend: true,
 	}
-	if m.Percent > 0 && m.Percent < 100 {
+	if percent > 0 && percent < 100 {
 		out.RuntimeFraction = &corev3.RuntimeFractionalPercent{DefaultValue: &typev3.FractionalPercent{
-			Numerator: uint32(m.Percent * 10_000), Denominator: typev3.FractionalPercent_MILLION,
+			Numerator: uint32(percent * 10_000), Denominator: typev3.FractionalPercent_MILLION,
 		}}
 	}
 	return out

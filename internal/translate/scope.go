@@ -36,13 +36,17 @@ func ScopeOf(p mesh.Proxy) Scope {
 	return Scope{Service: p.Service, Proxy: p}
 }
 
-const proxylessScope = ".proxyless"
+const (
+	proxylessScope = ".proxyless"
+	gatewayScope   = ".gateway."
+)
 
 // Proxyless says whether a scope of that name is a gRPC library's.
 func Proxyless(scope string) bool { return strings.HasSuffix(scope, proxylessScope) }
 
 // Name is "<service>" for an Envoy with the default settings,
-// "<service>.proxyless" for a gRPC library (which has no settings), else
+// "<service>.proxyless" for a gRPC library (which has no settings),
+// "<name>.gateway.<16 hex digits>" for a gateway, else
 // "<service>.<16 hex digits>"; a service's name has no dot. Two profiles with one
 // name would be sent one's ports and addresses: with 8 digits that happened among
 // some ten thousand hosts.
@@ -60,5 +64,8 @@ func (s Scope) Name() string {
 		return string(s.Service)
 	}
 	sum := sha256.Sum256(profile)
+	if p.Profile == mesh.GatewayProfile {
+		return string(s.Service) + gatewayScope + hex.EncodeToString(sum[:8])
+	}
 	return string(s.Service) + "." + hex.EncodeToString(sum[:8])
 }

@@ -1,0 +1,82 @@
+package mesh
+
+// Route exposes services to the outside on gateways. It sends requests on to
+// Backends, or answers them with a Redirect.
+type Route struct {
+	Name      RouteName         `json:"name" doc:"A DNS label." example:"shop"`
+	Owner     string            `json:"owner" doc:"The team or person who answers for it."`
+	Hosts     []string          `json:"hosts" doc:"Host names, \"*.\" at the start for all below one." example:"shop.example.com"`
+	Gateways  []ServiceName     `json:"gateways,omitempty" doc:"The gateways that serve it (heddle proxy --gateway NAME); left out, all." example:"edge"`
+	Match     RequestMatch      `json:"match,omitzero" doc:"Left out, the route matches every request to its hosts."`
+	Backends  []WeightedBackend `json:"backends,omitempty" doc:"Services behind the route, by weight. Required unless there is a redirect."`
+	Redirect  *Redirect         `json:"redirect,omitempty" doc:"Sends the client elsewhere, instead of backends."`
+	Rewrite   string            `json:"rewrite,omitempty" doc:"Replaces the matched path prefix, or the whole of an exact path."`
+	Timeout   Duration          `json:"timeout,omitempty" doc:"Instead of the service's own. Zero is refused: see traffic.noTimeout of the service. From 1ms to 24h." zero:"noTimeout"`
+	Mirror    *RouteMirror      `json:"mirror,omitempty" doc:"A copy of the requests, whose answers are thrown away."`
+	RateLimit *RateLimit        `json:"rateLimit,omitempty" doc:"A bound on its requests, above which they get 429. Each gateway process counts its own, and begins anew when its routes change."`
+	PlainHTTP bool              `json:"plainHTTP,omitempty" doc:"Serve it over plain HTTP too on gateways that have certificates, which send clients on to HTTPS otherwise."`
+	Meta      Meta              `json:"meta,omitzero" doc:"Set by the registry."`
+
+	// Created is the registry's revision of its creation, which tells the older of
+	// two; the registry's watch gives it, and nothing else.
+	Created int64 `json:"-"`
+}
+
+// WeightedBackend is a share of a route's requests for one service.
+type WeightedBackend struct {
+	Service ServiceName `json:"service" doc:"A service. One that nobody has declared yet is accepted, and shown with a ?."`
+	Subset  string      `json:"subset,omitempty" doc:"One of its subsets; left out, all its instances."`
+	Weight  int         `json:"weight" minimum:"0" maximum:"1000000" doc:"Its share beside the others."`
+}
+
+// Redirect answers with the address of another place. What is left out stays as
+// it was asked for; one of host, port and path has to be given.
+type Redirect struct {
+	Host   string `json:"host,omitempty" doc:"Another host name." example:"www.example.com"`
+	Port   Port   `json:"port,omitempty" minimum:"1" maximum:"65535" doc:"Another port; left out, with another host, the scheme's own."`
+	Path   string `json:"path,omitempty" doc:"Replaces the matched path prefix, or the whole of an exact path." example:"/new"`
+	Status int    `json:"status,omitempty" enum:"301,302,303,307,308" doc:"Default 302. Clients remember 301 and 308 for good."`
+}
+
+// RouteMirror copies a share of a route's requests to a service.
+type RouteMirror struct {
+	Service ServiceName `json:"service" doc:"A service. Until it is declared nothing is copied."`
+	Subset  string      `json:"subset,omitempty" doc:"One of its subsets; left out, all its instances."`
+	Percent float64     `json:"percent,omitempty" minimum:"0" maximum:"100" doc:"Default 100."`
+}
+
+// RateLimit is a bucket that is filled evenly, and from which each request takes one.
+type RateLimit struct {
+	Requests int      `json:"requests" minimum:"1" maximum:"1000000" doc:"How many requests there may be in each period." example:"100"`
+	Per      Duration `json:"per,omitempty" doc:"The period; default 1s. From 1s to 24h."`
+	Burst    int      `json:"burst,omitempty" minimum:"0" maximum:"1000000" doc:"How many may come at once; default: as many as requests, and not fewer."`
+}
+
+// ServedBy says whether a gateway serves the route.
+func (r *Route) ServedBy(gateway ServiceName) bool {
+	for _, one := range r.Gateways {
+		if one == gateway {
+			return true
+		}
+	}
+	return len(r.Gateways) == 0
+}
+
+// Services are those that the route names, each once, in the order of their first mention.
+func (r *Route) Services() []ServiceName {
+	var out []ServiceName
+	seen := map[ServiceName]bool{}
+	add := func(name ServiceName) {
+		if !seen[name] {
+			seen[name] = true
+			out = append(out, name)
+		}
+	}
+	for _, backend := range r.Backends {
+		add(backend.Service)
+	}
+	if r.Mirror != nil {
+		add(r.Mirror.Service)
+	}
+	return out
+}

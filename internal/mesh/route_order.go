@@ -1,0 +1,100 @@
+package mesh
+
+import (
+	"cmp"
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// CompareHosts orders plain hosts by how exact they are: names before stars, and
+// of stars the longer ones.
+func CompareHosts(a, b string) int {
+	return cmp.Or(
+		compareBool(strings.HasPrefix(b, "*."), strings.HasPrefix(a, "*.")),
+		-cmp.Compare(len(a), len(b)),
+		cmp.Compare(a, b),
+	)
+}
+
+// CompareRoutes orders routes of one host as gateways try them, the Gateway
+// API's way: exact paths, regular expressions, then prefixes, the longer ones
+// first; then those that name methods; then those with more headers. Of two
+// that are alike the one that was created first comes first, then the name decides.
+func CompareRoutes(a, b *Route) int {
+	return cmp.Or(
+		-cmp.Compare(pathRank(a.Match.Path), pathRank(b.Match.Path)),
+		-cmp.Compare(pathLength(a.Match.Path), pathLength(b.Match.Path)),
+		compareBool(len(a.Match.Methods) > 0, len(b.Match.Methods) > 0),
+		-cmp.Compare(len(a.Match.Headers), len(b.Match.Headers)),
+		cmp.Compare(a.Created, b.Created),
+		cmp.Compare(a.Name, b.Name),
+	)
+}
+
+// compareBool puts true before false.
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	}
+	return 1
+}
+
+func pathRank(p *PathMatch) int {
+	switch {
+	case p == nil:
+		return 0
+	case p.Exact != "":
+		return 2
+	case p.Regex != "":
+		return 1
+	}
+	return 0
+}
+
+func pathLength(p *PathMatch) int {
+	if p == nil {
+		return 0
+	}
+	return len(p.Exact) + len(p.Regex) + len(strings.TrimRight(p.Prefix, "/"))
+}
+
+// Hides says whether a route that is tried before another of the same host takes
+// some or all of the requests that the other asks for in the same words: the same
+// path and headers, and a method that both name, or none.
+func (r *Route) Hides(other *Route) bool {
+	if matchKey(r.Match) != matchKey(other.Match) || (len(r.Match.Methods) == 0) != (len(other.Match.Methods) == 0) {
+		return false
+	}
+	return len(r.Match.Methods) == 0 || slices.ContainsFunc(r.Match.Methods, func(method string) bool {
+		return slices.Contains(other.Match.Methods, method)
+	})
+}
+
+// matchKey is the same for two matches whose paths and headers say the same.
+func matchKey(m RequestMatch) string {
+	path := PathMatch{}
+	if m.Path != nil {
+		path = *m.Path
+		path.Prefix = strings.TrimRight(path.Prefix, "/")
+	}
+	headers := make([]HeaderMatch, len(m.Headers))
+	for i, header := range m.Headers {
+		header.Name = strings.ToLower(header.Name)
+		headers[i] = header
+	}
+	slices.SortFunc(headers, func(a, b HeaderMatch) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Exact, b.Exact), cmp.Compare(a.Prefix, b.Prefix), cmp.Compare(a.Regex, b.Regex), compareBool(a.Invert, b.Invert))
+	})
+	key, err := json.Marshal(struct {
+		Path    PathMatch
+		Headers []HeaderMatch
+	}{path, headers})
+	if err != nil {
+		panic("mesh: a match of strings cannot be encoded: " + err.Error())
+	}
+	return string(key)
+}

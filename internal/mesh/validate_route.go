@@ -1,0 +1,189 @@
+package mesh
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Bounds of one route.
+const (
+	maxHosts    = 100
+	maxBackends = 50
+	maxGateways = 50
+)
+
+// Validate reports every fault of the route, each with its field's path.
+func (r *Route) Validate() Faults {
+	var f Faults
+	f.check("name", labelFault(string(r.Name)))
+	validateOwner(&f, r.Owner)
+	r.validateHosts(&f)
+	r.validateGateways(&f)
+	r.Match.validate(&f, "match", &patterns{})
+	r.validateBackends(&f)
+	validateRewrite(&f, "rewrite", r.Rewrite, r.Match)
+	f.check("timeout", durationFault(r.Timeout, time.Millisecond, 24*time.Hour))
+	if r.Redirect != nil {
+		r.validateRedirect(&f)
+	}
+	if m := r.Mirror; m != nil {
+		f.check("mirror.service", labelFault(string(m.Service)))
+		f.check("mirror.subset", optionalLabelFault(m.Subset))
+		if !(m.Percent >= 0 && m.Percent <= 100) { //nolint:staticcheck // NaN is neither
+			f.Add("mirror.percent", "%v is out of range: use 0 to 100", m.Percent)
+		}
+	}
+	if r.RateLimit != nil {
+		r.RateLimit.validate(&f, "rateLimit")
+	}
+	return f
+}
+
+func (r *Route) validateHosts(f *Faults) {
+	if len(r.Hosts) == 0 {
+		f.Add("hosts", "is required: at least one host name")
+	}
+	if len(r.Hosts) > maxHosts {
+		f.checkWrite("hosts", fmt.Sprintf("has %d entries; at most %d are allowed", len(r.Hosts), maxHosts))
+		return
+	}
+	seen := map[string]int{}
+	for i, host := range r.Hosts {
+		f.check(at("hosts", i), hostFault(strings.TrimPrefix(host, "*.")))
+		if strings.HasPrefix(host, "*.") && ipFault(host[2:]) == "" {
+			f.checkWrite(at("hosts", i), fmt.Sprintf("%s puts a star before an address: only host names have them", quote(host)))
+		}
+		plain := PlainHost(host)
+		if first, twice := seen[plain]; twice {
+			f.checkWrite(at("hosts", i), fmt.Sprintf("%s is in hosts[%d] already", quote(host), first))
+		}
+		seen[plain] = i
+	}
+}
+
+func (r *Route) validateGateways(f *Faults) {
+	if len(r.Gateways) > maxGateways {
+		f.Add("gateways", "has %d entries; at most %d are allowed", len(r.Gateways), maxGateways)
+		return
+	}
+	for i, name := range r.Gateways {
+		f.check(at("gateways", i), labelFault(string(name)))
+		if first := slices.Index(r.Gateways, name); first < i {
+			f.Add(at("gateways", i), "%q is in gateways[%d] already", name, first)
+		}
+	}
+}
+
+func (r *Route) validateBackends(f *Faults) {
+	if r.Redirect != nil {
+		for _, field := range []struct {
+			path string
+			set  bool
+		}{
+			{"backends", len(r.Backends) > 0}, {"rewrite", r.Rewrite != ""},
+			{"timeout", r.Timeout != 0}, {"mirror", r.Mirror != nil},
+		} {
+			if field.set {
+				f.Add(field.path, "cannot stand beside redirect, which answers the request itself: leave one of them out")
+			}
+		}
+		return
+	}
+	if len(r.Backends) > maxBackends {
+		f.checkWrite("backends", fmt.Sprintf("has %d entries; at most %d are allowed", len(r.Backends), maxBackends))
+		return
+	}
+	total := 0
+	for i, backend := range r.Backends {
+		path := at("backends", i)
+		f.check(path+".service", labelFault(string(backend.Service)))
+		f.checkWrite(path+".subset", optionalLabelFault(backend.Subset))
+		validateWeight(f, path+".weight", backend.Weight, 1_000_000)
+		total += backend.Weight
+	}
+	if len(r.Backends) == 0 {
+		f.Add("backends", "is required: at least one service, or else a redirect")
+	} else if total <= 0 {
+		f.Add("backends", "has only weights of 0: at least one has to be above it")
+	}
+}
+
+func (r *Route) validateRedirect(f *Faults) {
+	d := r.Redirect
+	if d.Host == "" && d.Port == 0 && d.Path == "" {
+		f.Add("redirect", "leads nowhere else: give it a host, a port or a path")
+	}
+	if d.Host != "" {
+		f.check("redirect.host", hostFault(d.Host))
+	}
+	if d.Port != 0 {
+		f.check("redirect.port", portFault(d.Port))
+	}
+	if d.Path != "" {
+		validateRewrite(f, "redirect.path", d.Path, r.Match)
+	}
+	if d.Status != 0 && !slices.Contains([]int{301, 302, 303, 307, 308}, d.Status) {
+		f.Add("redirect.status", "%d is not one of 301, 302, 303, 307, 308", d.Status)
+	}
+	if r.redirectsToItself() {
+		f.Add("redirect", "leads back to this route, and again and again: the new address matches it too")
+	}
+}
+
+// redirectsToItself says whether a client that follows comes back to the route
+// without end: to one of its hosts, by a path that matches again.
+func (r *Route) redirectsToItself() bool {
+	d := r.Redirect
+	if d.Port != 0 || d.Host == "" && d.Path == "" || d.Host != "" && !r.HasHost(d.Host) {
+		return false
+	}
+	path := r.Match.Path
+	switch {
+	case path == nil, d.Path == "":
+		return true
+	case path.Exact != "":
+		return d.Path == path.Exact
+	case path.Prefix != "":
+		prefix, target := strings.TrimRight(path.Prefix, "/"), strings.TrimRight(d.Path, "/")
+		return target == prefix || strings.HasPrefix(target, prefix+"/")
+	}
+	return false
+}
+
+// HasHost says whether requests for a host are the route's, by name or by a star.
+func (r *Route) HasHost(host string) bool {
+	host = PlainHost(host)
+	return slices.ContainsFunc(r.Hosts, func(one string) bool { return HostCovers(PlainHost(one), host) })
+}
+
+// PlainHost writes a host in its one form: lower case, without a dot at its end.
+func PlainHost(host string) string { return strings.TrimSuffix(strings.ToLower(host), ".") }
+
+// HostCovers says whether a plain host, which may begin with "*.", stands for
+// another, which may do so too.
+func HostCovers(pattern, host string) bool {
+	if pattern == host {
+		return true
+	}
+	domain, wild := strings.CutPrefix(pattern, "*")
+	return wild && strings.HasSuffix(host, domain) && len(host) > len(domain)
+}
+
+func (l *RateLimit) validate(f *Faults, path string) {
+	if l.Requests < 1 || l.Requests > 1_000_000 {
+		f.Add(join(path, "requests"), "%d is out of range: use 1 to 1000000", l.Requests)
+	}
+	f.check(join(path, "per"), durationFault(l.Per, time.Second, 24*time.Hour))
+	if l.Burst < 0 || l.Burst > 1_000_000 || l.Burst > 0 && l.Burst < l.Requests {
+		f.Add(join(path, "burst"), "%d is out of range: use requests (%d) to 1000000", l.Burst, l.Requests)
+	}
+}
+
+func optionalLabelFault(s string) string {
+	if s == "" {
+		return ""
+	}
+	return labelFault(s)
+}

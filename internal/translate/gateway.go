@@ -1,0 +1,141 @@
+package translate
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/heddle-mesh/heddle/internal/catalog"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// gateway makes what an Envoy at the edge may see: its listeners, the routes that
+// it serves, and the services behind those.
+func (b *builder) gateway() {
+	g := &gateway{builder: b, name: b.scope.Service, Needs: GatewayNeeds(b.view, b.scope.Service), made: map[string]bool{}}
+	for _, name := range slices.Sorted(maps.Keys(g.Services)) {
+		if s, declared := b.view.Service(name); declared && s.Protocol.IsHTTP() {
+			b.upstream(s)
+			b.resources = append(b.resources, Endpoints(b.view, name)...)
+		}
+	}
+	g.listeners()
+	b.runtime()
+}
+
+// gateway is a scope's resources in the making.
+type gateway struct {
+	*builder
+	Needs
+	name mesh.ServiceName
+	made map[string]bool // the clusters that some route needs beside the services'
+}
+
+// Needs are the declarations that a gateway's resources are made from. What
+// changes elsewhere changes nothing for it.
+type Needs struct {
+	Routes   map[mesh.RouteName]*mesh.Route
+	Services map[mesh.ServiceName]struct{}
+}
+
+// GatewayNeeds finds the routes that a gateway serves, and the services that
+// they name, declared or not.
+func GatewayNeeds(v *catalog.View, name mesh.ServiceName) Needs {
+	n := Needs{map[mesh.RouteName]*mesh.Route{}, map[mesh.ServiceName]struct{}{}}
+	for _, route := range v.Routes() {
+		if !route.ServedBy(name) {
+			continue
+		}
+		n.Routes[route.Name] = route
+		for _, service := range route.Services() {
+			n.Services[service] = struct{}{}
+		}
+	}
+	return n
+}
+
+// origin is the newest of the routes, and of the services behind them.
+func (g *gateway) origin() Origin {
+	newest := Origin{Object: "gateway/" + string(g.name)}
+	for _, name := range slices.Sorted(maps.Keys(g.Routes)) {
+		if r := g.Routes[name]; r.Meta.Revision > newest.Revision {
+			newest = Origin{Object: routeObject(r), Author: r.Meta.Author, Revision: r.Meta.Revision}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(g.Services)) {
+		if s, declared := g.view.Service(name); declared && s.Meta.Revision > newest.Revision {
+			newest = originOf(s)
+		}
+	}
+	return newest
+}
+
+func routeObject(r *mesh.Route) string { return "route/" + string(r.Name) }
+
+// wrong tells a problem of a route, once.
+func (g *gateway) wrong(r *mesh.Route, format string, args ...any) {
+	problem := Problem{Object: routeObject(r), Message: fmt.Sprintf("on gateway %q: ", g.name) + fmt.Sprintf(format, args...)}
+	if !slices.Contains(g.problems, problem) {
+		g.problems = append(g.problems, problem)
+	}
+}
+
+// usable gives the service that a route names, or says why no request can be sent to it.
+func (g *gateway) usable(name mesh.ServiceName, subset string) (s *mesh.Service, why string) {
+	s, declared := g.view.Service(name)
+	switch {
+	case !declared && g.view.Unreadable(name):
+		return nil, fmt.Sprintf("the stored declaration of service %q cannot be read: its owner has to apply it again", name)
+	case !declared:
+		return nil, fmt.Sprintf("no service %q is declared yet", name)
+	case !s.Protocol.IsHTTP():
+		return nil, fmt.Sprintf("service %q speaks %s, and gateways serve http, http2 and grpc", name, s.Protocol)
+	case subset != "" && !slices.ContainsFunc(s.Subsets, func(one mesh.Subset) bool { return one.Name == subset }):
+		return nil, fmt.Sprintf("service %q has no subset %q", name, subset)
+	}
+	return s, ""
+}
+
+// unavailable is the cluster that stands for the backends to which nothing can be
+// sent, so that their share of a route gets 503 instead of going to the others.
+const unavailable = "gateway.unavailable"
+
+func (g *gateway) unavailableCluster() string {
+	if !g.made[unavailable] {
+		g.made[unavailable] = true
+		g.add(TypeCluster, unavailable, &clusterv3.Cluster{
+			Name: unavailable, ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
+		}, Origin{Object: "gateway/" + string(g.name)})
+	}
+	return unavailable
+}
+
+// mirrorCluster is where copies go: a copy carries the subset that its original
+// was for, so a service with subsets needs a cluster that does not look at it.
+func (g *gateway) mirrorCluster(s *mesh.Service, subset string) string {
+	name := "all." + string(s.Name)
+	switch {
+	case len(s.Subsets) == 0:
+		return string(s.Name)
+	case subset != "":
+		name = subsetCluster(s.Name, subset)
+		g.made[name] = g.made[name] || slices.Contains(mirrored(s), subset)
+	}
+	if g.made[name] {
+		return name
+	}
+	g.made[name] = true
+	one := proto.CloneOf(clusterFor(s))
+	one.Name, one.LbSubsetConfig = name, nil
+	if subset != "" {
+		one.LbSubsetConfig = onlySubset(s, subset)
+	}
+	if one.EdsClusterConfig != nil {
+		one.EdsClusterConfig.ServiceName = string(s.Name)
+	}
+	g.add(TypeCluster, name, one, originOf(s))
+	return name
+}

@@ -1,0 +1,193 @@
+package test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// gateway is a `heddle proxy --gateway` process.
+type gateway struct {
+	t       testing.TB
+	command *exec.Cmd
+	log     lockedBuffer
+	exited  chan struct{}
+
+	http, https string
+}
+
+// startGateway runs a gateway that is called edge on free ports.
+func startGateway(t testing.TB, s *server, arguments ...string) *gateway {
+	t.Helper()
+	path, err := heddle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &gateway{t: t, exited: make(chan struct{})}
+	ready := filepath.Join(t.TempDir(), "ready.json")
+	g.command = exec.Command(path, append([]string{
+		"proxy", "--gateway", "edge", "--instance", fmt.Sprint("edge-", ports.Load()), "--envoy", envoytest.Path(t),
+		"--server", s.rest, "--xds", s.xds, "--ready-file", ready, "--listen-address", "127.0.0.1",
+		"--http-port", fmt.Sprint(freePort(t)), "--https-port", fmt.Sprint(freePort(t)),
+	}, arguments...)...)
+	g.command.Stdout, g.command.Stderr = &g.log, &g.log
+	if err := g.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = g.command.Wait(); close(g.exited) }()
+	t.Cleanup(g.stop)
+	eventually(t, "the gateway to be ready", func() error {
+		select {
+		case <-g.exited:
+			t.Fatalf("the gateway ended:\n%s", g.log.String())
+		default:
+		}
+		data, err := os.ReadFile(ready)
+		if err != nil {
+			return err
+		}
+		var said struct{ HTTP, HTTPS string }
+		if err := json.Unmarshal(data, &said); err != nil {
+			return err
+		}
+		g.http, g.https = said.HTTP, said.HTTPS
+		return nil
+	})
+	return g
+}
+
+func (g *gateway) stop() {
+	_ = g.command.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-g.exited:
+	case <-time.After(deadline):
+		g.t.Errorf("the gateway did not stop within %s", deadline)
+		_ = g.command.Process.Kill()
+		<-g.exited
+	}
+	if g.t.Failed() {
+		g.t.Logf("the gateway's log:\n%s", g.log.String())
+	}
+}
+
+// wants waits until a plain request gets a status and a body that holds text.
+func (g *gateway) wants(host, path string, status int, text string, change ...func(*http.Request)) answer {
+	g.t.Helper()
+	return (&sidecar{outbound: g.http}).wants(g.t, host, path, status, text, change...)
+}
+
+func (s *server) route(routes ...mesh.Route) {
+	s.t.Helper()
+	for _, r := range routes {
+		if _, err := s.client.PutRoute(s.t.Context(), r); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+func route(name, host string, backends ...string) mesh.Route {
+	r := mesh.Route{Name: mesh.RouteName(name), Owner: "team-test", Hosts: []string{host}}
+	for _, one := range backends {
+		r.Backends = append(r.Backends, mesh.WeightedBackend{Service: mesh.ServiceName(one), Weight: 1})
+	}
+	return r
+}
+
+// TestRequestsCrossTheGateway: a client → a gateway → orders' Envoy → the application.
+func TestRequestsCrossTheGateway(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	s.declare(service("orders", mesh.HTTP), service("other", mesh.HTTP))
+	g := startGateway(t, s)
+	g.wants("shop.example.com", "/", http.StatusNotFound, "no route has this host")
+	s.route(route("shop", "shop.example.com", "orders"))
+	g.wants("shop.example.com", "/", http.StatusServiceUnavailable, "no instance behind this route")
+	orders := startSidecar(t, s, "orders", "orders-1", app(t, says("orders here")), "delta")
+	s.register("orders", "orders-1", orders.inbound)
+	g.wants("shop.example.com", "/", http.StatusOK, "orders here")
+	g.wants("SHOP.example.com.:80", "/", http.StatusOK, "orders here")
+
+	s.route(route("later", "later.example.com", "later"))
+	g.wants("later.example.com", "/", http.StatusServiceUnavailable, `nothing that can be called is behind route "later" yet`)
+	eventually(t, "the problem to be told", func() error {
+		path, err := heddle()
+		if err != nil {
+			return err
+		}
+		out, _ := run(t, path, "status", "--server", s.rest)
+		if !bytes.Contains([]byte(out), []byte(`route/later`)) || !bytes.Contains([]byte(out), []byte(`no service "later" is declared yet`)) {
+			return fmt.Errorf("status says:\n%s", out)
+		}
+		return nil
+	})
+	s.declare(service("later", mesh.HTTP))
+	s.register("later", "1", app(t, says("later here")))
+	g.wants("later.example.com", "/", http.StatusOK, "later here")
+}
+
+// TestTheGatewayServesHTTPS with a certificate that is renewed while it runs.
+func TestTheGatewayServesHTTPS(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	s.declare(service("orders", mesh.HTTP))
+	s.register("orders", "1", app(t, says("orders here")))
+	plain := route("plain", "plain.example.com", "orders")
+	plain.PlainHTTP = true
+	s.route(route("shop", "shop.example.com", "orders"), plain)
+	dir := t.TempDir()
+	first := writeCertificate(t, dir, "shop.example.com")
+	g := startGateway(t, s, "--tls-cert", filepath.Join(dir, "cert.pem"), "--tls-key", filepath.Join(dir, "key.pem"), "--http3")
+
+	serial := func(roots *x509.CertPool) (string, answer, error) {
+		var serial string
+		got, err := askTLS(t, g.https, "shop.example.com", roots, func(state tls.ConnectionState) { serial = state.PeerCertificates[0].SerialNumber.String() })
+		return serial, got, err
+	}
+	var before string
+	eventually(t, "HTTPS", func() (err error) {
+		var got answer
+		before, got, err = serial(first)
+		if err == nil && (got.status != 200 || got.body != "orders here") {
+			err = fmt.Errorf("%+v", got)
+		}
+		return err
+	})
+	moved := g.wants("shop.example.com:1234", "/path?q=1", http.StatusPermanentRedirect, "")
+	if want := "https://shop.example.com:" + portOf(g.https) + "/path?q=1"; moved.header.Get("Location") != want {
+		t.Errorf("plain HTTP is sent to %q, want %q", moved.header.Get("Location"), want)
+	}
+	g.wants("plain.example.com", "/", http.StatusOK, "orders here")
+
+	second := writeCertificate(t, dir, "shop.example.com")
+	eventually(t, "the renewed certificate", func() error {
+		now, _, err := serial(second)
+		if err == nil && now == before {
+			err = fmt.Errorf("the old one is served")
+		}
+		return err
+	})
+	if err := os.WriteFile(filepath.Join(dir, "cert.pem"), []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the broken certificate to be told", func() error {
+		if !bytes.Contains([]byte(g.log.String()), []byte("the last good one stays")) {
+			return fmt.Errorf("the log says:\n%s", g.log.String())
+		}
+		return nil
+	})
+	if _, _, err := serial(second); err != nil {
+		t.Errorf("a broken certificate was served: %v", err)
+	}
+}
