@@ -92,7 +92,7 @@ func (c *proxyCmd) Run(ctx context.Context, parsed *kong.Context, api *client.Cl
 		Envoy:        binary, Concurrency: c.Concurrency, EnvoyLogLevel: c.EnvoyLogLevel,
 		AdvertiseAddress: c.AdvertiseAddress, AdvertisePort: mesh.Port(c.AdvertisePort),
 		Labels: c.Label, Weight: c.Weight, TTL: c.TTL, AppReady: check,
-		DrainTimeout: drain, Report: report, Hurry: hurry, Logger: log,
+		DrainTimeout: drain, Propagation: c.propagation(), Report: report, Hurry: hurry, Logger: log,
 	})
 	if err != nil {
 		return wrongFlags(err)

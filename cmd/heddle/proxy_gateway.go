@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -14,15 +15,16 @@ import (
 // gatewayFlags are what heddle proxy takes at the edge, instead of those that are
 // marked at:"service".
 type gatewayFlags struct {
-	Gateway       string   `at:"gateway" env:"HEDDLE_GATEWAY" placeholder:"NAME" help:"Run a gateway of this name instead of a sidecar: it serves the routes that name it, or none." empty:"fine"`
-	ListenAddress string   `at:"gateway" placeholder:"IP" help:"Where a gateway listens. Default: all addresses."`
-	HTTPPort      int      `at:"gateway" name:"http-port" default:"8080" placeholder:"PORT" help:"Where a gateway takes plain HTTP; 0: nowhere."`
-	HTTPSPort     int      `at:"gateway" name:"https-port" default:"8443" placeholder:"PORT" help:"Where a gateway that has certificates takes HTTPS."`
-	PublicPort    int      `at:"gateway" placeholder:"PORT" help:"The port that clients use for HTTPS, if something before the gateway maps it. Default: --https-port."`
-	HTTP3         bool     `at:"gateway" name:"http3" help:"Take HTTP/3 too, on the UDP port of the number of --https-port."`
-	TLSCert       []string `at:"gateway" name:"tls-cert" sep:"none" placeholder:"FILE" help:"A certificate and those that vouch for it, PEM. May be repeated: clients get the one for the name that they ask for, or else the first."`
-	TLSKey        []string `at:"gateway" name:"tls-key" sep:"none" placeholder:"FILE" help:"Its private key, PEM; as many as --tls-cert, in the same order."`
-	TrustedHops   int      `at:"gateway" default:"0" placeholder:"N" help:"How many proxies before a gateway add to X-Forwarded-For and are believed."`
+	Gateway       string        `at:"gateway" env:"HEDDLE_GATEWAY" placeholder:"NAME" help:"Run a gateway of this name instead of a sidecar: it serves the routes that name it, or none." empty:"fine"`
+	ListenAddress string        `at:"gateway" placeholder:"IP" help:"Where a gateway listens. Default: all addresses."`
+	HTTPPort      int           `at:"gateway" name:"http-port" default:"8080" placeholder:"PORT" help:"Where a gateway takes plain HTTP; 0: nowhere."`
+	HTTPSPort     int           `at:"gateway" name:"https-port" default:"8443" placeholder:"PORT" help:"Where a gateway that has certificates takes HTTPS."`
+	PublicPort    int           `at:"gateway" placeholder:"PORT" help:"The port that clients use for HTTPS, if something before the gateway maps it. Default: --https-port."`
+	HTTP3         bool          `at:"gateway" name:"http3" help:"Take HTTP/3 too, on the UDP port of the number of --https-port."`
+	TLSCert       []string      `at:"gateway" name:"tls-cert" sep:"none" placeholder:"FILE" help:"A certificate and those that vouch for it, PEM. May be repeated: clients get the one for the name that they ask for, or else the first."`
+	TLSKey        []string      `at:"gateway" name:"tls-key" sep:"none" placeholder:"FILE" help:"Its private key, PEM; as many as --tls-cert, in the same order."`
+	DrainDelay    time.Duration `at:"gateway" default:"1s" help:"How long a gateway that was told to end goes on taking connections, while it answers 503 to the checks of load balancers on /.heddle/ready."`
+	TrustedHops   int           `at:"gateway" default:"0" placeholder:"N" help:"How many proxies before a gateway add to X-Forwarded-For and are believed."`
 }
 
 // bootstrap is what the flags say, once it is sure that they are for one of both.
@@ -58,6 +60,18 @@ func flagsAt(parsed *kong.Context, place string) []string {
 		}
 	}
 	return found
+}
+
+// propagation is how long others may take to hear that this proxy ends; of a
+// sidecar, the default.
+func (f *gatewayFlags) propagation() time.Duration {
+	switch {
+	case f.Gateway == "":
+		return 0
+	case f.DrainDelay == 0:
+		return time.Nanosecond // none, not the default
+	}
+	return f.DrainDelay
 }
 
 // config turns a sidecar's bootstrap into that of a gateway, if it is one.

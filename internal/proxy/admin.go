@@ -209,6 +209,13 @@ func (a *admin) drain(ctx context.Context) error {
 	return err
 }
 
+// failChecks has a gateway answer 503 to checks of its health, and ask its clients
+// to go.
+func (a *admin) failChecks(ctx context.Context) error {
+	_, err := a.do(ctx, http.MethodPost, "/healthcheck/fail", nil)
+	return err
+}
+
 // closeInbound has Envoy take no new calls to the service. What is connected
 // stays. The listeners are those with the traffic direction INBOUND.
 func (a *admin) closeInbound(ctx context.Context) error {

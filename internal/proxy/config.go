@@ -30,7 +30,7 @@ type Config struct {
 	AppReady         AppCheck          // asked before the instance is registered
 
 	DrainTimeout time.Duration // longest wait for active requests at the end; default 10 s
-	Propagation  time.Duration // how long callers may take to hear that the instance drains; default 1 s
+	Propagation  time.Duration // how long callers (of a gateway, load balancers) may take to hear that it drains; default 1 s
 
 	// Report, if given, hears of the sidecar each time that something in its
 	// status changes while it can serve. It is called by Run, one call at a time.

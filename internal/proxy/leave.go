@@ -41,10 +41,9 @@ func (r *Runner) leave(ctx context.Context, e *envoy, registration *lease) {
 	defer cancel()
 
 	r.log.Info("leaving: draining first", "timeout", r.config.DrainTimeout)
-	// Nobody tells a gateway's clients to go elsewhere but the gateway itself.
-	told, afterwards := !r.config.isGateway(), time.Duration(0)
-	if !told {
-		afterwards = quiet
+	told, afterwards := true, time.Duration(0)
+	if e != nil && r.config.isGateway() {
+		told, afterwards = r.announce(patient, e), quiet
 	}
 	if registration.isThere() {
 		told = r.markDraining(patient, registration)
@@ -57,6 +56,17 @@ func (r *Runner) leave(ctx context.Context, e *envoy, registration *lease) {
 		e.end(r.config.Hurry)
 		r.log.Info("Envoy stopped")
 	}
+}
+
+// announce has a gateway fail the checks of load balancers, and asks those who are
+// connected to go, while it takes what comes for a little longer. It gives false:
+// what still comes then comes from those who will not hear.
+func (r *Runner) announce(ctx context.Context, e *envoy) bool {
+	if err := e.admin.failChecks(ctx); err != nil {
+		r.log.Warn("Envoy cannot be told to fail its health checks", "error", err)
+	}
+	sleep(ctx, r.config.Propagation)
+	return false
 }
 
 // markDraining tells callers, and gives them the time to hear of it. false: the

@@ -6,8 +6,10 @@ import (
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	cdnloopv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cdn_loop/v3"
 	headersv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
+	healthcheckv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/health_check/v3"
 	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/local_ratelimit/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -33,6 +35,10 @@ const (
 	edgeConnection = 10 * time.Minute // without a request
 	edgeHeadersKiB = 60               // of one request
 )
+
+// readyPath is answered by gateways themselves, on every host: 200, and 503 once
+// one is about to end.
+const readyPath = "/.heddle/ready"
 
 // edgeManager is HTTP at the edge, where nobody is to be believed.
 func (g *gateway) edgeManager(stats string) *hcmv3.HttpConnectionManager {
@@ -73,6 +79,10 @@ func (g *gateway) edgeManager(stats string) *hcmv3.HttpConnectionManager {
 // may do, is asked behind the rate limit: what is cheap comes first.
 func (g *gateway) edgeFilters() []*hcmv3.HttpFilter {
 	return []*hcmv3.HttpFilter{
+		// Whether load balancers before the gateway are to send it anything.
+		httpFilter("envoy.filters.http.health_check", &healthcheckv3.HealthCheck{
+			PassThroughMode: wrapperspb.Bool(false), Headers: []*routev3.HeaderMatcher{exactHeader(":path", readyPath)},
+		}),
 		// RFC 8586: a request that has been here before goes in circles.
 		httpFilter("envoy.filters.http.cdn_loop", &cdnloopv3.CdnLoopConfig{CdnId: string(g.name) + ".gateway.heddle"}),
 		httpFilter("envoy.filters.http.header_mutation", &headersv3.HeaderMutation{
