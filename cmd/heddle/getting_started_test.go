@@ -107,6 +107,25 @@ cat background`)
 	}
 }
 
+// The page about gateways is played too, with HTTPS.
+func TestGatewayPage(t *testing.T) {
+	envoy := envoytest.Path(t)
+	for _, program := range []string{"bash", "curl", "python3", "openssl"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("no %s on PATH", program)
+		}
+	}
+	out := play(t, "gateway.md", t.TempDir(), "", "HEDDLE_ENVOY="+envoy)
+	for _, want := range []string{"route/shop created", "301 as promised", "308 as promised", "404 as promised", "2 connected, all up to date"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing in:\n%s", want, out)
+		}
+	}
+	if n := strings.Count(out, "200 as promised"); n != 2 {
+		t.Errorf("%d promises of 200 kept:\n%s", n, out)
+	}
+}
+
 var promised = regexp.MustCompile(`^curl -i (.*?)\s+# (\d+)`)
 
 // playable turns the page's commands into ones that a script can run, with

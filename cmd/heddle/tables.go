@@ -127,7 +127,7 @@ func instancesTable(p present.Palette, wide bool, objects []manifest.Object) *pr
 }
 
 func routesTable(p present.Palette, wide bool, held holding) *present.Table {
-	r := newRows(p, wide, []string{"NAME", "OWNER", "HOSTS", "MATCH", "BACKENDS"}, []string{"REWRITE", "TIMEOUT"})
+	r := newRows(p, wide, []string{"NAME", "OWNER", "HOSTS", "MATCH", "BACKENDS"}, []string{"GATEWAYS", "REWRITE", "TIMEOUT"})
 	for _, o := range held.objects {
 		route := o.Route
 		var backends []string
@@ -146,15 +146,38 @@ func routesTable(p present.Palette, wide bool, held holding) *present.Table {
 			}
 			backends = append(backends, name)
 		}
+		if to := route.Redirect; to != nil {
+			backends = append(backends, "redirect to "+redirectText(*to))
+		}
 		timeout := ""
 		if route.Timeout != 0 {
 			timeout = route.Timeout.String()
 		}
 		cells := present.Text(string(route.Name), route.Owner, cutList(route.Hosts), matchText(route.Match))
 		cells = append(cells, present.Cell{Text: cutList(backends), Tone: tone})
-		r.add(route.Meta, cells, present.Text(route.Rewrite, timeout))
+		r.add(route.Meta, cells, present.Text(gatewaysText(route.Gateways), route.Rewrite, timeout))
 	}
 	return r.table
+}
+
+// redirectText is the address to which a redirect leads, as far as it says.
+func redirectText(to mesh.Redirect) string {
+	text := to.Host
+	if to.Port != 0 {
+		text += ":" + strconv.Itoa(int(to.Port))
+	}
+	return text + to.Path
+}
+
+func gatewaysText(names []mesh.ServiceName) string {
+	if len(names) == 0 {
+		return "all"
+	}
+	texts := make([]string, len(names))
+	for i, name := range names {
+		texts[i] = string(name)
+	}
+	return cutList(texts)
 }
 
 // cutList joins names, and of many tells the first ones and how many more there are.

@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -26,6 +25,7 @@ func Lint(objects []Object) Report {
 			l.instance(o)
 		case KindRoute:
 			l.backends(o)
+			l.hidden(o, objects[:i])
 		}
 	}
 	return l.report
@@ -107,20 +107,5 @@ func (l *linter) instance(o *Object) {
 	}
 	if !service.Service.Endpoints.Registered() {
 		l.error(o, "service", "%q has endpoints of its own (%s), so that no instance of it can be registered", o.Instance.Service, service.Locate("endpoints", "").Place())
-	}
-}
-
-func (l *linter) backends(o *Object) {
-	for i, backend := range o.Route.Backends {
-		path := at("backends", i)
-		service := l.services[backend.Service]
-		if service == nil {
-			l.warn(o, path+".service", "no service %q in these files: the backend is pending until one is declared", backend.Service)
-			continue
-		}
-		named := func(s mesh.Subset) bool { return s.Name == backend.Subset }
-		if backend.Subset != "" && !slices.ContainsFunc(service.Service.Subsets, named) {
-			l.error(o, path+".subset", "%q is not a subset of %q (%s)", backend.Subset, backend.Service, service.Locate("subsets", "").Place())
-		}
 	}
 }

@@ -51,7 +51,20 @@ func TestLint(t *testing.T) {
 			text: service("a", http+", dependencies: [], subsets: [{name: v1, labels: {v: '1'}}]") +
 				"- kind: Route\n  name: r\n  owner: t\n  hosts: [h.example.com]\n  backends:\n  - {service: a, subset: v1, weight: 1}\n  - {service: a, subset: v2, weight: 1}\n  - {service: b, weight: 1}\n",
 			errors:   []string{`f.yaml:8: backends[1].subset: "v2" is not a subset of "a" (f.yaml:1)`},
-			warnings: []string{`f.yaml:9: backends[2].service: no service "b" in these files: the backend is pending until one is declared`},
+			warnings: []string{`f.yaml:9: backends[2].service: no service "b" in these files: nothing is sent to it until one is declared`},
+		},
+		"a route's services": {
+			text: service("a", tcp+", dependencies: []") +
+				"- {kind: Route, name: r, owner: t, hosts: [h.example.com], backends: [{service: a, weight: 1}], mirror: {service: b}}\n",
+			errors:   []string{`f.yaml:2: backends[0].service: "a" speaks tcp (f.yaml:1), and gateways serve http, http2 and grpc`},
+			warnings: []string{`f.yaml:2: mirror.service: no service "b" in these files: nothing is sent to it until one is declared`},
+		},
+		"routes that hide each other": {
+			text: "- {kind: Route, name: r, owner: t, hosts: [h.example.com, i.example.com], redirect: {host: x.example.com}}\n" +
+				"- {kind: Route, name: s, owner: t, hosts: [I.example.com.], match: {path: {prefix: /}}, redirect: {host: x.example.com}}\n" +
+				"- {kind: Route, name: t, owner: t, hosts: [h.example.com], match: {path: {prefix: /x}}, gateways: [one], redirect: {host: x.example.com}}\n" +
+				"- {kind: Route, name: u, owner: t, hosts: [h.example.com], match: {path: {prefix: /x/}}, gateways: [two], redirect: {host: x.example.com}}\n",
+			warnings: []string{`f.yaml:2: hosts[0]: route "r" (f.yaml:1) matches the same requests: whichever was created first gets them`},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
