@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -13,6 +14,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/heddle-mesh/heddle/internal/envoytest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -135,6 +140,40 @@ func TestRequestsCrossTheGateway(t *testing.T) {
 	s.declare(service("later", mesh.HTTP))
 	s.register("later", "1", app(t, says("later here")))
 	g.wants("later.example.com", "/", http.StatusOK, "later here")
+}
+
+func TestWebSocketsAndGRPCCrossTheGateway(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	s.declare(service("chat", mesh.HTTP), service("stock", mesh.GRPC))
+	s.register("chat", "1", app(t, echoUpgrade))
+	s.register("stock", "1", counter(t, "one"))
+	s.route(route("chat", "chat.example.com", "chat"), route("stock", "stock.example.com", "stock"))
+	g := startGateway(t, s)
+	eventually(t, "a WebSocket to echo", func() error {
+		return echoes(g.http, "GET /ws HTTP/1.1\r\nHost: chat.example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	})
+	connection, err := grpc.NewClient(g.http, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithAuthority("stock.example.com"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	eventually(t, "gRPC to stream", func() error {
+		stream, err := connection.NewStream(t.Context(), &countStream, countMethod)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(stream.SendMsg(wrapperspb.Int64(3)), stream.CloseSend()); err != nil {
+			return err
+		}
+		for range 3 {
+			var name wrapperspb.StringValue
+			if err := stream.RecvMsg(&name); err != nil || name.GetValue() != "one" {
+				return fmt.Errorf("got %q, %w", name.GetValue(), err)
+			}
+		}
+		return nil
+	})
 }
 
 // TestTheGatewayServesHTTPS with a certificate that is renewed while it runs.

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -17,6 +18,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
 // writeCertificate makes a certificate for a host in dir's cert.pem, with its key
@@ -79,4 +82,39 @@ func askTLS(t testing.TB, address, host string, roots *x509.CertPool, look func(
 func portOf(address string) string {
 	_, port, _ := net.SplitHostPort(address)
 	return port
+}
+
+// Clients get the certificate for the name that they ask for, or else the first.
+func TestTheGatewayChoosesACertificateByName(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	s.declare(service("orders", mesh.HTTP))
+	s.register("orders", "1", app(t, says("orders here")))
+	first, second := route("first", "first.example.com", "orders"), route("second", "second.example.com", "orders")
+	s.route(first, second)
+	one, two := t.TempDir(), t.TempDir()
+	roots := map[string]*x509.CertPool{"first.example.com": writeCertificate(t, one, "first.example.com"), "second.example.com": writeCertificate(t, two, "second.example.com")}
+	g := startGateway(t, s, "--tls-cert", filepath.Join(one, "cert.pem"), "--tls-key", filepath.Join(one, "key.pem"), "--tls-cert", filepath.Join(two, "cert.pem"), "--tls-key", filepath.Join(two, "key.pem"), "--http-port", "0")
+	for host, pool := range roots {
+		eventually(t, host, func() error {
+			got, err := askTLS(t, g.https, host, pool, func(tls.ConnectionState) {})
+			if err == nil && (got.status != http.StatusOK || got.header.Get("Alt-Svc") != "") {
+				err = fmt.Errorf("%+v", got)
+			}
+			return err
+		})
+	}
+	var served string
+	dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // looks at what is served
+	connection, err := dialer.DialContext(t.Context(), "tcp", g.https)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	if state, is := connection.(*tls.Conn); is {
+		served = state.ConnectionState().PeerCertificates[0].Subject.CommonName
+	}
+	if served != "first.example.com" || g.http != "" {
+		t.Errorf("without a name %q is served; plain HTTP at %q", served, g.http)
+	}
 }

@@ -31,6 +31,15 @@ func TestRouteFieldsAreAllChecked(t *testing.T) {
 	if diff := gocmp.Diff(want, paths); diff != "" {
 		t.Errorf("%v\n%s", bad.Validate(), diff)
 	}
+	for _, path := range []string{"//x", "/x;y", "/x%3By", "/x%2fy", "/x%5Cy"} {
+		dead := mesh.Route{
+			Name: "shop", Owner: "x", Hosts: []string{"a.example"}, Backends: []mesh.WeightedBackend{{Service: "x", Weight: 1}},
+			Match: mesh.RequestMatch{Path: &mesh.PathMatch{Prefix: path}},
+		}
+		if faults := dead.Validate(); len(faults) != 1 || !strings.Contains(faults.String(), "never matches") {
+			t.Errorf("%s: %v", path, faults)
+		}
+	}
 	bad = mesh.Route{
 		Name: "shop", Owner: "x", Hosts: []string{"a.example"}, Backends: []mesh.WeightedBackend{{Service: "x", Weight: 1}},
 		Redirect: &mesh.Redirect{Host: "?", Port: -1, Path: "/x", Status: 200},

@@ -22,6 +22,10 @@ func (r *Route) Validate() Faults {
 	r.validateHosts(&f)
 	r.validateGateways(&f)
 	r.Match.validate(&f, "match", &patterns{})
+	if p := r.Match.Path; p != nil {
+		f.checkWrite("match.path.exact", deadAtEdgeFault(p.Exact))
+		f.checkWrite("match.path.prefix", deadAtEdgeFault(p.Prefix))
+	}
 	r.validateBackends(&f)
 	validateRewrite(&f, "rewrite", r.Rewrite, r.Match)
 	f.check("timeout", durationFault(r.Timeout, time.Millisecond, 24*time.Hour))
@@ -169,6 +173,15 @@ func HostCovers(pattern, host string) bool {
 	}
 	domain, wild := strings.CutPrefix(pattern, "*")
 	return wild && strings.HasSuffix(host, domain) && len(host) > len(domain)
+}
+
+// deadAtEdgeFault says why no request at a gateway has such a path, or "".
+func deadAtEdgeFault(path string) string {
+	lower := strings.ToLower(path)
+	if strings.Contains(path, "//") || slices.ContainsFunc([]string{";", "%3b", "%2f", "%5c"}, func(s string) bool { return strings.Contains(lower, s) }) {
+		return fmt.Sprintf("%s never matches: gateways make doubled slashes one, send clients with escaped slashes to the plain form, and refuse \";\"", quote(path))
+	}
+	return ""
 }
 
 func (l *RateLimit) validate(f *Faults, path string) {

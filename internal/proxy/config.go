@@ -130,5 +130,13 @@ func (c Config) validate() mesh.Faults {
 // takesCalls: a workload without a port only makes calls and is not registered.
 func (c Config) takesCalls() bool { return c.Bootstrap.Proxy.AppPort != 0 }
 
+// noun is what runs, for people.
+func (c Config) noun() string {
+	if c.isGateway() {
+		return "gateway"
+	}
+	return "sidecar"
+}
+
 // isGateway: an Envoy at the edge, beside no workload.
 func (c Config) isGateway() bool { return c.Bootstrap.Proxy.Gateway != nil }

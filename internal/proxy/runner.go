@@ -31,7 +31,7 @@ type Runner struct {
 // KindInvalid error with every fault.
 func New(c Config) (*Runner, error) {
 	c = c.withDefaults()
-	if err := mesh.Invalid("run a sidecar", c.validate()); err != nil {
+	if err := mesh.Invalid("run a "+c.noun(), c.validate()); err != nil {
 		return nil, err
 	}
 	bootstrap, err := Bootstrap(c.Bootstrap)

@@ -61,7 +61,7 @@ func (r *Runner) watch(ctx context.Context, e *envoy, registration *lease) error
 		}
 		if err == nil {
 			if !up {
-				r.log.Info("the sidecar can serve", append([]any{"after", time.Since(began).Round(time.Millisecond)}, found.logged()...)...)
+				r.log.Info("the "+r.config.noun()+" can serve", append([]any{"after", time.Since(began).Round(time.Millisecond)}, found.logged()...)...)
 			}
 			up, failures, r.served = true, 0, true
 			r.want(found, registration)
@@ -73,12 +73,12 @@ func (r *Runner) watch(ctx context.Context, e *envoy, registration *lease) error
 		failures++
 		if up && failures == patience {
 			up = false
-			r.log.Warn("the sidecar cannot serve any more: taking the instance out", "error", err)
+			r.log.Warn("the "+r.config.noun()+" cannot serve any more: taking the instance out", "error", err)
 			registration.set(state{health: r.absent()})
 		}
 		if !up && time.Since(explained) > explainEvery {
 			explained = time.Now()
-			r.log.Warn("the sidecar cannot serve yet: waiting", "error", r.explain(look, e, err))
+			r.log.Warn("the "+r.config.noun()+" cannot serve yet: waiting", "error", r.explain(look, e, err))
 		}
 		switch {
 		case up:

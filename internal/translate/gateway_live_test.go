@@ -101,6 +101,8 @@ func TestPathTricksDoNotGetPastARule(t *testing.T) {
 		"/open//..//admin":               "200 open", // which is told /open/admin
 		"/./admin":                       "200 shut",
 		"/%61dmin":                       "200 shut",
+		"/%2f%2fevil.example/":           "307 /evil.example/",
+		"/%5c%5cevil.example/":           "307 /evil.example/",
 		"/%2fadmin":                      "307 /admin",
 		"/open%2F..%2fadmin":             "307 /admin",
 		"/open%5c..%5Cadmin":             "307 /admin",
@@ -225,5 +227,17 @@ func TestARateLimitIsOfItsRouteAlone(t *testing.T) {
 		if other := call(t, at, "x.example", "/", nil); other.status != 200 {
 			t.Errorf("the other route: %d %s", other.status, other.body)
 		}
+	}
+}
+
+// One that begins a request and does not go on is not waited for.
+func TestSlowHeadersAreCutOff(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short leaves out the 10 seconds that headers may take")
+	}
+	t.Parallel()
+	at := startEdge(t, &input{Routes: []mesh.Route{route("open", "x.example", "open")}}, "open")
+	if status, _, body := raw(t, at, "GET / HTTP/1.1\r\nHost: x.example\r\n"); status != 408 {
+		t.Errorf("%d %s", status, body)
 	}
 }
