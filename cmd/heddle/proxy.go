@@ -95,9 +95,9 @@ func (c *proxyCmd) Run(ctx context.Context, parsed *kong.Context, api *client.Cl
 		DrainTimeout: drain, Propagation: c.propagation(), Report: report, Hurry: hurry, Logger: log,
 	})
 	if err != nil {
-		return wrongFlags(err)
+		return wrongFlags(c.named(err))
 	}
-	return runner.Run(ctx)
+	return c.named(runner.Run(ctx))
 }
 
 // secondSignal gives a channel that is closed at the second of the ending signals

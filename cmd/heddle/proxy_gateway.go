@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -60,6 +61,24 @@ func flagsAt(parsed *kong.Context, place string) []string {
 		}
 	}
 	return found
+}
+
+// named has faults in the name of a gateway name its flag. What is wrong with its
+// certificates is found when it runs, and is wrong usage too.
+func (f *gatewayFlags) named(err error) error {
+	var refused *mesh.Error
+	if f.Gateway == "" || !errors.As(err, &refused) {
+		return err
+	}
+	for i := range refused.Faults {
+		if refused.Faults[i].Path == "service" {
+			refused.Faults[i].Path = "gateway"
+		}
+	}
+	if slices.ContainsFunc(refused.Faults, func(one mesh.Fault) bool { return strings.HasPrefix(one.Path, "tlsCert") }) {
+		return wrongFlags(err)
+	}
+	return err
 }
 
 // propagation is how long others may take to hear that this proxy ends; of a

@@ -125,11 +125,11 @@ func TestGatewaysSayWhereTheyListen(t *testing.T) {
 		"nothing": {map[string]any{"profile": "gateway"}, `gateway: is required for the profile "gateway"`},
 		"no port": {map[string]any{"profile": "gateway", "gateway": map[string]any{}}, "gateway: listens nowhere"},
 		"no certificate": {
-			map[string]any{"profile": "gateway", "gateway": map[string]any{"httpsPort": 8443.0}}, "gateway.certificates: is required with httpsPort",
+			map[string]any{"profile": "gateway", "gateway": map[string]any{"httpsPort": 8443.0}}, "gateway.certificates: is required: HTTPS",
 		},
 		"every fault": {
 			map[string]any{"profile": "gateway", "appPort": 1.0, "gateway": map[string]any{"httpPort": 70000.0, "listenAddress": "x", "http3": true, "trustedHops": 99.0}},
-			`appPort: is for a sidecar, and a gateway stands beside no application: leave it out; gateway.listenAddress: "x" is not an IP address; gateway.httpPort: 70000 is not a port: use 1 to 65535; gateway.httpsPort: is required with certificates, publicPort and http3; gateway.trustedHops: 99 is out of range: use 0 to 10`,
+			`appPort: is for a sidecar, and a gateway stands beside no application: leave it out; gateway.listenAddress: "x" is not an IP address; gateway.httpPort: 70000 is not a port: use 1 to 65535; gateway.httpsPort: is required with certificates, a public port and HTTP/3; gateway.trustedHops: 99 is out of range: use 0 to 10`,
 		},
 		"a sidecar": {map[string]any{"gateway": map[string]any{"httpPort": 80.0}}, `gateway: is for the profile "gateway" alone`},
 	} {

@@ -78,13 +78,13 @@ func (g *GatewayProxy) validate(f *Faults) {
 	}
 	switch {
 	case g.HTTPPort == 0 && g.HTTPSPort == 0:
-		f.Add("gateway", "listens nowhere: give it httpPort, httpsPort or both")
+		f.Add("gateway", "listens nowhere: give it a port for HTTP, for HTTPS, or both")
 	case g.HTTPPort == g.HTTPSPort:
-		f.Add("gateway.httpsPort", "%d is httpPort already", int(g.HTTPSPort))
+		f.Add("gateway.httpsPort", "%d is the port for plain HTTP already", int(g.HTTPSPort))
 	case g.HTTPSPort != 0 && g.Certificates == 0:
-		f.Add("gateway.certificates", "is required with httpsPort: HTTPS needs a certificate")
+		f.Add("gateway.certificates", "is required: HTTPS needs a certificate")
 	case g.HTTPSPort == 0 && (g.HTTP3 || g.Certificates > 0 || g.PublicPort != 0):
-		f.Add("gateway.httpsPort", "is required with certificates, publicPort and http3")
+		f.Add("gateway.httpsPort", "is required with certificates, a public port and HTTP/3")
 	}
 	if g.Certificates < 0 || g.Certificates > maxCertificates {
 		f.Add("gateway.certificates", "%d is out of range: use 0 to %d", g.Certificates, maxCertificates)
