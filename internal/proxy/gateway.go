@@ -4,7 +4,7 @@ import "github.com/heddle-mesh/heddle/internal/mesh"
 
 // missing says which of its listeners a gateway's Envoy has not been given, or "".
 func missing(g *mesh.GatewayProxy, found listeners) string {
-	kind := ""
+	var kind string
 	switch {
 	case g.HTTPPort != 0 && !found.http.IsValid():
 		kind = "HTTP"
