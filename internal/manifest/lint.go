@@ -14,7 +14,7 @@ type Report struct {
 
 // Lint looks at objects together, as only the whole of them can be wrong.
 func Lint(objects []Object) Report {
-	l := linter{services: map[mesh.ServiceName]*Object{}}
+	l := linter{services: map[mesh.ServiceName]*Object{}, routes: map[string][]*Object{}}
 	l.duplicates(objects)
 	for i := range objects {
 		switch o := &objects[i]; o.Kind {
@@ -25,7 +25,7 @@ func Lint(objects []Object) Report {
 			l.instance(o)
 		case KindRoute:
 			l.backends(o)
-			l.hidden(o, objects[:i])
+			l.hidden(o)
 		}
 	}
 	return l.report
@@ -33,6 +33,7 @@ func Lint(objects []Object) Report {
 
 type linter struct {
 	services map[mesh.ServiceName]*Object
+	routes   map[string][]*Object // those seen so far, by plain host
 	report   Report
 }
 

@@ -33,18 +33,16 @@ func (l *linter) backend(o *Object, path string, name mesh.ServiceName, subset s
 
 // hidden finds routes that ask for the same requests as one before: gateways give
 // them to the one that was created first.
-func (l *linter) hidden(o *Object, before []Object) {
-	for i := range before {
-		other := &before[i]
-		if other.Kind != KindRoute || other.Route.Name == o.Route.Name || !other.Route.Hides(o.Route) || !together(other.Route, o.Route) {
-			continue
-		}
-		for j, host := range o.Route.Hosts {
-			same := func(one string) bool { return mesh.PlainHost(one) == mesh.PlainHost(host) }
-			if slices.ContainsFunc(other.Route.Hosts, same) {
-				l.warn(o, at("hosts", j), "route %q (%s) matches the same requests: whichever was created first gets them", other.Route.Name, other.Locate("name", "").Place())
+func (l *linter) hidden(o *Object) {
+	for i, name := range o.Route.Hosts {
+		host := mesh.PlainHost(name)
+		for _, other := range l.routes[host] {
+			if other.Route.Name != o.Route.Name && other.Route.Hides(o.Route) && together(other.Route, o.Route) {
+				l.warn(o, at("hosts", i), "route %q (%s) matches the same requests: whichever was created first gets them", other.Route.Name, other.Locate("name", "").Place())
+				break
 			}
 		}
+		l.routes[host] = append(l.routes[host], o)
 	}
 }
 

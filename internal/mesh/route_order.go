@@ -66,15 +66,31 @@ func pathLength(p *PathMatch) int {
 // some or all of the requests that the other asks for in the same words: the same
 // path and headers, and a method that both name, or none.
 func (r *Route) Hides(other *Route) bool {
-	if matchKey(r.Match) != matchKey(other.Match) || (len(r.Match.Methods) == 0) != (len(other.Match.Methods) == 0) {
-		return false
-	}
-	return len(r.Match.Methods) == 0 || slices.ContainsFunc(r.Match.Methods, func(method string) bool {
-		return slices.Contains(other.Match.Methods, method)
-	})
+	return matchKey(r.Match) == matchKey(other.Match) && r.Match.sharesMethod(&other.Match)
 }
 
-// matchKey is the same for two matches whose paths and headers say the same.
+// Hidden finds the routes of one host that another hides, given in the order in
+// which they are tried, and gives for each the one that does.
+func Hidden(tried []*Route) map[*Route]*Route {
+	out, same := map[*Route]*Route{}, map[string][]*Route{}
+	for _, r := range tried {
+		key := matchKey(r.Match)
+		if i := slices.IndexFunc(same[key], func(earlier *Route) bool { return earlier.Match.sharesMethod(&r.Match) }); i >= 0 {
+			out[r] = same[key][i]
+		}
+		same[key] = append(same[key], r)
+	}
+	return out
+}
+
+// sharesMethod says of two matches with one key whether there is a method that
+// both name; of two that name none there is.
+func (m *RequestMatch) sharesMethod(other *RequestMatch) bool {
+	return len(m.Methods) == 0 || slices.ContainsFunc(m.Methods, func(method string) bool { return slices.Contains(other.Methods, method) })
+}
+
+// matchKey is the same for two matches whose paths and headers say the same, and
+// of which both or none name methods.
 func matchKey(m RequestMatch) string {
 	path := PathMatch{}
 	if m.Path != nil {
@@ -92,7 +108,8 @@ func matchKey(m RequestMatch) string {
 	key, err := json.Marshal(struct {
 		Path    PathMatch
 		Headers []HeaderMatch
-	}{path, headers})
+		Methods bool
+	}{path, headers, len(m.Methods) > 0})
 	if err != nil {
 		panic("mesh: a match of strings cannot be encoded: " + err.Error())
 	}

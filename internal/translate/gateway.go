@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/heddle-mesh/heddle/internal/catalog"
@@ -15,13 +16,14 @@ import (
 // gateway makes what an Envoy at the edge may see: its listeners, the routes that
 // it serves, and the services behind those.
 func (b *builder) gateway() {
-	g := &gateway{builder: b, name: b.scope.Service, Needs: GatewayNeeds(b.view, b.scope.Service), made: map[string]bool{}}
+	g := &gateway{builder: b, name: b.scope.Service, Needs: GatewayNeeds(b.view, b.scope.Service), made: map[string]bool{}, served: map[*mesh.Route]*routev3.Route{}}
 	for _, name := range slices.Sorted(maps.Keys(g.Services)) {
 		if s, declared := b.view.Service(name); declared && s.Protocol.IsHTTP() {
 			b.upstream(s)
 			b.resources = append(b.resources, Endpoints(b.view, name)...)
 		}
 	}
+	g.byHost = g.routesByHost()
 	g.listeners()
 	b.runtime()
 }
@@ -30,8 +32,10 @@ func (b *builder) gateway() {
 type gateway struct {
 	*builder
 	Needs
-	name mesh.ServiceName
-	made map[string]bool // the clusters that some route needs beside the services'
+	name   mesh.ServiceName
+	byHost map[string][]*mesh.Route
+	served map[*mesh.Route]*routev3.Route // each made once, for all hosts and listeners
+	made   map[string]bool                // the clusters that some route needs beside the services'
 }
 
 // Needs are the declarations that a gateway's resources are made from. What

@@ -1,8 +1,10 @@
 package translate
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
@@ -14,10 +16,9 @@ import (
 // serves them all; without it those that want TLS send the client there.
 func (g *gateway) routeTable(name string, overTLS bool) *routev3.RouteConfiguration {
 	config := &routev3.RouteConfiguration{Name: name, IgnorePortInHostMatching: true}
-	hosts := g.hosts()
-	for _, host := range hosts {
+	for _, host := range g.hosts() {
 		out := &routev3.VirtualHost{Name: host, Domains: []string{domain(host)}, Routes: []*routev3.Route{ambiguousPath()}}
-		for _, r := range g.routesOf(host, hosts) {
+		for _, r := range g.routesOf(host) {
 			if overTLS || r.PlainHTTP {
 				out.Routes = append(out.Routes, g.route(r))
 			} else {
@@ -28,7 +29,7 @@ func (g *gateway) routeTable(name string, overTLS bool) *routev3.RouteConfigurat
 		config.VirtualHosts = append(config.VirtualHosts, out)
 	}
 	config.VirtualHosts = append(config.VirtualHosts, &routev3.VirtualHost{
-		Name: "unknown", Domains: []string{"*"},
+		Name: "*", Domains: []string{"*"}, // no host is called so
 		Routes: []*routev3.Route{refusal(404, reasonNoRoute, "heddle: no route has this host")},
 	})
 	return config
@@ -36,40 +37,50 @@ func (g *gateway) routeTable(name string, overTLS bool) *routev3.RouteConfigurat
 
 // hosts are those of all routes, the most exact first.
 func (g *gateway) hosts() []string {
-	var out []string
-	for _, r := range g.Routes {
-		for _, host := range r.Hosts {
-			out = append(out, mesh.PlainHost(host))
-		}
-	}
-	slices.SortFunc(out, mesh.CompareHosts)
-	return slices.Compact(out)
+	return slices.SortedFunc(maps.Keys(g.byHost), mesh.CompareHosts)
 }
 
-// routesOf are the routes of a host in the order in which they are tried: its
-// own, then those of the stars that cover it. One that another hides is told as a problem.
-func (g *gateway) routesOf(host string, hosts []string) []*mesh.Route {
-	var out []*mesh.Route
-	for _, one := range hosts { // from the most exact on
-		if !mesh.HostCovers(one, host) {
-			continue
-		}
-		var group []*mesh.Route
-		for _, r := range g.Routes {
-			has := func(name string) bool { return mesh.PlainHost(name) == one }
-			if slices.ContainsFunc(r.Hosts, has) && !slices.Contains(out, r) {
-				group = append(group, r)
+// routesByHost are the routes that name each host, in the order in which they are
+// tried. One that another hides is told as a problem.
+func (g *gateway) routesByHost() map[string][]*mesh.Route {
+	out := map[string][]*mesh.Route{}
+	for _, name := range slices.Sorted(maps.Keys(g.Routes)) {
+		r := g.Routes[name]
+		for _, host := range r.Hosts {
+			host = mesh.PlainHost(host)
+			if !slices.Contains(out[host], r) {
+				out[host] = append(out[host], r)
 			}
 		}
-		slices.SortFunc(group, mesh.CompareRoutes)
-		for i, r := range group {
-			if by := slices.IndexFunc(group[:i], func(earlier *mesh.Route) bool { return earlier.Hides(r) }); by >= 0 && one == host {
-				g.wrong(r, "route %q, which is older, matches the same requests for %s and gets them", group[by].Name, host)
+	}
+	for _, host := range slices.Sorted(maps.Keys(out)) {
+		slices.SortFunc(out[host], mesh.CompareRoutes)
+		hidden := mesh.Hidden(out[host])
+		for _, r := range out[host] {
+			if by := hidden[r]; by != nil {
+				g.wrong(r, "route %q, which is older, matches the same requests for %s and gets them", by.Name, host)
 			}
 		}
-		out = append(out, group...)
 	}
 	return out
+}
+
+// routesOf are the routes of a host in the order in which they are tried: its own,
+// then those of the stars that cover it, from the longest on.
+func (g *gateway) routesOf(host string) []*mesh.Route {
+	out := slices.Clone(g.byHost[host])
+	for rest := strings.TrimPrefix(host, "*."); ; {
+		_, parent, more := strings.Cut(rest, ".")
+		if !more {
+			return out
+		}
+		for _, r := range g.byHost["*."+parent] {
+			if !slices.Contains(out, r) {
+				out = append(out, r)
+			}
+		}
+		rest = parent
+	}
 }
 
 // domain writes a host as Envoy matches it.

@@ -19,6 +19,13 @@ import (
 
 // route is what happens to the requests that a route matches.
 func (g *gateway) route(r *mesh.Route) *routev3.Route {
+	if g.served[r] == nil {
+		g.served[r] = g.serve(r)
+	}
+	return g.served[r]
+}
+
+func (g *gateway) serve(r *mesh.Route) *routev3.Route {
 	out := &routev3.Route{Name: string(r.Name), Match: routeMatch(r.Match)}
 	if r.RateLimit != nil {
 		out.TypedPerFilterConfig = map[string]*anypb.Any{rateLimitFilter: pack(rateLimit(r.RateLimit))}
@@ -153,7 +160,7 @@ func firstHash(services []*mesh.Service) []*routev3.RouteAction_HashPolicy {
 
 func redirect(r *mesh.Route) *routev3.RedirectAction {
 	d := r.Redirect
-	out := &routev3.RedirectAction{HostRedirect: d.Host, PortRedirect: uint32(d.Port), ResponseCode: redirectCodes()[d.Status]}
+	out := &routev3.RedirectAction{HostRedirect: domain(mesh.PlainHost(d.Host)), PortRedirect: uint32(d.Port), ResponseCode: redirectCodes()[d.Status]}
 	var path routev3.RouteAction
 	rewrite(&path, d.Path, r.Match)
 	switch {

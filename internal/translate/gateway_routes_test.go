@@ -24,6 +24,8 @@ func TestRoutesRedirect(t *testing.T) {
 	at := startEdge(t, &input{Routes: []mesh.Route{
 		exact, to("/old", mesh.Redirect{Path: "/new", Status: 301}), to("/deep", mesh.Redirect{Host: "www.example", Path: "/"}),
 		to("/port", mesh.Redirect{Port: 9999}), to("/host", mesh.Redirect{Host: "www.example"}),
+		to("/six", mesh.Redirect{Host: "2001:db8::1", Port: 99}), to("/percent", mesh.Redirect{Path: `/a%20b/%REQ(x)%/\1`}),
+		to("/up", mesh.Redirect{Host: "www.example.", Path: "/%REQ(x)%"}),
 	}})
 	for path, want := range map[string]string{
 		"/one?q=1":     "308 http://x.example:8080/two?q=1",
@@ -33,6 +35,9 @@ func TestRoutesRedirect(t *testing.T) {
 		"/deep":        "302 http://www.example/",
 		"/host/a?b":    "302 http://www.example/host/a?b",
 		"/port/a":      "302 http://x.example:9999/port/a",
+		"/six":         "302 http://[2001:db8::1]:99/six",
+		"/percent/x":   `302 http://x.example:8080/a%20b/%REQ(x)%/\1/x`,
+		"/up/x":        "302 http://www.example/%REQ(x)%/x",
 		"/deep/%0d%0a": "302 http://www.example/%0d%0a",
 	} {
 		status, header, _ := raw(t, at, "GET "+path+" HTTP/1.1\r\nHost: x.example:8080\r\n\r\n")
@@ -156,5 +161,28 @@ func TestTheOlderOfTwoRoutesWins(t *testing.T) {
 	}
 	if got := call(t, at, "y.example", "/", nil); got.status != 404 || !strings.Contains(got.body, "no route of this host matches") {
 		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
+// Thousands of routes are translated in well under a second: each change of one of
+// them does it again.
+func TestManyRoutesAreTranslatedSoon(t *testing.T) {
+	in := &input{Proxy: edge(), Services: []mesh.Service{service("one", mesh.HTTP)}}
+	for i := range 2000 {
+		r := under(fmt.Sprintf("/p%d", i), route("r", fmt.Sprintf("h%d.example", i), "one"))
+		if i%2 == 0 {
+			r.Hosts = append(r.Hosts, "all.example")
+		}
+		if i%100 == 0 {
+			r.Hosts = append(r.Hosts, "*.example") // tried for every host
+		}
+		in.Routes = append(in.Routes, r)
+	}
+	began := time.Now()
+	_, problems := translate.Build(in.view(), translate.ScopeOf(in.Proxy))
+	if took := time.Since(began); took > 5*time.Second || len(problems) > 0 {
+		t.Errorf("%s, problems %v", took, problems)
+	} else {
+		t.Log(took)
 	}
 }
