@@ -115,6 +115,9 @@ func TestAWatcherTakesOverALongerHistoryOfEtcd(t *testing.T) {
 	t.Parallel()
 	longer := t.TempDir()
 	etcd, other := startEtcd(t, longer)
+	both := service("both") // at the same revision in both histories
+	both.Description = "of the longer"
+	must[mesh.Service](t)(other.PutService(t.Context(), both, registry.Write{}))
 	must[mesh.Service](t)(other.PutService(t.Context(), service("new"), registry.Write{}))
 	for range 20 {
 		must[mesh.Service](t)(other.PutService(t.Context(), service("newer"), registry.Write{}))
@@ -124,6 +127,7 @@ func TestAWatcherTakesOverALongerHistoryOfEtcd(t *testing.T) {
 
 	dir := t.TempDir()
 	etcd, s := startEtcd(t, dir)
+	must[mesh.Service](t)(s.PutService(t.Context(), service("both"), registry.Write{}))
 	for range 5 {
 		must[mesh.Service](t)(s.PutService(t.Context(), service("old"), registry.Write{}))
 	}
@@ -133,7 +137,8 @@ func TestAWatcherTakesOverALongerHistoryOfEtcd(t *testing.T) {
 			away <- struct{}{}
 		}
 	}})
-	w.wants(t, "service/old")
+	w.wants(t, "service/both", "service/old")
+	revision := w.revision("service/both")
 	etcd.Close()
 	<-away
 	if err := os.RemoveAll(filepath.Join(dir, "etcd")); err != nil {
@@ -143,7 +148,13 @@ func TestAWatcherTakesOverALongerHistoryOfEtcd(t *testing.T) {
 		t.Fatal(err)
 	}
 	startEtcd(t, dir)
-	w.wants(t, "service/new", "service/newer")
+	w.wants(t, "service/both", "service/new", "service/newer")
+	if got := w.revision("service/both"); got != revision {
+		t.Fatalf("the service that both histories have is at revision %d and %d; it should be the same", revision, got)
+	}
+	if got := w.description("both"); got != both.Description {
+		t.Errorf("the service that both histories have at the same revision has the description %q, want %q", got, both.Description)
+	}
 }
 
 func TestAnEtcdWithOpenWatchesStopsAtOnce(t *testing.T) {

@@ -71,7 +71,7 @@ func (s *Store) followOnce(ctx context.Context, from int64, handle func(Batch) e
 
 // readable gives what can be read of a list, by key.
 func readable(listed map[string]stored, revision int64) []mesh.Change {
-	m := mirror{store: &Store{logger: discard()}, known: map[string]known{}}
+	m := newMirror(&Store{logger: discard()})
 	return m.replace(listed, revision)
 }
 

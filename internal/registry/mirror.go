@@ -3,6 +3,7 @@ package registry
 import (
 	"bytes"
 	"context"
+	"hash/maphash"
 	"maps"
 	"slices"
 	"strings"
@@ -18,11 +19,13 @@ type mirror struct {
 	store    *Store
 	revision int64 // 0: nothing listed yet
 	known    map[string]known
+	seed     maphash.Seed // of the sums
 }
 
 // known is one key: what was last read of it.
 type known struct {
 	revision int64       // of the value in etcd
+	sum      uint64      // of that value: in another history one of the same revision may be another
 	good     bool        // whether that value, or one before it, could be read
 	change   mesh.Change // the last good value, if good
 }
@@ -33,7 +36,9 @@ type stored struct {
 	revision, created int64
 }
 
-func newMirror(s *Store) *mirror { return &mirror{store: s, known: map[string]known{}} }
+func newMirror(s *Store) *mirror {
+	return &mirror{store: s, known: map[string]known{}, seed: maphash.MakeSeed()}
+}
 
 // listMesh reads the whole mesh at one revision (0: now), and gives that revision.
 func (s *Store) listMesh(ctx context.Context, at int64) (map[string]stored, int64, error) {
@@ -59,7 +64,7 @@ func (m *mirror) replace(listed map[string]stored, revision int64) []mesh.Change
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(listed)) {
-		if m.known[key].revision != listed[key].revision {
+		if one := m.known[key]; one.revision != listed[key].revision || one.sum != m.sum(listed[key].value) {
 			changes = append(changes, m.put(key, listed[key])...)
 		}
 	}
@@ -67,14 +72,7 @@ func (m *mirror) replace(listed map[string]stored, revision int64) []mesh.Change
 	return changes
 }
 
-// distrust forgets which revisions were read, so that the next list is taken in
-// whole: in another history a revision says nothing of the value.
-func (m *mirror) distrust() {
-	for key, one := range m.known {
-		one.revision = 0
-		m.known[key] = one
-	}
-}
+func (m *mirror) sum(value []byte) uint64 { return maphash.Bytes(m.seed, value) }
 
 // put takes in a value. One that cannot be read is set aside; what was good
 // before it stays.
@@ -82,7 +80,7 @@ func (m *mirror) put(key string, now stored) []mesh.Change {
 	before, revision := m.known[key], now.revision
 	change, faults, err := decodeChange(key, now.value, revision)
 	if err != nil {
-		m.known[key] = known{revision: revision, good: before.good, change: before.change}
+		m.known[key] = known{revision: revision, sum: m.sum(now.value), good: before.good, change: before.change}
 		m.store.setAside(Quarantine{Key: key, Reason: err.Error(), Revision: revision}, before.good)
 		if before.good {
 			return nil
@@ -92,7 +90,7 @@ func (m *mirror) put(key string, now stored) []mesh.Change {
 	if change.Route != nil {
 		change.Route.Created = now.created
 	}
-	m.known[key] = known{revision: revision, good: true, change: change}
+	m.known[key] = known{revision: revision, sum: m.sum(now.value), good: true, change: change}
 	m.store.readAgain(key)
 	if len(faults) > 0 {
 		m.store.setAside(Quarantine{Key: key, Reason: faults.String(), Revision: revision, InUse: true}, true)

@@ -264,9 +264,6 @@ func (w *watcher) relist(ctx context.Context, at int64) (int, error) {
 		return 0, err
 	}
 	first := w.mirror.revision == 0
-	if revision < w.mirror.revision {
-		w.mirror.distrust()
-	}
 	changes := w.mirror.replace(listed, revision)
 	w.moveTo(revision)
 	if first || len(changes) > 0 {

@@ -76,6 +76,26 @@ func (w *watched) removed() map[mesh.InstanceID]bool {
 	return removed
 }
 
+func (w *watched) revision(name string) int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.objects[name]
+}
+
+// description gives what was handed over last as a service's description.
+func (w *watched) description(of mesh.ServiceName) (last string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, b := range w.batches {
+		for _, c := range b.Changes {
+			if c.Service != nil && c.Service.Name == of {
+				last = c.Service.Description
+			}
+		}
+	}
+	return last
+}
+
 func (w *watched) count() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
