@@ -231,6 +231,7 @@ func (s *subscription) drop(id name) {
 	s.put(id, 0)
 	delete(s.ghosts, id)
 	delete(s.rejected, id)
+	delete(s.leases, id)
 }
 
 // dropWildcard ends the subscription to the type as a whole.
