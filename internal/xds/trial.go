@@ -36,25 +36,6 @@ func (t *table) tries(s *scope) bool {
 	return false
 }
 
-// sameProxy says whether two streams are of one proxy: it has several on the
-// separate services.
-func (b *mailbox) sameProxy(other *mailbox) bool {
-	return b == other || !b.aggregated && !other.aggregated && b.node == other.node
-}
-
-func (s *scope) canary() *mailbox {
-	if s.trial == nil {
-		return nil
-	}
-	return s.trial.canary
-}
-
-// sees says whether a stream is shown what is on trial.
-func (s *scope) sees(box *mailbox) bool {
-	c := s.canary()
-	return c != nil && box != nil && c.sameProxy(box)
-}
-
 // shows says what a stream that is not the canary's is shown of an entry that is
 // on trial. One that came after the trial began is not made to wait for what was
 // not there before: it can be in use nowhere, and the stream has nothing yet.
@@ -65,19 +46,6 @@ func (tr *trial) shows(box *mailbox, e *entry) (before *Resource, ok bool) {
 
 // precedes says whether a stream came after a trial began.
 func (tr *trial) precedes(box *mailbox) bool { return box != nil && box.number > tr.last }
-
-// asksAny says whether any stream of a proxy asked for an entry.
-func (s *scope) asksAny(proxy *mailbox, e *entry) bool {
-	if proxy.aggregated {
-		return e.asks(proxy)
-	}
-	for box := range s.boxes {
-		if proxy.sameProxy(box) && e.asks(box) {
-			return true
-		}
-	}
-	return false
-}
 
 // try puts on trial what changed in a scope, or tells it to all of its streams
 // if there is nothing that a proxy could accept or refuse.
@@ -194,74 +162,6 @@ func (s *scope) triedElsewhere(e *entry) bool {
 		}
 	}
 	return false
-}
-
-// choose gives the proxy that tries what changed: one that is at rest, that asked
-// for most of it, and that has been there longest. Nil: nobody asked for any.
-func (s *scope) choose(doubtful []*entry) (best *mailbox) {
-	most := 0
-	for box := range s.boxes {
-		n := 0
-		for _, e := range doubtful {
-			if s.asksAny(box, e) {
-				n++
-			}
-		}
-		if n > 0 && (best == nil || box.better(best, n-most)) {
-			best, most = box, n
-		}
-	}
-	return best
-}
-
-func (b *mailbox) better(other *mailbox, more int) bool {
-	if busy := b.behind.Load(); busy != other.behind.Load() {
-		return !busy
-	}
-	return more > 0 || more == 0 && b.number < other.number
-}
-
-// tellCanary marks one entry for the canary of a scope.
-func (t *table) tellCanary(s *scope, e *entry, gone *Resource, tn *turn) {
-	for box := range s.boxes {
-		if s.sees(box) && e.asks(box) {
-			tn.mark(box, e, gone)
-		}
-	}
-}
-
-// show tells a canary to look at all that is on trial.
-func (t *table) show(s *scope, tn *turn) {
-	for e, before := range s.trial.held {
-		t.tellCanary(s, e, nil, tn)
-		t.tellEndpoints(s, before, tn)
-		t.tellEndpoints(s, e.current, tn)
-	}
-	for e, needed := range s.leaving {
-		if !needed {
-			t.tellCanary(s, e, tn.before(s, e), tn)
-		}
-	}
-}
-
-// succeed chooses another canary when the stream of the first has ended.
-func (t *table) succeed(s *scope, tn *turn) {
-	tr, first := s.trial, s.trial.canary
-	for box := range s.boxes {
-		if box.sameProxy(first) {
-			tr.canary = box // another stream of the same
-			return
-		}
-	}
-	var open []*entry
-	for e := range tr.open {
-		open = append(open, e)
-	}
-	if tr.canary = s.choose(open); tr.canary == nil {
-		clear(tr.open)
-		return
-	}
-	t.show(s, tn)
 }
 
 // conclude ends a trial that has nothing left to wait for, and lets go of what
