@@ -170,7 +170,9 @@ func (v view) roster(k kind) *roster {
 	r := v.scope.rosters[k].Load()
 	if r == nil {
 		r = newRoster(v.scope.members[k])
-		v.scope.rosters[k].Store(r) // streams compose at the same time, and all find the same
+		if !v.scope.rosters[k].CompareAndSwap(nil, r) {
+			r = v.scope.rosters[k].Load() // another stream was faster: all have to use the same one
+		}
 	}
 	return r
 }

@@ -187,7 +187,8 @@ func newDraft(send bool) *draft { return &draft{send: send, scratch: scratches.G
 
 // release gives the room back.
 func (d *draft) release() {
-	clear(d.resources) // a pool keeps nothing alive
+	clear(d.pending) // a pool keeps nothing alive
+	clear(d.resources)
 	clear(d.changed)
 	d.pending, d.resources, d.changed = d.pending[:0], d.resources[:0], d.changed[:0]
 	scratches.Put(d.scratch)
