@@ -23,15 +23,19 @@
 //   - compose.go what is put into a response;
 //   - cover.go how the version of endpoints tells whether they came behind their
 //     cluster;
-//   - request.go how names are asked for; answer.go how responses are answered;
+//   - request.go how names are asked for, names.go how a long list of them is read
+//     once; answer.go how responses are answered;
 //   - turn.go how the table takes in an event;
-//   - trial.go, leaving.go which proxy is sent a change first, and what the others
-//     keep until it was accepted; doubt.go what is kept to go back to;
+//   - canary.go, trial.go, leaving.go which proxy is sent a change first, and what
+//     the others keep until it was accepted; doubt.go what is kept to go back to;
 //   - ttl.go how what a proxy forgets by itself is kept there;
-//   - wire.go how a response is put together from bytes that all streams share.
+//   - wire.go, alike.go how a response is put together from bytes that all streams
+//     share;
+//   - admission.go how many streams open at a time, and how a server parts with them.
 //
 // The server has no goroutine of its own. A stream has two: its gRPC handler
-// composes and sends, a second one receives. The wait for a canary is a timer, which
-// ends with its scope's last stream. [Server.Shutdown] ends all streams
-// and waits for them.
+// composes and sends, a second one receives; a third one waits for its moment to
+// part once the server ends. Two timers belong to others: a stream's turn to open
+// ends with it, the wait for a canary with its scope's last stream.
+// [Server.Shutdown] ends all streams and waits for them.
 package xds

@@ -107,9 +107,9 @@ func (s *Server) Apply(u Update) {
 }
 
 // Shutdown ends all streams with Unavailable, so that proxies go to another
-// replica, and refuses new ones. Many streams end over some seconds. It returns when the last has ended or ctx is
-// done: a stream whose client does not read ends only when the gRPC server is
-// stopped.
+// replica, and refuses new ones. Many streams end over up to three seconds. It
+// returns when the last has ended or ctx is done: a stream whose client does not
+// read ends only when the gRPC server is stopped.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.closed = true
