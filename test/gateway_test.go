@@ -31,6 +31,7 @@ type gateway struct {
 	exited  chan struct{}
 
 	http, https string
+	pid         int // of its first Envoy
 }
 
 // startGateway runs a gateway that is called edge on free ports.
@@ -63,11 +64,14 @@ func startGateway(t testing.TB, s *server, arguments ...string) *gateway {
 		if err != nil {
 			return err
 		}
-		var said struct{ HTTP, HTTPS string }
+		var said struct {
+			HTTP, HTTPS string
+			PID         int
+		}
 		if err := json.Unmarshal(data, &said); err != nil {
 			return err
 		}
-		g.http, g.https = said.HTTP, said.HTTPS
+		g.http, g.https, g.pid = said.HTTP, said.HTTPS, said.PID
 		return nil
 	})
 	return g
@@ -174,6 +178,42 @@ func TestWebSocketsAndGRPCCrossTheGateway(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestTheGatewayOutlivesItsEnvoyAndTheServer: an Envoy that is killed is started
+// again, on the same ports and with the same certificate, and a server that is
+// away takes nothing down.
+func TestTheGatewayOutlivesItsEnvoyAndTheServer(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	s.declare(service("orders", mesh.HTTP))
+	s.register("orders", "1", app(t, says("orders here")))
+	plain := route("plain", "shop.example.com", "orders")
+	plain.PlainHTTP = true
+	s.route(plain)
+	dir := t.TempDir()
+	roots := writeCertificate(t, dir, "shop.example.com")
+	g := startGateway(t, s, "--tls-cert", filepath.Join(dir, "cert.pem"), "--tls-key", filepath.Join(dir, "key.pem"), "--http3")
+	serves := func() {
+		t.Helper()
+		g.wants("shop.example.com", "/", http.StatusOK, "orders here")
+		eventually(t, "HTTPS", func() error {
+			_, err := askTLS(t, g.https, "shop.example.com", roots, func(tls.ConnectionState) {})
+			return err
+		})
+	}
+	serves()
+	if err := syscall.Kill(g.pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	serves()
+	s.kill()
+	serves()
+	s.restart()
+	moved := plain
+	moved.Hosts = []string{"moved.example.com"}
+	s.route(moved)
+	g.wants("moved.example.com", "/", http.StatusOK, "orders here")
 }
 
 // TestTheGatewayServesHTTPS with a certificate that is renewed while it runs.
