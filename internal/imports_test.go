@@ -34,6 +34,7 @@ var mayImport = map[string][]string{
 	"internal/controlplane":   {"internal/mesh", "internal/catalog", "internal/translate", "internal/xds"},
 	"internal/client":         {"internal/mesh"},
 	"internal/admission":      {"internal/mesh", "internal/catalog"},
+	"internal/authz":          {"internal/mesh"},
 	"internal/server":         {"internal/mesh", "internal/catalog", "internal/admission", "internal/registry"},
 	"internal/server/grpcapi": {"internal/mesh", "internal/catalog", "internal/admission", "internal/registry", "api/heddle/v1"},
 	"internal/manifest":       {"internal/mesh"},
@@ -50,7 +51,7 @@ var mayImport = map[string][]string{
 var confined = map[string][]string{
 	"go.etcd.io/etcd": {"internal/registry"},
 	"go.uber.org/zap": {"internal/registry"},
-	"github.com/envoyproxy/go-control-plane/envoy": {"internal/translate", "internal/xds", "internal/controlplane", "internal/proxy", "bench/spine", "bench/xds/peers"},
+	"github.com/envoyproxy/go-control-plane/envoy": {"internal/translate", "internal/xds", "internal/controlplane", "internal/proxy", "internal/authz", "bench/spine", "bench/xds/peers"},
 	"github.com/envoyproxy/go-control-plane/pkg":   {"bench/xds/peers"},
 	"github.com/alecthomas/kong":                   {"cmd/heddle"},
 	"github.com/danielgtaylor/huma":                {"internal/server"},
@@ -61,7 +62,10 @@ var confined = map[string][]string{
 	"github.com/hashicorp/memberlist":              {},
 	"github.com/moby/moby":                         {},
 	"github.com/Azure":                             {},
-	"github.com/redis/rueidis":                     {},
+	"github.com/redis/rueidis":                     {"internal/authz"},
+	"github.com/failsafe-go/failsafe-go":           {"internal/authz"},
+	"github.com/maypok86/otter":                    {"internal/authz"},
+	"github.com/go-jose/go-jose":                   {"internal/authz"},
 }
 
 // onlyStandardLibrary lists the packages that import nothing else.

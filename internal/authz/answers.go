@@ -1,0 +1,125 @@
+package authz
+
+import (
+	"encoding/json"
+	"fmt"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// The headers that sidecars and applications see.
+const (
+	// TokenHeader carries the token to the callee's sidecar. One that comes from
+	// an application or from outside is never passed on.
+	TokenHeader = "x-heddle-token"
+	// WarningHeader says, to callee and caller, that a request will be refused.
+	WarningHeader = "x-heddle-warning"
+	reasonHeader  = "x-heddle-reason" // as sidecars set it in their own refusals
+)
+
+// response is an encoded CheckResponse. It is shared by all requests that are
+// answered the same, so it never changes.
+type response struct{ buffers mem.BufferSlice }
+
+func encodeResponse(r *authv3.CheckResponse) *response {
+	data, err := proto.Marshal(r)
+	if err != nil {
+		// Only text that is not UTF-8 cannot be encoded, and none gets here.
+		panic("authz: encode a response: " + err.Error())
+	}
+	return &response{buffers: mem.BufferSlice{mem.SliceBuffer(data)}}
+}
+
+func header(name, value string) *corev3.HeaderValueOption {
+	return &corev3.HeaderValueOption{
+		Header:       &corev3.HeaderValue{Key: name, Value: value},
+		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+	}
+}
+
+// allowed lets a request pass with its token in the place of any that it brought.
+func allowed(token string) *response {
+	return encodeResponse(&authv3.CheckResponse{
+		Status: &rpcstatus.Status{},
+		HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: &authv3.OkHttpResponse{
+			Headers: []*corev3.HeaderValueOption{header(TokenHeader, token)},
+		}},
+	})
+}
+
+// Refusal is the body of a refused request.
+type Refusal struct {
+	Error   Reason `json:"error"`
+	Caller  string `json:"caller,omitempty"`
+	Callee  string `json:"callee,omitempty"`
+	Message string `json:"message"`
+	Mend    string `json:"mend,omitempty"` // what to do
+}
+
+// refusal says to a person why, and what mends it.
+func refusal(reason Reason, caller Caller, callee mesh.ServiceName, detail string) Refusal {
+	r := Refusal{Error: reason, Caller: caller.Name, Callee: string(callee)}
+	switch reason {
+	case Undeclared:
+		r.Message = fmt.Sprintf("service %q has not declared a dependency on %q", caller.Name, callee)
+		r.Mend = fmt.Sprintf("heddle get service %s -o yaml > %s.yaml, add %q to its dependencies, heddle apply -f %s.yaml", caller.Name, caller.Name, callee, caller.Name)
+	case UnknownCaller:
+		r.Message = fmt.Sprintf("nobody has declared the service %q, which calls %q", caller.Name, callee)
+		r.Mend = fmt.Sprintf("write a declaration of %s with %q in its dependencies, heddle apply -f %s.yaml", caller.Name, callee, caller.Name)
+	case UnknownCallee:
+		r.Message = fmt.Sprintf("%q calls %q, which nobody has declared", caller.Name, callee)
+		r.Mend = fmt.Sprintf("write a declaration of %s, heddle apply -f %s.yaml", callee, callee)
+	case NotRouted:
+		r.Message = fmt.Sprintf("gateway %q may not call %q: no route has it as a backend", caller.Name, callee)
+		r.Mend = fmt.Sprintf("write a Route with the backend %s, heddle apply -f route.yaml", callee)
+	case NoIdentity:
+		r.Message = "nothing proves who calls: " + detail
+	case NoCallee:
+		r.Message = `the sidecar did not say what is called: the route has no context extension "callee"`
+	}
+	return r
+}
+
+// status is 401 where it is not known who calls, and otherwise 403.
+func (r Refusal) status() (typev3.StatusCode, codes.Code) {
+	if r.Error == NoIdentity {
+		return typev3.StatusCode_Unauthorized, codes.Unauthenticated
+	}
+	return typev3.StatusCode_Forbidden, codes.PermissionDenied
+}
+
+// denied refuses a request.
+func denied(r Refusal) *response {
+	body, _ := json.MarshalIndent(r, "", "  ") // strings always can be
+	code, rpc := r.status()
+	return encodeResponse(&authv3.CheckResponse{
+		Status: &rpcstatus.Status{Code: int32(rpc), Message: string(r.Error)},
+		HttpResponse: &authv3.CheckResponse_DeniedResponse{DeniedResponse: &authv3.DeniedHttpResponse{
+			Status:  &typev3.HttpStatus{Code: code},
+			Headers: []*corev3.HeaderValueOption{header("content-type", "application/json"), header(reasonHeader, string(r.Error))},
+			Body:    string(body) + "\n",
+		}},
+	})
+}
+
+// passed lets a request pass that should be refused: without a token, and with
+// the warning if there is one.
+func passed(warning string) *response {
+	ok := &authv3.OkHttpResponse{HeadersToRemove: []string{TokenHeader}}
+	if warning != "" {
+		ok.Headers = []*corev3.HeaderValueOption{header(WarningHeader, warning)}
+		ok.ResponseHeadersToAdd = []*corev3.HeaderValueOption{header(WarningHeader, warning)}
+	}
+	return encodeResponse(&authv3.CheckResponse{
+		Status:       &rpcstatus.Status{},
+		HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: ok},
+	})
+}

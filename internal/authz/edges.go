@@ -1,0 +1,40 @@
+package authz
+
+import "github.com/heddle-mesh/heddle/internal/mesh"
+
+// Enforcement is what becomes of a request that is refused.
+type Enforcement string
+
+// The ladder, on which a service's owner goes from watching to refusing.
+const (
+	Observe Enforcement = "observe" // it passes, and is logged
+	Warn    Enforcement = "warn"    // it passes with the header x-heddle-warning, and is logged
+	Deny    Enforcement = "deny"    // it is answered with 403
+)
+
+// Reason is why a caller may not call a callee.
+type Reason string
+
+// The reasons. They go out as they are, in bodies and logs: what is there stays.
+const (
+	Allowed       Reason = ""
+	Undeclared    Reason = "undeclared"     // the caller has not declared the dependency
+	UnknownCaller Reason = "unknown_caller" // nobody has declared the caller
+	UnknownCallee Reason = "unknown_callee" // nobody has declared the callee
+	NotRouted     Reason = "not_routed"     // no route sends requests from gateways to the callee
+	NoIdentity    Reason = "no_identity"    // nothing proves who calls
+	NoCallee      Reason = "no_callee"      // the sidecar's route does not say what is called
+)
+
+// Edge is the answer to who may call whom.
+type Edge struct {
+	Reason      Reason // Allowed, or why not
+	Enforcement Enforcement
+}
+
+// Edges knows who may call whom.
+type Edges interface {
+	// Edge is asked for each request, so it must be quick. Unavailable: it does
+	// not know the mesh yet.
+	Edge(caller Caller, callee mesh.ServiceName) (Edge, error)
+}

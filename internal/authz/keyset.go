@@ -1,0 +1,132 @@
+package authz
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// Rotation says how keys follow each other.
+type Rotation struct {
+	Every time.Duration // how long a key signs; default 30 days
+	Ahead time.Duration // how long it is published before it signs; default 1 h
+	Keep  time.Duration // how long it is published after it last signed: as long as its tokens live, and a minute for clocks that differ
+}
+
+// keySet is all keys at one moment, by when they begin to sign. It never
+// changes. The one that signs is the last that has begun to.
+type keySet struct {
+	keys []*key
+	jwks []byte
+}
+
+// storedKeys is how a key set is stored. What is not known here is refused, so
+// that an older Heddle does not sign with what it does not understand.
+type storedKeys struct {
+	Version int         `json:"version"` // 1
+	Keys    []storedKey `json:"keys"`
+}
+
+type storedKey struct {
+	PKCS8     []byte    `json:"pkcs8"`
+	SignsFrom time.Time `json:"signsFrom"`
+}
+
+func newKeySet(keys []*key) (*keySet, error) {
+	slices.SortStableFunc(keys, func(a, b *key) int { return a.signsFrom.Compare(b.signsFrom) })
+	public := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
+	for _, k := range keys {
+		public.Keys = append(public.Keys, k.public)
+	}
+	jwks, err := json.Marshal(public)
+	return &keySet{keys: keys, jwks: jwks}, err
+}
+
+// decodeKeySet reads what encode wrote.
+func decodeKeySet(data []byte) (*keySet, error) {
+	var stored storedKeys
+	if err := json.Unmarshal(data, &stored); err != nil {
+		return nil, err
+	}
+	if stored.Version != 1 {
+		return nil, fmt.Errorf("they are stored in format %d, which this Heddle does not know", stored.Version)
+	}
+	var keys []*key
+	for i, one := range stored.Keys {
+		k, err := readKey(one.PKCS8, one.SignsFrom)
+		if err != nil {
+			return nil, fmt.Errorf("key %d: %w", i, err)
+		}
+		keys = append(keys, k)
+	}
+	return newKeySet(keys)
+}
+
+func (s *keySet) encode() ([]byte, error) {
+	stored := storedKeys{Version: 1}
+	for _, k := range s.keys {
+		stored.Keys = append(stored.Keys, storedKey{PKCS8: k.pkcs8, SignsFrom: k.signsFrom})
+	}
+	return json.Marshal(stored)
+}
+
+// signing gives the key that signs now, or nil.
+func (s *keySet) signing(now time.Time) *key {
+	for i := len(s.keys) - 1; i >= 0; i-- {
+		if !s.keys[i].signsFrom.After(now) {
+			return s.keys[i]
+		}
+	}
+	return nil
+}
+
+// find gives a published key by its id, or nil.
+func (s *keySet) find(id string) *key {
+	for _, k := range s.keys {
+		if k.id == id {
+			return k
+		}
+	}
+	return nil
+}
+
+// planned gives the set as it should be now: nil if it is so already. make gives
+// a new key, which signs from then.
+func (s *keySet) planned(now time.Time, r Rotation, generate func(signsFrom time.Time) (*key, error)) (*keySet, error) {
+	keys := slices.Clone(s.keys)
+	for len(keys) > 1 && keys[1].signsFrom.Add(r.Keep).Before(now) {
+		keys = keys[1:] // its last token has died
+	}
+	changed := len(keys) != len(s.keys)
+	from := now // the first key begins at once: nobody could know another
+	if len(keys) > 0 {
+		from = keys[len(keys)-1].signsFrom.Add(r.Every)
+	}
+	if len(keys) == 0 || !now.Before(from.Add(-r.Ahead)) {
+		if len(keys) > 0 && from.Before(now.Add(r.Ahead)) {
+			from = now.Add(r.Ahead)
+		}
+		k, err := generate(from)
+		if err != nil {
+			return nil, err
+		}
+		keys, changed = append(keys, k), true
+	}
+	if !changed {
+		return nil, nil //nolint:nilnil // it is as it should be
+	}
+	return newKeySet(keys)
+}
+
+// has says whether a key is still published.
+func (s *keySet) has(k *key) bool {
+	for _, one := range s.keys {
+		if one == k || one.id == k.id {
+			return true
+		}
+	}
+	return false
+}
