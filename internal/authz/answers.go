@@ -78,7 +78,7 @@ func refusal(reason Reason, caller Caller, callee mesh.ServiceName, detail strin
 		r.Message = fmt.Sprintf("%q calls %q, which nobody has declared", caller.Name, callee)
 		r.Mend = fmt.Sprintf("write a declaration of %s, heddle apply -f %s.yaml", callee, callee)
 	case NotRouted:
-		r.Message = fmt.Sprintf("gateway %q may not call %q: no route has it as a backend", caller.Name, callee)
+		r.Message = fmt.Sprintf("gateway %q may not call %q: no route that it serves names it", caller.Name, callee)
 		r.Mend = fmt.Sprintf("write a Route with the backend %s, heddle apply -f route.yaml", callee)
 	case NoIdentity:
 		r.Message = "nothing proves who calls: " + detail

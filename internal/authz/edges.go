@@ -21,7 +21,7 @@ const (
 	Undeclared    Reason = "undeclared"     // the caller has not declared the dependency
 	UnknownCaller Reason = "unknown_caller" // nobody has declared the caller
 	UnknownCallee Reason = "unknown_callee" // nobody has declared the callee
-	NotRouted     Reason = "not_routed"     // no route sends requests from gateways to the callee
+	NotRouted     Reason = "not_routed"     // no route that the gateway serves names the callee
 	NoIdentity    Reason = "no_identity"    // nothing proves who calls
 	NoCallee      Reason = "no_callee"      // the sidecar's route does not say what is called
 )
