@@ -15,6 +15,7 @@ if ! hack/system.sh gcc libc6-dev; then
   left_out+=("the race detector: it needs a C compiler (see above)")
 fi
 hack/system.sh curl ca-certificates iproute2 || left_out+=("what needs curl, the system's certificates or network namespaces (see above)")
+hack/system.sh redis-server || left_out+=("every test with a real Redis (see above)")
 if ! hack/envoy.sh; then
   left_out+=("every test with a real Envoy: hack/envoy.sh could not get it (see above)")
 fi
