@@ -18,6 +18,7 @@ type cli struct {
 	globals
 
 	Server    serverCmd    `cmd:"" group:"running" help:"Run the registry, its APIs and the control plane."`
+	Authz     authzCmd     `cmd:"" group:"running" help:"Run the AuthZ service, which gives callers signed tokens, apart from the server."`
 	Proxy     proxyCmd     `cmd:"" group:"running" help:"Run Envoy beside one workload: register, renew, drain, restart."`
 	Bootstrap bootstrapCmd `cmd:"" group:"running" help:"Print the configuration that a sidecar's Envoy, or a gRPC library, starts from."`
 	Demo      demoCmd      `cmd:"" group:"running" help:"Run a sample mesh on this machine, with a real Envoy beside each service."`

@@ -31,12 +31,12 @@ type serverCmd struct {
 	DataDir    string `default:"heddle-data" type:"path" placeholder:"DIR" help:"Where the embedded etcd keeps its data."`
 	EtcdListen string `placeholder:"HOST:PORT" help:"Where the embedded etcd listens besides, for etcdctl, on a loopback address only and without any protection. Default: only on a socket in the data folder."`
 
-	EtcdEndpoints []string `placeholder:"URL" help:"An etcd cluster to use instead of the embedded one, e.g. https://10.0.0.1:2379,https://10.0.0.2:2379."`
-	EtcdUser      string   `placeholder:"NAME" help:"User name for that cluster."`
-	EtcdPassword  string   `name:"etcd-password-file" type:"path" placeholder:"FILE" help:"File that holds the user's password."`
-	EtcdCA        string   `name:"etcd-ca-file" type:"path" placeholder:"FILE" help:"PEM certificates that the cluster's certificates are verified with."`
-	EtcdCert      string   `name:"etcd-cert-file" type:"path" placeholder:"FILE" help:"PEM client certificate for the cluster."`
-	EtcdKey       string   `name:"etcd-key-file" type:"path" placeholder:"FILE" help:"PEM key of that certificate."`
+	etcdFlags `embed:""`
+
+	AuthzListen     string     `placeholder:"HOST:PORT" help:"Where sidecars ask the AuthZ service (ext_authz over gRPC), if it is to run in this process. Default: it does not; see heddle authz."`
+	AuthzHTTPListen string     `name:"authz-http-listen" placeholder:"HOST:PORT" help:"Where the AuthZ service's public keys are served. Default: nowhere."`
+	TrustDomain     string     `default:"heddle.local" placeholder:"NAME" help:"Trust domain of the SPIFFE IDs."`
+	Authz           authzFlags `embed:"" prefix:"authz-"`
 }
 
 // Help shows examples below the flags.
@@ -88,12 +88,17 @@ func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) 
 	if err != nil {
 		return err
 	}
+	if c.AuthzListen != "" {
+		if node.authz, err = c.newAuthz(ctx, node, ports); err != nil {
+			return err
+		}
+	}
 	if err := announceAdminToken(ctx, con, store, c.AdminTokenFile, logger); err != nil {
 		return err
 	}
 	return node.run(ctx, failed, func() error {
 		logger.Info("ready", "rest", node.restURL(), "docs", node.restURL()+"/docs", "xds", node.xdsListener.Addr().String())
-		return ready.write(map[string]string{"rest": node.restURL(), "xds": node.xdsListener.Addr().String()})
+		return ready.write(node.addresses())
 	})
 }
 
@@ -104,14 +109,21 @@ func (*serverCmd) wrongFlag(format string, args ...any) error {
 
 // check finds flags that make no sense.
 func (c *serverCmd) check() error {
-	for _, one := range []struct{ flag, address string }{{"--listen", c.Listen}, {"--xds-listen", c.XDSListen}, {"--etcd-listen", c.EtcdListen}} {
-		if one.address == "" && one.flag == "--etcd-listen" {
+	for _, one := range []struct{ flag, address string }{{"--listen", c.Listen}, {"--xds-listen", c.XDSListen}, {"--etcd-listen", c.EtcdListen}, {"--authz-listen", c.AuthzListen}, {"--authz-http-listen", c.AuthzHTTPListen}} {
+		if one.address == "" && one.flag != "--listen" && one.flag != "--xds-listen" {
 			continue
 		}
 		_, port, err := net.SplitHostPort(one.address)
 		if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil {
 			return c.wrongFlag("%s %q is not HOST:PORT, such as 127.0.0.1:7080; the port is 0 to 65535", one.flag, one.address)
 		}
+	}
+	if c.AuthzListen != "" {
+		if err := c.Authz.check(); err != nil {
+			return err
+		}
+	} else if c.AuthzHTTPListen != "" {
+		return c.wrongFlag("--authz-http-listen serves the keys of the AuthZ service: it needs --authz-listen")
 	}
 	switch {
 	case c.CanaryWait < 0:
@@ -155,10 +167,7 @@ func (c *serverCmd) hosts() []string {
 // failed receives the reason if that one cannot go on.
 func (c *serverCmd) openStore(ctx context.Context, logger *slog.Logger) (store *registry.Store, failed <-chan error, closeAll func(), err error) {
 	if len(c.EtcdEndpoints) > 0 {
-		store, err = registry.Open(ctx, registry.Config{
-			Endpoints: c.EtcdEndpoints, Username: c.EtcdUser, PasswordFile: c.EtcdPassword,
-			CAFile: c.EtcdCA, CertFile: c.EtcdCert, KeyFile: c.EtcdKey, Logger: logger,
-		})
+		store, err = c.open(ctx, logger)
 		if err != nil {
 			return nil, nil, nil, err
 		}

@@ -31,6 +31,7 @@ import (
 // control plane translates it, and the xDS server sends it.
 type serverNode struct {
 	logger  *slog.Logger
+	prom    *prometheus.Registry
 	store   *registry.Store
 	catalog *catalog.Catalog
 	plane   *controlplane.ControlPlane
@@ -43,6 +44,7 @@ type serverNode struct {
 	grpc    *grpc.Server
 	grpcAPI *grpcapi.API
 	health  *health.Server
+	authz   *authzNode // nil: it runs apart, or not at all
 }
 
 // shutdownTime bounds how long requests under way may take to end.
@@ -53,7 +55,7 @@ const shutdownTime = 5 * time.Second
 func newServerNode(c *serverCmd, ports serverPorts, store *registry.Store, logger *slog.Logger) (*serverNode, error) {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	n := &serverNode{logger: logger, store: store, serverPorts: ports, metrics: newServerMetrics(metrics)}
+	n := &serverNode{logger: logger, prom: metrics, store: store, serverPorts: ports, metrics: newServerMetrics(metrics)}
 	n.catalog = catalog.New(catalog.Config{Logger: logger})
 	n.plane = controlplane.New(controlplane.Config{Catalog: n.catalog, Registerer: metrics, Logger: logger})
 	n.xds = xds.NewServer(xds.Config{Scopes: n.plane, Registerer: metrics, Logger: logger, CanaryWait: c.CanaryWait, MaxStreams: c.MaxStreams})
@@ -120,6 +122,9 @@ func (n *serverNode) run(ctx context.Context, etcdFailed <-chan error, ready fun
 			return nil
 		}
 	})
+	if n.authz != nil {
+		group.Go(func() error { return n.authz.run(ctx) })
+	}
 	group.Go(func() error { // whatever ended ctx: the servers end only by this
 		<-ctx.Done()
 		n.shutdown(ctx)
@@ -130,18 +135,13 @@ func (n *serverNode) run(ctx context.Context, etcdFailed <-chan error, ready fun
 
 // announceReady waits until the whole mesh has been read from etcd.
 func (n *serverNode) announceReady(ctx context.Context, ready func() error) error {
-	feed := n.catalog.Subscribe()
-	defer feed.Close()
-	for {
-		view, _, err := feed.Wait(ctx)
-		if err != nil {
-			return nil //nolint:nilerr // the server stops before it was ready
+	return whenSynced(ctx, n.catalog, func() error {
+		n.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
+		if n.authz != nil {
+			n.authz.serving()
 		}
-		if view.Synced() {
-			n.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
-			return ready()
-		}
-	}
+		return ready()
+	})
 }
 
 // shutdown lets requests under way end, and sends the proxies to another server.

@@ -10,7 +10,8 @@ import (
 
 // serverPorts are what a server listens on.
 type serverPorts struct {
-	restListener, xdsListener net.Listener
+	restListener, xdsListener   net.Listener
+	authzListener, keysListener net.Listener // nil: none
 }
 
 // takePorts listens on all of them or on none.
@@ -21,6 +22,18 @@ func takePorts(ctx context.Context, c *serverCmd) (p serverPorts, err error) {
 	if p.xdsListener, err = listen(ctx, "--xds-listen", c.XDSListen); err != nil {
 		p.close()
 		return serverPorts{}, err
+	}
+	if c.AuthzListen != "" {
+		if p.authzListener, err = listen(ctx, "--authz-listen", c.AuthzListen); err != nil {
+			p.close()
+			return serverPorts{}, err
+		}
+	}
+	if c.AuthzHTTPListen != "" {
+		if p.keysListener, err = listen(ctx, "--authz-http-listen", c.AuthzHTTPListen); err != nil {
+			p.close()
+			return serverPorts{}, err
+		}
 	}
 	return p, nil
 }
@@ -34,7 +47,7 @@ func listen(ctx context.Context, flag, address string) (net.Listener, error) {
 }
 
 func (p serverPorts) close() {
-	for _, listener := range []net.Listener{p.restListener, p.xdsListener} {
+	for _, listener := range []net.Listener{p.restListener, p.xdsListener, p.authzListener, p.keysListener} {
 		if listener != nil {
 			_ = listener.Close()
 		}

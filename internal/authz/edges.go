@@ -2,16 +2,6 @@ package authz
 
 import "github.com/heddle-mesh/heddle/internal/mesh"
 
-// Enforcement is what becomes of a request that is refused.
-type Enforcement string
-
-// The ladder, on which a service's owner goes from watching to refusing.
-const (
-	Observe Enforcement = "observe" // it passes, and is logged
-	Warn    Enforcement = "warn"    // it passes with the header x-heddle-warning, and is logged
-	Deny    Enforcement = "deny"    // it is answered with 403
-)
-
 // Reason is why a caller may not call a callee.
 type Reason string
 
@@ -28,8 +18,8 @@ const (
 
 // Edge is the answer to who may call whom.
 type Edge struct {
-	Reason      Reason // Allowed, or why not
-	Enforcement Enforcement
+	Reason      Reason           // Allowed, or why not
+	Enforcement mesh.Enforcement // what becomes of a refused one; "" is mesh.Deny
 }
 
 // Edges knows who may call whom.

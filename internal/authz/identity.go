@@ -67,13 +67,24 @@ type callerCredentials struct {
 }
 
 // Credentials serve gRPC over TLS to callers with a certificate of the trust
-// domain. cfg says by which authorities those are verified; a certificate is
-// demanded whatever it says.
-func Credentials(cfg *tls.Config, trustDomain string) credentials.TransportCredentials {
-	cfg = cfg.Clone()
-	cfg.ClientAuth = tls.RequireAndVerifyClientCert
-	cfg.MinVersion = max(cfg.MinVersion, tls.VersionTLS12)
-	return callerCredentials{credentials.NewTLS(cfg), trustDomain}
+// domain. current is asked at each handshake for the server's certificate and the
+// authorities (ClientCAs) that callers are verified by; a certificate is demanded
+// whatever it says.
+func Credentials(current func() (*tls.Config, error), trustDomain string) credentials.TransportCredentials {
+	return callerCredentials{credentials.NewTLS(&tls.Config{
+		MinVersion: tls.VersionTLS12,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			cfg, err := current()
+			if err != nil {
+				return nil, err
+			}
+			cfg = cfg.Clone()
+			cfg.ClientAuth = tls.RequireAndVerifyClientCert
+			cfg.MinVersion = max(cfg.MinVersion, tls.VersionTLS12)
+			cfg.NextProtos = []string{"h2"}
+			return cfg, nil
+		},
+	}), trustDomain}
 }
 
 // ServerHandshake finds the caller once for the connection.

@@ -111,7 +111,7 @@ func eventually(t testing.TB, what string, is func() bool) {
 // edgesOf allows the pairs listed, and answers others as it is told.
 type edgesOf struct {
 	pairs       map[[2]string]bool
-	enforcement Enforcement
+	enforcement mesh.Enforcement
 	err         error
 }
 

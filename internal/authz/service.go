@@ -74,18 +74,18 @@ func (s *Service) check(ctx context.Context, request *check) (*response, error) 
 	}
 	caller, err := s.caller(ctx, request)
 	if err != nil {
-		return s.refuse(ctx, refusal(NoIdentity, caller, mesh.ServiceName(request.callee), err.Error()), Deny), nil
+		return s.refuse(ctx, refusal(NoIdentity, caller, mesh.ServiceName(request.callee), err.Error()), mesh.Deny), nil
 	}
 	callee := mesh.ServiceName(request.callee)
 	if callee == "" {
-		return s.refuse(ctx, refusal(NoCallee, caller, "", ""), Deny), nil
+		return s.refuse(ctx, refusal(NoCallee, caller, "", ""), mesh.Deny), nil
 	}
 	edge, err := s.cfg.Edges.Edge(caller, callee)
 	if err != nil {
 		return nil, s.unavailable(err)
 	}
 	if edge.Reason != Allowed {
-		return s.refuse(ctx, refusal(edge.Reason, caller, callee, ""), cmp.Or(edge.Enforcement, Deny)), nil
+		return s.refuse(ctx, refusal(edge.Reason, caller, callee, ""), cmp.Or(edge.Enforcement, mesh.Deny)), nil
 	}
 	token, err := s.cfg.Issuer.Token(ctx, Pair{Caller: caller.ID, Callee: ServiceID(s.cfg.TrustDomain, callee)})
 	if err != nil {
@@ -111,16 +111,16 @@ func (s *Service) caller(ctx context.Context, request *check) (Caller, error) {
 }
 
 // refuse answers as the callee's ladder says, and logs each refusal once a minute.
-func (s *Service) refuse(ctx context.Context, r Refusal, how Enforcement) *response {
+func (s *Service) refuse(ctx context.Context, r Refusal, how mesh.Enforcement) *response {
 	if _, fresh := s.logged.SetIfAbsent(refusedPair{r.Caller, mesh.ServiceName(r.Callee), r.Error}, struct{}{}); fresh {
 		s.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "a call is refused", slog.String("enforcement", string(how)), slog.String("reason", string(r.Error)),
 			slog.String("caller", r.Caller), slog.String("callee", r.Callee), slog.String("message", r.Message), slog.String("mend", r.Mend))
 	}
 	switch how {
-	case Observe:
+	case mesh.Observe:
 		s.metrics.observed.Inc()
 		return passed("")
-	case Warn:
+	case mesh.Warn:
 		s.metrics.warned.Inc()
 		return passed(r.Message)
 	}

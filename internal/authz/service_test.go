@@ -76,9 +76,8 @@ func TestCallerIsWhoTheCertificateSays(t *testing.T) {
 	t.Parallel()
 	ours, theirs := newAuthority(t), newAuthority(t)
 	issuer := runIssuer(t, IssuerConfig{})
-	address := serve(t, ServiceConfig{Issuer: issuer, Edges: webCallsOrders, InsecurePlainCallers: true}, grpc.Creds(Credentials(&tls.Config{
-		Certificates: []tls.Certificate{ours.issue(t, "spiffe://mesh.test/heddle/server")}, ClientCAs: ours.pool(),
-	}, testDomain)))
+	server := &tls.Config{Certificates: []tls.Certificate{ours.issue(t, "spiffe://mesh.test/heddle/server")}, ClientCAs: ours.pool()}
+	address := serve(t, ServiceConfig{Issuer: issuer, Edges: webCallsOrders, InsecurePlainCallers: true}, grpc.Creds(Credentials(func() (*tls.Config, error) { return server, nil }, testDomain)))
 	with := func(certificates ...tls.Certificate) credentials.TransportCredentials {
 		return credentials.NewTLS(&tls.Config{RootCAs: ours.pool(), Certificates: certificates})
 	}
@@ -148,7 +147,7 @@ func TestPlainConnectionsAreBelievedOnlyWhenToldSo(t *testing.T) {
 
 func TestTheLadder(t *testing.T) {
 	t.Parallel()
-	for _, how := range []Enforcement{Observe, Warn, Deny, ""} {
+	for _, how := range []mesh.Enforcement{mesh.Observe, mesh.Warn, mesh.Deny, ""} {
 		t.Run(string(how), func(t *testing.T) {
 			t.Parallel()
 			var logs strings.Builder
@@ -163,11 +162,11 @@ func TestTheLadder(t *testing.T) {
 					t.Error("an undeclared call was given a token")
 				}
 				switch how {
-				case Observe, Warn:
+				case mesh.Observe, mesh.Warn:
 					if no != nil || len(ok.GetHeadersToRemove()) != 1 || ok.GetHeadersToRemove()[0] != TokenHeader {
 						t.Errorf("answered %v", got)
 					}
-					if warned := valueOf(ok.GetResponseHeadersToAdd(), WarningHeader) != "" && valueOf(ok.GetHeaders(), WarningHeader) != ""; warned != (how == Warn) {
+					if warned := valueOf(ok.GetResponseHeadersToAdd(), WarningHeader) != "" && valueOf(ok.GetHeaders(), WarningHeader) != ""; warned != (how == mesh.Warn) {
 						t.Errorf("the warning: %v", got)
 					}
 				default:

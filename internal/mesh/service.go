@@ -32,8 +32,24 @@ type Service struct {
 	Traffic      Traffic       `json:"traffic,omitzero" doc:"Timeouts, retries, load balancing and limits of calls to it."`
 	Subsets      []Subset      `json:"subsets,omitempty" doc:"Named groups of its instances, by label."`
 	Routes       []RouteRule   `json:"routes,omitempty" doc:"Rules tried in order for each request to it; none means all instances."`
+	Access       Access        `json:"access,omitzero" doc:"What becomes of calls by services that have not declared it."`
 	Meta         Meta          `json:"meta,omitzero" doc:"Set by the registry."`
 }
+
+// Access says how a service is protected by the AuthZ service.
+type Access struct {
+	Enforcement Enforcement `json:"enforcement,omitempty" enum:"observe,warn,deny" doc:"Calls that nobody declared: observe lets them pass and logs them, warn adds the header x-heddle-warning, deny (default) refuses them."`
+}
+
+// Enforcement is what becomes of a call that is to be refused.
+type Enforcement string
+
+// The ladder, on which an owner goes from watching to refusing.
+const (
+	Observe Enforcement = "observe"
+	Warn    Enforcement = "warn"
+	Deny    Enforcement = "deny" // default
+)
 
 // Meta is what the registry knows about a stored object. Writers send Revision
 // back; the rest is set by the registry and ignored on input.

@@ -38,6 +38,9 @@ func (s *Service) Validate() Faults {
 	s.Traffic.validate(&f, "traffic", s)
 	s.validateSubsets(&f)
 	s.validateRoutes(&f)
+	if e := s.Access.Enforcement; e != "" && e != Observe && e != Warn && e != Deny {
+		f.Add("access.enforcement", "%s", oneOf(string(e), Observe, Warn, Deny))
+	}
 	return f
 }
 

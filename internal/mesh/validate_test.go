@@ -123,6 +123,7 @@ func TestServiceValidation(t *testing.T) {
 		"unreachable behind slashes": {func(s *mesh.Service) {
 			s.Routes = []mesh.RouteRule{{Match: mesh.RequestMatch{Path: &mesh.PathMatch{Prefix: "//"}}}, {}}
 		}, []string{"routes[0].match: matches every request, so the rules behind it are never reached: move it to the end"}},
+		"enforcement":         {func(s *mesh.Service) { s.Access.Enforcement = "off" }, []string{`access.enforcement: "off" is not one of observe, warn, deny`}},
 		"tls inside the mesh": {func(s *mesh.Service) { s.Traffic.TLS = &mesh.UpstreamTLS{} }, []string{"traffic.tls: is for services outside the mesh: they have dns or static endpoints"}},
 		"timeout and none":    {func(s *mesh.Service) { s.Traffic.Timeout, s.Traffic.NoTimeout = mesh.Duration(time.Second), true }, []string{"traffic.noTimeout: contradicts timeout: give only one of them"}},
 		"negative timeout":    {func(s *mesh.Service) { s.Traffic.Timeout = mesh.Duration(-1) }, []string{"traffic.timeout: -1ns is out of range: use 1ms to 24h"}},

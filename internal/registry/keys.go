@@ -15,6 +15,7 @@ const (
 	runtimeKey     = root + "runtime"
 	tokenPrefix    = root + "tokens/"
 	requestPrefix  = root + "requests/"
+	signingKeysKey = root + "signing-keys"
 )
 
 // meshPrefixes are what a watcher of the mesh lists.

@@ -83,6 +83,109 @@ func (Protocol) EnumDescriptor() ([]byte, []int) {
 	return file_heddle_v1_meta_proto_rawDescGZIP(), []int{0}
 }
 
+// Enforcement is what becomes of a call that is to be refused.
+type Enforcement int32
+
+const (
+	// Not said: deny.
+	Enforcement_ENFORCEMENT_UNSPECIFIED Enforcement = 0
+	// It passes and is logged.
+	Enforcement_ENFORCEMENT_OBSERVE Enforcement = 1
+	// It passes with the header x-heddle-warning and is logged.
+	Enforcement_ENFORCEMENT_WARN Enforcement = 2
+	// It is refused.
+	Enforcement_ENFORCEMENT_DENY Enforcement = 3
+)
+
+// Enum value maps for Enforcement.
+var (
+	Enforcement_name = map[int32]string{
+		0: "ENFORCEMENT_UNSPECIFIED",
+		1: "ENFORCEMENT_OBSERVE",
+		2: "ENFORCEMENT_WARN",
+		3: "ENFORCEMENT_DENY",
+	}
+	Enforcement_value = map[string]int32{
+		"ENFORCEMENT_UNSPECIFIED": 0,
+		"ENFORCEMENT_OBSERVE":     1,
+		"ENFORCEMENT_WARN":        2,
+		"ENFORCEMENT_DENY":        3,
+	}
+)
+
+func (x Enforcement) Enum() *Enforcement {
+	p := new(Enforcement)
+	*p = x
+	return p
+}
+
+func (x Enforcement) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Enforcement) Descriptor() protoreflect.EnumDescriptor {
+	return file_heddle_v1_meta_proto_enumTypes[1].Descriptor()
+}
+
+func (Enforcement) Type() protoreflect.EnumType {
+	return &file_heddle_v1_meta_proto_enumTypes[1]
+}
+
+func (x Enforcement) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Enforcement.Descriptor instead.
+func (Enforcement) EnumDescriptor() ([]byte, []int) {
+	return file_heddle_v1_meta_proto_rawDescGZIP(), []int{1}
+}
+
+// Access says how a service is protected by the AuthZ service.
+type Access struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What becomes of calls by services that have not declared it.
+	Enforcement   Enforcement `protobuf:"varint,1,opt,name=enforcement,proto3,enum=heddle.v1.Enforcement" json:"enforcement,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Access) Reset() {
+	*x = Access{}
+	mi := &file_heddle_v1_meta_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Access) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Access) ProtoMessage() {}
+
+func (x *Access) ProtoReflect() protoreflect.Message {
+	mi := &file_heddle_v1_meta_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Access.ProtoReflect.Descriptor instead.
+func (*Access) Descriptor() ([]byte, []int) {
+	return file_heddle_v1_meta_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *Access) GetEnforcement() Enforcement {
+	if x != nil {
+		return x.Enforcement
+	}
+	return Enforcement_ENFORCEMENT_UNSPECIFIED
+}
+
 // Meta is what the registry knows of a stored object. It sets all of it.
 type Meta struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -101,7 +204,7 @@ type Meta struct {
 
 func (x *Meta) Reset() {
 	*x = Meta{}
-	mi := &file_heddle_v1_meta_proto_msgTypes[0]
+	mi := &file_heddle_v1_meta_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -113,7 +216,7 @@ func (x *Meta) String() string {
 func (*Meta) ProtoMessage() {}
 
 func (x *Meta) ProtoReflect() protoreflect.Message {
-	mi := &file_heddle_v1_meta_proto_msgTypes[0]
+	mi := &file_heddle_v1_meta_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -126,7 +229,7 @@ func (x *Meta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Meta.ProtoReflect.Descriptor instead.
 func (*Meta) Descriptor() ([]byte, []int) {
-	return file_heddle_v1_meta_proto_rawDescGZIP(), []int{0}
+	return file_heddle_v1_meta_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *Meta) GetRevision() int64 {
@@ -161,7 +264,9 @@ var File_heddle_v1_meta_proto protoreflect.FileDescriptor
 
 const file_heddle_v1_meta_proto_rawDesc = "" +
 	"\n" +
-	"\x14heddle/v1/meta.proto\x12\theddle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8d\x01\n" +
+	"\x14heddle/v1/meta.proto\x12\theddle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"B\n" +
+	"\x06Access\x128\n" +
+	"\venforcement\x18\x01 \x01(\x0e2\x16.heddle.v1.EnforcementR\venforcement\"\x8d\x01\n" +
 	"\x04Meta\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x03R\brevision\x12\x16\n" +
 	"\x06author\x18\x02 \x01(\tR\x06author\x12\x16\n" +
@@ -173,7 +278,12 @@ const file_heddle_v1_meta_proto_rawDesc = "" +
 	"\rPROTOCOL_HTTP\x10\x01\x12\x12\n" +
 	"\x0ePROTOCOL_HTTP2\x10\x02\x12\x11\n" +
 	"\rPROTOCOL_GRPC\x10\x03\x12\x10\n" +
-	"\fPROTOCOL_TCP\x10\x04B6Z4github.com/heddle-mesh/heddle/api/heddle/v1;heddlev1b\x06proto3"
+	"\fPROTOCOL_TCP\x10\x04*o\n" +
+	"\vEnforcement\x12\x1b\n" +
+	"\x17ENFORCEMENT_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13ENFORCEMENT_OBSERVE\x10\x01\x12\x14\n" +
+	"\x10ENFORCEMENT_WARN\x10\x02\x12\x14\n" +
+	"\x10ENFORCEMENT_DENY\x10\x03B6Z4github.com/heddle-mesh/heddle/api/heddle/v1;heddlev1b\x06proto3"
 
 var (
 	file_heddle_v1_meta_proto_rawDescOnce sync.Once
@@ -187,20 +297,23 @@ func file_heddle_v1_meta_proto_rawDescGZIP() []byte {
 	return file_heddle_v1_meta_proto_rawDescData
 }
 
-var file_heddle_v1_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_heddle_v1_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_heddle_v1_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_heddle_v1_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_heddle_v1_meta_proto_goTypes = []any{
 	(Protocol)(0),                 // 0: heddle.v1.Protocol
-	(*Meta)(nil),                  // 1: heddle.v1.Meta
-	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
+	(Enforcement)(0),              // 1: heddle.v1.Enforcement
+	(*Access)(nil),                // 2: heddle.v1.Access
+	(*Meta)(nil),                  // 3: heddle.v1.Meta
+	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
 }
 var file_heddle_v1_meta_proto_depIdxs = []int32{
-	2, // 0: heddle.v1.Meta.updated_at:type_name -> google.protobuf.Timestamp
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	1, // 0: heddle.v1.Access.enforcement:type_name -> heddle.v1.Enforcement
+	4, // 1: heddle.v1.Meta.updated_at:type_name -> google.protobuf.Timestamp
+	2, // [2:2] is the sub-list for method output_type
+	2, // [2:2] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_heddle_v1_meta_proto_init() }
@@ -213,8 +326,8 @@ func file_heddle_v1_meta_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heddle_v1_meta_proto_rawDesc), len(file_heddle_v1_meta_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   1,
+			NumEnums:      2,
+			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -52,7 +52,9 @@ type Service struct {
 	// Rules tried in order for each request to it; none means all instances.
 	Routes []*RouteRule `protobuf:"bytes,12,rep,name=routes,proto3" json:"routes,omitempty"`
 	// What the registry knows of it.
-	Meta          *Meta `protobuf:"bytes,13,opt,name=meta,proto3" json:"meta,omitempty"`
+	Meta *Meta `protobuf:"bytes,13,opt,name=meta,proto3" json:"meta,omitempty"`
+	// What becomes of calls by services that have not declared it.
+	Access        *Access `protobuf:"bytes,14,opt,name=access,proto3" json:"access,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -174,6 +176,13 @@ func (x *Service) GetRoutes() []*RouteRule {
 func (x *Service) GetMeta() *Meta {
 	if x != nil {
 		return x.Meta
+	}
+	return nil
+}
+
+func (x *Service) GetAccess() *Access {
+	if x != nil {
+		return x.Access
 	}
 	return nil
 }
@@ -959,7 +968,7 @@ var File_heddle_v1_services_proto protoreflect.FileDescriptor
 
 const file_heddle_v1_services_proto_rawDesc = "" +
 	"\n" +
-	"\x18heddle/v1/services.proto\x12\theddle.v1\x1a\x19heddle/v1/endpoints.proto\x1a\x14heddle/v1/meta.proto\x1a\x17heddle/v1/routing.proto\x1a\x17heddle/v1/traffic.proto\"\x99\x04\n" +
+	"\x18heddle/v1/services.proto\x12\theddle.v1\x1a\x19heddle/v1/endpoints.proto\x1a\x14heddle/v1/meta.proto\x1a\x17heddle/v1/routing.proto\x1a\x17heddle/v1/traffic.proto\"\xc4\x04\n" +
 	"\aService\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12 \n" +
@@ -974,7 +983,8 @@ const file_heddle_v1_services_proto_rawDesc = "" +
 	" \x01(\v2\x12.heddle.v1.TrafficR\atraffic\x12+\n" +
 	"\asubsets\x18\v \x03(\v2\x11.heddle.v1.SubsetR\asubsets\x12,\n" +
 	"\x06routes\x18\f \x03(\v2\x14.heddle.v1.RouteRuleR\x06routes\x12#\n" +
-	"\x04meta\x18\r \x01(\v2\x0f.heddle.v1.MetaR\x04meta\"$\n" +
+	"\x04meta\x18\r \x01(\v2\x0f.heddle.v1.MetaR\x04meta\x12)\n" +
+	"\x06access\x18\x0e \x01(\v2\x11.heddle.v1.AccessR\x06access\"$\n" +
 	"\fDependencies\x12\x14\n" +
 	"\x05names\x18\x01 \x03(\tR\x05names\"c\n" +
 	"\x14CreateServiceRequest\x12,\n" +
@@ -1063,6 +1073,7 @@ var file_heddle_v1_services_proto_goTypes = []any{
 	(*Subset)(nil),                // 19: heddle.v1.Subset
 	(*RouteRule)(nil),             // 20: heddle.v1.RouteRule
 	(*Meta)(nil),                  // 21: heddle.v1.Meta
+	(*Access)(nil),                // 22: heddle.v1.Access
 }
 var file_heddle_v1_services_proto_depIdxs = []int32{
 	15, // 0: heddle.v1.Service.protocol:type_name -> heddle.v1.Protocol
@@ -1073,31 +1084,32 @@ var file_heddle_v1_services_proto_depIdxs = []int32{
 	19, // 5: heddle.v1.Service.subsets:type_name -> heddle.v1.Subset
 	20, // 6: heddle.v1.Service.routes:type_name -> heddle.v1.RouteRule
 	21, // 7: heddle.v1.Service.meta:type_name -> heddle.v1.Meta
-	0,  // 8: heddle.v1.CreateServiceRequest.service:type_name -> heddle.v1.Service
-	0,  // 9: heddle.v1.CreateServiceResponse.service:type_name -> heddle.v1.Service
-	0,  // 10: heddle.v1.UpdateServiceRequest.service:type_name -> heddle.v1.Service
-	0,  // 11: heddle.v1.UpdateServiceResponse.service:type_name -> heddle.v1.Service
-	0,  // 12: heddle.v1.GetServiceResponse.service:type_name -> heddle.v1.Service
-	0,  // 13: heddle.v1.ListServicesResponse.services:type_name -> heddle.v1.Service
-	14, // 14: heddle.v1.WatchServicesResponse.changes:type_name -> heddle.v1.ServiceChange
-	0,  // 15: heddle.v1.ServiceChange.put:type_name -> heddle.v1.Service
-	2,  // 16: heddle.v1.ServiceService.CreateService:input_type -> heddle.v1.CreateServiceRequest
-	4,  // 17: heddle.v1.ServiceService.UpdateService:input_type -> heddle.v1.UpdateServiceRequest
-	6,  // 18: heddle.v1.ServiceService.DeleteService:input_type -> heddle.v1.DeleteServiceRequest
-	8,  // 19: heddle.v1.ServiceService.GetService:input_type -> heddle.v1.GetServiceRequest
-	10, // 20: heddle.v1.ServiceService.ListServices:input_type -> heddle.v1.ListServicesRequest
-	12, // 21: heddle.v1.ServiceService.WatchServices:input_type -> heddle.v1.WatchServicesRequest
-	3,  // 22: heddle.v1.ServiceService.CreateService:output_type -> heddle.v1.CreateServiceResponse
-	5,  // 23: heddle.v1.ServiceService.UpdateService:output_type -> heddle.v1.UpdateServiceResponse
-	7,  // 24: heddle.v1.ServiceService.DeleteService:output_type -> heddle.v1.DeleteServiceResponse
-	9,  // 25: heddle.v1.ServiceService.GetService:output_type -> heddle.v1.GetServiceResponse
-	11, // 26: heddle.v1.ServiceService.ListServices:output_type -> heddle.v1.ListServicesResponse
-	13, // 27: heddle.v1.ServiceService.WatchServices:output_type -> heddle.v1.WatchServicesResponse
-	22, // [22:28] is the sub-list for method output_type
-	16, // [16:22] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	22, // 8: heddle.v1.Service.access:type_name -> heddle.v1.Access
+	0,  // 9: heddle.v1.CreateServiceRequest.service:type_name -> heddle.v1.Service
+	0,  // 10: heddle.v1.CreateServiceResponse.service:type_name -> heddle.v1.Service
+	0,  // 11: heddle.v1.UpdateServiceRequest.service:type_name -> heddle.v1.Service
+	0,  // 12: heddle.v1.UpdateServiceResponse.service:type_name -> heddle.v1.Service
+	0,  // 13: heddle.v1.GetServiceResponse.service:type_name -> heddle.v1.Service
+	0,  // 14: heddle.v1.ListServicesResponse.services:type_name -> heddle.v1.Service
+	14, // 15: heddle.v1.WatchServicesResponse.changes:type_name -> heddle.v1.ServiceChange
+	0,  // 16: heddle.v1.ServiceChange.put:type_name -> heddle.v1.Service
+	2,  // 17: heddle.v1.ServiceService.CreateService:input_type -> heddle.v1.CreateServiceRequest
+	4,  // 18: heddle.v1.ServiceService.UpdateService:input_type -> heddle.v1.UpdateServiceRequest
+	6,  // 19: heddle.v1.ServiceService.DeleteService:input_type -> heddle.v1.DeleteServiceRequest
+	8,  // 20: heddle.v1.ServiceService.GetService:input_type -> heddle.v1.GetServiceRequest
+	10, // 21: heddle.v1.ServiceService.ListServices:input_type -> heddle.v1.ListServicesRequest
+	12, // 22: heddle.v1.ServiceService.WatchServices:input_type -> heddle.v1.WatchServicesRequest
+	3,  // 23: heddle.v1.ServiceService.CreateService:output_type -> heddle.v1.CreateServiceResponse
+	5,  // 24: heddle.v1.ServiceService.UpdateService:output_type -> heddle.v1.UpdateServiceResponse
+	7,  // 25: heddle.v1.ServiceService.DeleteService:output_type -> heddle.v1.DeleteServiceResponse
+	9,  // 26: heddle.v1.ServiceService.GetService:output_type -> heddle.v1.GetServiceResponse
+	11, // 27: heddle.v1.ServiceService.ListServices:output_type -> heddle.v1.ListServicesResponse
+	13, // 28: heddle.v1.ServiceService.WatchServices:output_type -> heddle.v1.WatchServicesResponse
+	23, // [23:29] is the sub-list for method output_type
+	17, // [17:23] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_heddle_v1_services_proto_init() }

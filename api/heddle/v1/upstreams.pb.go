@@ -56,7 +56,9 @@ type Upstream struct {
 	// name; empty for what is outside the mesh.
 	Dependencies []string `protobuf:"bytes,13,rep,name=dependencies,proto3" json:"dependencies,omitempty"`
 	// What the registry knows of it.
-	Meta          *Meta `protobuf:"bytes,14,opt,name=meta,proto3" json:"meta,omitempty"`
+	Meta *Meta `protobuf:"bytes,14,opt,name=meta,proto3" json:"meta,omitempty"`
+	// What becomes of calls by services that have not declared it.
+	Access        *Access `protobuf:"bytes,15,opt,name=access,proto3" json:"access,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -196,6 +198,13 @@ func (x *Upstream) GetDependencies() []string {
 func (x *Upstream) GetMeta() *Meta {
 	if x != nil {
 		return x.Meta
+	}
+	return nil
+}
+
+func (x *Upstream) GetAccess() *Access {
+	if x != nil {
+		return x.Access
 	}
 	return nil
 }
@@ -953,7 +962,7 @@ var File_heddle_v1_upstreams_proto protoreflect.FileDescriptor
 
 const file_heddle_v1_upstreams_proto_rawDesc = "" +
 	"\n" +
-	"\x19heddle/v1/upstreams.proto\x12\theddle.v1\x1a\x19heddle/v1/endpoints.proto\x1a\x14heddle/v1/meta.proto\x1a\x17heddle/v1/routing.proto\x1a\x17heddle/v1/traffic.proto\"\xbd\x04\n" +
+	"\x19heddle/v1/upstreams.proto\x12\theddle.v1\x1a\x19heddle/v1/endpoints.proto\x1a\x14heddle/v1/meta.proto\x1a\x17heddle/v1/routing.proto\x1a\x17heddle/v1/traffic.proto\"\xe8\x04\n" +
 	"\bUpstream\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12 \n" +
@@ -969,7 +978,8 @@ const file_heddle_v1_upstreams_proto_rawDesc = "" +
 	"\asubsets\x18\v \x03(\v2\x11.heddle.v1.SubsetR\asubsets\x12,\n" +
 	"\x06routes\x18\f \x03(\v2\x14.heddle.v1.RouteRuleR\x06routes\x12\"\n" +
 	"\fdependencies\x18\r \x03(\tR\fdependencies\x12#\n" +
-	"\x04meta\x18\x0e \x01(\v2\x0f.heddle.v1.MetaR\x04metaB\v\n" +
+	"\x04meta\x18\x0e \x01(\v2\x0f.heddle.v1.MetaR\x04meta\x12)\n" +
+	"\x06access\x18\x0f \x01(\v2\x11.heddle.v1.AccessR\x06accessB\v\n" +
 	"\tendpoints\"g\n" +
 	"\x15CreateUpstreamRequest\x12/\n" +
 	"\bupstream\x18\x01 \x01(\v2\x13.heddle.v1.UpstreamR\bupstream\x12\x1d\n" +
@@ -1056,6 +1066,7 @@ var file_heddle_v1_upstreams_proto_goTypes = []any{
 	(*Subset)(nil),                 // 19: heddle.v1.Subset
 	(*RouteRule)(nil),              // 20: heddle.v1.RouteRule
 	(*Meta)(nil),                   // 21: heddle.v1.Meta
+	(*Access)(nil),                 // 22: heddle.v1.Access
 }
 var file_heddle_v1_upstreams_proto_depIdxs = []int32{
 	14, // 0: heddle.v1.Upstream.protocol:type_name -> heddle.v1.Protocol
@@ -1066,31 +1077,32 @@ var file_heddle_v1_upstreams_proto_depIdxs = []int32{
 	19, // 5: heddle.v1.Upstream.subsets:type_name -> heddle.v1.Subset
 	20, // 6: heddle.v1.Upstream.routes:type_name -> heddle.v1.RouteRule
 	21, // 7: heddle.v1.Upstream.meta:type_name -> heddle.v1.Meta
-	0,  // 8: heddle.v1.CreateUpstreamRequest.upstream:type_name -> heddle.v1.Upstream
-	0,  // 9: heddle.v1.CreateUpstreamResponse.upstream:type_name -> heddle.v1.Upstream
-	0,  // 10: heddle.v1.UpdateUpstreamRequest.upstream:type_name -> heddle.v1.Upstream
-	0,  // 11: heddle.v1.UpdateUpstreamResponse.upstream:type_name -> heddle.v1.Upstream
-	0,  // 12: heddle.v1.GetUpstreamResponse.upstream:type_name -> heddle.v1.Upstream
-	0,  // 13: heddle.v1.ListUpstreamsResponse.upstreams:type_name -> heddle.v1.Upstream
-	13, // 14: heddle.v1.WatchUpstreamsResponse.changes:type_name -> heddle.v1.UpstreamChange
-	0,  // 15: heddle.v1.UpstreamChange.put:type_name -> heddle.v1.Upstream
-	1,  // 16: heddle.v1.UpstreamService.CreateUpstream:input_type -> heddle.v1.CreateUpstreamRequest
-	3,  // 17: heddle.v1.UpstreamService.UpdateUpstream:input_type -> heddle.v1.UpdateUpstreamRequest
-	5,  // 18: heddle.v1.UpstreamService.DeleteUpstream:input_type -> heddle.v1.DeleteUpstreamRequest
-	7,  // 19: heddle.v1.UpstreamService.GetUpstream:input_type -> heddle.v1.GetUpstreamRequest
-	9,  // 20: heddle.v1.UpstreamService.ListUpstreams:input_type -> heddle.v1.ListUpstreamsRequest
-	11, // 21: heddle.v1.UpstreamService.WatchUpstreams:input_type -> heddle.v1.WatchUpstreamsRequest
-	2,  // 22: heddle.v1.UpstreamService.CreateUpstream:output_type -> heddle.v1.CreateUpstreamResponse
-	4,  // 23: heddle.v1.UpstreamService.UpdateUpstream:output_type -> heddle.v1.UpdateUpstreamResponse
-	6,  // 24: heddle.v1.UpstreamService.DeleteUpstream:output_type -> heddle.v1.DeleteUpstreamResponse
-	8,  // 25: heddle.v1.UpstreamService.GetUpstream:output_type -> heddle.v1.GetUpstreamResponse
-	10, // 26: heddle.v1.UpstreamService.ListUpstreams:output_type -> heddle.v1.ListUpstreamsResponse
-	12, // 27: heddle.v1.UpstreamService.WatchUpstreams:output_type -> heddle.v1.WatchUpstreamsResponse
-	22, // [22:28] is the sub-list for method output_type
-	16, // [16:22] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	22, // 8: heddle.v1.Upstream.access:type_name -> heddle.v1.Access
+	0,  // 9: heddle.v1.CreateUpstreamRequest.upstream:type_name -> heddle.v1.Upstream
+	0,  // 10: heddle.v1.CreateUpstreamResponse.upstream:type_name -> heddle.v1.Upstream
+	0,  // 11: heddle.v1.UpdateUpstreamRequest.upstream:type_name -> heddle.v1.Upstream
+	0,  // 12: heddle.v1.UpdateUpstreamResponse.upstream:type_name -> heddle.v1.Upstream
+	0,  // 13: heddle.v1.GetUpstreamResponse.upstream:type_name -> heddle.v1.Upstream
+	0,  // 14: heddle.v1.ListUpstreamsResponse.upstreams:type_name -> heddle.v1.Upstream
+	13, // 15: heddle.v1.WatchUpstreamsResponse.changes:type_name -> heddle.v1.UpstreamChange
+	0,  // 16: heddle.v1.UpstreamChange.put:type_name -> heddle.v1.Upstream
+	1,  // 17: heddle.v1.UpstreamService.CreateUpstream:input_type -> heddle.v1.CreateUpstreamRequest
+	3,  // 18: heddle.v1.UpstreamService.UpdateUpstream:input_type -> heddle.v1.UpdateUpstreamRequest
+	5,  // 19: heddle.v1.UpstreamService.DeleteUpstream:input_type -> heddle.v1.DeleteUpstreamRequest
+	7,  // 20: heddle.v1.UpstreamService.GetUpstream:input_type -> heddle.v1.GetUpstreamRequest
+	9,  // 21: heddle.v1.UpstreamService.ListUpstreams:input_type -> heddle.v1.ListUpstreamsRequest
+	11, // 22: heddle.v1.UpstreamService.WatchUpstreams:input_type -> heddle.v1.WatchUpstreamsRequest
+	2,  // 23: heddle.v1.UpstreamService.CreateUpstream:output_type -> heddle.v1.CreateUpstreamResponse
+	4,  // 24: heddle.v1.UpstreamService.UpdateUpstream:output_type -> heddle.v1.UpdateUpstreamResponse
+	6,  // 25: heddle.v1.UpstreamService.DeleteUpstream:output_type -> heddle.v1.DeleteUpstreamResponse
+	8,  // 26: heddle.v1.UpstreamService.GetUpstream:output_type -> heddle.v1.GetUpstreamResponse
+	10, // 27: heddle.v1.UpstreamService.ListUpstreams:output_type -> heddle.v1.ListUpstreamsResponse
+	12, // 28: heddle.v1.UpstreamService.WatchUpstreams:output_type -> heddle.v1.WatchUpstreamsResponse
+	23, // [23:29] is the sub-list for method output_type
+	17, // [17:23] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_heddle_v1_upstreams_proto_init() }

@@ -33,6 +33,7 @@ func decodeService(m *heddlev1.Service) (mesh.Service, mesh.Faults) {
 		Traffic:      d.traffic(m.GetTraffic()),
 		Subsets:      subsets(m.GetSubsets()),
 		Routes:       d.routes(m.GetRoutes()),
+		Access:       mesh.Access{Enforcement: enforcements.decode(m.GetAccess().GetEnforcement())},
 		Meta:         mesh.Meta{Revision: m.GetMeta().GetRevision()},
 	}
 	if m.GetDependencies() != nil {
@@ -65,6 +66,7 @@ func decodeUpstream(m *heddlev1.Upstream) (mesh.Service, mesh.Faults) {
 		Traffic:      d.traffic(m.GetTraffic()),
 		Subsets:      subsets(m.GetSubsets()),
 		Routes:       d.routes(m.GetRoutes()),
+		Access:       mesh.Access{Enforcement: enforcements.decode(m.GetAccess().GetEnforcement())},
 		Meta:         mesh.Meta{Revision: m.GetMeta().GetRevision()},
 	}
 	switch from := m.GetEndpoints().(type) {

@@ -23,6 +23,7 @@ func encodeService(s *mesh.Service) *heddlev1.Service {
 		Traffic:      orNil(encodeTraffic(&s.Traffic)),
 		Subsets:      encodeSubsets(s.Subsets),
 		Routes:       encodeRoutes(s.Routes),
+		Access:       orNil(&heddlev1.Access{Enforcement: enforcements.encode(s.Access.Enforcement)}),
 		Meta:         encodeMeta(s.Meta),
 	}
 	switch {
@@ -48,6 +49,7 @@ func encodeUpstream(s *mesh.Service) *heddlev1.Upstream {
 		Traffic:      orNil(encodeTraffic(&s.Traffic)),
 		Subsets:      encodeSubsets(s.Subsets),
 		Routes:       encodeRoutes(s.Routes),
+		Access:       orNil(&heddlev1.Access{Enforcement: enforcements.encode(s.Access.Enforcement)}),
 		Meta:         encodeMeta(s.Meta),
 	}
 	if s.Endpoints.DNS != nil {

@@ -71,6 +71,7 @@ func TestEveryEnumValueHasItsNameInTheModel(t *testing.T) {
 	check(t, families, heddlev1.IpFamily(0).Descriptor())
 	check(t, policies, heddlev1.Policy(0).Descriptor())
 	check(t, checkTypes, heddlev1.HealthCheckType(0).Descriptor())
+	check(t, enforcements, heddlev1.Enforcement(0).Descriptor())
 	check(t, tlsVersions, heddlev1.TlsVersion(0).Descriptor())
 }
 
@@ -117,6 +118,9 @@ func fill(v reflect.Value, name string) {
 		return
 	case *mesh.Policy:
 		*one = mesh.Maglev
+		return
+	case *mesh.Enforcement:
+		*one = mesh.Warn
 		return
 	case *mesh.HealthCheckType:
 		*one = mesh.CheckTCP

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/heddle-mesh/heddle/internal/catalog"
+	"github.com/heddle-mesh/heddle/internal/registry"
+)
+
+// authzCmd runs the AuthZ service apart from the server.
+type authzCmd struct {
+	Listen      string `default:"127.0.0.1:18001" placeholder:"HOST:PORT" help:"Where sidecars ask (ext_authz over gRPC); port 0 takes a free one."`
+	HTTPListen  string `name:"http-listen" default:"127.0.0.1:18002" placeholder:"HOST:PORT" help:"Where the public keys, /metrics, /livez and /readyz are served; port 0 takes a free one."`
+	TrustDomain string `default:"heddle.local" placeholder:"NAME" help:"Trust domain of the SPIFFE IDs."`
+	ReadyFile   string `type:"path" placeholder:"FILE" help:"Written once the service is ready, with its addresses as JSON."`
+
+	authzFlags `embed:""`
+	etcdFlags  `embed:""`
+}
+
+// Help shows examples below the flags.
+func (*authzCmd) Help() string {
+	return `Sidecars ask it before each request; a caller that has declared the dependency is given a signed token for it. What is declared is read from the server's etcd.
+
+Examples:
+
+  heddle authz --etcd-endpoints https://10.0.0.1:2379 --etcd-ca-file ca.pem --key-file secret --cert-file cert.pem --cert-key-file key.pem --client-ca-file bundle.pem
+  heddle authz --etcd-endpoints http://127.0.0.1:2379 --key-dir keys --insecure-plain-callers --redis 127.0.0.1:6379`
+}
+
+// Run serves until the context ends.
+func (c *authzCmd) Run(ctx context.Context, logger *slog.Logger) (err error) {
+	defer func() {
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			err = nil // it was asked to end before it was ready
+		}
+	}()
+	if len(c.EtcdEndpoints) == 0 {
+		return c.wrong("--etcd-endpoints is missing: what is declared is read from there; inside heddle server, with its embedded etcd, the service runs by --authz-listen")
+	}
+	if err := c.check(); err != nil {
+		return err
+	}
+	ready := readyFile{path: c.ReadyFile, log: logger}
+	if err := ready.check(); err != nil {
+		return err
+	}
+	listener, err := listen(ctx, "--listen", c.Listen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	web, err := listen(ctx, "--http-listen", c.HTTPListen)
+	if err != nil {
+		return err
+	}
+	defer web.Close()
+	ready.remove()
+	defer ready.remove()
+	store, err := c.open(ctx, logger)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	keys, err := c.keyStore(store, "")
+	if err != nil {
+		return err
+	}
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	followed := newServerMetrics(metrics)
+	known := catalog.New(catalog.Config{Logger: logger})
+	node, err := newAuthzNode(ctx, authzSetup{
+		flags: &c.authzFlags, trustDomain: c.TrustDomain, keys: keys, catalog: known,
+		listener: listener, http: web, handler: c.observation(metrics, known), registerer: metrics, logger: logger,
+	})
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		store.Watch(ctx, registry.WatchConfig{Diverged: followed.diverged, Down: followed.down}, func(b registry.Batch) {
+			known.Apply(b.Revision, b.Synced, b.Changes)
+			followed.revision.Set(float64(b.Revision))
+		})
+		return nil
+	})
+	group.Go(func() error { return node.run(ctx) })
+	group.Go(func() error {
+		return whenSynced(ctx, known, func() error {
+			node.serving()
+			logger.Info("ready", "grpc", listener.Addr().String(), "http", "http://"+web.Addr().String())
+			return ready.write(map[string]string{"grpc": listener.Addr().String(), "http": "http://" + web.Addr().String()})
+		})
+	})
+	return group.Wait()
+}
+
+// observation serves what operators look at.
+func (*authzCmd) observation(metrics *prometheus.Registry, known *catalog.Catalog) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /livez", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if !known.View().Synced() {
+			http.Error(w, "the mesh has not been read from etcd yet", http.StatusServiceUnavailable)
+		}
+	})
+	return mux
+}
+
+// whenSynced waits until the whole mesh has been read from etcd.
+func whenSynced(ctx context.Context, known *catalog.Catalog, ready func() error) error {
+	feed := known.Subscribe()
+	defer feed.Close()
+	for {
+		view, _, err := feed.Wait(ctx)
+		if err != nil {
+			return nil //nolint:nilerr // it stops before it was ready
+		}
+		if view.Synced() {
+			return ready()
+		}
+	}
+}

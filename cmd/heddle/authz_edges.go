@@ -1,0 +1,67 @@
+package main
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"github.com/heddle-mesh/heddle/internal/authz"
+	"github.com/heddle-mesh/heddle/internal/catalog"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// meshEdges answers who may call whom from what is declared.
+type meshEdges struct {
+	catalog *catalog.Catalog
+	routed  atomic.Pointer[routed]
+}
+
+// routed are the routes that name each service, in one view.
+type routed struct {
+	view   *catalog.View
+	routes map[mesh.ServiceName][]*mesh.Route
+}
+
+// Edge implements [authz.Edges].
+func (e *meshEdges) Edge(caller authz.Caller, callee mesh.ServiceName) (authz.Edge, error) {
+	view := e.catalog.View()
+	if !view.Synced() {
+		return authz.Edge{}, mesh.Unavailable(nil, "the mesh has not been read from etcd yet")
+	}
+	service, is := view.Service(callee)
+	if !is {
+		return authz.Edge{Reason: authz.UnknownCallee}, nil
+	}
+	edge := authz.Edge{Enforcement: service.Access.Enforcement}
+	if caller.Kind == authz.GatewayCaller {
+		gateway := mesh.ServiceName(caller.Name)
+		if !slices.ContainsFunc(e.routesTo(view, callee), func(r *mesh.Route) bool { return r.ServedBy(gateway) }) {
+			edge.Reason = authz.NotRouted
+		}
+		return edge, nil
+	}
+	name := mesh.ServiceName(caller.Name)
+	if _, is := slices.BinarySearch(view.Dependents(callee), name); is {
+		return edge, nil
+	}
+	edge.Reason = authz.Undeclared
+	if _, is := view.Service(name); !is {
+		edge.Reason = authz.UnknownCaller
+	}
+	return edge, nil
+}
+
+// routesTo finds the routes that name a service; all are looked through once for
+// each view.
+func (e *meshEdges) routesTo(view *catalog.View, callee mesh.ServiceName) []*mesh.Route {
+	known := e.routed.Load()
+	if known == nil || known.view != view {
+		known = &routed{view: view, routes: map[mesh.ServiceName][]*mesh.Route{}}
+		for _, route := range view.Routes() {
+			for _, service := range route.Services() {
+				known.routes[service] = append(known.routes[service], route)
+			}
+		}
+		e.routed.Store(known)
+	}
+	return known.routes[callee]
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+
+	"github.com/heddle-mesh/heddle/internal/authz"
+	"github.com/heddle-mesh/heddle/internal/catalog"
+)
+
+// authzSetup is what an AuthZ service is put together from.
+type authzSetup struct {
+	flags       *authzFlags
+	trustDomain string
+	keys        authz.KeyStore
+	catalog     *catalog.Catalog
+	listener    net.Listener // of ext_authz
+	http        net.Listener // of the key set; nil: none
+	handler     http.Handler // of other paths there; nil: none
+	registerer  prometheus.Registerer
+	logger      *slog.Logger
+}
+
+// authzNode is an AuthZ service put together.
+type authzNode struct {
+	authzSetup
+	keyring *authz.Keyring
+	issuer  *authz.Issuer
+	redis   *authz.Redis // nil: none
+	service *authz.Service
+	grpc    *grpc.Server
+	health  *health.Server
+	web     *http.Server
+}
+
+// newAuthzNode puts the parts together, and reads or makes the signing keys.
+func newAuthzNode(ctx context.Context, s authzSetup) (_ *authzNode, err error) {
+	n := &authzNode{authzSetup: s}
+	f := s.flags
+	if f.InsecurePlainCallers {
+		s.logger.Warn("--insecure-plain-callers: whoever reaches the AuthZ service is given tokens in any service's name")
+	}
+	issuer := f.Issuer
+	if issuer == "" {
+		issuer = "https://" + s.trustDomain
+	}
+	n.keyring = authz.NewKeyring(authz.KeyringConfig{
+		Store: s.keys, Type: authz.KeyType(f.KeyType), Logger: s.logger,
+		Rotation: authz.Rotation{Every: f.RotateEvery, Ahead: f.PublishAhead, Keep: f.TokenLife + time.Minute},
+	})
+	options := append(authz.ServerOptions(),
+		grpc.MaxHeaderListSize(64<<10),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}))
+	if !f.InsecurePlainCallers {
+		current, err := f.callerTLS(s.logger)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, grpc.Creds(authz.Credentials(current, s.trustDomain)))
+	}
+	if n.redis, err = f.redis(s.logger); err != nil {
+		return nil, err
+	}
+	if err := n.keyring.Load(ctx); err != nil {
+		return nil, err
+	}
+	n.issuer, err = authz.NewIssuer(authz.IssuerConfig{
+		Keys: n.keyring, Issuer: issuer, TokenLife: f.TokenLife, CacheLife: f.CacheLife, RefreshAhead: f.RefreshAhead,
+		Remote: n.redis, Registerer: s.registerer, Logger: s.logger,
+	})
+	if err != nil {
+		return nil, wrongFlags(err)
+	}
+	n.service, err = authz.NewService(authz.ServiceConfig{
+		Issuer: n.issuer, Edges: &meshEdges{catalog: s.catalog}, TrustDomain: s.trustDomain,
+		InsecurePlainCallers: f.InsecurePlainCallers, Registerer: s.registerer, Logger: s.logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.grpc = grpc.NewServer(options...)
+	n.service.Register(n.grpc)
+	n.health = health.NewServer()
+	n.health.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING) // until the mesh is known
+	healthpb.RegisterHealthServer(n.grpc, n.health)
+	reflection.Register(n.grpc)
+	mux := http.NewServeMux()
+	documents := authz.Handler(n.keyring, issuer)
+	mux.Handle(authz.JWKSPath, documents)
+	mux.Handle(authz.DiscoveryPath, documents)
+	if s.handler != nil {
+		mux.Handle("/", s.handler)
+	}
+	n.web = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+	return n, nil
+}
+
+// serving says that the mesh is known.
+func (n *authzNode) serving() { n.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING) }
+
+// run serves until ctx ends or a part cannot go on; then the others end too.
+func (n *authzNode) run(ctx context.Context) error {
+	defer n.service.Close()
+	group, ctx := errgroup.WithContext(ctx)
+	answering, answered := context.WithCancel(context.WithoutCancel(ctx)) // tokens are made until the last request has its answer
+	group.Go(func() error { return n.keyring.Run(ctx) })
+	group.Go(func() error { return n.issuer.Run(answering) })
+	if n.redis != nil {
+		group.Go(func() error { return n.redis.Run(answering) })
+	}
+	group.Go(func() error {
+		if err := n.grpc.Serve(n.listener); err != nil {
+			return fmt.Errorf("serve ext_authz: %w", err)
+		}
+		return nil
+	})
+	if n.http != nil {
+		group.Go(func() error {
+			if err := n.web.Serve(n.http); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serve the key set: %w", err)
+			}
+			return nil
+		})
+	}
+	group.Go(func() error { // whatever ended ctx: the servers end only by this
+		defer answered()
+		<-ctx.Done()
+		n.shutdown(ctx)
+		return nil
+	})
+	return group.Wait()
+}
+
+// shutdown lets requests under way end.
+func (n *authzNode) shutdown(ended context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ended), shutdownTime)
+	defer cancel()
+	n.health.Shutdown()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		n.grpc.GracefulStop()
+	}()
+	if err := n.web.Shutdown(ctx); err != nil {
+		_ = n.web.Close()
+	}
+	select {
+	case <-stopped:
+	case <-ctx.Done():
+		n.grpc.Stop()
+		<-stopped
+	}
+}
