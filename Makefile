@@ -48,7 +48,7 @@ tools: ## install the development tools into .tools/
 	@hack/tools.sh
 
 .PHONY: bench
-bench: bench-registration bench-fanout bench-xds ## all benchmarks; each prints a table and writes .bench/<name>.json
+bench: bench-registration bench-fanout bench-xds bench-authz ## all benchmarks; each prints a table and writes .bench/<name>.json
 
 .PHONY: bench-registration
 bench-registration: ## registration to first routed request through a real Envoy, each leg
@@ -64,3 +64,9 @@ bench-xds: build ## cold starts and changes of up to 1,000 streams, beside a raw
 	@go build -o bin/bench-xds ./bench/xds
 	@go build -C bench/xds/peers -o "$(CURDIR)/bin/bench-xds-peers" .
 	@bin/bench-xds $(ARGS)
+
+.PHONY: bench-authz
+bench-authz: build ## checks of the AuthZ service, beside a server that says yes to everything; ARGS='-rounds 2 -time 1s'
+	@hack/system.sh redis-server >&2
+	@go build -o bin/bench-authz ./bench/authz
+	@bin/bench-authz $(ARGS)

@@ -22,6 +22,7 @@ const module = "github.com/heddle-mesh/heddle/"
 var mayImport = map[string][]string{
 	"cmd/heddle":              {"*"},
 	"api/heddle/v1":           {},
+	"bench/authz":             {},
 	"bench/spine":             {"*"},
 	"bench/xds":               {"*"},
 	"bench/xds/peers":         {},
@@ -51,7 +52,7 @@ var mayImport = map[string][]string{
 var confined = map[string][]string{
 	"go.etcd.io/etcd": {"internal/registry"},
 	"go.uber.org/zap": {"internal/registry"},
-	"github.com/envoyproxy/go-control-plane/envoy": {"internal/translate", "internal/xds", "internal/controlplane", "internal/proxy", "internal/authz", "bench/spine", "bench/xds/peers"},
+	"github.com/envoyproxy/go-control-plane/envoy": {"internal/translate", "internal/xds", "internal/controlplane", "internal/proxy", "internal/authz", "bench/authz", "bench/spine", "bench/xds/peers"},
 	"github.com/envoyproxy/go-control-plane/pkg":   {"bench/xds/peers"},
 	"github.com/alecthomas/kong":                   {"cmd/heddle"},
 	"github.com/danielgtaylor/huma":                {"internal/server"},

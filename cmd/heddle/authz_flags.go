@@ -21,6 +21,8 @@ type authzFlags struct {
 	CacheLife    time.Duration `default:"14m30s" help:"How long a token is handed out; at least 30s less than it lives."`
 	RefreshAhead time.Duration `default:"1m" help:"How long before that ends another is made, while the old one is still handed out."`
 
+	MemoryEntries int `default:"50000" help:"How many tokens are kept in this process, of about 2 KB each."`
+
 	KeyType      string        `enum:"rsa-2048,rsa-3072,rsa-4096,es256,eddsa" default:"rsa-2048" help:"Kind of the signing keys made from now on: rsa-2048, rsa-3072, rsa-4096, es256 or eddsa."`
 	KeyDir       string        `type:"path" placeholder:"DIR" help:"Folder that the signing keys are kept in, readable for this user only. For one AuthZ service on one machine."`
 	KeyFile      string        `type:"path" placeholder:"FILE" help:"Secret of at least 32 bytes (openssl rand -hex 32) that encrypts the signing keys in etcd, where all AuthZ services of the cluster share them."`
@@ -78,6 +80,8 @@ func (f *authzFlags) check() error {
 		}
 	}
 	switch {
+	case f.MemoryEntries < 1:
+		return f.wrong("--memory-entries is 1 at least")
 	case f.PublishAhead < 10*time.Minute || f.RotateEvery < 2*f.PublishAhead:
 		return f.wrong("--publish-ahead is 10m at least, twice as long as validators keep the key set, and --rotate-every at least twice that")
 	case files == 0 && !f.InsecurePlainCallers:

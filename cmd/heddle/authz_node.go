@@ -80,7 +80,7 @@ func newAuthzNode(ctx context.Context, s authzSetup) (_ *authzNode, err error) {
 	}
 	n.issuer, err = authz.NewIssuer(authz.IssuerConfig{
 		Keys: n.keyring, Issuer: issuer, TokenLife: f.TokenLife, CacheLife: f.CacheLife, RefreshAhead: f.RefreshAhead,
-		Remote: n.redis, Registerer: s.registerer, Logger: s.logger,
+		Entries: f.MemoryEntries, Remote: n.redis, Registerer: s.registerer, Logger: s.logger,
 	})
 	if err != nil {
 		return nil, wrongFlags(err)

@@ -1,0 +1,10 @@
+// Command bench-authz measures what a check of the AuthZ service costs, beside a
+// server that does nothing: `make bench-authz`.
+//
+// Servers are processes of their own and take turns within each round. The floor
+// is ext_authz on default grpc-go that says yes to everything; floor-token says
+// the same with a token of the usual size, which tells what the bytes alone cost.
+// heddle is asked for pairs that it has tokens of; heddle-redis has room for one
+// token in its process, so that all others come from Redis; heddle-cold is heddle
+// with one request in a thousand for a pair that nobody has asked for before.
+package main

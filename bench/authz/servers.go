@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// services call each other, every one every other: enough pairs for each cold
+// request to have one of its own.
+const services = 100
+
+// hotPairs are those that are asked for again and again.
+const hotPairs = 1000
+
+// subject is a server under measurement.
+type subject struct {
+	name    string
+	server  *process
+	beside  []*process // what it needs
+	address string
+	cold    bool // one request in a thousand is for a new pair
+}
+
+func (s *subject) close() {
+	s.server.stop()
+	for i := len(s.beside) - 1; i >= 0; i-- {
+		s.beside[i].stop()
+	}
+}
+
+// startAll starts every server. What was started is given with an error too.
+func startAll(ctx context.Context, o options, dir string) ([]*subject, error) {
+	var all []*subject
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	for name, kind := range map[string]string{"floor": "plain", "floor-token": "token"} {
+		log := filepath.Join(dir, name+".log")
+		p, err := start(ctx, log, self, floorCommand, kind)
+		if err != nil {
+			return all, err
+		}
+		s := &subject{name: name, server: p}
+		all = append(all, s)
+		if s.address, err = awaitFile(ctx, log, log); err != nil {
+			return all, err
+		}
+	}
+	registry, etcd, err := startRegistry(ctx, o, dir)
+	if registry != nil {
+		all[0].beside = append(all[0].beside, registry) // it ends last
+	}
+	if err != nil {
+		return all, err
+	}
+	redis, address, err := startRedis(ctx, dir)
+	if redis != nil {
+		all[0].beside = append(all[0].beside, redis)
+	}
+	if err != nil {
+		return all, err
+	}
+	for _, one := range []struct {
+		name  string
+		flags []string
+		cold  bool
+	}{
+		{name: "heddle"},
+		{name: "heddle-redis", flags: []string{"--redis", address, "--memory-entries", "1"}},
+		{name: "heddle-cold", cold: true},
+	} {
+		s, err := startAuthz(ctx, o, dir, one.name, etcd, one.flags)
+		if s != nil {
+			s.cold = one.cold
+			all = append(all, s)
+		}
+		if err != nil {
+			return all, err
+		}
+	}
+	order := map[string]int{"floor": 0, "floor-token": 1, "heddle": 2, "heddle-redis": 3, "heddle-cold": 4}
+	sorted := make([]*subject, len(all))
+	for _, s := range all {
+		sorted[order[s.name]] = s
+	}
+	return sorted, nil
+}
+
+// startRegistry starts a server with its etcd, declares the services, and gives
+// the etcd's address.
+func startRegistry(ctx context.Context, o options, dir string) (*process, string, error) {
+	at := func(name string) string { return filepath.Join(dir, name) }
+	server, err := start(ctx, at("server.log"), o.heddle, "server", "--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0",
+		"--data-dir", at("data"), "--ready-file", at("server.json"), "--admin-token-file", at("token"))
+	if err != nil {
+		return nil, "", err
+	}
+	said, err := awaitFile(ctx, at("server.json"), at("server.log"))
+	if err != nil {
+		return server, "", err
+	}
+	var addresses struct{ REST string }
+	if err := json.Unmarshal([]byte(said), &addresses); err != nil {
+		return server, "", err
+	}
+	names := make([]string, services)
+	for i := range names {
+		names[i] = serviceName(i)
+	}
+	var manifests strings.Builder
+	for _, name := range names {
+		fmt.Fprintf(&manifests, "---\nkind: Service\nname: %s\nowner: bench\nprotocol: http\nport: 80\ndependencies: [%s]\n", name, strings.Join(names, ", "))
+	}
+	if err := os.WriteFile(at("services.yaml"), []byte(manifests.String()), 0o600); err != nil {
+		return server, "", err
+	}
+	apply := exec.CommandContext(ctx, o.heddle, "apply", "--server", addresses.REST, "--token-file", at("token"), "-f", at("services.yaml"))
+	if out, err := apply.CombinedOutput(); err != nil {
+		return server, "", fmt.Errorf("declare the services: %w: %s", err, out)
+	}
+	return server, "unix://" + at("data/etcd.sock"), nil
+}
+
+func serviceName(i int) string { return fmt.Sprintf("service-%03d", i) }
+
+func startRedis(ctx context.Context, dir string) (*process, string, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, "", err
+	}
+	address := listener.Addr().String()
+	_, port, _ := net.SplitHostPort(address)
+	if err := listener.Close(); err != nil {
+		return nil, "", err
+	}
+	p, err := start(ctx, filepath.Join(dir, "redis.log"), "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir)
+	return p, address, err
+}
+
+func startAuthz(ctx context.Context, o options, dir, name, etcd string, flags []string) (*subject, error) {
+	at := func(suffix string) string { return filepath.Join(dir, name+suffix) }
+	p, err := start(ctx, at(".log"), o.heddle, append([]string{"authz", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
+		"--etcd-endpoints", etcd, "--key-dir", at(".keys"), "--ready-file", at(".json"), "--insecure-plain-callers"}, flags...)...)
+	if err != nil {
+		return nil, err
+	}
+	s := &subject{name: name, server: p}
+	said, err := awaitFile(ctx, at(".json"), at(".log"))
+	if err != nil {
+		return s, err
+	}
+	var addresses struct{ GRPC string }
+	err = json.Unmarshal([]byte(said), &addresses)
+	s.address = addresses.GRPC
+	return s, err
+}
