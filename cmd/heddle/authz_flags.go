@@ -43,7 +43,7 @@ type authzFlags struct {
 	RedisCA       string        `name:"redis-ca-file" type:"path" placeholder:"FILE" help:"PEM certificates that Redis's certificate is verified with. Default: those of this machine."`
 	RedisCert     string        `name:"redis-cert-file" type:"path" placeholder:"FILE" help:"PEM client certificate for Redis."`
 	RedisKey      string        `name:"redis-key-file" type:"path" placeholder:"FILE" help:"PEM key of that certificate."`
-	RedisTimeout  time.Duration `default:"20ms" help:"How long one question to Redis may take; then it is done without."`
+	RedisTimeout  time.Duration `default:"50ms" help:"How long one question to Redis may take; then it is done without."`
 }
 
 // keyStore gives the place of the signing keys; fallback is the folder when no

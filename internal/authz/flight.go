@@ -18,49 +18,84 @@ type flight struct {
 	err   error
 }
 
-// join finds the generation of a pair that is under way, or begins one. It goes
-// on when whoever asked first has gone. old is the token that is to be replaced
-// before its time, or nil.
-func (i *Issuer) join(ctx context.Context, p Pair, old *Token) (*flight, error) {
+// join finds the generation of a pair that is under way, or begins one, which the
+// first has to lead.
+func (i *Issuer) join(p Pair) (f *flight, first bool, err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if f, is := i.flights[p]; is {
-		return f, nil
+		return f, false, nil
 	}
 	if i.closed {
-		return nil, stopping()
+		return nil, false, stopping()
 	}
 	if len(i.flights) >= maxFlights {
-		return nil, mesh.Unavailable(nil, "%d tokens are waiting to be made already", maxFlights)
+		return nil, false, mesh.Unavailable(nil, "%d tokens are waiting to be made already", maxFlights)
 	}
-	f := &flight{done: make(chan struct{})}
+	f = &flight{done: make(chan struct{})}
 	i.flights[p] = f
-	ctx = context.WithoutCancel(ctx)
-	i.under.Go(func() {
-		f.token, f.err = i.generate(ctx, p, old)
-		if f.err == nil {
-			i.memory.Set(p, f.token)
-		} else if old != nil {
-			old.refreshing.Store(false) // the next request tries again
-		}
-		i.mu.Lock()
-		delete(i.flights, p)
-		i.mu.Unlock()
-		close(f.done)
-	})
-	return f, nil
+	i.under.Add(1)
+	return f, true, nil
 }
 
-// generate takes a token from Redis, or signs one.
-func (i *Issuer) generate(ctx context.Context, p Pair, old *Token) (*Token, error) {
+// lead takes a token from Redis, which is soon done, or else has one signed. That
+// goes on when whoever asked has gone.
+func (i *Issuer) lead(ctx context.Context, p Pair, f *flight) {
+	ctx = context.WithoutCancel(ctx)
 	keys := i.cfg.Keys.current.Load()
 	k := keys.signing(i.cfg.Now())
 	if k == nil {
-		return nil, mesh.Unavailable(nil, "there is no key to sign tokens with")
+		i.land(p, f, nil, mesh.Unavailable(nil, "there is no key to sign tokens with"))
+		return
 	}
-	if t := i.fetch(ctx, keys, k, p); t != nil && (old == nil || t.Expires.After(old.Expires)) {
-		return t, nil
+	if t := i.fetch(ctx, keys, k, p); t != nil {
+		i.land(p, f, t, nil)
+		return
 	}
+	go func() { // ends with the flight, which Run waits for
+		t, err := i.sign(k, p)
+		i.land(p, f, t, err)
+	}()
+}
+
+// renew replaces a token before it ends.
+func (i *Issuer) renew(ctx context.Context, p Pair, old *Token) {
+	f, first, err := i.join(p)
+	if err != nil || !first {
+		old.refreshing.Store(false)
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	go func() { // ends with the flight, which Run waits for
+		keys := i.cfg.Keys.current.Load()
+		t, err := (*Token)(nil), error(nil)
+		if k := keys.signing(i.cfg.Now()); k != nil { // old came from somewhere, so there is one
+			if t = i.fetch(ctx, keys, k, p); t == nil || !t.Expires.After(old.Expires) {
+				t, err = i.sign(k, p)
+			}
+		}
+		if t == nil {
+			old.refreshing.Store(false) // the next request tries again
+		}
+		i.land(p, f, t, err)
+	}()
+}
+
+// land ends a generation.
+func (i *Issuer) land(p Pair, f *flight, t *Token, err error) {
+	f.token, f.err = t, err
+	if t != nil {
+		i.memory.Set(p, t)
+	}
+	i.mu.Lock()
+	delete(i.flights, p)
+	i.mu.Unlock()
+	close(f.done)
+	i.under.Done()
+}
+
+// sign makes a token, once there is a signer.
+func (i *Issuer) sign(k *key, p Pair) (*Token, error) {
 	select {
 	case i.slots <- struct{}{}:
 		defer func() { <-i.slots }()

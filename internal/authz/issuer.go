@@ -36,7 +36,8 @@ type IssuerConfig struct {
 type Issuer struct {
 	cfg     IssuerConfig
 	memory  *otter.Cache[Pair, *Token]
-	slots   chan struct{} // of Signers
+	known   *otter.Cache[mark, verdict] // tokens in Redis that were verified
+	slots   chan struct{}               // of Signers
 	writes  chan write
 	stop    chan struct{} // closed when Run ends
 	metrics issuerMetrics
@@ -85,8 +86,12 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	if err != nil {
 		return nil, err
 	}
+	known, err := otter.New(&otter.Options[mark, verdict]{MaximumSize: maxKnown})
+	if err != nil {
+		return nil, err
+	}
 	return &Issuer{
-		cfg: cfg, memory: memory, slots: make(chan struct{}, cfg.Signers), writes: make(chan write, maxWrites), stop: make(chan struct{}),
+		cfg: cfg, memory: memory, known: known, slots: make(chan struct{}, cfg.Signers), writes: make(chan write, maxWrites), stop: make(chan struct{}),
 		metrics: newIssuerMetrics(cfg.Registerer), flights: map[Pair]*flight{},
 	}, nil
 }
@@ -98,16 +103,17 @@ func (i *Issuer) Token(ctx context.Context, p Pair) (*Token, error) {
 	now := i.cfg.Now()
 	if t, is := i.memory.GetIfPresent(p); is && now.Before(t.lastUse) && i.cfg.Keys.current.Load().has(t.key) {
 		if now.After(t.refresh) && t.refreshing.CompareAndSwap(false, true) {
-			if _, err := i.join(ctx, p, t); err != nil {
-				t.refreshing.Store(false)
-			}
+			i.renew(ctx, p, t)
 		}
 		i.metrics.memory.Inc()
 		return t, nil
 	}
-	f, err := i.join(ctx, p, nil)
+	f, first, err := i.join(p)
 	if err != nil {
 		return nil, err
+	}
+	if first {
+		i.lead(ctx, p, f)
 	}
 	select {
 	case <-f.done:

@@ -33,7 +33,7 @@ type RedisConfig struct {
 	Username       string   // of an ACL user; default: Redis's own default user
 	PasswordFile   string   // read again for each connection
 	TLS            *tls.Config
-	Timeout        time.Duration // of each read and write; default 20 ms
+	Timeout        time.Duration // of each read and write; default 50 ms
 	Logger         *slog.Logger  // default: discard
 }
 
@@ -59,7 +59,7 @@ func NewRedis(cfg RedisConfig) (*Redis, error) {
 			return nil, &mesh.Error{Kind: mesh.KindInvalid, Message: "read the password for Redis", Err: err}
 		}
 	}
-	cfg.Timeout = cmp.Or(cfg.Timeout, 20*time.Millisecond)
+	cfg.Timeout = cmp.Or(cfg.Timeout, 50*time.Millisecond)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -66,11 +66,41 @@ func (i *Issuer) unseal(keys *keySet, k *key, p Pair, value, sum []byte) (*Token
 	if err != nil {
 		return nil, err
 	}
+	m := markOf(sum, value)
+	if v, is := i.known.GetIfPresent(m); is && keys.has(v.key) {
+		return i.token(string(raw), v.expires, v.key), nil
+	}
 	by, expires, err := keys.verify(string(raw), i.cfg.Issuer, p, i.cfg.Now())
 	if err != nil {
 		return nil, err
 	}
+	i.known.Set(m, verdict{by, expires})
 	return i.token(string(raw), expires, by), nil
+}
+
+// maxKnown bounds the verified tokens that are remembered, of about 100 bytes each.
+const maxKnown = 100_000
+
+// mark stands for a sealed token at its place in Redis: the place, and what the
+// seal put around the token. A value that opens and has the mark of another one is
+// that one, unless somebody has the seal's key, who then can sign tokens too.
+type mark struct {
+	place [sha256.Size]byte
+	seal  [12 + 16]byte // nonce and tag of AES-GCM
+}
+
+// verdict is what came of verifying a token: that takes longer than all else, and
+// comes out the same each time but for the clock, which [Issuer.fetch] looks at.
+type verdict struct {
+	key     *key
+	expires time.Time
+}
+
+func markOf(place, value []byte) (m mark) {
+	copy(m.place[:], place)
+	copy(m.seal[:12], value)
+	copy(m.seal[12:], value[len(value)-16:])
+	return m
 }
 
 // keep has a token written to Redis, soon.
@@ -91,7 +121,10 @@ func (i *Issuer) store(ctx context.Context, w write) {
 	if life < time.Second {
 		return
 	}
-	if err := i.cfg.Remote.set(ctx, w.name, sealed(w.token.key.seal, []byte(w.token.Raw), w.place), life); err != nil {
+	value := sealed(w.token.key.seal, []byte(w.token.Raw), w.place)
+	if err := i.cfg.Remote.set(ctx, w.name, value, life); err != nil {
 		i.metrics.redisFailed.Inc()
+		return
 	}
+	i.known.Set(markOf(w.place, value), verdict{w.token.key, w.token.Expires})
 }
