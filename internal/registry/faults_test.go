@@ -113,6 +113,17 @@ func TestAWatcherTakesOverAnotherHistoryOfEtcd(t *testing.T) {
 // revision tells it apart.
 func TestAWatcherTakesOverALongerHistoryOfEtcd(t *testing.T) {
 	t.Parallel()
+	takeOver(t, func(away <-chan struct{}) { <-away })
+}
+
+// And etcd was never seen to be away.
+func TestAWatcherTakesOverAHistoryThatWasReplacedQuickly(t *testing.T) {
+	t.Parallel()
+	takeOver(t, func(<-chan struct{}) {})
+}
+
+func takeOver(t *testing.T, notice func(away <-chan struct{})) {
+	t.Helper()
 	longer := t.TempDir()
 	etcd, other := startEtcd(t, longer)
 	both := service("both") // at the same revision in both histories
@@ -140,7 +151,7 @@ func TestAWatcherTakesOverALongerHistoryOfEtcd(t *testing.T) {
 	w.wants(t, "service/both", "service/old")
 	revision := w.revision("service/both")
 	etcd.Close()
-	<-away
+	notice(away)
 	if err := os.RemoveAll(filepath.Join(dir, "etcd")); err != nil {
 		t.Fatal(err)
 	}

@@ -153,13 +153,20 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // revision asks etcd which one it is at.
 func (s *Store) revision(ctx context.Context) (int64, error) {
+	revision, _, err := s.position(ctx)
+	return revision, err
+}
+
+// position gives etcd's revision and Raft term, which begins anew with each
+// election of a leader.
+func (s *Store) position(ctx context.Context) (revision int64, term uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	got, err := s.client.Get(ctx, root, clientv3.WithLimit(1), clientv3.WithKeysOnly())
 	if err != nil {
-		return 0, refusal(err, "ask etcd")
+		return 0, 0, refusal(err, "ask etcd")
 	}
-	return got.Header.Revision, nil
+	return got.Header.Revision, got.Header.RaftTerm, nil
 }
 
 // refusal turns etcd's errors into the model's. nil stays nil.

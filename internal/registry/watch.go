@@ -99,6 +99,10 @@ func (w *watcher) down(err error) {
 
 // once lists, hands over the differences, and watches until that fails.
 func (w *watcher) once(ctx context.Context, healthy func()) error {
+	_, term, err := w.store.position(ctx)
+	if err != nil {
+		return err
+	}
 	if _, err := w.relist(ctx, 0); err != nil {
 		return err
 	}
@@ -129,13 +133,20 @@ func (w *watcher) once(ctx context.Context, healthy func()) error {
 				return errSilent
 			}
 			// etcd's client mends a broken watch by itself, and says nothing.
+			back := b.err == nil && away
 			if (b.err != nil) != away {
 				away = b.err != nil
 				w.tell(b.err)
-				if !away {
-					if err := w.compare(ctx); err != nil {
-						return err
-					}
+			}
+			if b.err != nil {
+				continue
+			}
+			// Data that were replaced come with another term, as all members began anew.
+			elected := b.term != term
+			term = b.term
+			if back || elected {
+				if err := w.compare(ctx); err != nil {
+					return err
 				}
 			}
 		case answer, open := <-answers:
@@ -190,6 +201,7 @@ func (s silence) next(b beat) silence {
 type beat struct {
 	asked    int64 // the mirror's revision before etcd was asked
 	revision int64 // etcd's
+	term     uint64
 	err      error
 }
 
@@ -204,7 +216,7 @@ func (w *watcher) pulse(ctx context.Context, beats chan<- beat) error {
 		case <-tick.C:
 		}
 		b := beat{asked: w.reached.Load()}
-		b.revision, b.err = w.store.revision(ctx)
+		b.revision, b.term, b.err = w.store.position(ctx)
 		if b.err == nil {
 			_ = w.store.client.RequestProgress(ctx) // answered in the watch; silence tells too
 		}
@@ -272,8 +284,8 @@ func (w *watcher) relist(ctx context.Context, at int64) (int, error) {
 	return len(changes), nil
 }
 
-// compare takes in what etcd holds at the mirror's revision when it is back: its
-// data may have been replaced by older ones, and have come as far since as they
+// compare takes in what etcd holds at the mirror's revision when it is back or has
+// another leader: its data may have been replaced by older ones, and have come as far since as they
 // were before, so that no revision tells.
 func (w *watcher) compare(ctx context.Context) error {
 	found, err := w.relist(ctx, w.mirror.revision)
