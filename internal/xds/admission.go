@@ -18,6 +18,10 @@ import (
 // defaultOpening is how many streams may be opening at a time.
 const defaultOpening = 64
 
+// turnPatience is how long a stream waits for its turn before it is told to go to
+// another replica.
+const turnPatience = 10 * time.Second
+
 // openingTurn is the longest time that a stream has to open while others wait: a
 // client that does not read its first response does not hold them up.
 const openingTurn = time.Second
@@ -27,7 +31,7 @@ const openingTurn = time.Second
 func (s *Server) turnToOpen(ctx context.Context, ended <-chan error) (done func(), err error) {
 	s.metrics.waiting.Inc()
 	defer s.metrics.waiting.Dec()
-	patience := time.NewTimer(openingTimeout)
+	patience := time.NewTimer(turnPatience)
 	defer patience.Stop()
 	select {
 	case s.opening <- struct{}{}:
@@ -44,6 +48,20 @@ func (s *Server) turnToOpen(ctx context.Context, ended <-chan error) (done func(
 			<-s.opening
 		}
 	}, nil
+}
+
+// warnFullEvery is how often it is said that streams are refused because there
+// are too many.
+const warnFullEvery = time.Minute
+
+// full refuses a stream because there are too many. The caller holds s.mu.
+func (s *Server) full(limit int) error {
+	s.metrics.refused.Inc()
+	if now := s.now(); now.Sub(s.warnedFull) >= warnFullEvery {
+		s.warnedFull = now
+		s.logger.Warn("a stream is refused, and more may be: this server has as many as it may; start another one, or allow more (--max-streams)", "streams", limit)
+	}
+	return status.Errorf(codes.ResourceExhausted, "this server serves at most %d streams; try another replica", limit)
 }
 
 // A server that ends parts with its streams over this time: for each of them, and

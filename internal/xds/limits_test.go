@@ -1,8 +1,10 @@
 package xds_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"strings"
 	"testing"
@@ -69,17 +71,24 @@ func TestLimits(t *testing.T) {
 }
 
 func TestMaxStreams(t *testing.T) {
-	r := newRig(t, xds.Config{MaxStreams: 1})
+	var log bytes.Buffer
+	r := newRig(t, xds.Config{MaxStreams: 1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	first := r.connect("ads-delta", "web/1")
 	defer first.cancel()
 	eventually(t, "the first is in", func() bool { return len(r.server.Status()) == 1 })
-	second := r.connect("ads-delta", "web/2")
-	defer second.cancel()
-	if end := second.waitForEnd(t); !strings.Contains(end, "at most 1 streams") {
-		t.Error(end)
+	for range 3 {
+		another := r.connect("ads-delta", "web/2")
+		defer another.cancel()
+		if end := another.waitForEnd(t); !strings.Contains(end, "at most 1 streams") {
+			t.Error(end)
+		}
 	}
 	first.cancel()
 	eventually(t, "the first is out", func() bool { return len(r.server.Status()) == 0 })
+	r.close()
+	if got := strings.Count(log.String(), "a stream is refused"); got != 1 {
+		t.Errorf("refusals are in the log %d times, want once", got)
+	}
 }
 
 func (c *client) waitForEnd(t *testing.T) (end string) {

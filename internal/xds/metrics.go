@@ -9,6 +9,7 @@ import (
 type metrics struct {
 	streams   *prometheus.GaugeVec
 	waiting   prometheus.Gauge
+	refused   prometheus.Counter
 	responses *prometheus.CounterVec
 	bytes     *prometheus.CounterVec
 	answers   *prometheus.CounterVec
@@ -24,6 +25,9 @@ func newMetrics(r prometheus.Registerer, t *table) *metrics {
 		}, []string{"transport"}),
 		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "heddle_xds_streams_waiting", Help: "Streams that wait for their turn to open, because many came at once.",
+		}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "heddle_xds_streams_refused_total", Help: "Streams refused because the server had as many as it may.",
 		}),
 		responses: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "heddle_xds_responses_total", Help: "Responses sent to proxies, by type.",
@@ -47,7 +51,7 @@ func newMetrics(r prometheus.Registerer, t *table) *metrics {
 		}, []string{"type"}),
 	}
 	if r != nil {
-		r.MustRegister(m.streams, m.waiting, m.responses, m.bytes, m.answers, m.apply, m.woken, m.taken, present{t})
+		r.MustRegister(m.streams, m.waiting, m.refused, m.responses, m.bytes, m.answers, m.apply, m.woken, m.taken, present{t})
 	}
 	return m
 }

@@ -68,6 +68,8 @@ type Server struct {
 	owed    map[string]map[name]uint64 // by node: the endpoints that it is owed from its last stream
 	lastID  uint64
 	closed  bool // no stream may be admitted any more
+	// warnedFull is when it was last said that there are too many streams.
+	warnedFull time.Time
 }
 
 // NewServer makes a server that has no resources yet. It starts nothing.
@@ -136,7 +138,7 @@ func (s *Server) admit(st *stream) error {
 		return errClosing()
 	}
 	if limit := s.config.MaxStreams; limit > 0 && len(s.streams) >= limit {
-		return status.Errorf(codes.ResourceExhausted, "this server serves at most %d streams; try another replica", limit)
+		return s.full(limit)
 	}
 	s.lastID++
 	st.id = s.lastID
