@@ -43,4 +43,5 @@ if [ ${#left_out[@]} -gt 0 ]; then
     exit 1
   fi
 fi
+[ "$status" = 0 ] || python3 hack/failed.py "$report"
 exit "$status"
