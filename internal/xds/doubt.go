@@ -79,7 +79,7 @@ func (t *table) doubted(e *entry, before *Resource) {
 // scopes: its version is in force.
 func (t *table) public(e *entry) bool {
 	for _, s := range e.holders {
-		if e.waiters == 0 && len(s.wild[e.kind]) == 0 {
+		if len(s.boxes) == 0 || e.waiters == 0 && len(s.wild[e.kind]) == 0 {
 			continue
 		}
 		if s.trial == nil {
@@ -135,16 +135,23 @@ func (t *table) accept(e *entry, v version, tn *turn) {
 	}
 }
 
-// refuse takes in that a proxy refused versions. Those that no proxy has
+// givenBack is a version that a proxy refused and that nobody is sent any more.
+type givenBack struct {
+	sentItem
+	known bool // another proxy had refused it before
+	wide  bool // other proxies may have been sent it too
+}
+
+// refuse takes in that a stream's proxy refused versions. Those that no proxy has
 // accepted are quarantined, and given back: from now on nobody is sent them.
-func (t *table) refuse(k kind, items []sentItem, q Quarantined) (quarantined []sentItem) {
+func (t *table) refuse(box *mailbox, k kind, items []sentItem, q Quarantined) (quarantined []givenBack) {
 	tn := t.begin(q.At)
 	for _, one := range items {
 		e := t.entries[k][one.id]
 		if e == nil || e.doubt == nil || one.version == 0 {
 			continue
 		}
-		d := e.doubt
+		d, back := e.doubt, givenBack{sentItem: one, wide: e.isShown(one.version, box)}
 		switch {
 		case d.base != nil && d.base.version == one.version:
 			d.base = nil
@@ -155,8 +162,10 @@ func (t *table) refuse(k kind, items []sentItem, q Quarantined) (quarantined []s
 			d.refused = &refusal{version: one.version, what: q}
 			t.remember(e)
 			t.withhold(e, tn)
+		default:
+			back.known = true
 		}
-		quarantined = append(quarantined, one)
+		quarantined = append(quarantined, back)
 		for _, s := range e.holders {
 			s.trial.replace(e, one.version, d.inForce())
 			if s.hides(e) {
@@ -168,6 +177,21 @@ func (t *table) refuse(k kind, items []sentItem, q Quarantined) (quarantined []s
 	}
 	t.end(tn)
 	return quarantined
+}
+
+// isShown says whether any proxy but that of a stream is shown a version.
+func (e *entry) isShown(v version, but *mailbox) bool {
+	for _, s := range e.holders {
+		for box := range s.boxes {
+			if box.sameProxy(but) || !e.asks(box) {
+				continue
+			}
+			if r := (view{s, box}).shown(e); r != nil && r.version == v {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // withhold keeps back what cannot work without a resource of which there is no

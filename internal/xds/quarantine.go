@@ -56,13 +56,20 @@ func (st *stream) settle(out outcome) {
 	if len(out.refused) == 0 || ownFault(out.nack.Message) {
 		return
 	}
-	quarantined := t.refuse(k, out.refused, Quarantined{Message: out.nack.Message, Node: st.nodeID, At: out.nack.At})
+	quarantined := t.refuse(st.box, k, out.refused, Quarantined{Message: out.nack.Message, Node: st.nodeID, At: out.nack.At})
 	for _, one := range quarantined {
-		st.session.subs[k].revert(one, out.nackOf)
+		st.session.subs[k].revert(one.sentItem, out.nackOf)
 		if k == kindCluster {
 			st.session.cool(one.id) // the client still has the old one, which is warm
 		}
-		st.logger().Error("a version is quarantined because this proxy refused it: no other is sent it, the last good one stays in force",
+		if one.known {
+			continue // this one was sent it before
+		}
+		what := "a version is quarantined because this proxy refused it: no other is sent it, the last good one stays in force"
+		if one.wide {
+			what = "a version is quarantined because this proxy refused it: others that were sent it too go back to the last good one"
+		}
+		st.logger().Error(what,
 			"type", k, "resource", one.id.Value(), "version", one.version.String(), "origin", one.from(), "message", out.nack.Message)
 	}
 	if len(quarantined) == len(out.refused) {
