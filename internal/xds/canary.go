@@ -1,5 +1,10 @@
 package xds
 
+import (
+	"maps"
+	"slices"
+)
+
 // The canary of a trial is one proxy of its scope: a stream of the aggregated
 // service, or all the streams of one node on the separate ones.
 
@@ -110,13 +115,14 @@ func (t *table) succeed(s *scope, tn *turn) {
 			return
 		}
 	}
-	var open []*entry
-	for e := range tr.open {
-		open = append(open, e)
-	}
-	if tr.canary = s.choose(open); tr.canary == nil {
-		clear(tr.open)
+	open := slices.Collect(maps.Keys(tr.open))
+	next := s.choose(open)
+	if next == nil {
+		for _, e := range open {
+			tr.forget(e, tn)
+		}
 		return
 	}
+	tr.canary = next
 	t.show(s, tn)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,16 +19,19 @@ import (
 
 // Whatever is changed, added, taken away and mended, and in whatever order the
 // proxies answer: as long as they do so before the wait is over, what they refuse
-// is sent to one proxy of a scope, and in the end all have the rest.
+// is sent to one proxy of all those that share it, in whatever scopes, and in the
+// end all have the rest. If scopes have something of their own too, it is one proxy
+// of each at most: a canary that is at work there is shown all that changes.
 func TestOneProxyFirst(t *testing.T) {
 	propertytest.Check(t, func(rt *rapid.T) {
 		inBubble(t, func(t *testing.T) {
 			r := newRig(t, xds.Config{CanaryWait: time.Hour})
 			defer r.close()
 			w := newModelWorld(rt)
+			own := rapid.Bool().Draw(rt, "own")
 			var clients []*modelClient
-			for _, scope := range []string{"web", "shop"} {
-				for i := range rapid.IntRange(2, 4).Draw(rt, "proxies") {
+			for _, scope := range canaryScopes {
+				for i := range rapid.IntRange(1, 4).Draw(rt, "proxies") {
 					m := newModelClient(rt, r, rapid.SampledFrom([]string{"ads-delta", "ads-sotw"}).Draw(rt, "transport"), fmt.Sprint(scope, "/", i), w.bodies)
 					for _, typeURL := range triedTypes {
 						m.subscribe(typeURL, []string{"*"}, nil)
@@ -49,7 +53,11 @@ func TestOneProxyFirst(t *testing.T) {
 					m.gather()
 					for _, response := range m.queue[already:] {
 						for _, one := range m.refusable(response) {
-							key := canaryKey{m.node[:3], xds.Key{Type: one.Type, Name: one.Name}, one.Version}
+							scope := ""
+							if own {
+								scope, _, _ = strings.Cut(m.node, "/")
+							}
+							key := canaryKey{scope, xds.Key{Type: one.Type, Name: one.Name}, one.Version}
 							if first := sent[key]; first != "" && first != m.node {
 								rt.Fatalf("%s %s@%s was sent to %s and to %s", one.Type, one.Name, one.Version, first, m.node)
 							}
@@ -82,7 +90,7 @@ func TestOneProxyFirst(t *testing.T) {
 				switch rapid.SampledFrom([]string{"apply", "look", "look", "look", "wait"}).Draw(rt, "step") {
 				case "apply":
 					forget() // also what a SotW response still held after it was taken back
-					r.server.Apply(w.changeTried(rt))
+					r.server.Apply(w.changeTried(rt, own))
 					forget()
 				case "look":
 					clients[rapid.IntRange(0, len(clients)-1).Draw(rt, "client")].look(1)
@@ -101,18 +109,21 @@ func TestOneProxyFirst(t *testing.T) {
 				time.Sleep(time.Second)
 			}
 			for _, m := range clients {
-				w.compare(rt, m)
+				scope, _, _ := strings.Cut(m.node, "/")
+				w.of(scope).compare(rt, m)
 			}
 		})
 	})
 }
 
-// canaryKey is a version of a resource in a scope.
+// canaryKey is a version of a resource, in one scope or in all.
 type canaryKey struct {
 	scope   string
 	of      xds.Key
 	version string
 }
+
+var canaryScopes = []string{"web", "shop", "cart"}
 
 var triedTypes = []string{xds.TypeCluster, xds.TypeListener, xds.TypeRoute}
 
@@ -135,13 +146,17 @@ func (m *modelClient) refusable(response proto.Message) (found []*xds.Resource) 
 	return found
 }
 
-// changeTried draws an update of what proxies may refuse, the same for two scopes.
-func (w *modelWorld) changeTried(rt *rapid.T) xds.Update {
+// changeTried draws an update of what proxies may refuse, of what all scopes hold and, with own, of what one of them holds alone.
+func (w *modelWorld) changeTried(rt *rapid.T, own bool) xds.Update {
 	u := xds.Update{Scopes: map[string][]xds.Key{}}
+	names := []string{"-a", "-b"}
+	if own {
+		names = append(names, canaryScopes...)
+	}
 	someKey := rapid.Custom(func(rt *rapid.T) xds.Key {
 		typeURL := rapid.SampledFrom(triedTypes).Draw(rt, "type")
 		// No name is part of another resource's bytes: it would be withheld with it.
-		return xds.Key{Type: typeURL, Name: shortOf(typeURL) + rapid.SampledFrom([]string{"-a", "-b"}).Draw(rt, "name")}
+		return xds.Key{Type: typeURL, Name: shortOf(typeURL) + rapid.SampledFrom(names).Draw(rt, "name")}
 	})
 	for _, key := range rapid.SliceOfN(someKey, 0, 3).Draw(rt, "leave") {
 		delete(w.members, key)
@@ -152,8 +167,18 @@ func (w *modelWorld) changeTried(rt *rapid.T) xds.Update {
 		w.current[key] = w.make(key, someContent.Draw(rt, "content"))
 		u.Put = append(u.Put, w.current[key])
 	}
-	for _, scope := range []string{"web", "shop"} {
-		u.Scopes[scope] = slices.Collect(maps.Keys(w.members))
+	for _, scope := range canaryScopes {
+		u.Scopes[scope] = slices.Collect(maps.Keys(w.of(scope).members))
 	}
 	return u
+}
+
+// of is the world as one scope may see it: without what another holds alone.
+func (w *modelWorld) of(scope string) *modelWorld {
+	mine := *w
+	mine.members = maps.Clone(w.members)
+	maps.DeleteFunc(mine.members, func(key xds.Key, _ bool) bool {
+		return slices.ContainsFunc(canaryScopes, func(other string) bool { return other != scope && strings.HasSuffix(key.Name, other) })
+	})
+	return &mine
 }

@@ -34,8 +34,8 @@ type Config struct {
 	Patience time.Duration
 
 	// CanaryWait bounds how long a changed cluster, listener or route is shown to
-	// one proxy of a scope alone: the others are sent it when that one accepted
-	// it. 0: all are sent it at once.
+	// one proxy alone of all whose scopes hold it: the others are sent it when that
+	// one accepted it. 0: all are sent it at once.
 	CanaryWait time.Duration
 
 	Limits     Limits // of one stream

@@ -38,6 +38,7 @@ type entry struct {
 	holders []*scope
 	number  int // among those of its kind, for the sets of [bits] of the streams
 	waiters int // how many streams asked for it by name
+	trials  int // how many scopes have a canary that tries it
 
 	// Of endpoints: the clusters that wait for them, and the form in which they
 	// were sent last, which needs no lock.
@@ -211,7 +212,7 @@ func (t *table) hold(s *scope, next members, tn *turn) {
 // letGo takes from a scope what is not among its new members. What some of its
 // proxies may go on to use goes later.
 func (t *table) letGo(s *scope, next members, tn *turn) {
-	later := !next.empty() && (t.tries(s) || len(t.refused) > 0)
+	later := !next.empty() && (t.wait > 0 && len(s.boxes) > 0 || len(t.refused) > 0)
 	for k := range kindCount {
 		for id, e := range s.members[k] {
 			if _, stays := next[k][id]; stays {
@@ -252,7 +253,7 @@ func (t *table) part(s *scope, e *entry, tn *turn) {
 	s.rosters[e.kind].Store(nil)
 	if s.trial != nil {
 		delete(s.trial.held, e)
-		delete(s.trial.open, e)
+		s.trial.forget(e, tn)
 	}
 	if e.doubt != nil {
 		tn.departed = append(tn.departed, departure{s, e})

@@ -2,6 +2,9 @@ package xds
 
 import (
 	"bytes"
+	"iter"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -10,6 +13,9 @@ import (
 // one piece, so that none has a route without its cluster. It ends as a whole:
 // with the last answer of the canary, or when it was waited for long enough.
 // What changes meanwhile joins it.
+//
+// What several scopes share is tried in one of them. The others wait for that
+// without a canary, all of what changed in them, and then try what is left.
 type trial struct {
 	canary *mailbox             // nil: what is waited for is tried in another scope
 	held   map[*entry]*Resource // what the others are shown instead; nil: nothing
@@ -19,12 +25,8 @@ type trial struct {
 	timer  *time.Timer
 }
 
-// tries says whether a change is tried in a scope: whether there is another
-// proxy that could have it first.
-func (t *table) tries(s *scope) bool {
-	if t.wait <= 0 {
-		return false
-	}
+// several says whether a scope has more than one proxy.
+func (s *scope) several() bool {
 	var one *mailbox
 	for box := range s.boxes {
 		if one == nil {
@@ -55,7 +57,6 @@ func (t *table) try(s *scope, changed map[*entry]*Resource, tn *turn) {
 		tr = &trial{held: map[*entry]*Resource{}, open: map[*entry]struct{}{}, since: tn.now, last: t.joined}
 	}
 	var doubtful []*entry
-	elsewhere := true
 	for e, before := range changed {
 		if s.members[e.kind][e.id] != e {
 			delete(changed, e) // it has left
@@ -66,16 +67,17 @@ func (t *table) try(s *scope, changed map[*entry]*Resource, tn *turn) {
 		}
 		if tr.questions(s, e) {
 			doubtful = append(doubtful, e)
-			elsewhere = elsewhere && s.triedElsewhere(e)
 		}
 	}
 	chosen := false
-	if tr.canary == nil && !elsewhere {
-		tr.canary = s.choose(doubtful)
-		chosen = tr.canary != nil
-	}
-	if tr.canary != nil || elsewhere {
-		tr.wait(s, doubtful)
+	if !fresh || tn.worthTrying(s, slices.Values(doubtful)) {
+		elsewhere := tr.elsewhere() || slices.ContainsFunc(doubtful, (*entry).onTrial)
+		if tr.canary == nil && !elsewhere {
+			chosen = tr.appoint(s.choose(slices.AppendSeq(slices.Clone(doubtful), maps.Keys(tr.open))))
+		}
+		if tr.canary != nil || elsewhere {
+			tr.wait(s, doubtful)
+		}
 	}
 	if fresh && len(tr.open) == 0 {
 		for e, before := range changed {
@@ -103,8 +105,8 @@ func (t *table) try(s *scope, changed map[*entry]*Resource, tn *turn) {
 
 // questions says whether the newest version of an entry may be put to a canary.
 func (tr *trial) questions(s *scope, e *entry) bool {
-	d, before := e.doubt, tr.held[e]
-	if _, leaves := s.leaving[e]; leaves || e.current == nil || d == nil || d.refused != nil || d.cause != nil {
+	before := tr.held[e]
+	if _, leaves := s.leaving[e]; leaves || !e.unanswered() {
 		return false
 	}
 	return before == nil || before.version != e.current.version
@@ -118,10 +120,47 @@ func (tr *trial) wait(s *scope, doubtful []*entry) {
 		for _, e := range doubtful {
 			if _, already := tr.open[e]; !already && tr.reaches(s, e) {
 				tr.open[e] = struct{}{}
+				if tr.canary != nil {
+					e.trials++
+				}
 				more = true
 			}
 		}
 	}
+}
+
+// forget takes an entry from what a trial waits for. If it was not answered,
+// those who wait for it in other scopes try it themselves.
+func (tr *trial) forget(e *entry, tn *turn) {
+	if _, open := tr.open[e]; !open {
+		return
+	}
+	delete(tr.open, e)
+	if tr.canary == nil {
+		return
+	}
+	if e.trials--; e.trials == 0 && e.unanswered() {
+		tn.visit(e)
+	}
+}
+
+// appoint makes a proxy, if there is one, the canary of a trial that has none.
+func (tr *trial) appoint(canary *mailbox) bool {
+	if canary == nil {
+		return false
+	}
+	tr.canary = canary
+	for e := range tr.open {
+		e.trials++
+	}
+	return true
+}
+
+// unanswered says whether the newest version of an entry may be sent, and no
+// proxy has accepted or refused it.
+func (e *entry) unanswered() bool {
+	d := e.doubt
+	return e.current != nil && d != nil && d.refused == nil && d.cause == nil
 }
 
 // reaches says whether the canary will be sent an entry.
@@ -151,13 +190,30 @@ func (r *Resource) names(e *entry) bool {
 	return false
 }
 
-// triedElsewhere says whether the canary of another scope has been sent an entry.
-func (s *scope) triedElsewhere(e *entry) bool {
-	for _, other := range e.holders {
-		if other == s || other.canary() == nil {
-			continue
+// onTrial says whether the canary of any scope is sent an entry.
+func (e *entry) onTrial() bool { return e.trials > 0 }
+
+// elsewhere says whether a trial that has no canary waits for that of another scope.
+func (tr *trial) elsewhere() bool {
+	if tr.canary != nil {
+		return false
+	}
+	for e := range tr.open {
+		if e.onTrial() {
+			return true
 		}
-		if _, open := other.trial.open[e]; open {
+	}
+	return false
+}
+
+// worthTrying says whether there is another proxy that could have any of the
+// entries later: in the scope, or in another one that shares it.
+func (tn *turn) worthTrying(s *scope, entries iter.Seq[*entry]) bool {
+	if s.several() {
+		return true
+	}
+	for e := range entries {
+		if tn.isShared(e) {
 			return true
 		}
 	}
@@ -167,23 +223,39 @@ func (s *scope) triedElsewhere(e *entry) bool {
 // conclude ends a trial that has nothing left to wait for, and lets go of what
 // the scope was to lose.
 func (t *table) conclude(s *scope, tn *turn) {
-	if tr := s.trial; tr != nil {
-		for e := range tr.open {
-			if !tr.questions(s, e) {
-				delete(tr.open, e)
-			}
-		}
-		for e := range tr.open {
-			if !tr.reaches(s, e) {
-				delete(tr.open, e) // it was given up
-			}
-		}
-		if len(tr.open) == 0 || !t.tries(s) {
-			t.settle(s, tn)
-			return
-		}
+	if s.trial != nil && !t.goesOn(s, tn) {
+		t.settle(s, tn)
+		return
 	}
 	t.review(s, tn)
+}
+
+// goesOn says whether a trial has anything left to wait for. One that waited for
+// the canary of another scope chooses its own for what is left.
+func (t *table) goesOn(s *scope, tn *turn) bool {
+	tr := s.trial
+	for e := range tr.open {
+		if !tr.questions(s, e) {
+			tr.forget(e, tn)
+		}
+	}
+	for e := range tr.open {
+		if !tr.reaches(s, e) {
+			tr.forget(e, tn) // it was given up
+		}
+	}
+	over := len(tr.open) == 0 || len(s.boxes) == 0 || tn.now.Sub(tr.since) >= t.wait
+	if over || !tn.worthTrying(s, maps.Keys(tr.open)) {
+		return false
+	}
+	if tr.canary == nil && !tr.elsewhere() {
+		if !tr.appoint(s.choose(slices.Collect(maps.Keys(tr.open)))) {
+			return false
+		}
+		t.show(s, tn)
+		tn.lookAt(s) // it may not ask for all of it
+	}
+	return true
 }
 
 // settle ends a trial: all proxies of the scope are shown the same again.
@@ -206,6 +278,9 @@ func (t *table) settle(s *scope, tn *turn) {
 		}
 	}
 	s.trial = nil
+	for e := range tr.open {
+		tr.forget(e, tn)
+	}
 	t.dropScope(s)
 }
 

@@ -23,6 +23,9 @@ type turn struct {
 	due      map[*scope]struct{} // those of them that are still to be looked at
 	// look are the scopes whose trials may have come to an end.
 	look map[*scope]struct{}
+	// shared says of entries whether several scopes with proxies hold them. It is
+	// asked for each scope, of which there may be thousands.
+	shared map[*entry]bool
 }
 
 // begin takes the table's lock.
@@ -47,14 +50,14 @@ func (t *table) end(tn *turn) {
 			t.unblock(one, tn)
 		}
 		tn.departed = nil
-		due := tn.inOrder()
+		due := tn.inOrder(tn.due)
 		clear(tn.due)
 		for _, s := range due {
 			t.try(s, tn.changed[s], tn)
 		}
 		look := tn.look
 		tn.look = nil
-		for s := range look {
+		for _, s := range tn.inOrder(look) {
 			t.conclude(s, tn)
 		}
 	}
@@ -64,17 +67,66 @@ func (t *table) end(tn *turn) {
 	}
 }
 
-// inOrder gives the scopes with changes, those with most of them first: their
-// canaries may also try what others wait for.
-func (tn *turn) inOrder() []*scope {
-	all := make([]*scope, 0, len(tn.due))
-	for s := range tn.due {
-		all = append(all, s)
+// inOrder gives scopes in the order in which they may try what they share: first
+// those that have a canary, last those that have no proxy at rest, and of others
+// those with the most changes first.
+func (tn *turn) inOrder(scopes map[*scope]struct{}) []*scope {
+	type place struct {
+		scope         *scope
+		rank, changes int
 	}
-	slices.SortFunc(all, func(a, b *scope) int {
-		return cmp.Or(cmp.Compare(len(tn.changed[b]), len(tn.changed[a])), strings.Compare(a.name, b.name))
+	places, all := make([]place, 0, len(scopes)), make([]*scope, 0, len(scopes))
+	for s := range scopes {
+		p := place{scope: s, changes: len(tn.changed[s])}
+		switch {
+		case s.canary() != nil:
+		case s.atRest():
+			p.rank = 1
+		default:
+			p.rank = 2
+		}
+		places = append(places, p)
+	}
+	slices.SortFunc(places, func(a, b place) int {
+		return cmp.Or(a.rank-b.rank, b.changes-a.changes, strings.Compare(a.scope.name, b.scope.name))
 	})
+	for _, p := range places {
+		all = append(all, p.scope)
+	}
 	return all
+}
+
+// atRest says whether a scope has a stream whose client owes no answer.
+func (s *scope) atRest() bool {
+	for box := range s.boxes {
+		if !box.behind.Load() {
+			return true
+		}
+	}
+	return false
+}
+
+// isShared says whether several scopes with proxies hold an entry. It is used at
+// the end of a turn, when all that hold it do so.
+func (tn *turn) isShared(e *entry) bool {
+	shared, known := tn.shared[e]
+	if known {
+		return shared
+	}
+	inUse := 0
+	for _, s := range e.holders {
+		if len(s.boxes) > 0 {
+			inUse++
+		}
+		if inUse > 1 {
+			break
+		}
+	}
+	if tn.shared == nil {
+		tn.shared = map[*entry]bool{}
+	}
+	tn.shared[e] = inUse > 1
+	return inUse > 1
 }
 
 func (tn *turn) mark(box *mailbox, e *entry, gone *Resource) {
@@ -124,11 +176,11 @@ func (t *table) alter(e *entry, tn *turn) {
 }
 
 // alterIn tells a scope's streams to look at an entry that changes, or notes what
-// they were shown before, if it has to be tried.
+// they were shown before, if it may have to be tried.
 func (t *table) alterIn(s *scope, e *entry, before *Resource, tn *turn) {
 	switch {
 	case len(s.boxes) == 0:
-	case s.trial == nil && !t.tries(s) || !e.kind.facts().tried && !e.kind.facts().needsClusters:
+	case t.wait <= 0 || !e.kind.facts().tried && !e.kind.facts().needsClusters:
 		t.tell(s, e, tn)
 		t.tellEndpoints(s, before, tn)
 		t.tellEndpoints(s, e.current, tn)
