@@ -54,10 +54,16 @@ type Problem struct {
 // Token is what is known of an access token; never its secret.
 type Token struct {
 	ID          string           `json:"id"`
+	Kind        string           `json:"kind,omitempty"` // "" or "join"
 	Description string           `json:"description,omitempty"`
 	Service     mesh.ServiceName `json:"service,omitempty"` // "" may write everything
 	CreatedAt   time.Time        `json:"createdAt,omitzero"`
 	Author      string           `json:"author,omitempty"`
+
+	// Of join tokens alone.
+	ExpiresAt time.Time `json:"expiresAt,omitzero"`
+	Uses      int       `json:"uses,omitempty"`
+	Used      int       `json:"used,omitempty"`
 }
 
 // Version is what runs.

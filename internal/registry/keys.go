@@ -14,6 +14,7 @@ const (
 	routePrefix    = root + "routes/"
 	runtimeKey     = root + "runtime"
 	tokenPrefix    = root + "tokens/"
+	joinPrefix     = root + "join-tokens/" // not among the tokens: a server of before would let them write
 	requestPrefix  = root + "requests/"
 	signingKeysKey = root + "signing-keys"
 )

@@ -17,14 +17,26 @@ import (
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
-// Token is the right to write, without its secret.
+// Token is a right, without its secret: to write, or to join.
 type Token struct {
 	ID          string           `json:"id"`
+	Kind        TokenKind        `json:"kind,omitempty"` // "": to write
 	Description string           `json:"description,omitempty"`
 	Service     mesh.ServiceName `json:"service,omitempty"` // "": everything
 	CreatedAt   time.Time        `json:"createdAt"`
 	Author      string           `json:"author,omitempty"`
+
+	// Of join tokens alone.
+	ExpiresAt time.Time `json:"expiresAt,omitzero"`
+	Uses      int       `json:"uses,omitempty"` // how many workloads may join with it
+	Used      int       `json:"used,omitempty"` // how many have
 }
+
+// TokenKind says what a token is a right to.
+type TokenKind string
+
+// JoinToken is the right to get an identity for one service, and nothing else.
+const JoinToken TokenKind = "join"
 
 // MayWrite says whether the token's holder may write a service and its instances.
 func (t Token) MayWrite(service mesh.ServiceName) bool {
@@ -92,7 +104,8 @@ func (s *Store) EnsureAdminToken(ctx context.Context) (secret string, err error)
 	return secret, nil
 }
 
-func newToken(token Token) (Token, string, string, error) {
+// tokenFaults reports what is wrong with what a caller says of a token.
+func tokenFaults(token Token) error {
 	var faults mesh.Faults
 	if token.Service != "" {
 		for _, fault := range (&mesh.Instance{ID: "x", Service: token.Service, Address: "127.0.0.1", Port: 1}).Validate() {
@@ -102,14 +115,14 @@ func newToken(token Token) (Token, string, string, error) {
 	if len(token.Description) > 1024 {
 		faults.Add("description", "has %d bytes; at most 1024 are allowed", len(token.Description))
 	}
-	if err := mesh.Invalid("create a token", faults); err != nil {
+	return mesh.Invalid("create a token", faults)
+}
+
+func newToken(token Token) (Token, string, string, error) {
+	if err := tokenFaults(token); err != nil {
 		return Token{}, "", "", err
 	}
-	id, random := make([]byte, 6), make([]byte, 32)
-	_, _ = rand.Read(id) // never fails: it ends the process instead
-	_, _ = rand.Read(random)
-	token.ID, token.CreatedAt = hex.EncodeToString(id), timeNow().UTC()
-	secret := "hdl_" + token.ID + "_" + hex.EncodeToString(random)
+	token, secret := withSecret(token, "hdl")
 	record, err := json.Marshal(tokenRecord{Token: token, Hash: hashOf(secret)})
 	if err != nil {
 		return Token{}, "", "", &mesh.Error{Kind: mesh.KindInvalid, Message: "create a token", Err: err}
@@ -117,16 +130,31 @@ func newToken(token Token) (Token, string, string, error) {
 	return token, secret, string(record), nil
 }
 
-// Tokens lists the tokens, by id.
+// withSecret gives a token its ID and makes its secret.
+func withSecret(token Token, kind string) (Token, string) {
+	id, random := make([]byte, 6), make([]byte, 32)
+	_, _ = rand.Read(id) // never fails: it ends the process instead
+	_, _ = rand.Read(random)
+	token.ID, token.CreatedAt = hex.EncodeToString(id), timeNow().UTC()
+	return token, kind + "_" + token.ID + "_" + hex.EncodeToString(random)
+}
+
+// Tokens lists the tokens, those to write before those to join, each by id.
 func (s *Store) Tokens(ctx context.Context) ([]Token, error) {
 	list := []Token{}
-	_, err := s.pages(ctx, tokenPrefix, 0, func(kv *mvccpb.KeyValue) {
-		var record tokenRecord
-		if err := json.Unmarshal(kv.Value, &record); err == nil {
-			list = append(list, record.Token)
+	for _, prefix := range []string{tokenPrefix, joinPrefix} {
+		_, err := s.pages(ctx, prefix, 0, func(kv *mvccpb.KeyValue) {
+			var record joinRecord // has the fields of both kinds
+			if err := json.Unmarshal(kv.Value, &record); err == nil {
+				record.Used = len(record.Keys)
+				list = append(list, record.Token)
+			}
+		})
+		if err != nil {
+			return nil, refusal(err, "list the tokens")
 		}
-	})
-	return list, refusal(err, "list the tokens")
+	}
+	return list, nil
 }
 
 // RevokeToken ends a token, everywhere within a second.
@@ -136,12 +164,12 @@ func (s *Store) RevokeToken(ctx context.Context, id string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	deleted, err := s.client.Delete(ctx, tokenPrefix+id)
+	deleted, err := s.client.Txn(ctx).Then(clientv3.OpDelete(tokenPrefix+id), clientv3.OpDelete(joinPrefix+id)).Commit()
 	if err != nil {
 		return refusal(err, "revoke token "+quoted(id))
 	}
 	s.tokens.forget(id)
-	if deleted.Deleted == 0 {
+	if deleted.Responses[0].GetResponseDeleteRange().Deleted+deleted.Responses[1].GetResponseDeleteRange().Deleted == 0 {
 		return mesh.NotFound("there is no token %s", quoted(id))
 	}
 	return nil

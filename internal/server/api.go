@@ -41,7 +41,8 @@ func newAPI(mux *http.ServeMux) huma.API {
 				{Name: "routes", Description: "Services exposed on gateways."},
 				{Name: "runtime", Description: "Envoy runtime keys of every proxy."},
 				{Name: "status", Description: "How the mesh is, and its changes as they happen."},
-				{Name: "tokens", Description: "Who may write."},
+				{Name: "tokens", Description: "Who may write, and who may join."},
+				{Name: "identities", Description: "Certificates of workloads."},
 				{Name: "health", Description: "For whoever runs the server."},
 			},
 			Components: &huma.Components{

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/heddle-mesh/heddle/internal/identity"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
 )
@@ -55,4 +56,29 @@ func allow(token registry.Token, scopes ...mesh.ServiceName) error {
 }
 
 // author names the token's holder in what is written; the gRPC API does it alike.
-func author(token registry.Token) string { return "token:" + token.ID }
+func author(token registry.Token) string {
+	if strings.HasPrefix(token.ID, "spiffe://") { // see [Server.authenticateWorkload]
+		return token.ID
+	}
+	return "token:" + token.ID
+}
+
+// authenticateWorkload finds the token of a request, or, in its place, takes the
+// certificate of a connection as the right to write its service's instances.
+func (s *Server) authenticateWorkload(ctx context.Context, r *http.Request) (registry.Token, error) {
+	if s.cfg.Identities == nil || r.TLS == nil || len(r.Header.Values("Authorization")) > 0 {
+		return s.authenticate(ctx, r)
+	}
+	service, err := s.cfg.Identities.Service(r.TLS)
+	if err != nil {
+		return registry.Token{}, err
+	}
+	if service == "" {
+		return s.authenticate(ctx, r)
+	}
+	id, err := identity.ServiceID(s.cfg.Identities.TrustDomain(), service)
+	if err != nil {
+		return registry.Token{}, err
+	}
+	return registry.Token{ID: id.String(), Service: service}, nil
+}

@@ -137,7 +137,7 @@ func (s *Server) registerInstances(ctx context.Context, in *struct {
 	Call
 	Repeatable
 }) (*registeredAnswer, error) {
-	token, err := s.authenticate(ctx, in.request)
+	token, err := s.authenticateWorkload(ctx, in.request)
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +196,7 @@ func ofSingle(err error, single bool) error {
 
 // instanceWrite makes sure of the caller and the path.
 func (s *Server) instanceWrite(ctx context.Context, call *Call, key mesh.InstanceKey) (registry.Write, error) {
-	token, err := s.authenticate(ctx, call.request)
+	token, err := s.authenticateWorkload(ctx, call.request)
 	if err != nil {
 		return registry.Write{}, err
 	}
@@ -295,7 +295,7 @@ func (s *Server) deregisterStale(ctx context.Context, in *struct {
 	Call
 	ServicePath
 }) (*Listed[mesh.Instance], error) {
-	token, err := s.authenticate(ctx, in.request)
+	token, err := s.authenticateWorkload(ctx, in.request)
 	if err != nil {
 		return nil, err
 	}

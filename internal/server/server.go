@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/heddle-mesh/heddle/internal/catalog"
+	"github.com/heddle-mesh/heddle/internal/identity"
 	"github.com/heddle-mesh/heddle/internal/registry"
 )
 
@@ -28,7 +29,9 @@ type Config struct {
 	Ready func() error
 	// Hosts are the names by which clients may call the server, beside localhost
 	// and IP addresses; see [hosts.allow].
-	Hosts      []string
+	Hosts []string
+	// Identities gives workloads their certificates; nil: there are none.
+	Identities *identity.Authority
 	Metrics    http.Handler          // serves /metrics; nil: not served
 	Registerer prometheus.Registerer // of the server's own metrics; nil: not registered
 	Version    string
@@ -82,6 +85,7 @@ func New(cfg Config) (*Server, error) {
 	s.statusOperations()
 	s.eventOperations()
 	s.tokenOperations()
+	s.identityOperations()
 	s.healthEndpoints()
 	if err := s.documents(); err != nil {
 		return nil, err

@@ -6,20 +6,24 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/heddle-mesh/heddle/internal/identity"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
 )
 
 // NewToken is the body of a request for a token.
 type NewToken struct {
-	Service     mesh.ServiceName `json:"service,omitempty" doc:"The token may write this service's declaration and its instances only; left out, everything." example:"orders"`
-	Description string           `json:"description,omitempty" maxLength:"1024" doc:"What it is for."`
+	Kind        registry.TokenKind `json:"kind,omitempty" enum:"join" doc:"join: the right to get an identity for the service, and nothing else. Left out: the right to write."`
+	Service     mesh.ServiceName   `json:"service,omitempty" doc:"The token may write this service's declaration and its instances only; left out, everything. Required for a join token." example:"orders"`
+	Description string             `json:"description,omitempty" maxLength:"1024" doc:"What it is for."`
+	TTL         mesh.Duration      `json:"ttl,omitempty" doc:"Of a join token: how long it may be used, 1s to 168h; default 10m."`
+	Uses        int                `json:"uses,omitempty" minimum:"1" maximum:"1000" doc:"Of a join token: how many workloads may join with it; default 1."`
 }
 
 // CreatedToken is a token and its secret, which is shown this once.
 type CreatedToken struct {
 	registry.Token
-	Secret string `json:"secret" doc:"Send it as \"Authorization: Bearer <secret>\". It cannot be had again."`
+	Secret string `json:"secret" doc:"Send it as \"Authorization: Bearer <secret>\". It cannot be had again. A join token's ends with the pin of the mesh's root certificate, by which its user knows the server."`
 }
 
 func (s *Server) tokenOperations() {
@@ -79,19 +83,43 @@ func (s *Server) createToken(ctx context.Context, in *struct{ Call }) (*createdT
 	if strings.ContainsFunc(wanted.Description, unicode.IsControl) {
 		return nil, fault("description", "has control characters")
 	}
-	created, secret, err := s.cfg.Registry.CreateToken(ctx, registry.Token{Service: wanted.Service, Description: wanted.Description, Author: author(token)})
+	created, secret, err := s.newToken(ctx, wanted, registry.Token{Service: wanted.Service, Description: wanted.Description, Author: author(token)})
 	if err != nil {
 		return nil, err
 	}
+	s.audit("a token was created", "token", created.ID, "kind", created.Kind, "service", created.Service, "author", created.Author)
 	return &createdTokenAnswer{Body: CreatedToken{Token: created, Secret: secret}}, nil
+}
+
+func (s *Server) newToken(ctx context.Context, wanted NewToken, token registry.Token) (registry.Token, string, error) {
+	switch wanted.Kind {
+	case "":
+		if wanted.TTL != 0 || wanted.Uses != 0 {
+			return token, "", fault("kind", "is missing: ttl and uses are of join tokens")
+		}
+		return s.cfg.Registry.CreateToken(ctx, token)
+	case registry.JoinToken:
+		if s.cfg.Identities == nil {
+			return token, "", noIdentities()
+		}
+		token.Uses = wanted.Uses
+		created, secret, err := s.cfg.Registry.CreateJoinToken(ctx, token, wanted.TTL.Std())
+		return created, identity.FormatJoinToken(secret, s.cfg.Identities.Pin()), err
+	}
+	return token, "", fault("kind", "is not one of: join")
 }
 
 func (s *Server) revokeToken(ctx context.Context, in *struct {
 	Call
 	ID string `path:"id" maxLength:"64" doc:"The token's ID, as the list shows it." example:"4f2a9c81d0e3"`
 }) (*Nothing, error) {
-	if _, err := s.admin(ctx, &in.Call); err != nil {
+	token, err := s.admin(ctx, &in.Call)
+	if err != nil {
 		return nil, err
 	}
-	return &Nothing{}, s.cfg.Registry.RevokeToken(ctx, in.ID)
+	if err := s.cfg.Registry.RevokeToken(ctx, in.ID); err != nil {
+		return nil, err
+	}
+	s.audit("a token was revoked", "token", in.ID, "author", author(token))
+	return &Nothing{}, nil
 }

@@ -1,0 +1,46 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// Certificate is an identity and whom its holder is to trust.
+type Certificate struct {
+	ID        string    `json:"id"`        // SPIFFE ID
+	Chain     string    `json:"chain"`     // PEM
+	Bundle    string    `json:"bundle"`    // PEM
+	ExpiresAt time.Time `json:"expiresAt"` // of the certificate
+}
+
+// IssueIdentity has a certificate request (PEM) signed. The client's token is a
+// join token, or there is none and its HTTPClient shows the certificate before.
+func (c *Client) IssueIdentity(ctx context.Context, csr string) (Certificate, error) {
+	body := struct {
+		CSR string `json:"csr"`
+	}{csr}
+	var out Certificate
+	err := c.do(ctx, request{method: http.MethodPost, segments: api("identities"), body: body}, &out)
+	return out, err
+}
+
+// CreateJoinToken creates a token with which workloads of a service get their
+// first identity: uses of them, within ttl; 0 is the server's default.
+func (c *Client) CreateJoinToken(ctx context.Context, service mesh.ServiceName, description string, ttl time.Duration, uses int) (token Token, secret string, err error) {
+	body := struct {
+		Kind        string           `json:"kind"`
+		Service     mesh.ServiceName `json:"service"`
+		Description string           `json:"description,omitempty"`
+		TTL         mesh.Duration    `json:"ttl,omitempty"`
+		Uses        int              `json:"uses,omitempty"`
+	}{"join", service, description, mesh.Duration(ttl), uses}
+	var out struct {
+		Token
+		Secret string `json:"secret"`
+	}
+	err = c.do(ctx, request{method: http.MethodPost, segments: api("tokens"), body: body}, &out)
+	return out.Token, out.Secret, err
+}

@@ -1,0 +1,135 @@
+package registry
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// The bounds of a join token.
+const (
+	DefaultJoinTTL = 10 * time.Minute
+	LongestJoinTTL = 7 * 24 * time.Hour
+	MostJoinUses   = 1000
+)
+
+// joinKept is how long an expired join token is kept, so that whoever still has
+// it is told when it expired.
+const joinKept = 24 * time.Hour
+
+// joinRecord is what is stored of a join token.
+type joinRecord struct {
+	tokenRecord
+	Keys []string `json:"keys,omitempty"` // which workloads' keys joined with it
+}
+
+// CreateJoinToken makes the right for token.Uses workloads to get an identity
+// for token.Service within ttl, and gives its secret, which is stored nowhere. 0
+// stands for one use and [DefaultJoinTTL].
+func (s *Store) CreateJoinToken(ctx context.Context, token Token, ttl time.Duration) (Token, string, error) {
+	if ttl == 0 {
+		ttl = DefaultJoinTTL
+	}
+	if token.Uses == 0 {
+		token.Uses = 1
+	}
+	var faults mesh.Faults
+	if token.Service == "" {
+		faults.Add("service", "is missing: a join token is for one service")
+	}
+	if ttl < time.Second || ttl > LongestJoinTTL {
+		faults.Add("ttl", "%s is not from 1s to %s", ttl, LongestJoinTTL)
+	}
+	if token.Uses < 0 || token.Uses > MostJoinUses {
+		faults.Add("uses", "%d is not from 1 to %d", token.Uses, MostJoinUses)
+	}
+	if err := mesh.Invalid("create a join token", faults); err != nil {
+		return Token{}, "", err
+	}
+	if err := tokenFaults(token); err != nil {
+		return Token{}, "", err
+	}
+	token.Kind = JoinToken
+	token, secret := withSecret(token, "hdj")
+	token.ExpiresAt = token.CreatedAt.Add(ttl)
+	record, err := json.Marshal(joinRecord{tokenRecord: tokenRecord{Token: token, Hash: hashOf(secret)}})
+	if err != nil {
+		return Token{}, "", &mesh.Error{Kind: mesh.KindInvalid, Message: "create a join token", Err: err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	lease, err := s.client.Grant(ctx, int64((ttl+joinKept)/time.Second))
+	if err != nil {
+		return Token{}, "", refusal(err, "create a join token")
+	}
+	if _, err := s.client.Put(ctx, joinPrefix+token.ID, string(record), clientv3.WithLease(lease.ID)); err != nil {
+		return Token{}, "", refusal(err, "create a join token")
+	}
+	return token, secret, nil
+}
+
+// Join uses up one of a join token's uses for the workload that holds the key,
+// and says for which service. The same key may come again while the token lives,
+// for the answer can be lost on its way. Denied: not this token, or not any more.
+func (s *Store) Join(ctx context.Context, secret, key string) (Token, error) {
+	parts := strings.Split(secret, "_")
+	if len(secret) > 256 || len(parts) != 3 || parts[0] != "hdj" || parts[1] == "" {
+		return Token{}, mesh.Denied("this is not a join token: heddle token create --join SERVICE makes one")
+	}
+	id := parts[1]
+	for {
+		kv, err := s.read(ctx, joinPrefix+id, "check the join token")
+		if err != nil {
+			return Token{}, err
+		}
+		var record joinRecord
+		if kv != nil {
+			if err := json.Unmarshal(kv.Value, &record); err != nil {
+				return Token{}, mesh.Unavailable(err, "check the join token: its record in etcd is corrupt")
+			}
+		}
+		token := record.Token
+		switch {
+		case kv == nil || subtle.ConstantTimeCompare([]byte(record.Hash), []byte(hashOf(secret))) != 1:
+			return Token{}, mesh.Denied("the join token is not known here; it may have been revoked, or have expired more than a day ago")
+		case !timeNow().Before(token.ExpiresAt):
+			return Token{}, mesh.Denied("the join token for service %q expired at %s: make another with \"heddle token create --join %s\"", token.Service, token.ExpiresAt.Format(time.RFC3339), token.Service)
+		case slices.Contains(record.Keys, key):
+			return token, nil
+		case len(record.Keys) >= token.Uses:
+			return Token{}, mesh.Denied("the join token for service %q is used up (%d of %d): make another with \"heddle token create --join %s\"", token.Service, len(record.Keys), token.Uses, token.Service)
+		}
+		record.Keys = append(record.Keys, key)
+		data, err := json.Marshal(record)
+		if err != nil {
+			return Token{}, &mesh.Error{Kind: mesh.KindInvalid, Message: "check the join token", Err: err}
+		}
+		stored, err := s.swap(ctx, joinPrefix+id, kv.ModRevision, string(data))
+		if err != nil {
+			return Token{}, err
+		}
+		if stored {
+			return token, nil
+		}
+		// Another workload joined, or the token was revoked, in between.
+	}
+}
+
+// swap replaces a value that is as it was read, and keeps its lease.
+func (s *Store) swap(ctx context.Context, key string, revision int64, value string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	answer, err := s.client.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", revision)).
+		Then(clientv3.OpPut(key, value, clientv3.WithIgnoreLease())).Commit()
+	if err != nil {
+		return false, refusal(err, "use the join token")
+	}
+	return answer.Succeeded, nil
+}
