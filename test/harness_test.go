@@ -97,9 +97,10 @@ type server struct {
 	log       lockedBuffer
 	exited    chan struct{}
 
-	rest, xds string
-	token     string
-	client    *client.Client
+	rest, xds       string
+	restTLS, xdsTLS string // with --tls-listen and --xds-tls-listen
+	token           string
+	client          *client.Client
 }
 
 // lockedBuffer takes a process's output while a test reads it.
@@ -179,11 +180,11 @@ func (s *server) start() {
 		if err != nil {
 			return err
 		}
-		var said struct{ REST, XDS string }
+		var said struct{ REST, XDS, RESTTLS, XDSTLS string }
 		if err := json.Unmarshal(data, &said); err != nil {
 			return err
 		}
-		s.rest, s.xds = said.REST, said.XDS
+		s.rest, s.xds, s.restTLS, s.xdsTLS = said.REST, said.XDS, said.RESTTLS, said.XDSTLS
 		return nil
 	})
 }
@@ -202,6 +203,10 @@ func (s *server) restart() {
 			s.arguments[i+1] = strings.TrimPrefix(s.rest, "http://")
 		case "--xds-listen":
 			s.arguments[i+1] = s.xds
+		case "--tls-listen":
+			s.arguments[i+1] = strings.TrimPrefix(s.restTLS, "https://")
+		case "--xds-tls-listen":
+			s.arguments[i+1] = s.xdsTLS
 		}
 	}
 	s.start()
@@ -399,7 +404,7 @@ func (s *sidecar) wants(t testing.TB, host, path string, status int, text string
 }
 
 // run runs a program to its end, and gives what it wrote and its exit code.
-func run(t *testing.T, path string, arguments ...string) (output string, code int) {
+func run(t testing.TB, path string, arguments ...string) (output string, code int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -8,12 +9,14 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
+	"github.com/heddle-mesh/heddle/internal/workload"
 )
 
 // bootstrapCmd prints the configuration that a sidecar's Envoy, or a gRPC
 // library, starts from.
 type bootstrapCmd struct {
-	Proxyless bool `help:"Print what a gRPC library that speaks xDS starts from (the file that GRPC_XDS_BOOTSTRAP names), for a client without an Envoy."`
+	Proxyless   bool   `help:"Print what a gRPC library that speaks xDS starts from (the file that GRPC_XDS_BOOTSTRAP names), for a client without an Envoy."`
+	IdentityDir string `type:"path" placeholder:"DIR" help:"Have the control plane reached over TLS, with the identity that heddle identity keeps in this folder."`
 	sidecarFlags
 }
 
@@ -25,12 +28,13 @@ Examples:
   heddle bootstrap --service orders --instance orders-1 --app-port 8080 > bootstrap.json
   envoy -c bootstrap.json --disable-hot-restart
   heddle bootstrap --service web --xds 10.0.0.1:18000,10.0.0.2:18000 --admin-port 9901
+  heddle bootstrap --service web --xds 10.0.0.1:18443 --identity-dir /var/lib/heddle/web
   heddle bootstrap --proxyless --service web > grpc.json
   GRPC_XDS_BOOTSTRAP=grpc.json ./web                                web dials xds:///orders`
 }
 
 // Run prints the bootstrap.
-func (c *bootstrapCmd) Run(parsed *kong.Context, con *console) error {
+func (c *bootstrapCmd) Run(ctx context.Context, parsed *kong.Context, con *console) error {
 	if c.Proxyless {
 		if err := envoyFlags(parsed); err != nil {
 			return err
@@ -43,10 +47,19 @@ func (c *bootstrapCmd) Run(parsed *kong.Context, con *console) error {
 	if err != nil {
 		return err
 	}
+	if c.IdentityDir != "" {
+		own, err := workload.Open(ctx, workload.Config{Dir: c.IdentityDir, Service: config.Proxy.Service})
+		if err != nil {
+			return err
+		}
+		if config.Identity, err = envoyIdentity(own); err != nil {
+			return err
+		}
+	}
 	var data []byte
 	if c.Proxyless {
 		data, err = proxy.ProxylessBootstrap(proxy.ProxylessConfig{
-			Service: config.Proxy.Service, Instance: config.Proxy.Instance, Locality: config.Locality, XDS: config.XDS,
+			Service: config.Proxy.Service, Instance: config.Proxy.Instance, Locality: config.Locality, XDS: config.XDS, Identity: config.Identity,
 		})
 	} else {
 		data, err = proxy.Bootstrap(config)

@@ -21,6 +21,7 @@ type cli struct {
 	Authz     authzCmd     `cmd:"" group:"running" help:"Run the AuthZ service, which gives callers signed tokens, apart from the server."`
 	Proxy     proxyCmd     `cmd:"" group:"running" help:"Run Envoy beside one workload: register, renew, drain, restart."`
 	Bootstrap bootstrapCmd `cmd:"" group:"running" help:"Print the configuration that a sidecar's Envoy, or a gRPC library, starts from."`
+	Identity  identityCmd  `cmd:"" group:"running" help:"Keep the certificate of a workload whose Envoy or gRPC library something else runs."`
 	Demo      demoCmd      `cmd:"" group:"running" help:"Run a sample mesh on this machine, with a real Envoy beside each service."`
 
 	Apply      applyCmd      `cmd:"" group:"objects" help:"Create or change the objects in files."`
@@ -34,7 +35,7 @@ type cli struct {
 	Status statusCmd `cmd:"" group:"seeing" help:"Show the health of the server, of each proxy, and what is wrong."`
 	Watch  watchCmd  `cmd:"" group:"seeing" help:"Follow the changes of the mesh."`
 
-	Token      tokenCmd      `cmd:"" group:"other" help:"Create, list and revoke access tokens."`
+	Token      tokenCmd      `cmd:"" group:"other" help:"Create, list and revoke tokens, to write and to join."`
 	Completion completionCmd `cmd:"" group:"other" help:"Print a script that completes heddle's commands in a shell."`
 	Version    versionCmd    `cmd:"" group:"other" help:"Print the version."`
 

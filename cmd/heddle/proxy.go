@@ -14,12 +14,14 @@ import (
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
+	"github.com/heddle-mesh/heddle/internal/workload"
 )
 
 // proxyCmd runs Envoy beside one workload, or at the edge.
 type proxyCmd struct {
 	sidecarFlags
 	gatewayFlags
+	joinFlags
 
 	Envoy         string `env:"HEDDLE_ENVOY" placeholder:"PATH" help:"The Envoy to run. Default: envoy on PATH, else .tools/envoy/envoy in or above the folder of this program or the current one."`
 	Concurrency   int    `placeholder:"N" help:"Envoy's worker threads. Default: 2, or 1 on a machine with one CPU."`
@@ -47,11 +49,13 @@ Examples:
   heddle proxy --service web                                        a workload that only calls
   heddle proxy --gateway edge --http-port 80 --https-port 443 --tls-cert edge.pem --tls-key edge.key
   heddle proxy --service orders --app-port 8080 --advertise-address 10.0.0.7 --label version=v2 \
-    --server http://10.0.0.1:7080 --xds 10.0.0.1:18000 --token-file /etc/heddle/orders-token`
+    --server http://10.0.0.1:7080 --xds 10.0.0.1:18000 --token-file /etc/heddle/orders-token
+  heddle proxy --service orders --app-port 8080 --identity-dir /var/lib/heddle/orders --join-token-file orders.join \
+    --server https://10.0.0.1:7443 --xds 10.0.0.1:18443`
 }
 
 // Run runs the sidecar until a signal ends it.
-func (c *proxyCmd) Run(ctx context.Context, parsed *kong.Context, api *client.Client, log *slog.Logger) error {
+func (c *proxyCmd) Run(ctx context.Context, parsed *kong.Context, line *globals, api *client.Client, log *slog.Logger) error {
 	config, err := c.bootstrap(parsed)
 	if err != nil {
 		return err
@@ -79,6 +83,25 @@ func (c *proxyCmd) Run(ctx context.Context, parsed *kong.Context, api *client.Cl
 			log.Error("the ready file cannot be written", "error", err)
 		}
 	}
+	own, err := c.identify(ctx, line, &config, log)
+	if err != nil && ctx.Err() != nil {
+		return nil // it was asked to end before it had an identity
+	}
+	if err != nil {
+		return err
+	}
+	if own != nil {
+		// The certificate stands for the instance's registration, unless a token does.
+		token, err := line.token()
+		if err != nil {
+			return err
+		}
+		if api, err = overTLS(line.Server, token, own.Transport()); err != nil {
+			return err
+		}
+		defer api.Close()
+		defer keepIdentity(ctx, own)()
+	}
 	hurry, forget := secondSignal()
 	defer forget()
 	// A drain timeout of 0 means none, not the default; negative is a fault.
@@ -98,6 +121,31 @@ func (c *proxyCmd) Run(ctx context.Context, parsed *kong.Context, api *client.Cl
 		return wrongFlags(c.named(err))
 	}
 	return c.named(runner.Run(ctx))
+}
+
+// identify gives a sidecar the identity that was asked for, or nil. Gateways have none.
+func (c *proxyCmd) identify(ctx context.Context, line *globals, config *proxy.BootstrapConfig, log *slog.Logger) (*workload.Identity, error) {
+	if c.Gateway != "" {
+		return nil, nil //nolint:nilnil // no identity is no error
+	}
+	own, err := c.open(ctx, line, config.Proxy.Service, log)
+	if err != nil || own == nil {
+		return nil, err
+	}
+	config.Identity, err = envoyIdentity(own)
+	return own, err
+}
+
+// keepIdentity renews an identity until stop is called: after the end of ctx, for
+// the instance is deregistered with it.
+func keepIdentity(ctx context.Context, own *workload.Identity) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var renewing sync.WaitGroup
+	renewing.Go(func() { own.Run(ctx) })
+	return func() {
+		cancel()
+		renewing.Wait()
+	}
 }
 
 // secondSignal gives a channel that is closed at the second of the ending signals

@@ -22,6 +22,8 @@ type serverCmd struct {
 	ReadyFile      string   `type:"path" placeholder:"FILE" help:"Written once the server is ready, with its addresses as JSON; for scripts that start it on free ports."`
 	AdminTokenFile string   `type:"path" placeholder:"FILE" help:"Where the admin token is written at the first start (mode 0600), instead of printing it."`
 
+	identityFlags
+
 	CanaryWait time.Duration `default:"2s" placeholder:"TIME" help:"How long a changed cluster, listener or route is tried by one sidecar before the others are sent it, unless it answers sooner, as it mostly does within milliseconds. 0: no trial."`
 
 	MaxStreams int `default:"0" placeholder:"N" help:"How many xDS streams are served at most; proxies beyond that are told to try another server. 0: no limit."`
@@ -35,7 +37,7 @@ type serverCmd struct {
 
 	AuthzListen     string     `placeholder:"HOST:PORT" help:"Where sidecars ask the AuthZ service (ext_authz over gRPC), if it is to run in this process. Default: it does not; see heddle authz."`
 	AuthzHTTPListen string     `name:"authz-http-listen" placeholder:"HOST:PORT" help:"Where the AuthZ service's public keys are served. Default: nowhere."`
-	TrustDomain     string     `default:"heddle.local" placeholder:"NAME" help:"Trust domain of the SPIFFE IDs."`
+	TrustDomain     string     `default:"heddle.local" placeholder:"NAME" help:"Trust domain of the SPIFFE IDs: spiffe://NAME/service/…. It cannot be changed in a running mesh."`
 	Authz           authzFlags `embed:"" prefix:"authz-"`
 }
 
@@ -84,7 +86,11 @@ func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) 
 		return err
 	}
 	defer closeStore()
-	node, err := newServerNode(c, ports, store, logger) //nolint:contextcheck // each call has a context of its own
+	authority, err := c.authority()
+	if err != nil {
+		return err
+	}
+	node, err := newServerNode(c, ports, store, authority, logger) //nolint:contextcheck // each call has a context of its own
 	if err != nil {
 		return err
 	}
@@ -97,8 +103,12 @@ func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) 
 		return err
 	}
 	return node.run(ctx, failed, func() error {
-		logger.Info("ready", "rest", node.restURL(), "docs", node.restURL()+"/docs", "xds", node.xdsListener.Addr().String())
-		return ready.write(node.addresses())
+		at := node.addresses()
+		logger.Info("ready", "rest", at["rest"], "docs", at["rest"]+"/docs", "xds", at["xds"])
+		if authority != nil {
+			logger.Info("identities are given", "trustDomain", authority.TrustDomain().Name(), "rest", at["restTLS"], "xds", at["xdsTLS"], "root", authority.Pin())
+		}
+		return ready.write(at)
 	})
 }
 
@@ -109,7 +119,10 @@ func (*serverCmd) wrongFlag(format string, args ...any) error {
 
 // check finds flags that make no sense.
 func (c *serverCmd) check() error {
-	for _, one := range []struct{ flag, address string }{{"--listen", c.Listen}, {"--xds-listen", c.XDSListen}, {"--etcd-listen", c.EtcdListen}, {"--authz-listen", c.AuthzListen}, {"--authz-http-listen", c.AuthzHTTPListen}} {
+	for _, one := range []struct{ flag, address string }{
+		{"--listen", c.Listen}, {"--xds-listen", c.XDSListen}, {"--etcd-listen", c.EtcdListen}, {"--authz-listen", c.AuthzListen}, {"--authz-http-listen", c.AuthzHTTPListen},
+		{"--tls-listen", c.TLSListen}, {"--xds-tls-listen", c.XDSTLSListen},
+	} {
 		if one.address == "" && one.flag != "--listen" && one.flag != "--xds-listen" {
 			continue
 		}
@@ -134,13 +147,15 @@ func (c *serverCmd) check() error {
 		return c.wrongFlag("--etcd-listen is for the embedded etcd, and --etcd-endpoints is instead of it: give one of them")
 	case c.EtcdListen != "" && !onLoopback(c.EtcdListen):
 		return c.wrongFlag("--etcd-listen %q: whoever reaches it has full control of the mesh, so only a loopback address is taken, such as 127.0.0.1:2379; for other machines run an etcd cluster with TLS (--etcd-endpoints)", c.EtcdListen)
+	case len(c.EtcdEndpoints) > 0 && c.TLSListen != "" && c.CAKey == "":
+		return c.wrongFlag("--tls-listen with --etcd-endpoints needs --ca-key and --ca-cert: all servers on a cluster give identities of one authority")
 	case len(c.EtcdEndpoints) > 0:
 	case c.EtcdEndpoints != nil: // a script's empty variable must not begin a mesh of its own
 		return c.wrongFlag("--etcd-endpoints is empty: name the cluster, or leave it out for the embedded etcd")
 	case c.EtcdUser+c.EtcdPassword+c.EtcdCA+c.EtcdCert+c.EtcdKey != "":
 		return c.wrongFlag("the --etcd-user, --etcd-…-file flags say how a cluster is reached: they need --etcd-endpoints")
 	}
-	return nil
+	return c.checkIdentity()
 }
 
 // onLoopback says whether only this machine can reach a host:port. A name is
@@ -156,11 +171,14 @@ func onLoopback(address string) bool {
 
 // hosts gives the names that the REST API goes by.
 func (c *serverCmd) hosts() []string {
-	host, _, err := net.SplitHostPort(c.Listen)
-	if _, isAddress := netip.ParseAddr(host); err != nil || isAddress == nil || host == "" {
-		return c.Host
+	names := slices.Clone(c.Host)
+	for _, address := range []string{c.Listen, c.TLSListen} {
+		host, _, err := net.SplitHostPort(address)
+		if _, isAddress := netip.ParseAddr(host); err == nil && isAddress != nil && host != "" {
+			names = append(names, host)
+		}
 	}
-	return append(slices.Clone(c.Host), host)
+	return names
 }
 
 // openStore opens the registry: in the given cluster, or in an etcd of our own.

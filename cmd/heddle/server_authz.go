@@ -25,6 +25,12 @@ func (c *serverCmd) newAuthz(ctx context.Context, n *serverNode, ports serverPor
 // addresses are where the server listens, for scripts.
 func (n *serverNode) addresses() map[string]string {
 	all := map[string]string{"rest": n.restURL(), "xds": n.xdsListener.Addr().String()}
+	if n.restTLSListener != nil {
+		all["restTLS"] = "https://" + n.restTLSListener.Addr().String()
+	}
+	if n.xdsTLSListener != nil {
+		all["xdsTLS"] = n.xdsTLSListener.Addr().String()
+	}
 	if n.authz != nil {
 		all["authz"] = n.authzListener.Addr().String()
 		if n.keysListener != nil {

@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
@@ -20,6 +24,7 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/catalog"
 	"github.com/heddle-mesh/heddle/internal/controlplane"
+	"github.com/heddle-mesh/heddle/internal/identity"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
 	"github.com/heddle-mesh/heddle/internal/server"
@@ -39,12 +44,14 @@ type serverNode struct {
 	metrics serverMetrics
 
 	serverPorts
-	rest    *http.Server
-	restAPI *server.Server
-	grpc    *grpc.Server
-	grpcAPI *grpcapi.API
-	health  *health.Server
-	authz   *authzNode // nil: it runs apart, or not at all
+	authority *identity.Authority // nil: there are no identities
+	rest      *http.Server
+	restAPI   *server.Server
+	grpc      *grpc.Server
+	grpcTLS   *grpc.Server // nil: not over TLS
+	grpcAPI   *grpcapi.API
+	health    *health.Server
+	authz     *authzNode // nil: it runs apart, or not at all
 }
 
 // shutdownTime bounds how long requests under way may take to end.
@@ -52,18 +59,22 @@ const shutdownTime = 5 * time.Second
 
 // newServerNode puts the parts together, and starts nothing. Serving the ports
 // closes them.
-func newServerNode(c *serverCmd, ports serverPorts, store *registry.Store, logger *slog.Logger) (*serverNode, error) {
+func newServerNode(c *serverCmd, ports serverPorts, store *registry.Store, authority *identity.Authority, logger *slog.Logger) (*serverNode, error) {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	n := &serverNode{logger: logger, prom: metrics, store: store, serverPorts: ports, metrics: newServerMetrics(metrics)}
+	n := &serverNode{logger: logger, prom: metrics, store: store, authority: authority, serverPorts: ports, metrics: newServerMetrics(metrics)}
 	n.catalog = catalog.New(catalog.Config{Logger: logger})
-	n.plane = controlplane.New(controlplane.Config{Catalog: n.catalog, Registerer: metrics, Logger: logger})
+	plane := controlplane.Config{Catalog: n.catalog, RequireIdentity: c.RequireIdentity, Registerer: metrics, Logger: logger}
+	if authority != nil {
+		plane.Identities = authority
+	}
+	n.plane = controlplane.New(plane)
 	n.xds = xds.NewServer(xds.Config{Scopes: n.plane, Registerer: metrics, Logger: logger, CanaryWait: c.CanaryWait, MaxStreams: c.MaxStreams})
 
 	var err error
 	n.restAPI, err = server.New(server.Config{
 		Registry: store, Catalog: n.catalog, Proxies: n.proxies, Problems: n.problems,
-		Hosts: c.hosts(), Registerer: metrics,
+		Hosts: c.hosts(), Identities: authority, Registerer: metrics,
 		Metrics: promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}), Version: versionLine(), Logger: logger,
 	})
 	if err != nil {
@@ -71,21 +82,34 @@ func newServerNode(c *serverCmd, ports serverPorts, store *registry.Store, logge
 	}
 	n.rest = n.restAPI.HTTPServer()
 
-	// Sidecars hold their streams open for months: pings find the dead ones,
-	// and clients may ping as often as Envoy does.
 	n.grpcAPI = grpcapi.New(grpcapi.Config{Registry: store, Catalog: n.catalog, Registerer: metrics, Logger: logger})
-	n.grpc = grpc.NewServer(append(append(xds.ServerOptions(), n.grpcAPI.ServerOptions()...), //nolint:contextcheck // each call has a context of its own
+	n.health = health.NewServer()
+	n.health.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING) // until synced
+	var plain []grpc.ServerOption
+	if c.RequireIdentity {
+		plain = withoutStatus()
+	}
+	n.grpc = n.newGRPC(plain...)
+	if n.xdsTLSListener != nil {
+		n.grpcTLS = n.newGRPC(append(withoutStatus(), grpc.Creds(credentials.NewTLS(authority.ServerTLS("h2"))))...)
+	}
+	return n, nil
+}
+
+// newGRPC makes a server of xDS and the gRPC API. Sidecars hold their streams open
+// for months: pings find the dead ones, and clients may ping as often as Envoy does.
+func (n *serverNode) newGRPC(more ...grpc.ServerOption) *grpc.Server {
+	options := append(append(xds.ServerOptions(), n.grpcAPI.ServerOptions()...),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 		grpc.MaxHeaderListSize(64<<10), grpc.MaxConcurrentStreams(1000), // of one connection; an Envoy opens a handful
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
-	)...)
-	n.xds.Register(n.grpc)
-	n.grpcAPI.Register(n.grpc)
-	n.health = health.NewServer()
-	n.health.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING) // until synced
-	healthpb.RegisterHealthServer(n.grpc, n.health)
-	reflection.Register(n.grpc)
-	return n, nil
+	)
+	s := grpc.NewServer(append(options, more...)...)
+	n.xds.Register(s)
+	n.grpcAPI.Register(s)
+	healthpb.RegisterHealthServer(s, n.health)
+	reflection.Register(s)
+	return s
 }
 
 func (n *serverNode) restURL() string { return "http://" + n.restListener.Addr().String() }
@@ -102,18 +126,30 @@ func (n *serverNode) run(ctx context.Context, etcdFailed <-chan error, ready fun
 	})
 	group.Go(func() error { return n.plane.Run(ctx, n.xds) })
 	group.Go(func() error { return n.announceReady(ctx, ready) })
-	group.Go(func() error {
-		if err := n.rest.Serve(n.restListener); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serve the REST API: %w", err)
-		}
-		return nil
-	})
-	group.Go(func() error {
-		if err := n.grpc.Serve(n.xdsListener); err != nil {
-			return fmt.Errorf("serve xDS and the gRPC API: %w", err)
-		}
-		return nil
-	})
+	serveREST := func(listener net.Listener) {
+		group.Go(func() error {
+			if err := n.rest.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serve the REST API: %w", err)
+			}
+			return nil
+		})
+	}
+	serveGRPC := func(s *grpc.Server, listener net.Listener) {
+		group.Go(func() error {
+			if err := s.Serve(listener); err != nil {
+				return fmt.Errorf("serve xDS and the gRPC API: %w", err)
+			}
+			return nil
+		})
+	}
+	serveREST(n.restListener)
+	serveGRPC(n.grpc, n.xdsListener)
+	if n.restTLSListener != nil {
+		serveREST(tls.NewListener(n.restTLSListener, n.authority.ServerTLS("http/1.1")))
+	}
+	if n.grpcTLS != nil {
+		serveGRPC(n.grpcTLS, n.xdsTLSListener)
+	}
 	group.Go(func() error {
 		select {
 		case err := <-etcdFailed:
@@ -152,10 +188,18 @@ func (n *serverNode) shutdown(ended context.Context) {
 	n.health.Shutdown()
 	n.grpcAPI.Stop()
 	_ = n.xds.Shutdown(ctx) // what does not end in time is cut off by Stop
+	servers := []*grpc.Server{n.grpc}
+	if n.grpcTLS != nil {
+		servers = append(servers, n.grpcTLS)
+	}
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		n.grpc.GracefulStop()
+		var stopping sync.WaitGroup
+		for _, s := range servers {
+			stopping.Go(s.GracefulStop)
+		}
+		stopping.Wait()
 	}()
 	if err := n.rest.Shutdown(ctx); err != nil {
 		_ = n.rest.Close()
@@ -163,7 +207,9 @@ func (n *serverNode) shutdown(ended context.Context) {
 	select {
 	case <-stopped:
 	case <-ctx.Done():
-		n.grpc.Stop()
+		for _, s := range servers {
+			s.Stop()
+		}
 		<-stopped
 	}
 }

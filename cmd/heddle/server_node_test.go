@@ -30,7 +30,7 @@ func TestAServerWhoseEtcdFailedEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ports.close()
-	node, err := newServerNode(c, ports, store, slog.New(slog.DiscardHandler))
+	node, err := newServerNode(c, ports, store, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,27 +10,25 @@ import (
 
 // serverPorts are what a server listens on.
 type serverPorts struct {
-	restListener, xdsListener   net.Listener
-	authzListener, keysListener net.Listener // nil: none
+	restListener, xdsListener       net.Listener
+	authzListener, keysListener     net.Listener // nil: none
+	restTLSListener, xdsTLSListener net.Listener // nil: not over TLS
 }
 
 // takePorts listens on all of them or on none.
 func takePorts(ctx context.Context, c *serverCmd) (p serverPorts, err error) {
-	if p.restListener, err = listen(ctx, "--listen", c.Listen); err != nil {
-		return serverPorts{}, err
-	}
-	if p.xdsListener, err = listen(ctx, "--xds-listen", c.XDSListen); err != nil {
-		p.close()
-		return serverPorts{}, err
-	}
-	if c.AuthzListen != "" {
-		if p.authzListener, err = listen(ctx, "--authz-listen", c.AuthzListen); err != nil {
-			p.close()
-			return serverPorts{}, err
+	for _, one := range []struct {
+		listener      *net.Listener
+		flag, address string
+	}{
+		{&p.restListener, "--listen", c.Listen}, {&p.xdsListener, "--xds-listen", c.XDSListen},
+		{&p.restTLSListener, "--tls-listen", c.TLSListen}, {&p.xdsTLSListener, "--xds-tls-listen", c.XDSTLSListen},
+		{&p.authzListener, "--authz-listen", c.AuthzListen}, {&p.keysListener, "--authz-http-listen", c.AuthzHTTPListen},
+	} {
+		if one.address == "" {
+			continue
 		}
-	}
-	if c.AuthzHTTPListen != "" {
-		if p.keysListener, err = listen(ctx, "--authz-http-listen", c.AuthzHTTPListen); err != nil {
+		if *one.listener, err = listen(ctx, one.flag, one.address); err != nil {
 			p.close()
 			return serverPorts{}, err
 		}
@@ -47,7 +45,7 @@ func listen(ctx context.Context, flag, address string) (net.Listener, error) {
 }
 
 func (p serverPorts) close() {
-	for _, listener := range []net.Listener{p.restListener, p.xdsListener, p.authzListener, p.keysListener} {
+	for _, listener := range []net.Listener{p.restListener, p.xdsListener, p.restTLSListener, p.xdsTLSListener, p.authzListener, p.keysListener} {
 		if listener != nil {
 			_ = listener.Close()
 		}

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/present"
+	"github.com/heddle-mesh/heddle/internal/registry"
 )
 
 // tokenCmd groups what is done with access tokens.
@@ -23,7 +25,11 @@ func (tokenCmd) Help() string {
 
 type tokenCreateCmd struct {
 	Service     *string `complete:"services" placeholder:"NAME" help:"The token may write this service and its instances only; left out, everything."`
+	Join        *string `complete:"services" placeholder:"NAME" help:"Make a join token instead: workloads of this service get their first certificate with it, and nothing else."`
 	Description string  `placeholder:"TEXT" help:"What it is for." empty:"fine"`
+
+	TTL  *time.Duration `name:"ttl" placeholder:"TIME" help:"With --join: how long it may be used, 1s to 168h. Default: 10m."`
+	Uses *int           `placeholder:"N" help:"With --join: how many workloads may join with it, 1 to 1000. Default: 1."`
 }
 
 // Help shows examples below the flags.
@@ -33,7 +39,9 @@ func (tokenCreateCmd) Help() string {
 Examples:
 
   heddle token create --service orders --description "orders' sidecars" > orders.token
-  heddle token create --description "Ada, on call"`
+  heddle token create --description "Ada, on call"
+  heddle token create --join orders > orders.join
+  heddle token create --join orders --ttl 1h --uses 20 > orders.join`
 }
 
 type tokenListCmd struct {
@@ -52,6 +60,12 @@ func (tokenRevokeCmd) Help() string { return "Example:\n\n  heddle token revoke 
 
 // Run prints the secret alone on standard output, so that it can go into a file.
 func (c *tokenCreateCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+	if c.Join != nil {
+		return c.join(ctx, api, con)
+	}
+	if c.TTL != nil || c.Uses != nil {
+		return &usageError{message: "--ttl and --uses are of join tokens: they need --join SERVICE"}
+	}
 	service, err := notEmpty("--service", c.Service, "name a service, or leave it out for a token that may write everything")
 	if err != nil {
 		return err
@@ -62,6 +76,35 @@ func (c *tokenCreateCmd) Run(ctx context.Context, api *client.Client, con *conso
 	}
 	fmt.Fprintln(con.out, secret)
 	fmt.Fprintf(con.err, "token %s may write %s; its secret is not shown again; end it with: heddle token revoke %s\n", token.ID, mayWrite(token), token.ID)
+	return nil
+}
+
+// join prints a join token.
+func (c *tokenCreateCmd) join(ctx context.Context, api *client.Client, con *console) error {
+	service, err := notEmpty("--join", c.Join, "name the service whose workloads join")
+	if err != nil {
+		return err
+	}
+	if c.Service != nil {
+		return &usageError{message: "--join and --service contradict each other: the one makes a join token, the other a token to write"}
+	}
+	ttl, uses := registry.DefaultJoinTTL, 1
+	if c.TTL != nil {
+		ttl = *c.TTL
+	}
+	if c.Uses != nil {
+		uses = *c.Uses
+	}
+	if ttl <= 0 || uses <= 0 { // 0 is the server's default, which nobody means who says 0
+		return &usageError{message: fmt.Sprintf("--ttl %s, --uses %d: both have to be more than nothing", ttl, uses)}
+	}
+	token, secret, err := api.CreateJoinToken(ctx, mesh.ServiceName(service), c.Description, ttl, uses)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(con.out, secret)
+	fmt.Fprintf(con.err, "join token %s: %d of service %q may join with it until %s; it is not shown again; end it with: heddle token revoke %s\n",
+		token.ID, token.Uses, token.Service, token.ExpiresAt.Local().Format(time.RFC3339), token.ID)
 	return nil
 }
 
@@ -82,15 +125,26 @@ func (c *tokenListCmd) Run(ctx context.Context, api *client.Client, con *console
 	if c.Output != "table" {
 		return con.encode(c.Output, append([]client.Token{}, tokens...))
 	}
-	table := present.NewTable(con.palette, "ID", "SERVICE", "DESCRIPTION", "AUTHOR", "AGE")
+	table := present.NewTable(con.palette, "ID", "RIGHT", "SERVICE", "DESCRIPTION", "AUTHOR", "AGE")
 	for _, token := range tokens {
 		service := string(token.Service)
 		if service == "" {
 			service = "(all)"
 		}
-		table.Add(present.Text(token.ID, service, token.Description, token.Author, since(token.CreatedAt))...)
+		table.Add(present.Text(token.ID, rightOf(token), service, token.Description, token.Author, since(token.CreatedAt))...)
 	}
 	return table.Write(con.out)
+}
+
+// rightOf says what a token is for, in few words.
+func rightOf(token client.Token) string {
+	switch {
+	case token.Kind == "":
+		return "write"
+	case !time.Now().Before(token.ExpiresAt):
+		return token.Kind + ", expired"
+	}
+	return fmt.Sprintf("%s, %d of %d used", token.Kind, token.Used, token.Uses)
 }
 
 // Run ends the token.

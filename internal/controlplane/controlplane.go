@@ -27,8 +27,12 @@ type Config struct {
 	// not yet seen the whole mesh; default 10 s. An unsynced control plane
 	// never serves an empty configuration.
 	SyncTimeout time.Duration
-	Registerer  prometheus.Registerer // nil: no metrics
-	Logger      *slog.Logger          // nil: discard
+	// Identities finds who opens a stream; nil: nobody is asked to prove it.
+	Identities Identities
+	// RequireIdentity refuses streams whose opener has proven nothing.
+	RequireIdentity bool
+	Registerer      prometheus.Registerer // nil: no metrics
+	Logger          *slog.Logger          // nil: discard
 }
 
 // ControlPlane translates for the connected proxies. Make it with [New], run
@@ -120,6 +124,9 @@ func forward(ctx context.Context, feed *catalog.Feed, out chan<- change) error {
 func (c *ControlPlane) Open(ctx context.Context, node *corev3.Node) (name string, closeScope func(), err error) {
 	proxy, err := parseNode(node)
 	if err != nil {
+		return "", nil, err
+	}
+	if err := c.proven(ctx, proxy); err != nil {
 		return "", nil, err
 	}
 	scope := translate.ScopeOf(proxy)

@@ -72,6 +72,10 @@ type BootstrapConfig struct {
 	Locality mesh.Locality // where the workload runs
 	XDS      []string      // control planes, "host:port" each; none: 127.0.0.1:18000
 
+	// Identity has the control plane reached over TLS, with the workload's
+	// certificate; nil: in plain text.
+	Identity *Identity
+
 	XDSMode        XDSMode   // default Delta
 	AdminPort      mesh.Port // on loopback; 0: a free one
 	MaxConnections int       // most connections at once from applications and callers; default 50000

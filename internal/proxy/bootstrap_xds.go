@@ -72,6 +72,11 @@ func (c BootstrapConfig) xdsCluster() (*clusterv3.Cluster, error) {
 			KeepaliveProbes:   wrapperspb.UInt32(3),
 		}},
 	}
+	if c.Identity != nil {
+		if cluster.TransportSocket, err = c.Identity.socket(); err != nil {
+			return nil, err
+		}
+	}
 	if names {
 		cluster.ClusterDiscoveryType, err = strictDNS()
 		if err != nil {

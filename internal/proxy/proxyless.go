@@ -16,6 +16,7 @@ type ProxylessConfig struct {
 	Instance mesh.InstanceID  // required
 	Locality mesh.Locality    // where the client runs
 	XDS      []string         // control planes, "host:port" each; none: 127.0.0.1:18000
+	Identity *Identity        // nil: the control plane is reached in plain text
 }
 
 // grpcBootstrap is what a gRPC library reads from the file that
@@ -32,8 +33,21 @@ type grpcServer struct {
 }
 
 type grpcCredentials struct {
-	Type string `json:"type"`
+	Type   string     `json:"type"`
+	Config *grpcFiles `json:"config,omitempty"`
 }
+
+// grpcFiles are read again as often as said (gRFC A65, "mTLS Credentials in xDS
+// Bootstrap File").
+type grpcFiles struct {
+	Cert    string `json:"certificate_file"`
+	Key     string `json:"private_key_file"`
+	Bundle  string `json:"ca_certificate_file"`
+	Refresh string `json:"refresh_interval"`
+}
+
+// grpcRefresh is how often a gRPC library looks for a new certificate.
+const grpcRefresh = "60s"
 
 // ProxylessBootstrap writes what a gRPC library that speaks xDS starts from, as
 // JSON. The same configuration gives the same bytes. A wrong configuration is a
@@ -58,9 +72,13 @@ func ProxylessBootstrap(c ProxylessConfig) ([]byte, error) {
 		return nil, fmt.Errorf("encode a gRPC library's bootstrap: %w", err)
 	}
 	bootstrap := grpcBootstrap{Node: raw}
+	credentials := grpcCredentials{Type: "insecure"}
+	if i := c.Identity; i != nil {
+		credentials = grpcCredentials{Type: "tls", Config: &grpcFiles{Cert: i.Cert, Key: i.Key, Bundle: i.Bundle, Refresh: grpcRefresh}}
+	}
 	for _, address := range c.XDS {
 		bootstrap.Servers = append(bootstrap.Servers, grpcServer{
-			URI: address, Creds: []grpcCredentials{{Type: "insecure"}}, Features: []string{"xds_v3"},
+			URI: address, Creds: []grpcCredentials{credentials}, Features: []string{"xds_v3"},
 		})
 	}
 	out, err := json.MarshalIndent(bootstrap, "", "  ")
