@@ -3,6 +3,7 @@ package xds
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -166,6 +167,7 @@ func (s *session) refresh(now time.Time, sub *subscription, v view) (r *response
 	if len(alive) == 0 {
 		return nil, look
 	}
+	slices.SortFunc(alive, func(a, b *Resource) int { return strings.Compare(a.Name, b.Name) })
 	s.nonce++
 	sub.nonce, sub.heartbeat = s.nonce, s.nonce
 	return &response{kind: sub.kind, version: sub.sent, nonce: formatNonce(s.nonce), resources: alive, heartbeat: true, bodies: s.bodies}, time.Time{}
