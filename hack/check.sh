@@ -12,7 +12,7 @@ unformatted=$(git ls-files -co --exclude-standard '*.go' | grep -v '\.pb\.go$' |
 go vet ./... || fail "go vet"
 go mod tidy -diff >/dev/null || fail "go.mod is not tidy: run go mod tidy"
 
-hack/tools.sh golangci-lint && .tools/bin/golangci-lint run ./... || fail "golangci-lint"
+hack/tools.sh golangci-lint && .tools/bin/golangci-lint run --allow-parallel-runners ./... || fail "golangci-lint"
 
 before=$(git status --porcelain)
 hack/generate.sh >/dev/null || fail "hack/generate.sh failed"
