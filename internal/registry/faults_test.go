@@ -168,6 +168,29 @@ func takeOver(t *testing.T, notice func(away <-chan struct{})) {
 	}
 }
 
+// Also if it goes between the list and the watch, which then cannot be opened.
+func TestAnEtcdThatGoesBeforeTheWatchIsSaidToBeAway(t *testing.T) {
+	t.Parallel()
+	etcd, s := startEtcd(t, t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	away, ended := make(chan struct{}, 100), make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.Watch(ctx, registry.WatchConfig{Down: func(err error) {
+			if err != nil {
+				away <- struct{}{}
+			}
+		}}, func(registry.Batch) { etcd.Close() })
+	}()
+	select {
+	case <-away:
+	case <-time.After(30 * time.Second):
+		t.Error("nobody is told that etcd is away")
+	}
+	cancel()
+	<-ended
+}
+
 func TestAnEtcdWithOpenWatchesStopsAtOnce(t *testing.T) {
 	t.Parallel()
 	etcd, s := startEtcd(t, t.TempDir())

@@ -114,7 +114,13 @@ func (w *watcher) once(ctx context.Context, healthy func()) error {
 	}()
 	beats := make(chan beat)
 	group.Go(func() error { return w.pulse(ctx, beats) })
-	answers := w.store.client.Watch(ctx, root, clientv3.WithPrefix(), clientv3.WithRev(w.mirror.revision+1), clientv3.WithCreatedNotify(), clientv3.WithProgressNotify())
+	// Opening the watch blocks for as long as etcd is away, which the pulse tells.
+	opened, from := make(chan clientv3.WatchChan, 1), w.mirror.revision+1
+	group.Go(func() error {
+		opened <- w.store.client.Watch(ctx, root, clientv3.WithPrefix(), clientv3.WithRev(from), clientv3.WithCreatedNotify(), clientv3.WithProgressNotify())
+		return nil
+	})
+	var answers clientv3.WatchChan
 	proof := time.NewTimer(w.nextProof())
 	defer proof.Stop()
 	away, silent := false, silence{}
@@ -149,6 +155,7 @@ func (w *watcher) once(ctx context.Context, healthy func()) error {
 					return err
 				}
 			}
+		case answers = <-opened:
 		case answer, open := <-answers:
 			switch {
 			case !open:
