@@ -90,7 +90,8 @@ func refusal(reason Reason, caller Caller, callee mesh.ServiceName, detail strin
 
 // status is 401 where it is not known who calls, and otherwise 403.
 func (r Refusal) status() (typev3.StatusCode, codes.Code) {
-	if r.Error == NoIdentity {
+	switch r.Error {
+	case NoIdentity, NoToken, MalformedToken, UnknownKey, WrongSignature, WrongIssuer, WrongAudience, ExpiredToken, EarlyToken:
 		return typev3.StatusCode_Unauthorized, codes.Unauthenticated
 	}
 	return typev3.StatusCode_Forbidden, codes.PermissionDenied

@@ -18,9 +18,10 @@ import (
 	"github.com/heddle-mesh/heddle/internal/envoytest"
 )
 
-// sidecarBootstrap is web's sidecar: routes by path to orders and to ledger, both
-// answered by one application, and ext_authz with web's certificate.
-func sidecarBootstrap(t *testing.T, listen, authorizer, application string, a *authority) []byte {
+// sidecarBootstrap is the Envoy of web, or of whom identity says: routes by path to
+// orders and to ledger, and one to orders for users, all answered by one application,
+// and ext_authz with its certificate.
+func sidecarBootstrap(t *testing.T, identity, listen, authorizer, application string, a *authority) []byte {
 	t.Helper()
 	endpoint := func(name, address string) string {
 		host, port, err := net.SplitHostPort(address)
@@ -30,12 +31,12 @@ func sidecarBootstrap(t *testing.T, listen, authorizer, application string, a *a
 		return fmt.Sprintf(`"name": %q, "type": "STATIC", "connect_timeout": "1s", "load_assignment": {"cluster_name": %q, "endpoints": [{"lb_endpoints": [
 			{"endpoint": {"address": {"socket_address": {"address": %q, "port_value": %s}}}}]}]}`, name, name, host, port)
 	}
-	route := func(prefix, callee string) string {
+	route := func(prefix, extensions string) string {
 		return fmt.Sprintf(`{"match": {"prefix": %q}, "route": {"cluster": "application"}, "typed_per_filter_config": {"envoy.filters.http.ext_authz": {
 			"@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute",
-			"check_settings": {"context_extensions": {"callee": %q}}}}}`, prefix, callee)
+			"check_settings": {"context_extensions": %s}}}}`, prefix, extensions)
 	}
-	certificate := a.issue(t, "spiffe://mesh.test/service/web")
+	certificate := a.issue(t, "spiffe://mesh.test/"+identity)
 	der, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +55,7 @@ func sidecarBootstrap(t *testing.T, listen, authorizer, application string, a *a
 					"status_on_error": {"code": "ServiceUnavailable"},
 					"grpc_service": {"envoy_grpc": {"cluster_name": "authz"}, "timeout": "5s"}}},
 				{"name": "envoy.filters.http.router", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}],
-			"route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [%s, %s, {"match": {"prefix": "/"}, "route": {"cluster": "application"}}]}]}}}]}]}],
+			"route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [%s, %s, %s, {"match": {"prefix": "/"}, "route": {"cluster": "application"}}]}]}}}]}]}],
 	"clusters": [{%s}, {%s,
 		"typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
 			"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions", "explicit_http_config": {"http2_protocol_options": {}}}},
@@ -62,7 +63,7 @@ func sidecarBootstrap(t *testing.T, listen, authorizer, application string, a *a
 			"@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", "common_tls_context": {
 				"tls_certificates": [{"certificate_chain": {"inline_string": %s}, "private_key": {"inline_string": %s}}],
 				"validation_context": {"trusted_ca": {"inline_string": %s}}}}}}]}}`,
-		listen, route("/orders", "orders"), route("/ledger", "ledger"), endpoint("application", application), endpoint("authz", authorizer),
+		listen, route("/orders", `{"callee": "orders"}`), route("/ledger", `{"callee": "ledger"}`), route("/users", `{"callee": "orders", "edge": "staff"}`), endpoint("application", application), endpoint("authz", authorizer),
 		quoted("CERTIFICATE", certificate.Certificate[0]), quoted("PRIVATE KEY", der), quoted("CERTIFICATE", a.certificate.Raw))
 }
 
@@ -98,7 +99,7 @@ func TestARealSidecarAsks(t *testing.T) {
 	defer server.Stop()
 
 	port := freePort(t)
-	envoytest.Start(t, sidecarBootstrap(t, port, listener.Addr().String(), strings.TrimPrefix(application.URL, "http://"), a))
+	envoytest.Start(t, sidecarBootstrap(t, "service/web", port, listener.Addr().String(), strings.TrimPrefix(application.URL, "http://"), a))
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	call := func(path string, tokens ...string) (int, string) {
 		t.Helper()

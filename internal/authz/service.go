@@ -25,6 +25,7 @@ const maxName = 63
 type ServiceConfig struct {
 	Issuer      *Issuer
 	Edges       Edges
+	Visitors    Visitors // who is behind requests at the edge; nil: nobody can be
 	TrustDomain string
 	// InsecurePlainCallers believes what a request says about its caller when
 	// its connection has no certificate. For development.
@@ -80,6 +81,17 @@ func (s *Service) check(ctx context.Context, request *check) (*response, error) 
 	if callee == "" {
 		return s.refuse(ctx, refusal(NoCallee, caller, "", ""), mesh.Deny), nil
 	}
+	pair := Pair{Caller: caller.ID, Callee: ServiceID(s.cfg.TrustDomain, callee)}
+	if request.edge != "" { // before the ladder, which may let a call pass that is not declared
+		user, refused, err := s.visitor(ctx, caller, request)
+		if err != nil {
+			return nil, s.unavailable(err)
+		}
+		if refused != nil {
+			return s.turnAway(ctx, caller, request, refused), nil
+		}
+		pair.User = user.Claim()
+	}
 	edge, err := s.cfg.Edges.Edge(caller, callee)
 	if err != nil {
 		return nil, s.unavailable(err)
@@ -87,7 +99,7 @@ func (s *Service) check(ctx context.Context, request *check) (*response, error) 
 	if edge.Reason != Allowed {
 		return s.refuse(ctx, refusal(edge.Reason, caller, callee, ""), cmp.Or(edge.Enforcement, mesh.Deny)), nil
 	}
-	token, err := s.cfg.Issuer.Token(ctx, Pair{Caller: caller.ID, Callee: ServiceID(s.cfg.TrustDomain, callee)})
+	token, err := s.cfg.Issuer.Token(ctx, pair)
 	if err != nil {
 		return nil, s.unavailable(err)
 	}

@@ -24,8 +24,9 @@ type Pair struct {
 // User is the person, or the program outside the mesh, for whom a gateway asks.
 type User struct {
 	Email   string   `json:"email,omitempty"`
-	Subject string   `json:"sub"`
+	Subject string   `json:"sub,omitempty"` // of a person; the issuer's own name for them
 	Groups  []string `json:"groups,omitempty"`
+	Service string   `json:"service,omitempty"` // of a program that has no subject
 }
 
 // Claim encodes the user for [Pair.User].

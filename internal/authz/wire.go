@@ -19,6 +19,9 @@ import (
 const (
 	fieldAttributes protowire.Number = 1  // CheckRequest.attributes
 	fieldSource     protowire.Number = 1  // AttributeContext.source
+	fieldRequest    protowire.Number = 4  // AttributeContext.request
+	fieldHTTP       protowire.Number = 2  // Request.http
+	fieldHeaders    protowire.Number = 3  // HttpRequest.headers
 	fieldExtensions protowire.Number = 10 // AttributeContext.context_extensions
 	fieldPrincipal  protowire.Number = 4  // Peer.principal
 	fieldMapKey     protowire.Number = 1
@@ -29,16 +32,23 @@ const (
 const (
 	extensionCallee = "callee" // the service that is called
 	extensionCaller = "caller" // SPIFFE ID of the caller, believed only on plain connections
+	extensionEdge   = "edge"   // what proves who is behind a request at the edge
 )
 
 // check is what is read of a CheckRequest. Envoy sends the request's headers
-// too; they are skipped without being decoded.
+// too; unless there is an edge they are skipped without being decoded.
 type check struct {
-	principal, callee, caller string
+	principal, callee, caller, edge string
+
+	visit Visit // "" throughout without an edge
 }
 
 // decode reads a request as the generated code would: what comes later wins.
 func (c *check) decode(data []byte) bool {
+	return c.decodeAttributes(data) && (c.edge == "" || c.decodeHeaders(data))
+}
+
+func (c *check) decodeAttributes(data []byte) bool {
 	return eachField(data, func(number protowire.Number, attributes []byte) bool {
 		return number != fieldAttributes || eachField(attributes, func(number protowire.Number, value []byte) bool {
 			switch number {
@@ -59,8 +69,53 @@ func (c *check) decode(data []byte) bool {
 }
 
 func (c *check) decodeExtension(entry []byte) bool {
-	var name, value []byte
-	ok := eachField(entry, func(number protowire.Number, v []byte) bool {
+	name, value, ok := mapEntry(entry)
+	switch string(name) {
+	case extensionCallee:
+		c.callee = string(value)
+	case extensionCaller:
+		c.caller = string(value)
+	case extensionEdge:
+		c.edge = string(value)
+	default:
+		return ok
+	}
+	return ok && utf8.Valid(value)
+}
+
+// decodeHeaders reads those that may prove who sends a request. Envoy gives the
+// names in lower case.
+func (c *check) decodeHeaders(data []byte) bool {
+	down := []protowire.Number{fieldAttributes, fieldRequest, fieldHTTP, fieldHeaders}
+	var into func(data []byte, depth int) bool
+	into = func(data []byte, depth int) bool {
+		if depth == len(down) {
+			return c.decodeHeader(data)
+		}
+		return eachField(data, func(number protowire.Number, value []byte) bool {
+			return number != down[depth] || into(value, depth+1)
+		})
+	}
+	return into(data, 0)
+}
+
+func (c *check) decodeHeader(entry []byte) bool {
+	name, value, ok := mapEntry(entry)
+	switch string(name) {
+	case "cf-access-jwt-assertion":
+		c.visit.Assertion = string(value)
+	case "cookie":
+		c.visit.Cookie = string(value)
+	case "authorization":
+		c.visit.Authorization = string(value)
+	default:
+		return ok
+	}
+	return ok && utf8.Valid(value)
+}
+
+func mapEntry(entry []byte) (name, value []byte, ok bool) {
+	ok = eachField(entry, func(number protowire.Number, v []byte) bool {
 		switch number {
 		case fieldMapKey:
 			name = v
@@ -69,15 +124,7 @@ func (c *check) decodeExtension(entry []byte) bool {
 		}
 		return true
 	})
-	switch string(name) {
-	case extensionCallee:
-		c.callee = string(value)
-	case extensionCaller:
-		c.caller = string(value)
-	default:
-		return ok
-	}
-	return ok && utf8.Valid(value)
+	return name, value, ok
 }
 
 // eachField goes through the fields of a message that hold bytes, and says

@@ -14,7 +14,7 @@ func requestFor(caller, callee string) *authv3.CheckRequest {
 		Source: &authv3.AttributeContext_Peer{Principal: "spiffe://mesh.test/service/" + caller},
 		Request: &authv3.AttributeContext_Request{Http: &authv3.AttributeContext_HttpRequest{
 			Method: "GET", Path: "/cart?x=1", Host: "orders", Protocol: "HTTP/1.1",
-			Headers: map[string]string{":authority": "orders", ":path": "/cart?x=1", ":method": "GET", "user-agent": "test", "x-request-id": "8a1c1f2e-6f4f-4e32-b9a7-f2bd1f1c0f5a"},
+			Headers: map[string]string{":authority": "orders", ":path": "/cart?x=1", ":method": "GET", "user-agent": "test", "cookie": "a=b; CF_Authorization=x.y.z", "authorization": "Bearer x.y.z", "cf-access-jwt-assertion": "x.y.z", "x-request-id": "8a1c1f2e-6f4f-4e32-b9a7-f2bd1f1c0f5a"},
 		}},
 		ContextExtensions: map[string]string{"callee": callee, "other": "thing"},
 	}}
@@ -31,7 +31,11 @@ func agree(t *testing.T, data []byte) {
 		return
 	}
 	a := request.GetAttributes()
-	want := check{principal: a.GetSource().GetPrincipal(), callee: a.GetContextExtensions()["callee"], caller: a.GetContextExtensions()["caller"]}
+	want := check{principal: a.GetSource().GetPrincipal(), callee: a.GetContextExtensions()["callee"], caller: a.GetContextExtensions()["caller"], edge: a.GetContextExtensions()["edge"]}
+	if want.edge != "" {
+		headers := a.GetRequest().GetHttp().GetHeaders()
+		want.visit = Visit{Assertion: headers["cf-access-jwt-assertion"], Cookie: headers["cookie"], Authorization: headers["authorization"]}
+	}
 	if !ok || got != want {
 		t.Errorf("decode gives %v, %+v; the generated code %+v", ok, got, want)
 	}
@@ -51,7 +55,17 @@ func TestDecodeAgreesWithProto(t *testing.T) {
 	agree(t, nil)
 	agree(t, append(full, encode(requestFor("cart", "ledger"))...)) // the later one wins, field by field
 	agree(t, append(full, encode(&authv3.CheckRequest{Attributes: &authv3.AttributeContext{ContextExtensions: map[string]string{"callee": ""}}})...))
+	atTheEdge := requestFor("web", "orders")
+	atTheEdge.Attributes.ContextExtensions["edge"] = "staff"
+	for data, end := encode(atTheEdge), 0; end <= len(data); end++ {
+		agree(t, data[:end])
+		agree(t, append(data[:end:end], full...))
+	}
 	var got check
+	if !got.decode(encode(atTheEdge)) || got.edge != "staff" || got.visit.Assertion != "x.y.z" {
+		t.Errorf("decode gives %+v", got)
+	}
+	got = check{}
 	if !got.decode(full) || got.callee != "orders" || !strings.HasSuffix(got.principal, "/web") {
 		t.Errorf("decode gives %+v", got)
 	}
@@ -67,5 +81,11 @@ func FuzzDecodeAgreesWithProto(f *testing.F) {
 	}
 	f.Add(data)
 	f.Add(append(data, data...))
+	atTheEdge := requestFor("web", "orders")
+	atTheEdge.Attributes.ContextExtensions["edge"] = "staff"
+	if data, err = proto.Marshal(atTheEdge); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
 	f.Fuzz(func(t *testing.T, data []byte) { agree(t, data) })
 }
