@@ -38,6 +38,7 @@ var mayImport = map[string][]string{
 	"internal/client":         {"internal/mesh"},
 	"internal/admission":      {"internal/mesh", "internal/catalog"},
 	"internal/authz":          {"internal/mesh"},
+	"internal/authz/edge":     {"internal/mesh", "internal/authz"},
 	"internal/server":         {"internal/mesh", "internal/catalog", "internal/admission", "internal/registry", "internal/identity"},
 	"internal/server/grpcapi": {"internal/mesh", "internal/catalog", "internal/admission", "internal/registry", "api/heddle/v1"},
 	"internal/manifest":       {"internal/mesh"},
@@ -69,7 +70,7 @@ var confined = map[string][]string{
 	"github.com/redis/rueidis":                     {"internal/authz"},
 	"github.com/failsafe-go/failsafe-go":           {"internal/authz"},
 	"github.com/maypok86/otter":                    {"internal/authz"},
-	"github.com/go-jose/go-jose":                   {"internal/authz"},
+	"github.com/go-jose/go-jose":                   {"internal/authz", "internal/authz/edge"},
 }
 
 // onlyStandardLibrary lists the packages that import nothing else.

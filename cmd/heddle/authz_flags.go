@@ -9,7 +9,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/heddle-mesh/heddle/internal/authz"
+	"github.com/heddle-mesh/heddle/internal/authz/edge"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
 )
@@ -34,6 +37,8 @@ type authzFlags struct {
 	ClientCA string `name:"client-ca-file" type:"path" placeholder:"FILE" help:"PEM certificates that sidecars' certificates are verified with. Who calls is taken from those (SPIFFE ID)."`
 
 	InsecurePlainCallers bool `help:"Listen without TLS, and believe each request about who calls. For development only."`
+
+	EdgeConfig string `type:"path" placeholder:"FILE" help:"JSON file that says what proves users at gateways: Cloudflare Access, OIDC issuers. Default: nothing does."`
 
 	Redis         []string      `placeholder:"HOST:PORT" help:"Redis that AuthZ services share tokens through: one server, nodes of a Cluster, or Sentinels. Default: none."`
 	RedisMaster   string        `name:"redis-sentinel-master" placeholder:"NAME" help:"The addresses are Sentinels, which watch a master of this name."`
@@ -98,6 +103,18 @@ func (f *authzFlags) check() error {
 		return f.wrong("--redis-cert-file and --redis-key-file go together: give both, or neither")
 	}
 	return nil
+}
+
+// edges reads what proves users at gateways; nil when nothing does.
+func (f *authzFlags) edges(registerer prometheus.Registerer, logger *slog.Logger) (*edge.Edges, error) {
+	if f.EdgeConfig == "" {
+		return nil, nil //nolint:nilnil // none is asked for
+	}
+	cfg, err := edge.Read(f.EdgeConfig)
+	if err != nil {
+		return nil, err
+	}
+	return edge.New(cfg, nil, registerer, logger)
 }
 
 // redis makes the shared cache; nil when none is asked for.

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/reflection"
 
 	"github.com/heddle-mesh/heddle/internal/authz"
+	"github.com/heddle-mesh/heddle/internal/authz/edge"
 	"github.com/heddle-mesh/heddle/internal/catalog"
 )
 
@@ -40,6 +41,7 @@ type authzNode struct {
 	keyring *authz.Keyring
 	issuer  *authz.Issuer
 	redis   *authz.Redis // nil: none
+	edges   *edge.Edges  // nil: none
 	service *authz.Service
 	grpc    *grpc.Server
 	health  *health.Server
@@ -75,6 +77,9 @@ func newAuthzNode(ctx context.Context, s authzSetup) (_ *authzNode, err error) {
 	if n.redis, err = f.redis(s.logger); err != nil {
 		return nil, err
 	}
+	if n.edges, err = f.edges(s.registerer, s.logger); err != nil {
+		return nil, err
+	}
 	if err := n.keyring.Load(ctx); err != nil {
 		return nil, err
 	}
@@ -85,10 +90,14 @@ func newAuthzNode(ctx context.Context, s authzSetup) (_ *authzNode, err error) {
 	if err != nil {
 		return nil, wrongFlags(err)
 	}
-	n.service, err = authz.NewService(authz.ServiceConfig{
+	service := authz.ServiceConfig{
 		Issuer: n.issuer, Edges: &meshEdges{catalog: s.catalog}, TrustDomain: s.trustDomain,
 		InsecurePlainCallers: f.InsecurePlainCallers, Registerer: s.registerer, Logger: s.logger,
-	})
+	}
+	if n.edges != nil {
+		service.Visitors = n.edges
+	}
+	n.service, err = authz.NewService(service)
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +130,9 @@ func (n *authzNode) run(ctx context.Context) error {
 	group.Go(func() error { return n.issuer.Run(answering) })
 	if n.redis != nil {
 		group.Go(func() error { return n.redis.Run(answering) })
+	}
+	if n.edges != nil {
+		group.Go(func() error { return n.edges.Run(answering) })
 	}
 	group.Go(func() error {
 		if err := n.grpc.Serve(n.listener); err != nil {

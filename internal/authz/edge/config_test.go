@@ -1,0 +1,97 @@
+package edge
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+func read(t *testing.T, text string) (Config, error) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "edges.json")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return Read(file)
+}
+
+func TestRead(t *testing.T) {
+	t.Parallel()
+	got, err := read(t, `{"edges": [
+		{"name": "staff", "cloudflareAccess": {"team": "acme", "audiences": ["tag"]}, "skew": "30s"},
+		{"name": "partners", "oidc": {"issuer": "https://id.example.com/", "audiences": ["shop"], "algorithms": ["ES256"], "groupsClaim": "roles"}}]}`)
+	want := Config{Edges: []Edge{
+		{Name: "staff", CloudflareAccess: &CloudflareAccess{Team: "acme", Audiences: []string{"tag"}}, Skew: 30_000_000_000},
+		{Name: "partners", OIDC: &OIDC{Issuer: "https://id.example.com/", Audiences: []string{"shop"}, Algorithms: []string{"ES256"}, GroupsClaim: "roles"}},
+	}}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v\n%s", err, diff)
+	}
+	if _, err := New(got, nil, nil, nil); err != nil {
+		t.Error(err)
+	}
+	if url := discoveryURL("https://id.example.com/"); url != "https://id.example.com/.well-known/openid-configuration" {
+		t.Errorf("the document is looked for at %s", url)
+	}
+}
+
+// The example in the docs is one that can be used.
+func TestExampleInTheDocs(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../../docs/authz.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```json\n{\"edges\"")
+	text, _, _ := strings.Cut(rest, "```")
+	if got, err := read(t, `{"edges"`+text); err != nil || len(got.Edges) != 2 {
+		t.Errorf("%d edges: %v", len(got.Edges), err)
+	}
+}
+
+// Every fault is told at once, with its place.
+func TestFaultsOfTheFile(t *testing.T) {
+	t.Parallel()
+	for name, one := range map[string]struct {
+		text string
+		want []string
+	}{
+		"no JSON":        {"edges:", []string{""}},
+		"fields unknown": {`{"edges": [{"name": "a", "cloudflare": {}, "oidc": {"issuers": 1}}], "x": 1}`, []string{"edges[0].cloudflare", "edges[0].oidc.issuers", "x"}},
+		"a field twice":  {`{"edges": [], "edges": []}`, []string{"edges"}},
+		"none":           {`{}`, []string{"edges"}},
+		"all at once": {`{"edges": [
+			{"name": "A_", "skew": "6m"},
+			{"name": "b", "cloudflareAccess": {"team": "https://acme.cloudflareaccess.com", "certsURL": "http://127.0.0.1/"}},
+			{"name": "b", "caFile": "/nowhere", "oidc": {"issuer": "https://a@b.example?x", "audiences": [""], "algorithms": ["ES256", "HS256", "none"]}},
+			{"name": "c", "oidc": {"issuer": "https://b.example", "audiences": ["x"]}, "cloudflareAccess": {"team": "acme", "audiences": ["x"]}}]}`, []string{
+			"edges[0].name", "edges[0].skew", "edges[0]", "edges[1].cloudflareAccess.team", "edges[1].cloudflareAccess.certsURL", "edges[1].cloudflareAccess.audiences",
+			"edges[2].name", "edges[2].caFile", "edges[2].oidc.issuer", "edges[2].oidc.issuer", "edges[2].oidc.audiences[0]", "edges[2].oidc.algorithms[1]", "edges[2].oidc.algorithms[2]", "edges[3]",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := read(t, one.text)
+			var refused *mesh.Error
+			if !errors.As(err, &refused) || refused.Kind != mesh.KindInvalid {
+				t.Fatalf("%v", err)
+			}
+			var got []string
+			for _, fault := range refused.Faults {
+				got = append(got, fault.Path)
+			}
+			if diff := cmp.Diff(one.want, got); diff != "" {
+				t.Errorf("%v\n%s", err, diff)
+			}
+		})
+	}
+	if _, err := Read(filepath.Join(t.TempDir(), "none")); err == nil || !strings.Contains(err.Error(), "none") {
+		t.Errorf("a file that is not there: %v", err)
+	}
+}
