@@ -23,6 +23,11 @@ if ! hack/node.sh; then
   left_out+=("the test with a gRPC client of Node.js: hack/node.sh could not get it (see above)")
 fi
 
+# What programs are made of, for the tests that build and run them (internal/treetest).
+sources=$(find go.mod go.sum api cmd examples internal -type f ! -name '*_test.go' ! -path '*/testdata/*' | LC_ALL=C sort)
+HEDDLE_TREE=$({ echo "$sources"; git hash-object --stdin-paths <<<"$sources"; } | git hash-object --stdin)
+export HEDDLE_TREE
+
 mkdir -p .cache
 report=.cache/test-$mode.json
 flags=("${race[@]}" -timeout 15m)

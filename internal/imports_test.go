@@ -48,6 +48,7 @@ var mayImport = map[string][]string{
 	"internal/demo/shop":      {},
 	"internal/envoytest":      {},
 	"internal/propertytest":   {},
+	"internal/treetest":       {},
 }
 
 // confined says which of our packages may use a third-party tree, tests left

@@ -28,6 +28,7 @@ import (
 	"github.com/heddle-mesh/heddle/internal/envoytest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
+	"github.com/heddle-mesh/heddle/internal/treetest"
 )
 
 func TestMain(m *testing.M) {
@@ -56,15 +57,11 @@ var heddle = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "heddle")
-	arguments := []string{"build", "-o", path}
+	var flags []string
 	if raceEnabled {
-		arguments = append(arguments, "-race")
+		flags = append(flags, "-race")
 	}
-	command := exec.Command("go", append(arguments, "../cmd/heddle")...)
-	if output, err := command.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build heddle: %w: %s", err, output)
-	}
-	return path, nil
+	return path, treetest.Build("cmd/heddle", path, flags...)
 })
 
 // deadline bounds each wait of these tests.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/treetest"
 )
 
 // guide is the shell that plays a page: servers, sidecars and what runs without
@@ -107,10 +108,8 @@ func TestProxylessPage(t *testing.T) {
 		t.Skip("no bash on PATH")
 	}
 	dir := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(dir, "bin", "proxyless"), "./examples/proxyless")
-	build.Dir = "../.."
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	if err := treetest.Build("examples/proxyless", filepath.Join(dir, "bin", "proxyless")); err != nil {
+		t.Fatal(err)
 	}
 	out := play(t, "proxyless.md", dir, `
 for ((i = 0; i < 200; i++)); do

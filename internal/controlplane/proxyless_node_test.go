@@ -28,7 +28,11 @@ func TestProxylessClientOfNodeJS(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	cmd := exec.CommandContext(t.Context(), node, filepath.Join("testdata", "grpc-js", "client.js"), "xds:///orders")
+	program := filepath.Join("testdata", "grpc-js", "client.js")
+	if _, err := os.Stat(program); err != nil { // so that the test cache knows of it
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), node, program, "xds:///orders")
 	cmd.Env = append(os.Environ(), "NODE_PATH="+modules, "GRPC_XDS_BOOTSTRAP="+bootstrap)
 	cmd.Stderr = t.Output()
 	input, err := cmd.StdinPipe()

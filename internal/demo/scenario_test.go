@@ -22,6 +22,7 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/demo/shop"
 	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/treetest"
 )
 
 // realDemo gives what a demo needs, or skips the test.
@@ -29,9 +30,8 @@ func realDemo(t *testing.T) (heddle, envoy string) {
 	t.Helper()
 	envoy = envoytest.Path(t)
 	heddle = filepath.Join(t.TempDir(), "heddle")
-	build := exec.Command("go", "build", "-o", heddle, "../../cmd/heddle")
-	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build heddle: %v\n%s", err, output)
+	if err := treetest.Build("cmd/heddle", heddle); err != nil {
+		t.Fatal(err)
 	}
 	return heddle, envoy
 }
