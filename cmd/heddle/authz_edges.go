@@ -34,13 +34,19 @@ func (e *meshEdges) Edge(caller authz.Caller, callee mesh.ServiceName) (authz.Ed
 	edge := authz.Edge{Enforcement: service.Access.Enforcement}
 	if caller.Kind == authz.GatewayCaller {
 		gateway := mesh.ServiceName(caller.Name)
-		if !slices.ContainsFunc(e.routesTo(view, callee), func(r *mesh.Route) bool { return r.ServedBy(gateway) }) {
+		switch {
+		case !slices.ContainsFunc(e.routesTo(view, callee), func(r *mesh.Route) bool { return r.ServedBy(gateway) }):
 			edge.Reason = authz.NotRouted
+		case !service.Access.Admits(mesh.GatewayCaller(gateway)):
+			edge.Reason = authz.Unapproved
 		}
 		return edge, nil
 	}
 	name := mesh.ServiceName(caller.Name)
 	if _, is := slices.BinarySearch(view.Dependents(callee), name); is {
+		if !service.Access.Admits(caller.Name) {
+			edge.Reason = authz.Unapproved
+		}
 		return edge, nil
 	}
 	edge.Reason = authz.Undeclared

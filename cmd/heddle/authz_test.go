@@ -182,4 +182,11 @@ func TestAuthzInsideAndApart(t *testing.T) {
 	if got := one.asks(t, "gateway/inner", "orders").GetStatus().GetMessage(); got != string(authz.NotRouted) {
 		t.Errorf("a gateway that does not serve the route: %q", got)
 	}
+	apply(strings.Replace(threeServices, "{enforcement: deny}", "{callers: approved, approved: [gateway/edge]}", 1))
+	await(t, "who declared it has to be approved", func() bool {
+		return one.asks(t, "service/web", "orders").GetStatus().GetMessage() == string(authz.Unapproved)
+	})
+	if got := one.asks(t, "gateway/edge", "orders"); got.GetOkResponse() == nil {
+		t.Errorf("a gateway that is approved: %v", got)
+	}
 }

@@ -71,6 +71,9 @@ func refusal(reason Reason, caller Caller, callee mesh.ServiceName, detail strin
 	case Undeclared:
 		r.Message = fmt.Sprintf("service %q has not declared a dependency on %q", caller.Name, callee)
 		r.Mend = fmt.Sprintf("heddle get service %s -o yaml > %s.yaml, add %q to its dependencies, heddle apply -f %s.yaml", caller.Name, caller.Name, callee, caller.Name)
+	case Unapproved:
+		r.Message = fmt.Sprintf("the owner of %q has not approved %s %q as a caller", callee, caller.Kind, caller.Name)
+		r.Mend = fmt.Sprintf("ask the owner of %s to add it to access.approved", callee)
 	case UnknownCaller:
 		r.Message = fmt.Sprintf("nobody has declared the service %q, which calls %q", caller.Name, callee)
 		r.Mend = fmt.Sprintf("write a declaration of %s with %q in its dependencies, heddle apply -f %s.yaml", caller.Name, callee, caller.Name)

@@ -9,6 +9,7 @@ type Reason string
 const (
 	Allowed       Reason = ""
 	Undeclared    Reason = "undeclared"     // the caller has not declared the dependency
+	Unapproved    Reason = "unapproved"     // the callee's owner has not approved the caller
 	UnknownCaller Reason = "unknown_caller" // nobody has declared the caller
 	UnknownCallee Reason = "unknown_callee" // nobody has declared the callee
 	NotRouted     Reason = "not_routed"     // no route that the gateway serves names the callee

@@ -87,6 +87,10 @@ func (c *Catalog) Apply(revision int64, synced bool, changes []mesh.Change) {
 			e.route(change.Route, change.Deleted)
 		case change.Runtime != nil:
 			e.runtime(change.Runtime, change.Deleted)
+		case change.TokenKeys != nil:
+			e.tokenKeys(change.TokenKeys, change.Deleted)
+		case change.Authorizer != nil:
+			e.authorizer(change.Authorizer, change.Deleted)
 		}
 	}
 	e.view.revision = max(old.revision, revision)
@@ -176,4 +180,30 @@ func (e *edit) runtime(r *mesh.Runtime, deleted bool) {
 	}
 	e.view.runtime = r
 	e.changes.Runtime = true
+}
+
+func (e *edit) tokenKeys(k *mesh.TokenKeys, deleted bool) {
+	if deleted {
+		k = nil
+	}
+	e.view.tokenKeys = k
+	e.changes.Trust = true
+}
+
+// authorizer keeps the last one that there was, marked as stale, until another
+// comes: see [View.Authorizers].
+func (e *edit) authorizer(a *mesh.Authorizer, deleted bool) {
+	byID := func(one *mesh.Authorizer, id string) int { return cmp.Compare(one.ID, id) }
+	list := e.view.authorizers
+	if !deleted {
+		alive := slices.DeleteFunc(slices.Clone(list), func(one *mesh.Authorizer) bool { return one.Stale })
+		e.view.authorizers = insert(alive, a, a.ID, byID)
+	} else if len(list) == 1 && list[0].ID == a.ID {
+		last := *list[0]
+		last.Stale = true
+		e.view.authorizers = []*mesh.Authorizer{&last}
+	} else {
+		e.view.authorizers = remove(list, a.ID, byID)
+	}
+	e.changes.Trust = true
 }

@@ -18,12 +18,13 @@ type Changes struct {
 	Instances map[mesh.ServiceName]struct{} // services whose instances changed
 	Routes    map[mesh.RouteName]struct{}
 	Runtime   bool
+	Trust     bool // the keys of tokens, or who may be asked for tokens
 	Synced    bool // the view became complete
 }
 
 // Empty says whether nothing changed.
 func (c *Changes) Empty() bool {
-	return len(c.Services) == 0 && len(c.Instances) == 0 && len(c.Routes) == 0 && !c.Runtime && !c.Synced
+	return len(c.Services) == 0 && len(c.Instances) == 0 && len(c.Routes) == 0 && !c.Runtime && !c.Trust && !c.Synced
 }
 
 func (c *Changes) merge(other Changes) {
@@ -31,6 +32,7 @@ func (c *Changes) merge(other Changes) {
 	c.Instances = union(c.Instances, other.Instances)
 	c.Routes = union(c.Routes, other.Routes)
 	c.Runtime = c.Runtime || other.Runtime
+	c.Trust = c.Trust || other.Trust
 	c.Synced = c.Synced || other.Synced
 }
 

@@ -12,14 +12,16 @@ import (
 // View is the whole mesh at one moment. It never changes; what it returns is
 // shared and must not be changed either.
 type View struct {
-	revision   int64
-	synced     bool
-	services   shards[mesh.ServiceName, *mesh.Service]
-	instances  shards[mesh.ServiceName, []*mesh.Instance]   // sorted by ID
-	dependents shards[mesh.ServiceName, []mesh.ServiceName] // callee → callers, sorted
-	routes     map[mesh.RouteName]*mesh.Route               // few; copied on each write
-	runtime    *mesh.Runtime
-	unreadable map[mesh.ServiceName]struct{} // few, mostly none; copied on each write
+	revision    int64
+	synced      bool
+	services    shards[mesh.ServiceName, *mesh.Service]
+	instances   shards[mesh.ServiceName, []*mesh.Instance]   // sorted by ID
+	dependents  shards[mesh.ServiceName, []mesh.ServiceName] // callee → callers, sorted
+	routes      map[mesh.RouteName]*mesh.Route               // few; copied on each write
+	runtime     *mesh.Runtime
+	tokenKeys   *mesh.TokenKeys
+	authorizers []*mesh.Authorizer            // few, sorted by ID; copied on each write
+	unreadable  map[mesh.ServiceName]struct{} // few, mostly none; copied on each write
 }
 
 func emptyView() *View {
@@ -98,6 +100,15 @@ func (v *View) Routes() []*mesh.Route {
 
 // Runtime is the runtime layer of all proxies; never nil.
 func (v *View) Runtime() *mesh.Runtime { return v.runtime }
+
+// TokenKeys are the public keys by which tokens are checked; nil as long as no
+// AuthZ service has written any.
+func (v *View) TokenKeys() *mesh.TokenKeys { return v.tokenKeys }
+
+// Authorizers are the AuthZ services that sidecars may ask, by ID. The last one is
+// not removed when its lease ends: with nobody to ask, every request is refused,
+// so nothing is lost by trying it.
+func (v *View) Authorizers() []*mesh.Authorizer { return v.authorizers }
 
 // insert returns list with value at its place; list itself is not changed.
 func insert[E any, K any](list []E, value E, key K, compare func(E, K) int) []E {

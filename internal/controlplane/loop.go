@@ -154,13 +154,14 @@ func (l *loop) affected(changes catalog.Changes) []*openScope {
 			add(dependent)
 		}
 	}
-	if changes.Runtime {
+	everywhere := changes.Runtime || changes.Trust
+	if everywhere {
 		for service := range l.byService {
 			add(service)
 		}
 	}
 	for name, one := range l.gateways {
-		if changes.Runtime || one.needsAny(l.view, changes) {
+		if everywhere || one.needsAny(l.view, changes) {
 			found[name] = one
 		}
 	}

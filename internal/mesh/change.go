@@ -4,11 +4,13 @@ package mesh
 // the object fields is set; for a deletion it holds the object's last known state
 // (at least its name).
 type Change struct {
-	Service  *Service
-	Instance *Instance
-	Route    *Route
-	Runtime  *Runtime
-	Deleted  bool
+	Service    *Service
+	Instance   *Instance
+	Route      *Route
+	Runtime    *Runtime
+	TokenKeys  *TokenKeys
+	Authorizer *Authorizer
+	Deleted    bool
 	// Unreadable, with Deleted, says of a service that its value is there but cannot
 	// be read, and that none before it is known.
 	Unreadable bool

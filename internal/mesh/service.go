@@ -1,6 +1,9 @@
 package mesh
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Protocol is what a service speaks on its port.
 type Protocol string
@@ -32,13 +35,46 @@ type Service struct {
 	Traffic      Traffic       `json:"traffic,omitzero" doc:"Timeouts, retries, load balancing and limits of calls to it."`
 	Subsets      []Subset      `json:"subsets,omitempty" doc:"Named groups of its instances, by label."`
 	Routes       []RouteRule   `json:"routes,omitempty" doc:"Rules tried in order for each request to it; none means all instances."`
-	Access       Access        `json:"access,omitzero" doc:"What becomes of calls by services that have not declared it."`
+	Access       Access        `json:"access,omitzero" doc:"Who may call it, and how that is enforced."`
 	Meta         Meta          `json:"meta,omitzero" doc:"Set by the registry."`
 }
 
-// Access says how a service is protected by the AuthZ service.
+// Access says who may call a service, and how that is enforced.
 type Access struct {
-	Enforcement Enforcement `json:"enforcement,omitempty" enum:"observe,warn,deny" doc:"Calls that nobody declared: observe lets them pass and logs them, warn adds the header x-heddle-warning, deny (default) refuses them."`
+	Callers     CallerPolicy `json:"callers,omitempty" enum:"open,approved" doc:"Who may call it: open (default), whoever has declared it; approved, those of them who are in approved."`
+	Approved    []string     `json:"approved,omitempty" doc:"The callers that its owner has approved: names of services, and gateways as gateway/NAME. For callers: approved."`
+	MTLS        MTLS         `json:"mtls,omitempty" enum:"permissive,strict" doc:"Whether its sidecars take calls in plain text, from callers that have no identity: permissive does, strict does not. Default: the server's --mtls."`
+	Enforcement Enforcement  `json:"enforcement,omitempty" enum:"observe,warn,deny" doc:"Calls that nobody declared: observe lets them pass and logs them, warn adds the header x-heddle-warning, deny (default) refuses them."`
+}
+
+// CallerPolicy is who may call a service.
+type CallerPolicy string
+
+// The caller policies.
+const (
+	OpenCallers     CallerPolicy = "open" // default
+	ApprovedCallers CallerPolicy = "approved"
+)
+
+// MTLS is whether a sidecar demands that callers prove who they are.
+type MTLS string
+
+// The modes of mutual TLS.
+const (
+	Permissive MTLS = "permissive" // for migration
+	Strict     MTLS = "strict"
+)
+
+// gatewayCaller begins the name of a gateway among callers.
+const gatewayCaller = "gateway/"
+
+// GatewayCaller is how a gateway is named among callers.
+func GatewayCaller(name ServiceName) string { return gatewayCaller + string(name) }
+
+// Admits says whether a caller that has declared the service, or a gateway with a
+// route to it (see [GatewayCaller]), may call it.
+func (a *Access) Admits(caller string) bool {
+	return a.Callers != ApprovedCallers || slices.Contains(a.Approved, caller)
 }
 
 // Enforcement is what becomes of a call that is to be refused.

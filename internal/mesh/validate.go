@@ -38,10 +38,39 @@ func (s *Service) Validate() Faults {
 	s.Traffic.validate(&f, "traffic", s)
 	s.validateSubsets(&f)
 	s.validateRoutes(&f)
-	if e := s.Access.Enforcement; e != "" && e != Observe && e != Warn && e != Deny {
+	s.Access.validate(&f)
+	return f
+}
+
+// maxApproved bounds the approved callers of one service.
+const maxApproved = 10_000
+
+func (a *Access) validate(f *Faults) {
+	if e := a.Enforcement; e != "" && e != Observe && e != Warn && e != Deny {
 		f.Add("access.enforcement", "%s", oneOf(string(e), Observe, Warn, Deny))
 	}
-	return f
+	if m := a.MTLS; m != "" && m != Permissive && m != Strict {
+		f.Add("access.mtls", "%s", oneOf(string(m), Permissive, Strict))
+	}
+	if c := a.Callers; c != "" && c != OpenCallers && c != ApprovedCallers {
+		f.Add("access.callers", "%s", oneOf(string(c), OpenCallers, ApprovedCallers))
+	}
+	switch {
+	case len(a.Approved) > maxApproved:
+		f.Add("access.approved", "has %d entries; at most %d are allowed", len(a.Approved), maxApproved)
+		return
+	case len(a.Approved) > 0 && a.Callers != ApprovedCallers:
+		f.Add("access.approved", "is for callers: approved; without that, whoever declares the service may call it")
+	}
+	seen := map[string]int{}
+	for i, name := range a.Approved {
+		path := at("access.approved", i)
+		f.check(path, labelFault(strings.TrimPrefix(name, gatewayCaller)))
+		if first, twice := seen[name]; twice {
+			f.Add(path, "%+q is in access.approved[%d] already", name, first)
+		}
+		seen[name] = i
+	}
 }
 
 func validateOwner(f *Faults, owner string) {

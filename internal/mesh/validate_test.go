@@ -123,6 +123,12 @@ func TestServiceValidation(t *testing.T) {
 		"unreachable behind slashes": {func(s *mesh.Service) {
 			s.Routes = []mesh.RouteRule{{Match: mesh.RequestMatch{Path: &mesh.PathMatch{Prefix: "//"}}}, {}}
 		}, []string{"routes[0].match: matches every request, so the rules behind it are never reached: move it to the end"}},
+		"caller policy": {func(s *mesh.Service) { s.Access.Callers = "all" }, []string{`access.callers: "all" is not one of open, approved`}},
+		"mtls":          {func(s *mesh.Service) { s.Access.MTLS = "off" }, []string{`access.mtls: "off" is not one of permissive, strict`}},
+		"approved callers": {func(s *mesh.Service) {
+			s.Access.Callers, s.Access.Approved = "approved", []string{"web", "Web", "gateway/edge", "web"}
+		}, []string{`access.approved[1]: "Web" is not a DNS label: use lower-case letters, digits and inner hyphens`, `access.approved[3]: "web" is in access.approved[0] already`}},
+		"approved, but open":  {func(s *mesh.Service) { s.Access.Approved = []string{"web"} }, []string{`access.approved: is for callers: approved; without that, whoever declares the service may call it`}},
 		"enforcement":         {func(s *mesh.Service) { s.Access.Enforcement = "off" }, []string{`access.enforcement: "off" is not one of observe, warn, deny`}},
 		"tls inside the mesh": {func(s *mesh.Service) { s.Traffic.TLS = &mesh.UpstreamTLS{} }, []string{"traffic.tls: is for services outside the mesh: they have dns or static endpoints"}},
 		"timeout and none":    {func(s *mesh.Service) { s.Traffic.Timeout, s.Traffic.NoTimeout = mesh.Duration(time.Second), true }, []string{"traffic.noTimeout: contradicts timeout: give only one of them"}},

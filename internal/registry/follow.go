@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -72,8 +73,12 @@ func (s *Store) followOnce(ctx context.Context, from int64, handle func(Batch) e
 // readable gives what can be read of a list, by key.
 func readable(listed map[string]stored, revision int64) []mesh.Change {
 	m := newMirror(&Store{logger: discard()})
-	return m.replace(listed, revision)
+	return slices.DeleteFunc(m.replace(listed, revision), ofTrust)
 }
+
+// ofTrust says of a change that no reader of declarations has to know it: it is
+// for the control planes.
+func ofTrust(c mesh.Change) bool { return c.TokenKeys != nil || c.Authorizer != nil }
 
 func eventChanges(events []*clientv3.Event) []mesh.Change {
 	var changes []mesh.Change
@@ -99,5 +104,5 @@ func eventChanges(events []*clientv3.Event) []mesh.Change {
 			changes = append(changes, change)
 		}
 	}
-	return changes
+	return slices.DeleteFunc(changes, ofTrust)
 }

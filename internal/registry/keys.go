@@ -8,19 +8,21 @@ import (
 
 // The keys. Everything of ours is below root.
 const (
-	root           = "/heddle/v1/"
-	servicePrefix  = root + "services/"
-	instancePrefix = root + "instances/"
-	routePrefix    = root + "routes/"
-	runtimeKey     = root + "runtime"
-	tokenPrefix    = root + "tokens/"
-	joinPrefix     = root + "join-tokens/" // not among the tokens: a server of before would let them write
-	requestPrefix  = root + "requests/"
-	signingKeysKey = root + "signing-keys"
+	root             = "/heddle/v1/"
+	servicePrefix    = root + "services/"
+	instancePrefix   = root + "instances/"
+	routePrefix      = root + "routes/"
+	runtimeKey       = root + "runtime"
+	tokenPrefix      = root + "tokens/"
+	joinPrefix       = root + "join-tokens/" // not among the tokens: a server of before would let them write
+	requestPrefix    = root + "requests/"
+	signingKeysKey   = root + "signing-keys"
+	tokenKeysKey     = root + "token-keys"
+	authorizerPrefix = root + "authorizers/"
 )
 
 // meshPrefixes are what a watcher of the mesh lists.
-var meshPrefixes = [...]string{servicePrefix, instancePrefix, routePrefix, runtimeKey}
+var meshPrefixes = [...]string{servicePrefix, instancePrefix, routePrefix, runtimeKey, tokenKeysKey, authorizerPrefix}
 
 func instanceKey(key mesh.InstanceKey) string {
 	return instancePrefix + string(key.Service) + "/" + string(key.ID)

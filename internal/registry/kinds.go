@@ -58,6 +58,22 @@ var runtimes = kind[mesh.Runtime]{
 	change:   func(r *mesh.Runtime) mesh.Change { return mesh.Change{Runtime: r} },
 }
 
+var tokenKeys = kind[mesh.TokenKeys]{
+	noun: "public keys of tokens", prefix: tokenKeysKey,
+	name:     func(*mesh.TokenKeys) string { return "" },
+	meta:     func(k *mesh.TokenKeys) *mesh.Meta { return &k.Meta },
+	validate: (*mesh.TokenKeys).Validate,
+	change:   func(k *mesh.TokenKeys) mesh.Change { return mesh.Change{TokenKeys: k} },
+}
+
+var authorizers = kind[mesh.Authorizer]{
+	noun: "authorizer", prefix: authorizerPrefix,
+	name:     func(a *mesh.Authorizer) string { return a.ID },
+	meta:     func(a *mesh.Authorizer) *mesh.Meta { return &a.Meta },
+	validate: (*mesh.Authorizer).Validate,
+	change:   func(a *mesh.Authorizer) mesh.Change { return mesh.Change{Authorizer: a} },
+}
+
 func (k *kind[T]) key(object *T) string { return k.prefix + k.name(object) }
 
 func (k *kind[T]) title(object *T) string {
@@ -113,6 +129,10 @@ func decodeChange(key string, value []byte, revision int64) (mesh.Change, mesh.F
 		return changeOf(&routes, key, value, revision)
 	case key == runtimeKey:
 		return changeOf(&runtimes, key, value, revision)
+	case key == tokenKeysKey:
+		return changeOf(&tokenKeys, key, value, revision)
+	case strings.HasPrefix(key, authorizerPrefix):
+		return changeOf(&authorizers, key, value, revision)
 	}
 	return mesh.Change{}, nil, fmt.Errorf("nothing of the mesh has the key %q", key)
 }
@@ -142,6 +162,10 @@ func deletionOf(key string, revision int64) (mesh.Change, bool) {
 		change.Instance = &mesh.Instance{Service: mesh.ServiceName(service), ID: mesh.InstanceID(id)}
 	} else if key == runtimeKey {
 		change.Runtime = &mesh.Runtime{}
+	} else if key == tokenKeysKey {
+		change.TokenKeys = &mesh.TokenKeys{}
+	} else if id, is := strings.CutPrefix(key, authorizerPrefix); is {
+		change.Authorizer = &mesh.Authorizer{ID: id}
 	} else {
 		return mesh.Change{}, false
 	}

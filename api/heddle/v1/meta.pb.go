@@ -140,11 +140,123 @@ func (Enforcement) EnumDescriptor() ([]byte, []int) {
 	return file_heddle_v1_meta_proto_rawDescGZIP(), []int{1}
 }
 
-// Access says how a service is protected by the AuthZ service.
+// CallerPolicy is who may call a service.
+type CallerPolicy int32
+
+const (
+	// Not said: open.
+	CallerPolicy_CALLER_POLICY_UNSPECIFIED CallerPolicy = 0
+	// Whoever has declared it.
+	CallerPolicy_CALLER_POLICY_OPEN CallerPolicy = 1
+	// Those of them whom its owner has approved.
+	CallerPolicy_CALLER_POLICY_APPROVED CallerPolicy = 2
+)
+
+// Enum value maps for CallerPolicy.
+var (
+	CallerPolicy_name = map[int32]string{
+		0: "CALLER_POLICY_UNSPECIFIED",
+		1: "CALLER_POLICY_OPEN",
+		2: "CALLER_POLICY_APPROVED",
+	}
+	CallerPolicy_value = map[string]int32{
+		"CALLER_POLICY_UNSPECIFIED": 0,
+		"CALLER_POLICY_OPEN":        1,
+		"CALLER_POLICY_APPROVED":    2,
+	}
+)
+
+func (x CallerPolicy) Enum() *CallerPolicy {
+	p := new(CallerPolicy)
+	*p = x
+	return p
+}
+
+func (x CallerPolicy) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CallerPolicy) Descriptor() protoreflect.EnumDescriptor {
+	return file_heddle_v1_meta_proto_enumTypes[2].Descriptor()
+}
+
+func (CallerPolicy) Type() protoreflect.EnumType {
+	return &file_heddle_v1_meta_proto_enumTypes[2]
+}
+
+func (x CallerPolicy) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CallerPolicy.Descriptor instead.
+func (CallerPolicy) EnumDescriptor() ([]byte, []int) {
+	return file_heddle_v1_meta_proto_rawDescGZIP(), []int{2}
+}
+
+// Mtls is whether a sidecar demands that callers prove who they are.
+type Mtls int32
+
+const (
+	// Not said: the server's --mtls.
+	Mtls_MTLS_UNSPECIFIED Mtls = 0
+	// Calls in plain text are taken too, from callers that have no identity.
+	Mtls_MTLS_PERMISSIVE Mtls = 1
+	// Only mutual TLS is taken.
+	Mtls_MTLS_STRICT Mtls = 2
+)
+
+// Enum value maps for Mtls.
+var (
+	Mtls_name = map[int32]string{
+		0: "MTLS_UNSPECIFIED",
+		1: "MTLS_PERMISSIVE",
+		2: "MTLS_STRICT",
+	}
+	Mtls_value = map[string]int32{
+		"MTLS_UNSPECIFIED": 0,
+		"MTLS_PERMISSIVE":  1,
+		"MTLS_STRICT":      2,
+	}
+)
+
+func (x Mtls) Enum() *Mtls {
+	p := new(Mtls)
+	*p = x
+	return p
+}
+
+func (x Mtls) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Mtls) Descriptor() protoreflect.EnumDescriptor {
+	return file_heddle_v1_meta_proto_enumTypes[3].Descriptor()
+}
+
+func (Mtls) Type() protoreflect.EnumType {
+	return &file_heddle_v1_meta_proto_enumTypes[3]
+}
+
+func (x Mtls) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Mtls.Descriptor instead.
+func (Mtls) EnumDescriptor() ([]byte, []int) {
+	return file_heddle_v1_meta_proto_rawDescGZIP(), []int{3}
+}
+
+// Access says who may call a service, and how that is enforced.
 type Access struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What becomes of calls by services that have not declared it.
-	Enforcement   Enforcement `protobuf:"varint,1,opt,name=enforcement,proto3,enum=heddle.v1.Enforcement" json:"enforcement,omitempty"`
+	// What becomes of calls by services that may not call it.
+	Enforcement Enforcement `protobuf:"varint,1,opt,name=enforcement,proto3,enum=heddle.v1.Enforcement" json:"enforcement,omitempty"`
+	// Who may call it.
+	Callers CallerPolicy `protobuf:"varint,2,opt,name=callers,proto3,enum=heddle.v1.CallerPolicy" json:"callers,omitempty"`
+	// The approved callers: names of services, and gateways as gateway/NAME.
+	Approved []string `protobuf:"bytes,3,rep,name=approved,proto3" json:"approved,omitempty"`
+	// Whether calls in plain text are taken.
+	Mtls          Mtls `protobuf:"varint,4,opt,name=mtls,proto3,enum=heddle.v1.Mtls" json:"mtls,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -184,6 +296,27 @@ func (x *Access) GetEnforcement() Enforcement {
 		return x.Enforcement
 	}
 	return Enforcement_ENFORCEMENT_UNSPECIFIED
+}
+
+func (x *Access) GetCallers() CallerPolicy {
+	if x != nil {
+		return x.Callers
+	}
+	return CallerPolicy_CALLER_POLICY_UNSPECIFIED
+}
+
+func (x *Access) GetApproved() []string {
+	if x != nil {
+		return x.Approved
+	}
+	return nil
+}
+
+func (x *Access) GetMtls() Mtls {
+	if x != nil {
+		return x.Mtls
+	}
+	return Mtls_MTLS_UNSPECIFIED
 }
 
 // Meta is what the registry knows of a stored object. It sets all of it.
@@ -264,9 +397,12 @@ var File_heddle_v1_meta_proto protoreflect.FileDescriptor
 
 const file_heddle_v1_meta_proto_rawDesc = "" +
 	"\n" +
-	"\x14heddle/v1/meta.proto\x12\theddle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"B\n" +
+	"\x14heddle/v1/meta.proto\x12\theddle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb6\x01\n" +
 	"\x06Access\x128\n" +
-	"\venforcement\x18\x01 \x01(\x0e2\x16.heddle.v1.EnforcementR\venforcement\"\x8d\x01\n" +
+	"\venforcement\x18\x01 \x01(\x0e2\x16.heddle.v1.EnforcementR\venforcement\x121\n" +
+	"\acallers\x18\x02 \x01(\x0e2\x17.heddle.v1.CallerPolicyR\acallers\x12\x1a\n" +
+	"\bapproved\x18\x03 \x03(\tR\bapproved\x12#\n" +
+	"\x04mtls\x18\x04 \x01(\x0e2\x0f.heddle.v1.MtlsR\x04mtls\"\x8d\x01\n" +
 	"\x04Meta\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x03R\brevision\x12\x16\n" +
 	"\x06author\x18\x02 \x01(\tR\x06author\x12\x16\n" +
@@ -283,7 +419,15 @@ const file_heddle_v1_meta_proto_rawDesc = "" +
 	"\x17ENFORCEMENT_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13ENFORCEMENT_OBSERVE\x10\x01\x12\x14\n" +
 	"\x10ENFORCEMENT_WARN\x10\x02\x12\x14\n" +
-	"\x10ENFORCEMENT_DENY\x10\x03B6Z4github.com/heddle-mesh/heddle/api/heddle/v1;heddlev1b\x06proto3"
+	"\x10ENFORCEMENT_DENY\x10\x03*a\n" +
+	"\fCallerPolicy\x12\x1d\n" +
+	"\x19CALLER_POLICY_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12CALLER_POLICY_OPEN\x10\x01\x12\x1a\n" +
+	"\x16CALLER_POLICY_APPROVED\x10\x02*B\n" +
+	"\x04Mtls\x12\x14\n" +
+	"\x10MTLS_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fMTLS_PERMISSIVE\x10\x01\x12\x0f\n" +
+	"\vMTLS_STRICT\x10\x02B6Z4github.com/heddle-mesh/heddle/api/heddle/v1;heddlev1b\x06proto3"
 
 var (
 	file_heddle_v1_meta_proto_rawDescOnce sync.Once
@@ -297,23 +441,27 @@ func file_heddle_v1_meta_proto_rawDescGZIP() []byte {
 	return file_heddle_v1_meta_proto_rawDescData
 }
 
-var file_heddle_v1_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_heddle_v1_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
 var file_heddle_v1_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_heddle_v1_meta_proto_goTypes = []any{
 	(Protocol)(0),                 // 0: heddle.v1.Protocol
 	(Enforcement)(0),              // 1: heddle.v1.Enforcement
-	(*Access)(nil),                // 2: heddle.v1.Access
-	(*Meta)(nil),                  // 3: heddle.v1.Meta
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(CallerPolicy)(0),             // 2: heddle.v1.CallerPolicy
+	(Mtls)(0),                     // 3: heddle.v1.Mtls
+	(*Access)(nil),                // 4: heddle.v1.Access
+	(*Meta)(nil),                  // 5: heddle.v1.Meta
+	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
 }
 var file_heddle_v1_meta_proto_depIdxs = []int32{
 	1, // 0: heddle.v1.Access.enforcement:type_name -> heddle.v1.Enforcement
-	4, // 1: heddle.v1.Meta.updated_at:type_name -> google.protobuf.Timestamp
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	2, // 1: heddle.v1.Access.callers:type_name -> heddle.v1.CallerPolicy
+	3, // 2: heddle.v1.Access.mtls:type_name -> heddle.v1.Mtls
+	6, // 3: heddle.v1.Meta.updated_at:type_name -> google.protobuf.Timestamp
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_heddle_v1_meta_proto_init() }
@@ -326,7 +474,7 @@ func file_heddle_v1_meta_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heddle_v1_meta_proto_rawDesc), len(file_heddle_v1_meta_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      4,
 			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -33,7 +33,7 @@ func decodeService(m *heddlev1.Service) (mesh.Service, mesh.Faults) {
 		Traffic:      d.traffic(m.GetTraffic()),
 		Subsets:      subsets(m.GetSubsets()),
 		Routes:       d.routes(m.GetRoutes()),
-		Access:       mesh.Access{Enforcement: enforcements.decode(m.GetAccess().GetEnforcement())},
+		Access:       access(m.GetAccess()),
 		Meta:         mesh.Meta{Revision: m.GetMeta().GetRevision()},
 	}
 	if m.GetDependencies() != nil {
@@ -66,7 +66,7 @@ func decodeUpstream(m *heddlev1.Upstream) (mesh.Service, mesh.Faults) {
 		Traffic:      d.traffic(m.GetTraffic()),
 		Subsets:      subsets(m.GetSubsets()),
 		Routes:       d.routes(m.GetRoutes()),
-		Access:       mesh.Access{Enforcement: enforcements.decode(m.GetAccess().GetEnforcement())},
+		Access:       access(m.GetAccess()),
 		Meta:         mesh.Meta{Revision: m.GetMeta().GetRevision()},
 	}
 	switch from := m.GetEndpoints().(type) {
@@ -186,4 +186,11 @@ func (d *decoder) duration(path string, m *durationpb.Duration) mesh.Duration {
 		d.faults.Add(path, "%s", fault)
 	}
 	return mesh.Duration(m.AsDuration())
+}
+
+func access(m *heddlev1.Access) mesh.Access {
+	return mesh.Access{
+		Callers: callerPolicies.decode(m.GetCallers()), Approved: m.GetApproved(),
+		MTLS: mtlsModes.decode(m.GetMtls()), Enforcement: enforcements.decode(m.GetEnforcement()),
+	}
 }

@@ -23,7 +23,7 @@ func encodeService(s *mesh.Service) *heddlev1.Service {
 		Traffic:      orNil(encodeTraffic(&s.Traffic)),
 		Subsets:      encodeSubsets(s.Subsets),
 		Routes:       encodeRoutes(s.Routes),
-		Access:       orNil(&heddlev1.Access{Enforcement: enforcements.encode(s.Access.Enforcement)}),
+		Access:       encodeAccess(s.Access),
 		Meta:         encodeMeta(s.Meta),
 	}
 	switch {
@@ -49,7 +49,7 @@ func encodeUpstream(s *mesh.Service) *heddlev1.Upstream {
 		Traffic:      orNil(encodeTraffic(&s.Traffic)),
 		Subsets:      encodeSubsets(s.Subsets),
 		Routes:       encodeRoutes(s.Routes),
-		Access:       orNil(&heddlev1.Access{Enforcement: enforcements.encode(s.Access.Enforcement)}),
+		Access:       encodeAccess(s.Access),
 		Meta:         encodeMeta(s.Meta),
 	}
 	if s.Endpoints.DNS != nil {
@@ -166,4 +166,11 @@ func orNil[M proto.Message](m M) M {
 		return none
 	}
 	return m
+}
+
+func encodeAccess(a mesh.Access) *heddlev1.Access {
+	return orNil(&heddlev1.Access{
+		Callers: callerPolicies.encode(a.Callers), Approved: a.Approved,
+		Mtls: mtlsModes.encode(a.MTLS), Enforcement: enforcements.encode(a.Enforcement),
+	})
 }

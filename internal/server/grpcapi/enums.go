@@ -13,13 +13,15 @@ type enum[P ~int32, M ~string] []M
 
 // The enums. A test holds each to its descriptor.
 var (
-	protocols    = enum[heddlev1.Protocol, mesh.Protocol]{"", mesh.HTTP, mesh.HTTP2, mesh.GRPC, mesh.TCP}
-	discoveries  = enum[heddlev1.DnsDiscovery, mesh.DNSDiscovery]{"", mesh.DNSStrict, mesh.DNSLogical}
-	families     = enum[heddlev1.IpFamily, mesh.IPFamily]{"", mesh.IPv4, mesh.IPv6, mesh.IPBoth}
-	policies     = enum[heddlev1.Policy, mesh.Policy]{"", mesh.RoundRobin, mesh.LeastRequest, mesh.Random, mesh.RingHash, mesh.Maglev}
-	checkTypes   = enum[heddlev1.HealthCheckType, mesh.HealthCheckType]{"", mesh.CheckHTTP, mesh.CheckGRPC, mesh.CheckTCP}
-	enforcements = enum[heddlev1.Enforcement, mesh.Enforcement]{"", mesh.Observe, mesh.Warn, mesh.Deny}
-	tlsVersions  = enum[heddlev1.TlsVersion, string]{"", "1.2", "1.3"}
+	protocols      = enum[heddlev1.Protocol, mesh.Protocol]{"", mesh.HTTP, mesh.HTTP2, mesh.GRPC, mesh.TCP}
+	discoveries    = enum[heddlev1.DnsDiscovery, mesh.DNSDiscovery]{"", mesh.DNSStrict, mesh.DNSLogical}
+	families       = enum[heddlev1.IpFamily, mesh.IPFamily]{"", mesh.IPv4, mesh.IPv6, mesh.IPBoth}
+	policies       = enum[heddlev1.Policy, mesh.Policy]{"", mesh.RoundRobin, mesh.LeastRequest, mesh.Random, mesh.RingHash, mesh.Maglev}
+	checkTypes     = enum[heddlev1.HealthCheckType, mesh.HealthCheckType]{"", mesh.CheckHTTP, mesh.CheckGRPC, mesh.CheckTCP}
+	enforcements   = enum[heddlev1.Enforcement, mesh.Enforcement]{"", mesh.Observe, mesh.Warn, mesh.Deny}
+	callerPolicies = enum[heddlev1.CallerPolicy, mesh.CallerPolicy]{"", mesh.OpenCallers, mesh.ApprovedCallers}
+	mtlsModes      = enum[heddlev1.Mtls, mesh.MTLS]{"", mesh.Permissive, mesh.Strict}
+	tlsVersions    = enum[heddlev1.TlsVersion, string]{"", "1.2", "1.3"}
 )
 
 // decode gives the model's name. A number that has none becomes a name that the

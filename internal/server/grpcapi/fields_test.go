@@ -72,6 +72,8 @@ func TestEveryEnumValueHasItsNameInTheModel(t *testing.T) {
 	check(t, policies, heddlev1.Policy(0).Descriptor())
 	check(t, checkTypes, heddlev1.HealthCheckType(0).Descriptor())
 	check(t, enforcements, heddlev1.Enforcement(0).Descriptor())
+	check(t, callerPolicies, heddlev1.CallerPolicy(0).Descriptor())
+	check(t, mtlsModes, heddlev1.Mtls(0).Descriptor())
 	check(t, tlsVersions, heddlev1.TlsVersion(0).Descriptor())
 }
 
@@ -121,6 +123,12 @@ func fill(v reflect.Value, name string) {
 		return
 	case *mesh.Enforcement:
 		*one = mesh.Warn
+		return
+	case *mesh.CallerPolicy:
+		*one = mesh.ApprovedCallers
+		return
+	case *mesh.MTLS:
+		*one = mesh.Strict
 		return
 	case *mesh.HealthCheckType:
 		*one = mesh.CheckTCP
