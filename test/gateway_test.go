@@ -37,6 +37,12 @@ type gateway struct {
 // startGateway runs a gateway that is called edge on free ports.
 func startGateway(t testing.TB, s *server, arguments ...string) *gateway {
 	t.Helper()
+	return startGatewayIn(t, s, t.TempDir(), arguments...)
+}
+
+// startGatewayIn is startGateway with a folder for temporary files.
+func startGatewayIn(t testing.TB, s *server, temporary string, arguments ...string) *gateway {
+	t.Helper()
 	path, err := heddle()
 	if err != nil {
 		t.Fatal(err)
@@ -49,6 +55,7 @@ func startGateway(t testing.TB, s *server, arguments ...string) *gateway {
 		"--http-port", fmt.Sprint(freePort(t)), "--https-port", fmt.Sprint(freePort(t)),
 	}, arguments...)...)
 	g.command.Stdout, g.command.Stderr = &g.log, &g.log
+	g.command.Env = append(os.Environ(), "TMPDIR="+temporary)
 	if err := g.command.Start(); err != nil {
 		t.Fatal(err)
 	}

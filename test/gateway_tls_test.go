@@ -118,3 +118,41 @@ func TestTheGatewayChoosesACertificateByName(t *testing.T) {
 		t.Errorf("without a name %q is served; plain HTTP at %q", served, g.http)
 	}
 }
+
+// A killed gateway leaves a copy of its private key behind; the next one removes it,
+// and leaves alone those of gateways that live.
+func TestTheKeyOfAKilledGatewayIsRemoved(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	temporary, dir := t.TempDir(), t.TempDir()
+	writeCertificate(t, dir, "shop.example.com")
+	folders := func() []string {
+		t.Helper()
+		all, err := filepath.Glob(filepath.Join(temporary, "heddle-proxy-*", "certificates", "0.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	run := func() *gateway {
+		return startGatewayIn(t, s, temporary, "--tls-cert", filepath.Join(dir, "cert.pem"), "--tls-key", filepath.Join(dir, "key.pem"))
+	}
+	living, killed := run(), run()
+	if got := folders(); len(got) != 2 {
+		t.Fatalf("the folders of two gateways: %v", got)
+	}
+	_ = killed.command.Process.Kill()
+	<-killed.exited
+	if got := folders(); len(got) != 2 {
+		t.Fatalf("after one was killed: %v", got)
+	}
+	next := run()
+	if got := folders(); len(got) != 2 {
+		t.Errorf("after another was started: %v", got)
+	}
+	living.stop()
+	next.stop()
+	if got := folders(); len(got) != 0 {
+		t.Errorf("after all have ended: %v", got)
+	}
+}

@@ -98,6 +98,9 @@ func TestSidecarsJoinAndRenew(t *testing.T) {
 	all.start(t)
 	side := &sidecar{outbound: "127.0.0.1:" + web.argument("--outbound-port")}
 	side.wants(t, "orders", "/", http.StatusOK, "orders here")
+	if list, err := s.client.Instances(t.Context(), "orders"); err != nil || len(list) != 1 || !list[0].MTLS {
+		t.Errorf("the instance is not marked: %+v, %v", list, err)
+	}
 
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()

@@ -8,6 +8,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/present"
 	"github.com/heddle-mesh/heddle/internal/proxy"
 	"github.com/heddle-mesh/heddle/internal/workload"
 )
@@ -22,13 +23,14 @@ type bootstrapCmd struct {
 
 // Help shows examples below the flags.
 func (*bootstrapCmd) Help() string {
-	return `For an Envoy that something else than heddle proxy runs. Whoever runs it also registers the instance (heddle register --keep). With --proxyless it is for a gRPC library in the application itself; the flags about Envoy are refused then.
+	return `For an Envoy that something else than heddle proxy runs. Whoever runs it also registers the instance (heddle register --keep). With --identity-dir, Envoy has to run in that folder: what the control plane sends names files there (in another folder, a link of the name identity to that one does it too). With --proxyless it is for a gRPC library in the application itself; the flags about Envoy are refused then.
 
 Examples:
   heddle bootstrap --service orders --instance orders-1 --app-port 8080 > bootstrap.json
   envoy -c bootstrap.json --disable-hot-restart
   heddle bootstrap --service web --xds 10.0.0.1:18000,10.0.0.2:18000 --admin-port 9901
-  heddle bootstrap --service web --xds 10.0.0.1:18443 --identity-dir /var/lib/heddle/web
+  heddle bootstrap --service web --xds 10.0.0.1:18443 --identity-dir /var/lib/heddle/web > bootstrap.json
+  cd /var/lib/heddle/web && envoy -c ~/bootstrap.json --disable-hot-restart
   heddle bootstrap --proxyless --service web > grpc.json
   GRPC_XDS_BOOTSTRAP=grpc.json ./web                                web dials xds:///orders`
 }
@@ -66,6 +68,9 @@ func (c *bootstrapCmd) Run(ctx context.Context, parsed *kong.Context, con *conso
 	}
 	if err != nil {
 		return wrongFlags(err)
+	}
+	if config.Identity != nil && !c.Proxyless {
+		fmt.Fprintf(con.err, "run Envoy in the folder %s: what the control plane sends names files there\n", present.Safe(config.Identity.Dir))
 	}
 	_, err = con.out.Write(data)
 	return err

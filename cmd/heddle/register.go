@@ -24,6 +24,7 @@ type registerCmd struct {
 	Region  string            `placeholder:"NAME" help:"Where it runs." empty:"fine"`
 	Zone    string            `placeholder:"NAME" help:"Where it runs." empty:"fine"`
 	Label   map[string]string `placeholder:"KEY=VALUE" mapsep:"none" help:"A label, for subsets. May be repeated."`
+	MTLS    bool              `name:"mtls" help:"The Envoy at the address has an identity (heddle bootstrap --identity-dir) and takes mutual TLS."`
 	Output  string            `short:"o" enum:"lines,json,yaml" default:"lines" help:"lines, json or yaml: the instance with its epoch."`
 	Keep    bool              `help:"Stay, renew the registration, and deregister it on Ctrl-C."`
 }
@@ -44,7 +45,7 @@ Examples:
 func (c *registerCmd) Run(ctx context.Context, api *client.Client, con *console, log *slog.Logger) error {
 	instance := mesh.Instance{
 		ID: mesh.InstanceID(c.ID), Service: mesh.ServiceName(c.Service),
-		Address: c.Address, Port: mesh.Port(c.Port), Weight: c.Weight, Labels: c.Label,
+		Address: c.Address, Port: mesh.Port(c.Port), Weight: c.Weight, Labels: c.Label, MTLS: c.MTLS,
 		Locality: mesh.Locality{Region: c.Region, Zone: c.Zone},
 	}
 	if err := mesh.Invalid("register "+instance.Key().String(), instance.Validate()); err != nil {

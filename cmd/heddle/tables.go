@@ -106,9 +106,13 @@ func upstreamType(s *mesh.Service) string {
 }
 
 func instancesTable(p present.Palette, wide bool, objects []manifest.Object) *present.Table {
-	r := newRows(p, wide, []string{"SERVICE", "ID", "ADDRESS", "HEALTH", "WEIGHT", "LABELS"}, []string{"REGION", "ZONE", "EPOCH"})
+	r := newRows(p, wide, []string{"SERVICE", "ID", "ADDRESS", "HEALTH", "WEIGHT", "LABELS"}, []string{"REGION", "ZONE", "MTLS", "EPOCH"})
 	for _, o := range objects {
 		i := o.Instance
+		mtls := ""
+		if i.MTLS {
+			mtls = "yes"
+		}
 		health := present.Cell{Text: string(i.Health), Tone: present.Good}
 		switch {
 		case i.Health == "":
@@ -121,7 +125,7 @@ func instancesTable(p present.Palette, wide bool, objects []manifest.Object) *pr
 		}
 		cells := append(present.Text(string(i.Service), string(i.ID), dialAddress(i.Address, i.Port)), health)
 		cells = append(cells, present.Text(strconv.Itoa(max(i.Weight, 1)), labelsText(i.Labels))...)
-		r.add(i.Meta, cells, present.Text(i.Locality.Region, i.Locality.Zone, i.Epoch))
+		r.add(i.Meta, cells, present.Text(i.Locality.Region, i.Locality.Zone, mtls, i.Epoch))
 	}
 	return r.table
 }

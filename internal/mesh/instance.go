@@ -23,6 +23,7 @@ type Instance struct {
 	Weight   int               `json:"weight,omitempty" minimum:"1" maximum:"1000" doc:"Its share of the traffic beside the others; default 1."`
 	Labels   map[string]string `json:"labels,omitempty" doc:"For subsets." `
 	Health   Health            `json:"health,omitempty" enum:"healthy,draining,unhealthy" doc:"Default healthy. Only the change stream also has removed: it was deregistered, and its deletion follows."`
+	MTLS     bool              `json:"mtls,omitempty" doc:"Its sidecar has an identity and takes mutual TLS."`
 	Epoch    string            `json:"epoch,omitempty" doc:"Names this registration; renew, drain and deregister send it back, so that a late one cannot touch a newer registration." readOnly:"true"`
 	Stale    bool              `json:"stale,omitempty" doc:"Its lease ended together with most others of its service; kept until it is confirmed gone." readOnly:"true"`
 	Meta     Meta              `json:"meta,omitzero" doc:"Set by the registry."`

@@ -15,6 +15,7 @@ type Proxy struct {
 	OutboundAddress string               `json:"outboundAddress,omitempty" doc:"Where the application makes its calls; default 127.0.0.1."`
 	OutboundPort    Port                 `json:"outboundPort,omitempty" doc:"Where the application makes its HTTP calls; default 15001."`
 	DependencyPorts map[ServiceName]Port `json:"dependencyPorts,omitempty" doc:"Ports for dependencies that have a listener of their own, instead of the one that they declare."`
+	Identity        bool                 `json:"identity,omitempty" doc:"It has a certificate that proves who it is; the folder that its Envoy runs in has a link to it, named identity."`
 	Gateway         *GatewayProxy        `json:"gateway,omitempty" doc:"Where a gateway listens; for the profile gateway."`
 }
 
@@ -50,6 +51,22 @@ const (
 // CertificateFolder is where a gateway's Envoy finds its certificates, below the
 // folder that it runs in.
 const CertificateFolder = "certificates"
+
+// IdentityFolder is where an Envoy with an identity finds it, below the folder
+// that it runs in: its certificate and key in IdentityFile, and in RootsFile the
+// roots that its machine trusts. What these name is replaced at renewals, by
+// renaming something in IdentityFolder, which is to be watched.
+const (
+	IdentityFolder = "identity"
+	IdentityFile   = "envoy-identity.json"
+	RootsFile      = "envoy-bundle.json"
+)
+
+// The names of the secrets in IdentityFile and RootsFile.
+const (
+	IdentitySecret = "identity"
+	RootsSecret    = "bundle"
+)
 
 // CertificateName names one of a gateway's certificates, counted from 0. It is in
 // the file of that number and the ending .json.

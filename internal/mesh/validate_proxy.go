@@ -15,6 +15,9 @@ func (p *Proxy) Validate() Faults {
 	case "":
 	case Proxyless:
 		p.onlySidecars(&f, "is for an Envoy, and a proxyless client has none: leave it out")
+		if p.Identity {
+			f.Add("identity", "is for an Envoy, and a proxyless client has none: leave it out")
+		}
 	case GatewayProfile:
 		p.onlySidecars(&f, "is for a sidecar, and a gateway stands beside no application: leave it out")
 		if p.Gateway == nil {

@@ -237,9 +237,9 @@ func TestRuntimeAndProxyValidation(t *testing.T) {
 	const envoys = ": is for an Envoy, and a proxyless client has none: leave it out"
 	proxyless := mesh.Proxy{
 		Service: "web", Instance: "web-1", Profile: mesh.Proxyless, InboundAddress: "0.0.0.0", InboundPort: 80, AppAddress: "127.0.0.1", AppPort: 80,
-		OutboundAddress: "127.0.0.1", OutboundPort: 15001, DependencyPorts: map[mesh.ServiceName]mesh.Port{"ledger": 1},
+		OutboundAddress: "127.0.0.1", OutboundPort: 15001, DependencyPorts: map[mesh.ServiceName]mesh.Port{"ledger": 1}, Identity: true,
 	}
-	want = []string{"inboundAddress" + envoys, "inboundPort" + envoys, "appAddress" + envoys, "appPort" + envoys, "outboundAddress" + envoys, "outboundPort" + envoys, "dependencyPorts" + envoys}
+	want = []string{"inboundAddress" + envoys, "inboundPort" + envoys, "appAddress" + envoys, "appPort" + envoys, "outboundAddress" + envoys, "outboundPort" + envoys, "dependencyPorts" + envoys, "identity" + envoys}
 	if diff := cmp.Diff(want, texts(proxyless.Validate())); diff != "" {
 		t.Error(diff)
 	}

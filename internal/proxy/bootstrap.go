@@ -147,6 +147,7 @@ func Bootstrap(c BootstrapConfig) ([]byte, error) {
 }
 
 func (c BootstrapConfig) node() (*corev3.Node, error) {
+	c.Proxy.Identity = c.Identity != nil
 	raw, err := json.Marshal(c.Proxy)
 	if err != nil {
 		return nil, fmt.Errorf("encode the proxy's metadata: %w", err)

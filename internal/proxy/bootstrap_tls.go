@@ -15,7 +15,9 @@ type Identity struct {
 	ServerID string // SPIFFE ID of the control plane
 
 	// For Envoy: SDS files, and the names of the secrets in them. They stay as they
-	// are; what they name is replaced, by renaming something in Dir.
+	// are; what they name is replaced, by renaming something in Dir. Dir has a link
+	// to itself, mesh.IdentityFolder, so that an Envoy that runs there finds the
+	// identity by the same path as one that runs in a folder with a link to Dir.
 	Dir                              string
 	CertSecret, BundleSecret         string // paths
 	CertSecretName, BundleSecretName string

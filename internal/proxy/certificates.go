@@ -33,7 +33,7 @@ const (
 type certificates struct {
 	pairs  []CertificateFiles
 	log    *slog.Logger
-	folder string // in which Envoy runs; "" when there are no certificates
+	folder *folder // in which Envoy runs; nil when there are no certificates
 
 	// Of open, then of watch alone.
 	served [][]byte // what was last handed over, by pair
@@ -44,8 +44,9 @@ func newCertificates(pairs []CertificateFiles, log *slog.Logger) *certificates {
 	return &certificates{pairs: pairs, log: log, served: make([][]byte, len(pairs)), told: make([]string, len(pairs))}
 }
 
-// open hands the certificates over for the first time. Each fault is told.
-func (c *certificates) open() error {
+// open hands the certificates over for the first time, in a folder with a link to
+// the identity if there is one. Each fault is told.
+func (c *certificates) open(identity *Identity) error {
 	if len(c.pairs) == 0 {
 		return nil
 	}
@@ -61,18 +62,34 @@ func (c *certificates) open() error {
 	if err := mesh.Invalid("read the gateway's certificates", faults); err != nil {
 		return err
 	}
-	folder, err := os.MkdirTemp("", "heddle-gateway-") // mode 0700
+	parent := os.TempDir()
+	if err := sweepFolders(parent); err != nil {
+		c.log.Warn("a folder that a killed gateway left behind cannot be removed; it holds private keys", "error", err)
+	}
+	folder, err := makeFolder(parent)
 	if err != nil {
 		return fmt.Errorf("make a folder for the gateway's certificates: %w", err)
 	}
 	c.folder = folder
-	if err := os.Mkdir(filepath.Join(folder, mesh.CertificateFolder), 0o700); err != nil {
+	if err := c.fill(secrets, identity); err != nil {
 		c.close()
 		return fmt.Errorf("make a folder for the gateway's certificates: %w", err)
 	}
+	return nil
+}
+
+// fill puts into the folder what Envoy is told to look for there.
+func (c *certificates) fill(secrets [][]byte, identity *Identity) error {
+	if identity != nil {
+		if err := os.Symlink(identity.Dir, filepath.Join(c.folder.path, mesh.IdentityFolder)); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(filepath.Join(c.folder.path, mesh.CertificateFolder), 0o700); err != nil {
+		return err
+	}
 	for i, secret := range secrets {
 		if err := c.write(i, secret); err != nil {
-			c.close()
 			return err
 		}
 	}
@@ -81,10 +98,10 @@ func (c *certificates) open() error {
 
 // close removes what was handed over.
 func (c *certificates) close() {
-	if c.folder == "" {
+	if c.folder == nil {
 		return
 	}
-	if err := os.RemoveAll(c.folder); err != nil {
+	if err := c.folder.close(); err != nil {
 		c.log.Warn("the folder of the gateway's certificates cannot be removed", "error", err)
 	}
 }
@@ -124,7 +141,7 @@ func (c *certificates) renew(i int) {
 
 // write replaces a file in one step, which Envoy notices.
 func (c *certificates) write(i int, secret []byte) error {
-	name := filepath.Join(c.folder, mesh.CertificateFolder, strconv.Itoa(i)+".json")
+	name := filepath.Join(c.folder.path, mesh.CertificateFolder, strconv.Itoa(i)+".json")
 	if err := os.WriteFile(name+".new", secret, 0o600); err != nil {
 		return fmt.Errorf("hand a certificate to Envoy: %w", err)
 	}

@@ -67,7 +67,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.certificates.open(); err != nil {
+	if err := r.certificates.open(r.config.Bootstrap.Identity); err != nil {
 		return err
 	}
 	defer r.certificates.close()
@@ -106,7 +106,7 @@ func (r *Runner) instance(ctx context.Context) (mesh.Instance, error) {
 	proxy := r.config.Bootstrap.Proxy
 	instance := mesh.Instance{
 		ID: proxy.Instance, Service: proxy.Service, Locality: r.config.Bootstrap.Locality,
-		Weight: r.config.Weight, Labels: r.config.Labels,
+		Weight: r.config.Weight, Labels: r.config.Labels, MTLS: r.config.Bootstrap.Identity != nil,
 	}
 	if !r.config.takesCalls() {
 		return instance, nil
@@ -121,4 +121,16 @@ func (r *Runner) instance(ctx context.Context) (mesh.Instance, error) {
 	probe := instance
 	probe.Port = max(r.config.AdvertisePort, 1)
 	return instance, mesh.Invalid("run a sidecar", probe.Validate())
+}
+
+// folder is where Envoy runs, for it is told to look there for the certificates of
+// a gateway and for the identity; "": where this process does.
+func (r *Runner) folder() string {
+	switch {
+	case r.certificates.folder != nil:
+		return r.certificates.folder.path
+	case r.config.Bootstrap.Identity != nil:
+		return r.config.Bootstrap.Identity.Dir // which has a link to itself
+	}
+	return ""
 }

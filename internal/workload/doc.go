@@ -9,6 +9,8 @@
 //	                          replaced together, by one rename of the link
 //	envoy-identity.json       SDS files that name those, and never change
 //	envoy-bundle.json
+//	identity -> .             by which an Envoy that runs in the folder finds them,
+//	                          see mesh.IdentityFolder
 //
 // How the server is asked is the caller's ([Issue]); nobody else is talked to.
 package workload

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/heddle-mesh/heddle/internal/identity"
+	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
 // Files are where an identity is kept; all paths are absolute.
@@ -39,8 +40,8 @@ func In(dir string) (Files, error) {
 	return Files{
 		Dir:  dir,
 		Cert: filepath.Join(current, "cert.pem"), Key: filepath.Join(current, "key.pem"), Bundle: filepath.Join(current, "bundle.pem"),
-		EnvoyIdentity: filepath.Join(dir, "envoy-identity.json"), EnvoyBundle: filepath.Join(dir, "envoy-bundle.json"),
-		EnvoyIdentityName: "identity", EnvoyRoot: "bundle",
+		EnvoyIdentity: filepath.Join(dir, mesh.IdentityFile), EnvoyBundle: filepath.Join(dir, mesh.RootsFile),
+		EnvoyIdentityName: mesh.IdentitySecret, EnvoyRoot: mesh.RootsSecret,
 	}, nil
 }
 
@@ -138,7 +139,14 @@ func (f Files) prepare() error {
 	if err := writeSecret(f.EnvoyIdentity, f.EnvoyIdentityName, "tls_certificate", identity); err != nil {
 		return err
 	}
-	return writeSecret(f.EnvoyBundle, f.EnvoyRoot, "validation_context", roots)
+	if err := writeSecret(f.EnvoyBundle, f.EnvoyRoot, "validation_context", roots); err != nil {
+		return err
+	}
+	err := os.Symlink(".", filepath.Join(f.Dir, mesh.IdentityFolder))
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
 }
 
 // writeSecret writes a DiscoveryResponse with one Secret that names files.

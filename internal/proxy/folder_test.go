@@ -1,0 +1,193 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/identity"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/workload"
+)
+
+// Of the folders of killed owners nothing stays; nobody else's is touched.
+func TestFoldersThatWereLeftBehind(t *testing.T) {
+	parent, elsewhere := t.TempDir(), t.TempDir()
+	living, err := makeFolder(parent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead, err := makeFolder(parent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(parent, folderPrefix+"link")
+	for _, err := range []error{
+		os.WriteFile(filepath.Join(dead.path, "key"), []byte("secret"), 0o600),
+		os.Symlink(elsewhere, filepath.Join(dead.path, mesh.IdentityFolder)), // as a gateway's to its identity
+		os.WriteFile(filepath.Join(elsewhere, "kept"), nil, 0o600),
+		os.Symlink(elsewhere, link),
+		os.WriteFile(filepath.Join(parent, folderPrefix+"file"), nil, 0o600),
+		dead.lock.Close(), // as the kernel does when the owner ends
+		sweepFolders(parent),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]bool{
+		living.path: true, dead.path: false, link: true, filepath.Join(parent, folderPrefix+"file"): true, filepath.Join(elsewhere, "kept"): true,
+	} {
+		if _, err := os.Lstat(path); (err == nil) != want {
+			t.Errorf("%s is there: %t, want %t", path, !want, want)
+		}
+	}
+	if err := living.close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(living.path); err == nil {
+		t.Error("a folder outlives its end")
+	}
+}
+
+// Many that start at once take none of each other's folders away.
+func TestFoldersMadeAndSweptAtOnce(t *testing.T) {
+	parent := t.TempDir()
+	faults := make(chan error)
+	for range 8 {
+		go func() {
+			var err error
+			for range 100 {
+				if err = sweepFolders(parent); err != nil {
+					break
+				}
+				var made *folder
+				if made, err = makeFolder(parent); err != nil {
+					break
+				}
+				if err = os.WriteFile(filepath.Join(made.path, "key"), nil, 0o600); err != nil {
+					break
+				}
+				if err = made.close(); err != nil {
+					break
+				}
+			}
+			faults <- err
+		}()
+	}
+	for range 8 {
+		if err := <-faults; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// tlsListener is a listener that shows the identity as pushed configuration names
+// it: by a path below the folder that Envoy runs in.
+const tlsListener = `{
+  "node": {"id": "web/1", "cluster": "web"},
+  "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}},
+  "static_resources": {"listeners": [{
+    "name": "tls", "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
+    "filter_chains": [{
+      "filters": [{"name": "echo", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo"}}],
+      "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        "common_tls_context": {"tls_certificate_sds_secret_configs": [{"name": %q, "sds_config": {
+          "resource_api_version": "V3",
+          "path_config_source": {"path": %q, "watched_directory": {"path": %q}}
+        }}]}
+      }}
+    }]
+  }]}
+}`
+
+// An Envoy finds its identity, and each new certificate, by the same words in the
+// identity's own folder and in one with a link to it.
+func TestAnIdentityIsFoundWhereEnvoyRuns(t *testing.T) {
+	binary := envoytest.Path(t)
+	at := identity.In(t.TempDir())
+	if err := identity.Create(identity.Config{}, at); err != nil {
+		t.Fatal(err)
+	}
+	authority, err := identity.Load(identity.Config{Lifetime: time.Second}, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := filepath.Join(t.TempDir(), "join")
+	if err := os.WriteFile(token, []byte(identity.FormatJoinToken("hdj_a_b", authority.Pin())), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	own, err := workload.Open(t.Context(), workload.Config{
+		Dir: t.TempDir(), Service: "web", JoinTokenFile: token,
+		Issue: func(_ context.Context, _ *tls.Config, csr, _ string) (identity.Issued, error) {
+			return authority.Issue(csr, "web")
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	linked := t.TempDir()
+	if err := os.Symlink(own.Files().Dir, filepath.Join(linked, mesh.IdentityFolder)); err != nil {
+		t.Fatal(err)
+	}
+	var addresses []string
+	for _, folder := range []string{own.Files().Dir, linked} {
+		addresses = append(addresses, showingTLS(t, spec{
+			path: binary, concurrency: 1, logLevel: "warning", folder: folder, log: slog.New(slog.DiscardHandler),
+			bootstrap: fmt.Appendf(nil, tlsListener, mesh.IdentitySecret, mesh.IdentityFolder+"/"+mesh.IdentityFile, mesh.IdentityFolder),
+		}))
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	renewing := make(chan struct{})
+	go func() { defer close(renewing); own.Run(ctx) }()
+	t.Cleanup(func() { stop(); <-renewing })
+	for _, address := range addresses {
+		seen := map[string]bool{}
+		for end := time.Now().Add(20 * time.Second); len(seen) < 4; time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%d certificates were seen", len(seen))
+			}
+			connection, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec,noctx // looks at what is shown
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen[connection.ConnectionState().PeerCertificates[0].SerialNumber.String()] = true
+			connection.Close()
+		}
+	}
+}
+
+// showingTLS starts an Envoy for the length of a test, and says where its one
+// listener is.
+func showingTLS(t *testing.T, s spec) string {
+	t.Helper()
+	p, err := start(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.stop(time.Second, nil) })
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	admin, err := p.adminAddress(ctx)
+	if err != nil {
+		t.Fatal(err, p.last.String())
+	}
+	a := newAdmin(admin.String())
+	defer a.close()
+	for {
+		found, err := a.listeners(ctx)
+		if address, there := found.all["tls"]; err == nil && there {
+			return address.String()
+		}
+		if !sleep(ctx, 20*time.Millisecond) {
+			t.Fatalf("the listener is not there: %v\n%s", err, p.last.String())
+		}
+	}
+}
