@@ -78,7 +78,9 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 		return nil, err
 	}
 	memory, err := otter.New(&otter.Options[Pair, *Token]{
-		MaximumSize: cfg.Entries,
+		MaximumWeight: uint64(cfg.Entries),
+		// One for a user with many groups takes the room of several.
+		Weigher: func(p Pair, t *Token) uint32 { return 1 + uint32(len(p.User)+len(t.Raw))/2048 },
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[Pair, *Token]) time.Duration {
 			return e.Value.lastUse.Sub(cfg.Now())
 		}),
