@@ -63,10 +63,10 @@ func TestUsersAtTheEdge(t *testing.T) {
 		}
 	}
 	write("ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: issuer.Certificate().Raw})))
-	write("edges.json", fmt.Sprintf(`{"edges": [{"name": "partners", "caFile": %q, "oidc": {"issuer": %q, "audiences": ["shop"], "algorithms": ["ES256"]}}]}`, file("ca.pem"), issuer.URL))
+	write("providers.json", fmt.Sprintf(`{"providers": [{"name": "partners", "caFile": %q, "oidc": {"issuer": %q, "audiences": ["shop"], "algorithms": ["ES256"]}}]}`, file("ca.pem"), issuer.URL))
 	server := start("--log-level", "error", "server", "--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0",
 		"--data-dir", file("data"), "--ready-file", file("ready.json"), "--admin-token-file", file("token"),
-		"--authz-listen", "127.0.0.1:0", "--authz-http-listen", "127.0.0.1:0", "--authz-insecure-plain-callers", "--authz-edge-config", file("edges.json"))
+		"--authz-listen", "127.0.0.1:0", "--authz-http-listen", "127.0.0.1:0", "--authz-insecure-plain-callers", "--authz-edge-config", file("providers.json"))
 	said := awaitReady(t, server, file("ready.json"))
 	write("shop.yaml", threeServices+"---\nkind: Route\nname: shop\nowner: team-web\nhosts: [shop.example.com]\ngateways: [entry]\nbackends: [{service: orders, weight: 1}]\n")
 	if code := run(t.Context(), []string{"apply", "--server", said["rest"], "--token-file", file("token"), "-f", file("shop.yaml")}, strings.NewReader(""), os.Stderr, os.Stderr); code != exitOK {
@@ -82,7 +82,7 @@ func TestUsersAtTheEdge(t *testing.T) {
 		answer, err := authv3.NewAuthorizationClient(conn).Check(t.Context(), &authv3.CheckRequest{Attributes: &authv3.AttributeContext{
 			Source:            &authv3.AttributeContext_Peer{Principal: "spiffe://heddle.local/gateway/entry"},
 			Request:           &authv3.AttributeContext_Request{Http: &authv3.AttributeContext_HttpRequest{Headers: map[string]string{"authorization": "Bearer " + bearer}}},
-			ContextExtensions: map[string]string{"callee": "orders", "edge": "partners"},
+			ContextExtensions: map[string]string{"callee": "orders", "provider": "partners"},
 		}})
 		if err != nil {
 			t.Fatal(err)
@@ -116,14 +116,14 @@ func TestUsersAtTheEdge(t *testing.T) {
 // A file that is wrong ends the service with every fault, each with its place.
 func TestEdgeConfigIsWrong(t *testing.T) {
 	dir := t.TempDir()
-	file := filepath.Join(dir, "edges.json")
-	if err := os.WriteFile(file, []byte(`{"edges": [{"name": "a", "oidc": {"issuer": "http://id.example", "audiences": [], "algorithms": ["HS256"]}}]}`), 0o600); err != nil {
+	file := filepath.Join(dir, "providers.json")
+	if err := os.WriteFile(file, []byte(`{"providers": [{"name": "a", "oidc": {"issuer": "http://id.example", "audiences": [""], "algorithms": ["HS256"]}}]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c := start("server", "--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0", "--data-dir", filepath.Join(dir, "data"),
 		"--authz-listen", "127.0.0.1:0", "--authz-insecure-plain-callers", "--authz-edge-config", file)
 	await(t, "it to end", c.ended)
-	for _, place := range []string{"edges[0].oidc.issuer", "edges[0].oidc.audiences", "edges[0].oidc.algorithms[0]", file} {
+	for _, place := range []string{"providers[0].oidc.issuer", "providers[0].oidc.audiences[0]", "providers[0].oidc.algorithms[0]", file} {
 		if !strings.Contains(c.stderr.String(), place) {
 			t.Errorf("it does not name %s:\n%s", place, c.stderr.String())
 		}

@@ -38,7 +38,7 @@ type authzFlags struct {
 
 	InsecurePlainCallers bool `help:"Listen without TLS, and believe each request about who calls. For development only."`
 
-	EdgeConfig string `type:"path" placeholder:"FILE" help:"JSON file that says what proves users at gateways: Cloudflare Access, OIDC issuers. Default: nothing does."`
+	EdgeConfig string `type:"path" placeholder:"FILE" help:"JSON file that names who proves users at gateways: Cloudflare Access, OIDC issuers. Default: nobody does."`
 
 	Redis         []string      `placeholder:"HOST:PORT" help:"Redis that AuthZ services share tokens through: one server, nodes of a Cluster, or Sentinels. Default: none."`
 	RedisMaster   string        `name:"redis-sentinel-master" placeholder:"NAME" help:"The addresses are Sentinels, which watch a master of this name."`
@@ -105,8 +105,8 @@ func (f *authzFlags) check() error {
 	return nil
 }
 
-// edges reads what proves users at gateways; nil when nothing does.
-func (f *authzFlags) edges(registerer prometheus.Registerer, logger *slog.Logger) (*edge.Edges, error) {
+// providers reads who proves users at gateways; nil when nobody does.
+func (f *authzFlags) providers(registerer prometheus.Registerer, logger *slog.Logger) (*edge.Providers, error) {
 	if f.EdgeConfig == "" {
 		return nil, nil //nolint:nilnil // none is asked for
 	}

@@ -38,14 +38,14 @@ type authzSetup struct {
 // authzNode is an AuthZ service put together.
 type authzNode struct {
 	authzSetup
-	keyring *authz.Keyring
-	issuer  *authz.Issuer
-	redis   *authz.Redis // nil: none
-	edges   *edge.Edges  // nil: none
-	service *authz.Service
-	grpc    *grpc.Server
-	health  *health.Server
-	web     *http.Server
+	keyring   *authz.Keyring
+	issuer    *authz.Issuer
+	redis     *authz.Redis    // nil: none
+	providers *edge.Providers // nil: none
+	service   *authz.Service
+	grpc      *grpc.Server
+	health    *health.Server
+	web       *http.Server
 }
 
 // newAuthzNode puts the parts together, and reads or makes the signing keys.
@@ -77,7 +77,7 @@ func newAuthzNode(ctx context.Context, s authzSetup) (_ *authzNode, err error) {
 	if n.redis, err = f.redis(s.logger); err != nil {
 		return nil, err
 	}
-	if n.edges, err = f.edges(s.registerer, s.logger); err != nil {
+	if n.providers, err = f.providers(s.registerer, s.logger); err != nil {
 		return nil, err
 	}
 	if err := n.keyring.Load(ctx); err != nil {
@@ -94,8 +94,8 @@ func newAuthzNode(ctx context.Context, s authzSetup) (_ *authzNode, err error) {
 		Issuer: n.issuer, Edges: &meshEdges{catalog: s.catalog}, TrustDomain: s.trustDomain,
 		InsecurePlainCallers: f.InsecurePlainCallers, Registerer: s.registerer, Logger: s.logger,
 	}
-	if n.edges != nil {
-		service.Visitors = n.edges
+	if n.providers != nil {
+		service.Visitors = n.providers
 	}
 	n.service, err = authz.NewService(service)
 	if err != nil {
@@ -131,8 +131,8 @@ func (n *authzNode) run(ctx context.Context) error {
 	if n.redis != nil {
 		group.Go(func() error { return n.redis.Run(answering) })
 	}
-	if n.edges != nil {
-		group.Go(func() error { return n.edges.Run(answering) })
+	if n.providers != nil {
+		group.Go(func() error { return n.providers.Run(answering) })
 	}
 	group.Go(func() error {
 		if err := n.grpc.Serve(n.listener); err != nil {

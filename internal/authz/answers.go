@@ -27,7 +27,10 @@ const (
 
 // response is an encoded CheckResponse. It is shared by all requests that are
 // answered the same, so it never changes.
-type response struct{ buffers mem.BufferSlice }
+type response struct {
+	buffers mem.BufferSlice
+	passes  bool // the request does
+}
 
 func encodeResponse(r *authv3.CheckResponse) *response {
 	data, err := proto.Marshal(r)
@@ -35,7 +38,7 @@ func encodeResponse(r *authv3.CheckResponse) *response {
 		// Only text that is not UTF-8 cannot be encoded, and none gets here.
 		panic("authz: encode a response: " + err.Error())
 	}
-	return &response{buffers: mem.BufferSlice{mem.SliceBuffer(data)}}
+	return &response{buffers: mem.BufferSlice{mem.SliceBuffer(data)}, passes: r.GetOkResponse() != nil}
 }
 
 func header(name, value string) *corev3.HeaderValueOption {
@@ -91,36 +94,55 @@ func refusal(reason Reason, caller Caller, callee mesh.ServiceName, detail strin
 	return r
 }
 
-// status is 401 where it is not known who calls, and otherwise 403.
-func (r Refusal) status() (typev3.StatusCode, codes.Code) {
-	switch r.Error {
-	case NoIdentity, NoToken, MalformedToken, UnknownKey, WrongSignature, WrongIssuer, WrongAudience, ExpiredToken, EarlyToken:
-		return typev3.StatusCode_Unauthorized, codes.Unauthenticated
+// toStranger is a refusal for whoever is outside the mesh, or has not shown to be
+// inside: it names nothing of it. The log has the rest.
+func (r Refusal) toStranger() Refusal {
+	if r.Error == NoIdentity {
+		return Refusal{Error: NoIdentity, Message: "the proxy before this service has not proven who it is"}
 	}
-	return typev3.StatusCode_Forbidden, codes.PermissionDenied
+	return Refusal{Error: NotRouted, Message: "the gateway may not pass this request on"}
 }
 
-// denied refuses a request.
-func denied(r Refusal) *response {
+// Unauthorized says whether a request is refused because it is not known who sends
+// it: then it is answered 401, and otherwise 403.
+func (r Reason) Unauthorized() bool {
+	switch r {
+	case NoIdentity, NoToken, MalformedToken, UnknownKey, WrongSignature, WrongIssuer, WrongAudience, ExpiredToken, EarlyToken:
+		return true
+	}
+	return false
+}
+
+// denied refuses a request; challenge is what WWW-Authenticate says, if anything.
+func denied(r Refusal, challenge string) *response {
 	body, _ := json.MarshalIndent(r, "", "  ") // strings always can be
-	code, rpc := r.status()
+	code, rpc := typev3.StatusCode_Forbidden, codes.PermissionDenied
+	if r.Error.Unauthorized() {
+		code, rpc = typev3.StatusCode_Unauthorized, codes.Unauthenticated
+	}
+	headers := []*corev3.HeaderValueOption{header("content-type", "application/json"), header(reasonHeader, string(r.Error))}
+	if challenge != "" {
+		headers = append(headers, header("www-authenticate", challenge))
+	}
 	return encodeResponse(&authv3.CheckResponse{
 		Status: &rpcstatus.Status{Code: int32(rpc), Message: string(r.Error)},
 		HttpResponse: &authv3.CheckResponse_DeniedResponse{DeniedResponse: &authv3.DeniedHttpResponse{
 			Status:  &typev3.HttpStatus{Code: code},
-			Headers: []*corev3.HeaderValueOption{header("content-type", "application/json"), header(reasonHeader, string(r.Error))},
+			Headers: headers,
 			Body:    string(body) + "\n",
 		}},
 	})
 }
 
-// passed lets a request pass that should be refused: without a token, and with
-// the warning if there is one.
-func passed(warning string) *response {
+// passed lets a request pass without a token: with the warning if there is one, of
+// which a stranger is not told.
+func passed(warning string, stranger bool) *response {
 	ok := &authv3.OkHttpResponse{HeadersToRemove: []string{TokenHeader}}
 	if warning != "" {
 		ok.Headers = []*corev3.HeaderValueOption{header(WarningHeader, warning)}
-		ok.ResponseHeadersToAdd = []*corev3.HeaderValueOption{header(WarningHeader, warning)}
+		if !stranger {
+			ok.ResponseHeadersToAdd = []*corev3.HeaderValueOption{header(WarningHeader, warning)}
+		}
 	}
 	return encodeResponse(&authv3.CheckResponse{
 		Status:       &rpcstatus.Status{},

@@ -63,7 +63,7 @@ func sidecarBootstrap(t *testing.T, identity, listen, authorizer, application st
 			"@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", "common_tls_context": {
 				"tls_certificates": [{"certificate_chain": {"inline_string": %s}, "private_key": {"inline_string": %s}}],
 				"validation_context": {"trusted_ca": {"inline_string": %s}}}}}}]}}`,
-		listen, route("/orders", `{"callee": "orders"}`), route("/ledger", `{"callee": "ledger"}`), route("/users", `{"callee": "orders", "edge": "staff"}`), endpoint("application", application), endpoint("authz", authorizer),
+		listen, route("/orders", `{"callee": "orders"}`), route("/ledger", `{"callee": "ledger"}`), route("/users", `{"callee": "orders", "provider": "staff", "audience": "tag"}`), endpoint("application", application), endpoint("authz", authorizer),
 		quoted("CERTIFICATE", certificate.Certificate[0]), quoted("PRIVATE KEY", der), quoted("CERTIFICATE", a.certificate.Raw))
 }
 

@@ -18,12 +18,12 @@ import (
 // lastVisit lets in who brings "good", and remembers what came.
 type lastVisit chan Visit
 
-func (l lastVisit) Visitor(_ context.Context, edge string, v Visit) (User, error) {
+func (l lastVisit) Visitor(_ context.Context, v Visit) (Visitor, error) {
 	l <- v
-	if edge != "staff" || v.Assertion != "good" {
-		return User{}, &Unproven{Reason: WrongSignature, Message: "the token's signature is wrong"}
+	if v.Provider != "staff" || v.Audience != "tag" || v.Assertion != "good" {
+		return Visitor{}, &Unproven{Reason: WrongSignature, Message: "the token's signature is wrong", Challenge: `Test realm="staff"`}
 	}
-	return User{Subject: "1"}, nil
+	return Visitor{User: User{Subject: "1"}, Remove: []string{"cf-access-jwt-assertion"}, Cookie: "kept=1"}, nil
 }
 
 // A real Envoy as a gateway: its headers arrive as [Visit] says, and who is refused
@@ -31,8 +31,8 @@ func (l lastVisit) Visitor(_ context.Context, edge string, v Visit) (User, error
 func TestARealGatewayAsks(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	reached := make(chan string, 1)
-	application := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { reached <- r.Header.Get(TokenHeader) }))
+	reached := make(chan http.Header, 1)
+	application := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { reached <- r.Header }))
 	defer application.Close()
 	cfg := &tls.Config{Certificates: []tls.Certificate{a.issue(t, "spiffe://mesh.test/heddle/server")}, ClientCAs: a.pool(), MinVersion: tls.VersionTLS12}
 	issuer, visits := runIssuer(t, IssuerConfig{}), make(lastVisit, 1)
@@ -46,13 +46,13 @@ func TestARealGatewayAsks(t *testing.T) {
 		want    Visit
 		code    int
 	}{
-		"a header":             {http.Header{"Cf-Access-Jwt-Assertion": {"good"}}, Visit{Assertion: "good"}, http.StatusOK},
+		"a header":             {http.Header{"Cf-Access-Jwt-Assertion": {"good"}, "Cookie": {"kept=1; CF_Authorization=x"}}, Visit{Assertion: "good", Cookie: "kept=1; CF_Authorization=x"}, http.StatusOK},
 		"in small letters":     {http.Header{"cf-access-jwt-assertion": {"good"}}, Visit{Assertion: "good"}, http.StatusOK},
 		"two of them":          {http.Header{"Cf-Access-Jwt-Assertion": {"good", "bad"}}, Visit{Assertion: "good,bad"}, http.StatusUnauthorized},
 		"cookie and bearer":    {http.Header{"Cookie": {"a=b; CF_Authorization=x"}, "Authorization": {"Bearer y"}}, Visit{Cookie: "a=b; CF_Authorization=x", Authorization: "Bearer y"}, http.StatusUnauthorized},
 		"cookies in two lines": {http.Header{"Cookie": {"a=b", "CF_Authorization=x"}}, Visit{Cookie: "a=b,CF_Authorization=x"}, http.StatusUnauthorized},
 		"two bearers":          {http.Header{"Authorization": {"Bearer y", "Bearer z"}}, Visit{Authorization: "Bearer y,Bearer z"}, http.StatusUnauthorized},
-		"nothing":              {http.Header{TokenHeader: {"forged"}, "X-Heddle-Edge": {"staff"}}, Visit{}, http.StatusUnauthorized},
+		"nothing":              {http.Header{TokenHeader: {"forged"}, "X-Heddle-Provider": {"staff"}}, Visit{}, http.StatusUnauthorized},
 	} {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://127.0.0.1:%s/users", port), http.NoBody)
 		if err != nil {
@@ -64,13 +64,20 @@ func TestARealGatewayAsks(t *testing.T) {
 			t.Fatal(err)
 		}
 		response.Body.Close()
+		if challenge := response.Header.Get("WWW-Authenticate"); (challenge == `Test realm="staff"`) != (one.code == http.StatusUnauthorized) {
+			t.Errorf("%s: the challenge is %q", name, challenge)
+		}
+		one.want.Provider, one.want.Audience = "staff", "tag"
 		if diff := cmp.Diff(one.want, <-visits); diff != "" || response.StatusCode != one.code {
 			t.Errorf("%s: answered with %d\n%s", name, response.StatusCode, diff)
 		}
 		select {
-		case token := <-reached:
+		case got := <-reached:
+			if got.Get("Cf-Access-Jwt-Assertion") != "" || got.Get("Cookie") != "kept=1" {
+				t.Errorf("%s: the user's token goes on to the callee: %v", name, got)
+			}
 			p := Pair{Caller: "spiffe://mesh.test/gateway/entry", Callee: "spiffe://mesh.test/service/orders", User: User{Subject: "1"}.Claim()}
-			checked(t, issuer, &Token{Raw: token, Expires: issuer.cfg.Now().Add(DefaultTokenLife)}, p)
+			checked(t, issuer, &Token{Raw: got.Get(TokenHeader), Expires: issuer.cfg.Now().Add(DefaultTokenLife)}, p)
 		default:
 			if one.code == http.StatusOK {
 				t.Errorf("%s: the callee was not reached", name)

@@ -75,36 +75,41 @@ func (s *Service) check(ctx context.Context, request *check) (*response, error) 
 	}
 	caller, err := s.caller(ctx, request)
 	if err != nil {
-		return s.refuse(ctx, refusal(NoIdentity, caller, mesh.ServiceName(request.callee), err.Error()), mesh.Deny), nil
+		return s.refuse(ctx, refusal(NoIdentity, caller, mesh.ServiceName(request.callee), err.Error()), caller, mesh.Deny), nil
 	}
 	callee := mesh.ServiceName(request.callee)
-	if callee == "" {
-		return s.refuse(ctx, refusal(NoCallee, caller, "", ""), mesh.Deny), nil
-	}
 	pair := Pair{Caller: caller.ID, Callee: ServiceID(s.cfg.TrustDomain, callee)}
-	if request.edge != "" { // before the ladder, which may let a call pass that is not declared
-		user, refused, err := s.visitor(ctx, caller, request)
-		if err != nil {
+	var visitor Visitor
+	if request.visit.Provider != "" { // before the ladder, which may let a call pass that is not declared
+		var refused *Unproven
+		if visitor, refused, err = s.visitor(ctx, caller, request.visit); err != nil {
 			return nil, s.unavailable(err)
 		}
 		if refused != nil {
 			return s.turnAway(ctx, caller, request, refused), nil
 		}
-		pair.User = user.Claim()
+		pair.User = visitor.User.Claim()
+		if callee == "" { // the gateway answers by itself, as with a redirect
+			s.metrics.allowed.Inc()
+			return visitor.strip(passed("", true)), nil
+		}
+	}
+	if callee == "" {
+		return s.refuse(ctx, refusal(NoCallee, caller, "", ""), caller, mesh.Deny), nil
 	}
 	edge, err := s.cfg.Edges.Edge(caller, callee)
 	if err != nil {
 		return nil, s.unavailable(err)
 	}
 	if edge.Reason != Allowed {
-		return s.refuse(ctx, refusal(edge.Reason, caller, callee, ""), cmp.Or(edge.Enforcement, mesh.Deny)), nil
+		return visitor.strip(s.refuse(ctx, refusal(edge.Reason, caller, callee, ""), caller, cmp.Or(edge.Enforcement, mesh.Deny))), nil
 	}
 	token, err := s.cfg.Issuer.Token(ctx, pair)
 	if err != nil {
 		return nil, s.unavailable(err)
 	}
 	s.metrics.allowed.Inc()
-	return token.response, nil
+	return visitor.strip(token.response), nil
 }
 
 // caller finds who asks: in the certificate of the connection, or, where plain
@@ -123,21 +128,25 @@ func (s *Service) caller(ctx context.Context, request *check) (Caller, error) {
 }
 
 // refuse answers as the callee's ladder says, and logs each refusal once a minute.
-func (s *Service) refuse(ctx context.Context, r Refusal, how mesh.Enforcement) *response {
+func (s *Service) refuse(ctx context.Context, r Refusal, caller Caller, how mesh.Enforcement) *response {
 	if _, fresh := s.logged.SetIfAbsent(refusedPair{r.Caller, mesh.ServiceName(r.Callee), r.Error}, struct{}{}); fresh {
 		s.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "a call is refused", slog.String("enforcement", string(how)), slog.String("reason", string(r.Error)),
 			slog.String("caller", r.Caller), slog.String("callee", r.Callee), slog.String("message", r.Message), slog.String("mend", r.Mend))
 	}
+	stranger := caller.Kind != ServiceCaller
 	switch how {
 	case mesh.Observe:
 		s.metrics.observed.Inc()
-		return passed("")
+		return passed("", stranger)
 	case mesh.Warn:
 		s.metrics.warned.Inc()
-		return passed(r.Message)
+		return passed(r.Message, stranger)
 	}
 	s.metrics.denied.Inc()
-	return denied(r)
+	if stranger {
+		r = r.toStranger()
+	}
+	return denied(r, "")
 }
 
 func (s *Service) unavailable(err error) error {

@@ -23,8 +23,9 @@ type Pair struct {
 
 // User is the person, or the program outside the mesh, for whom a gateway asks.
 type User struct {
+	Issuer  string   `json:"iss,omitempty"` // who says so: names and groups are its own
 	Email   string   `json:"email,omitempty"`
-	Subject string   `json:"sub,omitempty"` // of a person; the issuer's own name for them
+	Subject string   `json:"sub,omitempty"` // of a person
 	Groups  []string `json:"groups,omitempty"`
 	Service string   `json:"service,omitempty"` // of a program that has no subject
 }

@@ -3,6 +3,7 @@ package authz
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -18,26 +19,26 @@ import (
 // visitorsOf knows users by the assertion that they bring.
 type visitorsOf map[string]User
 
-func (v visitorsOf) Visitor(_ context.Context, edge string, visit Visit) (User, error) {
+func (v visitorsOf) Visitor(_ context.Context, visit Visit) (Visitor, error) {
 	switch user, is := v[visit.Assertion]; {
-	case edge != "staff":
-		return User{}, &Unproven{Reason: UnknownEdge, Message: "no such edge"}
+	case visit.Provider != "staff":
+		return Visitor{}, &Unproven{Reason: UnknownProvider, Message: "no such provider"}
 	case visit.Assertion == "later":
-		return User{}, mesh.Unavailable(nil, "the issuer's keys cannot be fetched")
+		return Visitor{}, mesh.Unavailable(nil, "the issuer's keys cannot be fetched")
 	case !is:
-		return User{}, &Unproven{Reason: WrongSignature, Message: "the token's signature is wrong", Err: errors.New("secret detail")}
+		return Visitor{}, &Unproven{Reason: WrongSignature, Message: "the token's signature is wrong", Err: errors.New("secret detail"), Challenge: "Test realm=x"}
 	default:
-		return user, nil
+		return Visitor{User: user, Remove: []string{"cf-access-jwt-assertion"}}, nil
 	}
 }
 
 // requestAtTheEdge is what a gateway sends for a call with somebody's token.
-func requestAtTheEdge(caller, callee, edge, assertion string) *authv3.CheckRequest {
+func requestAtTheEdge(caller, callee, provider, assertion string) *authv3.CheckRequest {
 	r := requestFor("web", callee)
 	r.Attributes.Source.Principal = "spiffe://mesh.test/" + caller
 	r.Attributes.Request.Http.Headers["cf-access-jwt-assertion"] = assertion
-	if edge != "" {
-		r.Attributes.ContextExtensions["edge"] = edge
+	if provider != "" {
+		r.Attributes.ContextExtensions["provider"] = provider
 	}
 	return r
 }
@@ -50,14 +51,17 @@ func TestUsersAreInTheToken(t *testing.T) {
 	edges := edgesOf{pairs: map[[2]string]bool{{"entry", "orders"}: true}}
 	address := serve(t, ServiceConfig{Issuer: issuer, Edges: edges, Visitors: visitorsOf{"ada": ada, "bo": bo}, InsecurePlainCallers: true})
 	for assertion, user := range map[string]string{"ada": ada.Claim(), "bo": bo.Claim(), "": ""} {
-		edge := "staff"
+		provider := "staff"
 		if user == "" {
-			edge = "" // a route for everybody
+			provider = "" // a route for everybody
 		}
 		for range 2 { // signed, and from memory
-			got, err := ask(t, address, insecure.NewCredentials(), requestAtTheEdge("gateway/entry", "orders", edge, assertion))
+			got, err := ask(t, address, insecure.NewCredentials(), requestAtTheEdge("gateway/entry", "orders", provider, assertion))
 			if err != nil || got.GetOkResponse() == nil {
 				t.Fatalf("%q: %v, %v", assertion, got, err)
+			}
+			if removed := got.GetOkResponse().GetHeadersToRemove(); (len(removed) > 0) != (user != "") {
+				t.Errorf("%q: of the request is removed %q", assertion, removed)
 			}
 			p := Pair{Caller: "spiffe://mesh.test/gateway/entry", Callee: "spiffe://mesh.test/service/orders", User: user}
 			checked(t, issuer, &Token{Raw: valueOf(got.GetOkResponse().GetHeaders(), TokenHeader), Expires: issuer.cfg.Now().Add(DefaultTokenLife)}, p)
@@ -70,19 +74,19 @@ func TestUsersAreInTheToken(t *testing.T) {
 func TestUsersWhoAreNotProven(t *testing.T) {
 	t.Parallel()
 	for name, one := range map[string]struct {
-		caller, edge, assertion string
-		none                    bool // no edges are set up
-		want                    codes.Code
-		reason                  Reason
+		caller, provider, assertion string
+		none                        bool // no providers are set up
+		want                        codes.Code
+		reason                      Reason
 	}{
-		"a forged token":                 {"gateway/entry", "staff", "forged", false, codes.Unauthenticated, WrongSignature},
-		"no token":                       {"gateway/entry", "staff", "", false, codes.Unauthenticated, WrongSignature},
-		"an edge that nobody set up":     {"gateway/entry", "guests", "ada", false, codes.PermissionDenied, UnknownEdge},
-		"no edge is set up":              {"gateway/entry", "staff", "ada", true, codes.PermissionDenied, UnknownEdge},
-		"a service that vouches":         {"service/web", "staff", "ada", false, codes.PermissionDenied, NotAGateway},
-		"it cannot be said now":          {"gateway/entry", "staff", "later", false, codes.Unavailable, ""},
-		"proven, but nothing is routed":  {"gateway/entry", "staff", "ada", false, codes.OK, ""}, // the ladder says observe
-		"nothing is routed, and no edge": {"gateway/entry", "", "", false, codes.OK, ""},
+		"a forged token":                     {"gateway/entry", "staff", "forged", false, codes.Unauthenticated, WrongSignature},
+		"no token":                           {"gateway/entry", "staff", "", false, codes.Unauthenticated, WrongSignature},
+		"a provider that nobody set up":      {"gateway/entry", "guests", "ada", false, codes.PermissionDenied, UnknownProvider},
+		"no provider is set up":              {"gateway/entry", "staff", "ada", true, codes.PermissionDenied, UnknownProvider},
+		"a service that vouches":             {"service/web", "staff", "ada", false, codes.PermissionDenied, NotAGateway},
+		"it cannot be said now":              {"gateway/entry", "staff", "later", false, codes.Unavailable, ""},
+		"proven, but nothing is routed":      {"gateway/entry", "staff", "ada", false, codes.OK, ""}, // the ladder says observe
+		"nothing is routed, and no provider": {"gateway/entry", "", "", false, codes.OK, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -94,7 +98,7 @@ func TestUsersWhoAreNotProven(t *testing.T) {
 			if one.none {
 				cfg.Visitors = nil
 			}
-			got, err := ask(t, serve(t, cfg), insecure.NewCredentials(), requestAtTheEdge(one.caller, "orders", one.edge, one.assertion))
+			got, err := ask(t, serve(t, cfg), insecure.NewCredentials(), requestAtTheEdge(one.caller, "orders", one.provider, one.assertion))
 			if one.want == codes.Unavailable {
 				if status.Code(err) != codes.Unavailable {
 					t.Errorf("answered %v, %v", got, err)
@@ -103,6 +107,9 @@ func TestUsersWhoAreNotProven(t *testing.T) {
 			}
 			if err != nil || codes.Code(got.GetStatus().GetCode()) != one.want || one.want != codes.OK && got.GetStatus().GetMessage() != string(one.reason) {
 				t.Fatalf("answered %v, %v", got, err)
+			}
+			if challenge := valueOf(got.GetDeniedResponse().GetHeaders(), "www-authenticate"); (challenge != "") != (one.want == codes.Unauthenticated) {
+				t.Errorf("the challenge is %q", challenge)
 			}
 			body := got.GetDeniedResponse().GetBody()
 			for _, inner := range []string{"orders", "entry", "secret detail"} {
@@ -114,5 +121,62 @@ func TestUsersWhoAreNotProven(t *testing.T) {
 				t.Errorf("the log does not say what was called: %s", logs.String())
 			}
 		})
+	}
+}
+
+// What a gateway is refused is told to a stranger: it names nothing of the mesh, nor
+// does the warning of a callee that only warns. The log does.
+func TestStrangersAreToldNothing(t *testing.T) {
+	t.Parallel()
+	for name, one := range map[string]struct {
+		caller, callee string
+		edge           Edge
+		want           Reason
+	}{
+		"not routed":            {"gateway/entry", "orders", Edge{Reason: NotRouted}, NotRouted},
+		"a callee of no name":   {"gateway/entry", "orders", Edge{Reason: UnknownCallee}, NotRouted},
+		"no callee":             {"gateway/entry", "", Edge{}, NotRouted},
+		"who is not proven":     {"other/entry", "orders", Edge{}, NoIdentity},
+		"a callee that warns":   {"gateway/entry", "orders", Edge{Reason: NotRouted, Enforcement: mesh.Warn}, ""},
+		"one that only watches": {"gateway/entry", "orders", Edge{Reason: NotRouted, Enforcement: mesh.Observe}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var logs strings.Builder
+			cfg := ServiceConfig{Edges: oneEdge(one.edge), InsecurePlainCallers: true, Logger: slog.New(slog.NewTextHandler(&logs, nil))}
+			got, err := ask(t, serve(t, cfg), insecure.NewCredentials(), requestAtTheEdge(one.caller, one.callee, "", ""))
+			if err != nil || got.GetStatus().GetMessage() != string(one.want) {
+				t.Fatalf("answered %v, %v", got, err)
+			}
+			told := got.GetDeniedResponse().GetBody() + fmt.Sprint(got.GetDeniedResponse().GetHeaders(), got.GetOkResponse().GetResponseHeadersToAdd())
+			for _, inner := range []string{"orders", "entry", "spiffe", WarningHeader} {
+				if strings.Contains(told, inner) {
+					t.Errorf("a stranger is told of %q: %s", inner, told)
+				}
+			}
+			if one.callee != "" && !strings.Contains(logs.String(), "orders") {
+				t.Errorf("the log does not say what was called: %s", logs.String())
+			}
+		})
+	}
+}
+
+type oneEdge Edge
+
+func (e oneEdge) Edge(Caller, mesh.ServiceName) (Edge, error) { return Edge(e), nil }
+
+// A route that the gateway answers itself, such as a redirect, may want a user too:
+// then the proof is all, and no token is made.
+func TestAProofWithoutCallee(t *testing.T) {
+	t.Parallel()
+	address := serve(t, ServiceConfig{Edges: edgesOf{}, Visitors: visitorsOf{"ada": {Subject: "1"}}, InsecurePlainCallers: true})
+	for assertion, want := range map[string]codes.Code{"ada": codes.OK, "forged": codes.Unauthenticated} {
+		got, err := ask(t, address, insecure.NewCredentials(), requestAtTheEdge("gateway/entry", "", "staff", assertion))
+		if err != nil || codes.Code(got.GetStatus().GetCode()) != want || valueOf(got.GetOkResponse().GetHeaders(), TokenHeader) != "" {
+			t.Errorf("%s: answered %v, %v", assertion, got, err)
+		}
+	}
+	if got, err := ask(t, address, insecure.NewCredentials(), requestAtTheEdge("service/web", "", "staff", "ada")); err != nil || got.GetStatus().GetMessage() != string(NotAGateway) {
+		t.Errorf("a service that vouches: %v, %v", got, err)
 	}
 }

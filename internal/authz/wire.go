@@ -30,22 +30,23 @@ const (
 
 // The context extensions that a route sets.
 const (
-	extensionCallee = "callee" // the service that is called
-	extensionCaller = "caller" // SPIFFE ID of the caller, believed only on plain connections
-	extensionEdge   = "edge"   // what proves who is behind a request at the edge
+	extensionCallee   = "callee"   // the service that is called
+	extensionCaller   = "caller"   // SPIFFE ID of the caller, believed only on plain connections
+	extensionProvider = "provider" // who proves who is behind a request at the edge
+	extensionAudience = "audience" // the application that a token of theirs has to be for
 )
 
 // check is what is read of a CheckRequest. Envoy sends the request's headers
-// too; unless there is an edge they are skipped without being decoded.
+// too; unless there is a provider they are skipped without being decoded.
 type check struct {
-	principal, callee, caller, edge string
+	principal, callee, caller string
 
-	visit Visit // "" throughout without an edge
+	visit Visit
 }
 
 // decode reads a request as the generated code would: what comes later wins.
 func (c *check) decode(data []byte) bool {
-	return c.decodeAttributes(data) && (c.edge == "" || c.decodeHeaders(data))
+	return c.decodeAttributes(data) && (c.visit.Provider == "" || c.decodeHeaders(data))
 }
 
 func (c *check) decodeAttributes(data []byte) bool {
@@ -75,8 +76,10 @@ func (c *check) decodeExtension(entry []byte) bool {
 		c.callee = string(value)
 	case extensionCaller:
 		c.caller = string(value)
-	case extensionEdge:
-		c.edge = string(value)
+	case extensionProvider:
+		c.visit.Provider = string(value)
+	case extensionAudience:
+		c.visit.Audience = string(value)
 	default:
 		return ok
 	}

@@ -31,10 +31,11 @@ func agree(t *testing.T, data []byte) {
 		return
 	}
 	a := request.GetAttributes()
-	want := check{principal: a.GetSource().GetPrincipal(), callee: a.GetContextExtensions()["callee"], caller: a.GetContextExtensions()["caller"], edge: a.GetContextExtensions()["edge"]}
-	if want.edge != "" {
+	want := check{principal: a.GetSource().GetPrincipal(), callee: a.GetContextExtensions()["callee"], caller: a.GetContextExtensions()["caller"]}
+	want.visit.Provider, want.visit.Audience = a.GetContextExtensions()["provider"], a.GetContextExtensions()["audience"]
+	if want.visit.Provider != "" {
 		headers := a.GetRequest().GetHttp().GetHeaders()
-		want.visit = Visit{Assertion: headers["cf-access-jwt-assertion"], Cookie: headers["cookie"], Authorization: headers["authorization"]}
+		want.visit.Assertion, want.visit.Cookie, want.visit.Authorization = headers["cf-access-jwt-assertion"], headers["cookie"], headers["authorization"]
 	}
 	if !ok || got != want {
 		t.Errorf("decode gives %v, %+v; the generated code %+v", ok, got, want)
@@ -56,13 +57,13 @@ func TestDecodeAgreesWithProto(t *testing.T) {
 	agree(t, append(full, encode(requestFor("cart", "ledger"))...)) // the later one wins, field by field
 	agree(t, append(full, encode(&authv3.CheckRequest{Attributes: &authv3.AttributeContext{ContextExtensions: map[string]string{"callee": ""}}})...))
 	atTheEdge := requestFor("web", "orders")
-	atTheEdge.Attributes.ContextExtensions["edge"] = "staff"
+	atTheEdge.Attributes.ContextExtensions["provider"] = "staff"
 	for data, end := encode(atTheEdge), 0; end <= len(data); end++ {
 		agree(t, data[:end])
 		agree(t, append(data[:end:end], full...))
 	}
 	var got check
-	if !got.decode(encode(atTheEdge)) || got.edge != "staff" || got.visit.Assertion != "x.y.z" {
+	if !got.decode(encode(atTheEdge)) || got.visit.Provider != "staff" || got.visit.Assertion != "x.y.z" {
 		t.Errorf("decode gives %+v", got)
 	}
 	got = check{}
@@ -82,7 +83,7 @@ func FuzzDecodeAgreesWithProto(f *testing.F) {
 	f.Add(data)
 	f.Add(append(data, data...))
 	atTheEdge := requestFor("web", "orders")
-	atTheEdge.Attributes.ContextExtensions["edge"] = "staff"
+	atTheEdge.Attributes.ContextExtensions["provider"] = "staff"
 	if data, err = proto.Marshal(atTheEdge); err != nil {
 		f.Fatal(err)
 	}

@@ -177,9 +177,9 @@ func TestSkew(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			change := map[string]any{one.claim: i.clock.Now().Add(one.at).Unix()}
-			for edge, payload := range map[string]string{"staff": i.person(change), "partners": i.member(change)} {
-				if _, err := asks(t, e, edge, sign(keyOf("now"), header(nil), payload)); reasonOf(t, err) != one.want {
-					t.Errorf("%s: refused with %q, want %q", edge, reasonOf(t, err), one.want)
+			for provider, payload := range map[string]string{"staff": i.person(change), "partners": i.member(change)} {
+				if _, err := asks(t, e, provider, sign(keyOf("now"), header(nil), payload)); reasonOf(t, err) != one.want {
+					t.Errorf("%s: refused with %q, want %q", provider, reasonOf(t, err), one.want)
 				}
 			}
 		})
@@ -190,7 +190,7 @@ func TestSkewIsASetting(t *testing.T) {
 	t.Parallel()
 	i := newTestIssuer(t)
 	c := i.config()
-	c.Edges[0].Skew = 5_000_000_000
+	c.Providers[0].Skew = 5_000_000_000
 	e := i.run(t, c)
 	for ago, want := range map[int64]authz.Reason{4: "", 6: authz.ExpiredToken} {
 		token := sign(keyOf("now"), header(nil), i.person(map[string]any{"exp": i.clock.Now().Unix() - ago}))

@@ -11,12 +11,12 @@ import (
 func BenchmarkVisitor(b *testing.B) {
 	i := newTestIssuer(b)
 	e := i.run(b, i.config())
-	visit := authz.Visit{Assertion: sign(keyOf("now"), header(nil), i.person(nil))}
-	if _, err := e.Visitor(b.Context(), "staff", visit); err != nil {
+	visit := authz.Visit{Provider: "staff", Assertion: sign(keyOf("now"), header(nil), i.person(nil))}
+	if _, err := e.Visitor(b.Context(), visit); err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if _, err := e.Visitor(b.Context(), "staff", visit); err != nil {
+		if _, err := e.Visitor(b.Context(), visit); err != nil {
 			b.Fatal(err)
 		}
 	}

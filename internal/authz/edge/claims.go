@@ -67,12 +67,12 @@ func (i *instant) UnmarshalJSON(data []byte) error {
 func (i *instant) time() time.Time { return time.Unix(int64(*i), 0).UTC() }
 
 // check says whether what a token says is true here and now.
-func (v *validator) check(c *claims) error {
+func (v *validator) check(c *claims, audiences []string) error {
 	now := v.now()
 	switch {
 	case c.Issuer != v.issuer:
 		return &authz.Unproven{Reason: authz.WrongIssuer, Message: "the token comes from somebody else than whom this application trusts", Err: fmt.Errorf("iss %.200q, not %q", c.Issuer, v.issuer)}
-	case !slices.ContainsFunc(c.Audience, func(one string) bool { return slices.Contains(v.audiences, one) }):
+	case !slices.ContainsFunc(c.Audience, func(one string) bool { return slices.Contains(audiences, one) }):
 		return &authz.Unproven{Reason: authz.WrongAudience, Message: "the token is for another application", Err: fmt.Errorf("aud %.400q", []string(c.Audience))}
 	case c.Expires == nil:
 		return malformed("the token does not say when it ends", nil)

@@ -16,12 +16,12 @@ import (
 
 // Config is the file of --edge-config.
 type Config struct {
-	Edges []Edge `json:"edges"`
+	Providers []Provider `json:"providers"`
 }
 
-// Edge is one way to prove who is behind a request; exactly one of its kinds is set.
-type Edge struct {
-	Name             string            `json:"name"` // what a gateway's route calls it
+// Provider says who is behind requests; exactly one of its kinds is set.
+type Provider struct {
+	Name             string            `json:"name"` // what routes call it, and those who ask are told
 	CloudflareAccess *CloudflareAccess `json:"cloudflareAccess,omitempty"`
 	OIDC             *OIDC             `json:"oidc,omitempty"`
 	Skew             mesh.Duration     `json:"skew,omitempty"`   // how far the issuer's clock may be from ours; default 60s
@@ -30,23 +30,23 @@ type Edge struct {
 
 // CloudflareAccess takes the tokens of a Cloudflare Access application.
 type CloudflareAccess struct {
-	Team      string   `json:"team"`               // acme of https://acme.cloudflareaccess.com
-	Audiences []string `json:"audiences"`          // the tags (AUD) of the applications
-	CertsURL  string   `json:"certsURL,omitempty"` // where the keys are; default: /cdn-cgi/access/certs of the team
+	Team      string   `json:"team"`                // acme of https://acme.cloudflareaccess.com
+	Audiences []string `json:"audiences,omitempty"` // the tags (AUD) of the applications, for routes that name none
+	CertsURL  string   `json:"certsURL,omitempty"`  // where the keys are; default: /cdn-cgi/access/certs of the team
 }
 
 // OIDC takes the tokens of an issuer that has an OpenID discovery document.
 type OIDC struct {
-	Issuer      string   `json:"issuer"` // as its document and "iss" say it, letter for letter
-	Audiences   []string `json:"audiences"`
+	Issuer      string   `json:"issuer"`                // as its document and "iss" say it, letter for letter
+	Audiences   []string `json:"audiences,omitempty"`   // for routes that name none
 	Algorithms  []string `json:"algorithms,omitempty"`  // default RS256
 	GroupsClaim string   `json:"groupsClaim,omitempty"` // default groups
 }
 
 const (
-	defaultSkew = time.Minute
-	maxSkew     = 5 * time.Minute
-	maxEdges    = 100
+	defaultSkew  = time.Minute
+	maxSkew      = 5 * time.Minute
+	maxProviders = 100
 )
 
 // asymmetric are the algorithms that may be asked for: those whose public key
@@ -70,12 +70,12 @@ func Read(file string) (Config, error) {
 
 func (c Config) faults() mesh.Faults {
 	var f mesh.Faults
-	if len(c.Edges) == 0 || len(c.Edges) > maxEdges {
-		f.Add("edges", "has %d: from 1 to %d", len(c.Edges), maxEdges)
+	if len(c.Providers) == 0 || len(c.Providers) > maxProviders {
+		f.Add("providers", "has %d: from 1 to %d", len(c.Providers), maxProviders)
 	}
 	seen := map[string]bool{}
-	for i, one := range c.Edges {
-		path := fmt.Sprintf("edges[%d]", i)
+	for i, one := range c.Providers {
+		path := fmt.Sprintf("providers[%d]", i)
 		if !label(one.Name) {
 			f.Add(path+".name", "%.100q is not a DNS label: use at most 63 lower-case letters, digits and inner hyphens", one.Name)
 		} else if seen[one.Name] {
@@ -87,18 +87,18 @@ func (c Config) faults() mesh.Faults {
 	return f
 }
 
-func (e Edge) faults(path string, f *mesh.Faults) {
-	if e.Skew < 0 || e.Skew.Std() > maxSkew {
-		f.Add(path+".skew", "is %s: at most %s", e.Skew, mesh.Duration(maxSkew))
+func (p Provider) faults(path string, f *mesh.Faults) {
+	if p.Skew < 0 || p.Skew.Std() > maxSkew {
+		f.Add(path+".skew", "is %s: at most %s", p.Skew, mesh.Duration(maxSkew))
 	}
-	if _, err := e.roots(); err != nil {
+	if _, err := p.roots(); err != nil {
 		f.Add(path+".caFile", "%s", err)
 	}
 	switch {
-	case (e.CloudflareAccess == nil) == (e.OIDC == nil):
+	case (p.CloudflareAccess == nil) == (p.OIDC == nil):
 		f.Add(path, "has to have one of cloudflareAccess and oidc")
-	case e.CloudflareAccess != nil:
-		at, c := path+".cloudflareAccess", e.CloudflareAccess
+	case p.CloudflareAccess != nil:
+		at, c := path+".cloudflareAccess", p.CloudflareAccess
 		if !label(c.Team) {
 			f.Add(at+".team", "%.100q is not a team: write acme for https://acme.cloudflareaccess.com", c.Team)
 		}
@@ -107,7 +107,7 @@ func (e Edge) faults(path string, f *mesh.Faults) {
 		}
 		checkAudiences(at, c.Audiences, f)
 	default:
-		at, o := path+".oidc", e.OIDC
+		at, o := path+".oidc", p.OIDC
 		checkURL(at+".issuer", o.Issuer, f)
 		if strings.Contains(o.Issuer, "?") {
 			f.Add(at+".issuer", "has a query; an issuer has none")
@@ -122,9 +122,6 @@ func (e Edge) faults(path string, f *mesh.Faults) {
 }
 
 func checkAudiences(path string, list []string, f *mesh.Faults) {
-	if len(list) == 0 {
-		f.Add(path+".audiences", "is empty: name the applications whose tokens are taken, else those for any other application of the issuer would be")
-	}
 	for i, one := range list {
 		if one == "" {
 			f.Add(fmt.Sprintf("%s.audiences[%d]", path, i), "is empty")
@@ -159,17 +156,17 @@ func label(s string) bool {
 
 // roots are the authorities that the issuer's certificate is verified by; nil is
 // those of the machine.
-func (e Edge) roots() (*x509.CertPool, error) {
-	if e.CAFile == "" {
+func (p Provider) roots() (*x509.CertPool, error) {
+	if p.CAFile == "" {
 		return nil, nil //nolint:nilnil // nil means the machine's, as in crypto/tls
 	}
-	data, err := os.ReadFile(e.CAFile)
+	data, err := os.ReadFile(p.CAFile)
 	if err != nil {
 		return nil, err
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(data) {
-		return nil, fmt.Errorf("%s holds no PEM certificate", e.CAFile)
+		return nil, fmt.Errorf("%s holds no PEM certificate", p.CAFile)
 	}
 	return pool, nil
 }

@@ -14,7 +14,7 @@ import (
 
 func read(t *testing.T, text string) (Config, error) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "edges.json")
+	file := filepath.Join(t.TempDir(), "providers.json")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -23,10 +23,10 @@ func read(t *testing.T, text string) (Config, error) {
 
 func TestRead(t *testing.T) {
 	t.Parallel()
-	got, err := read(t, `{"edges": [
+	got, err := read(t, `{"providers": [
 		{"name": "staff", "cloudflareAccess": {"team": "acme", "audiences": ["tag"]}, "skew": "30s"},
 		{"name": "partners", "oidc": {"issuer": "https://id.example.com/", "audiences": ["shop"], "algorithms": ["ES256"], "groupsClaim": "roles"}}]}`)
-	want := Config{Edges: []Edge{
+	want := Config{Providers: []Provider{
 		{Name: "staff", CloudflareAccess: &CloudflareAccess{Team: "acme", Audiences: []string{"tag"}}, Skew: 30_000_000_000},
 		{Name: "partners", OIDC: &OIDC{Issuer: "https://id.example.com/", Audiences: []string{"shop"}, Algorithms: []string{"ES256"}, GroupsClaim: "roles"}},
 	}}
@@ -48,10 +48,10 @@ func TestExampleInTheDocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(page), "```json\n{\"edges\"")
+	_, rest, _ := strings.Cut(string(page), "```json\n{\"providers\"")
 	text, _, _ := strings.Cut(rest, "```")
-	if got, err := read(t, `{"edges"`+text); err != nil || len(got.Edges) != 2 {
-		t.Errorf("%d edges: %v", len(got.Edges), err)
+	if got, err := read(t, `{"providers"`+text); err != nil || len(got.Providers) != 2 {
+		t.Errorf("%d providers: %v", len(got.Providers), err)
 	}
 }
 
@@ -62,17 +62,17 @@ func TestFaultsOfTheFile(t *testing.T) {
 		text string
 		want []string
 	}{
-		"no JSON":        {"edges:", []string{""}},
-		"fields unknown": {`{"edges": [{"name": "a", "cloudflare": {}, "oidc": {"issuers": 1}}], "x": 1}`, []string{"edges[0].cloudflare", "edges[0].oidc.issuers", "x"}},
-		"a field twice":  {`{"edges": [], "edges": []}`, []string{"edges"}},
-		"none":           {`{}`, []string{"edges"}},
-		"all at once": {`{"edges": [
+		"no JSON":        {"providers:", []string{""}},
+		"fields unknown": {`{"providers": [{"name": "a", "cloudflare": {}, "oidc": {"issuers": 1}}], "x": 1}`, []string{"providers[0].cloudflare", "providers[0].oidc.issuers", "x"}},
+		"a field twice":  {`{"providers": [], "providers": []}`, []string{"providers"}},
+		"none":           {`{}`, []string{"providers"}},
+		"all at once": {`{"providers": [
 			{"name": "A_", "skew": "6m"},
 			{"name": "b", "cloudflareAccess": {"team": "https://acme.cloudflareaccess.com", "certsURL": "http://127.0.0.1/"}},
 			{"name": "b", "caFile": "/nowhere", "oidc": {"issuer": "https://a@b.example?x", "audiences": [""], "algorithms": ["ES256", "HS256", "none"]}},
 			{"name": "c", "oidc": {"issuer": "https://b.example", "audiences": ["x"]}, "cloudflareAccess": {"team": "acme", "audiences": ["x"]}}]}`, []string{
-			"edges[0].name", "edges[0].skew", "edges[0]", "edges[1].cloudflareAccess.team", "edges[1].cloudflareAccess.certsURL", "edges[1].cloudflareAccess.audiences",
-			"edges[2].name", "edges[2].caFile", "edges[2].oidc.issuer", "edges[2].oidc.issuer", "edges[2].oidc.audiences[0]", "edges[2].oidc.algorithms[1]", "edges[2].oidc.algorithms[2]", "edges[3]",
+			"providers[0].name", "providers[0].skew", "providers[0]", "providers[1].cloudflareAccess.team", "providers[1].cloudflareAccess.certsURL",
+			"providers[2].name", "providers[2].caFile", "providers[2].oidc.issuer", "providers[2].oidc.issuer", "providers[2].oidc.audiences[0]", "providers[2].oidc.algorithms[1]", "providers[2].oidc.algorithms[2]", "providers[3]",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -64,9 +64,9 @@ func TestEndpointFaults(t *testing.T) {
 			i.fails(fault)
 			cold := i.run(t, i.config())
 			ada, bo := sign(keyOf("now"), header(nil), i.person(nil)), sign(keyOf("now"), header(nil), i.member(nil))
-			for edge, token := range map[string]string{"staff": ada, "partners": bo} {
-				if _, err := asks(t, cold, edge, token); reasonOf(t, err) != "unavailable" {
-					t.Errorf("%s: without keys: %v", edge, err)
+			for provider, token := range map[string]string{"staff": ada, "partners": bo} {
+				if _, err := asks(t, cold, provider, token); reasonOf(t, err) != "unavailable" {
+					t.Errorf("%s: without keys: %v", provider, err)
 				}
 			}
 			if gets := i.gets.Load(); gets > 4 { // Go tries a GET again on a connection that broke, once
@@ -74,9 +74,9 @@ func TestEndpointFaults(t *testing.T) {
 			}
 			i.fails(nil)
 			i.clock.advance(fetchApart)
-			for edge, token := range map[string]string{"staff": ada, "partners": bo} {
-				if _, err := asks(t, cold, edge, token); err != nil {
-					t.Errorf("%s: once it is well: %v", edge, err)
+			for provider, token := range map[string]string{"staff": ada, "partners": bo} {
+				if _, err := asks(t, cold, provider, token); err != nil {
+					t.Errorf("%s: once it is well: %v", provider, err)
 				}
 			}
 			i.fails(fault)
@@ -114,7 +114,7 @@ func TestSlowEndpoint(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	unknown := sign(keyOf("now"), header(map[string]any{"kid": "unknown"}), i.person(nil))
-	if _, err := e.Visitor(ctx, "staff", authz.Visit{Assertion: unknown}); reasonOf(t, err) != "unavailable" {
+	if _, err := e.Visitor(ctx, authz.Visit{Provider: "staff", Assertion: unknown}); reasonOf(t, err) != "unavailable" {
 		t.Errorf("an unknown key: %v", err)
 	}
 	if _, err := asks(t, e, "staff", ada); err != nil {
@@ -200,7 +200,7 @@ func TestDiscovery(t *testing.T) {
 				_, _ = w.Write([]byte(encoded(document)))
 			})
 			c := own.config()
-			c.Edges = c.Edges[1:]
+			c.Providers = c.Providers[1:]
 			if _, err := asks(t, own.run(t, c), "partners", sign(keyOf("now"), header(nil), own.member(nil))); reasonOf(t, err) != "unavailable" {
 				t.Errorf("taken: %v", err)
 			}
@@ -213,7 +213,7 @@ func TestIssuersCertificate(t *testing.T) {
 	t.Parallel()
 	i := newTestIssuer(t)
 	c := i.config()
-	c.Edges[0].CAFile = "" // those of this machine, which have not signed the test's
+	c.Providers[0].CAFile = "" // those of this machine, which have not signed the test's
 	if _, err := asks(t, i.run(t, c), "staff", sign(keyOf("now"), header(nil), i.person(nil))); reasonOf(t, err) != "unavailable" {
 		t.Errorf("taken: %v", err)
 	}
@@ -236,7 +236,7 @@ func TestFetchesEnd(t *testing.T) {
 		}
 	})
 	c := i.config()
-	roots, err := c.Edges[0].roots()
+	roots, err := c.Providers[0].roots()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,7 +252,7 @@ func TestFetchesEnd(t *testing.T) {
 func TestWhyFetchesFail(t *testing.T) {
 	t.Parallel()
 	i := newTestIssuer(t)
-	roots, err := i.config().Edges[0].roots()
+	roots, err := i.config().Providers[0].roots()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ func FuzzToken(f *testing.F) {
 	k.current.Store(&set)
 	k.tried = i.clock.Now() // so that nobody waits for a fetch
 	v := &validator{
-		issuer: cloudflare, audiences: []string{tag}, allowed: []jose.SignatureAlgorithm{jose.RS256}, skew: defaultSkew,
+		name: "staff", issuer: cloudflare, audiences: []string{tag}, scheme: "Cloudflare-Access", allowed: []jose.SignatureAlgorithm{jose.RS256}, skew: defaultSkew,
 		now: i.clock.Now, keys: k, token: fromCloudflare, who: cloudflareUser,
 	}
 	good := sign(keyOf("now"), header(nil), i.person(nil))
@@ -29,6 +29,7 @@ func FuzzToken(f *testing.F) {
 	f.Add(b64([]byte(header(map[string]any{"alg": "none"}))) + ".e30.")
 	f.Fuzz(func(t *testing.T, token string) {
 		_, err := v.user(t.Context(), authz.Visit{Assertion: token})
+		err = v.challenge(err)
 		if reasonOf(t, err) == "" && token != good {
 			t.Errorf("%q is taken", token)
 		}
@@ -38,7 +39,7 @@ func FuzzToken(f *testing.F) {
 // Whatever an issuer signs, it is read or refused, and who comes of it fits.
 func FuzzClaims(f *testing.F) {
 	i := &testIssuer{clock: newClock()}
-	staff := validator{issuer: cloudflare, audiences: []string{tag}, skew: defaultSkew, now: i.clock.Now, who: cloudflareUser}
+	staff := validator{issuer: cloudflare, scheme: "Bearer", skew: defaultSkew, now: i.clock.Now, who: cloudflareUser}
 	partners := staff
 	partners.who = oidcUser("groups")
 	f.Add(i.person(nil), false)
@@ -50,8 +51,8 @@ func FuzzClaims(f *testing.F) {
 		if oidc {
 			v = partners
 		}
-		user, err := v.userOf([]byte(payload))
-		if reasonOf(t, err) != "" {
+		user, err := v.userOf([]byte(payload), []string{tag})
+		if reasonOf(t, v.challenge(err)) != "" {
 			return
 		}
 		if (user.Subject == "") == (user.Service == "") || len(user.Claim()) > maxUser {
@@ -100,6 +101,9 @@ func FuzzSource(f *testing.F) {
 		}
 		if bearer := fromBearer(visit); !strings.HasSuffix(authorization, bearer) {
 			t.Errorf("%q gives %q", authorization, bearer)
+		}
+		if left := withoutCloudflare(authz.User{}, visit); strings.Contains(left.Cookie, cloudflareCookie) {
+			t.Errorf("%+v leaves %q", visit, left.Cookie)
 		}
 	})
 }

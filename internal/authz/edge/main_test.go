@@ -125,16 +125,16 @@ func (i *testIssuer) fails(fault func(http.ResponseWriter, *http.Request)) {
 	i.fault = fault
 }
 
-// config sets up one edge of each kind with this issuer.
+// config sets up one provider of each kind with this issuer.
 func (i *testIssuer) config() Config {
-	return Config{Edges: []Edge{
+	return Config{Providers: []Provider{
 		{Name: "staff", CAFile: i.ca, CloudflareAccess: &CloudflareAccess{Team: "acme", Audiences: []string{"another", tag}, CertsURL: i.URL + "/cdn-cgi/access/certs"}},
 		{Name: "partners", CAFile: i.ca, OIDC: &OIDC{Issuer: i.URL, Audiences: []string{"shop"}}},
 	}}
 }
 
-// run makes edges that fetch until the test ends.
-func (i *testIssuer) run(t testing.TB, c Config) *Edges {
+// run makes providers that fetch until the test ends.
+func (i *testIssuer) run(t testing.TB, c Config) *Providers {
 	t.Helper()
 	e, err := New(c, i.clock.Now, nil, nil)
 	if err != nil {
@@ -198,10 +198,11 @@ func sign(key *rsa.PrivateKey, header, payload string) string {
 	return input + "." + b64(signature)
 }
 
-// asks gives the user of a token, in the place where its edge wants it.
-func asks(t testing.TB, e *Edges, edge, token string) (authz.User, error) {
+// asks gives the user of a token, in the place where its provider wants it.
+func asks(t testing.TB, p *Providers, provider, token string) (authz.User, error) {
 	t.Helper()
-	return e.Visitor(t.Context(), edge, authz.Visit{Assertion: token, Authorization: "Bearer " + token})
+	got, err := p.Visitor(t.Context(), authz.Visit{Provider: provider, Assertion: token, Authorization: "Bearer " + token})
+	return got.User, err
 }
 
 // reasonOf is why a token was not taken: "" it was, "unavailable" it could not be said.
@@ -213,8 +214,8 @@ func reasonOf(t testing.TB, err error) authz.Reason {
 	case err == nil:
 		return ""
 	case errors.As(err, &unproven):
-		if unproven.Message == "" {
-			t.Error("a refusal without a message")
+		if unproven.Message == "" || (unproven.Challenge != "") != unproven.Reason.Unauthorized() {
+			t.Errorf("a refusal without a message, or with the challenge %q: %v", unproven.Challenge, unproven)
 		}
 		return unproven.Reason
 	case errors.As(err, &refused) && refused.Kind == mesh.KindUnavailable:

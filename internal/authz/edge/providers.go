@@ -3,6 +3,8 @@ package edge
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -15,12 +17,12 @@ import (
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
-// Edges are all that is set up, by name.
-type Edges struct{ validators map[string]*validator }
+// Providers are all that are set up, by name.
+type Providers struct{ validators map[string]*validator }
 
-// New makes edges. [Edges.Run] has to be called: it fetches the issuers' keys. Left
+// New makes providers. [Providers.Run] has to be called: it fetches the issuers' keys. Left
 // out, now is the machine's clock, there are no metrics, and nothing is logged.
-func New(c Config, now func() time.Time, registerer prometheus.Registerer, logger *slog.Logger) (*Edges, error) {
+func New(c Config, now func() time.Time, registerer prometheus.Registerer, logger *slog.Logger) (*Providers, error) {
 	if err := mesh.Invalid("what proves users at the edge", c.faults()); err != nil {
 		return nil, err
 	}
@@ -30,25 +32,25 @@ func New(c Config, now func() time.Time, registerer prometheus.Registerer, logge
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	fetches := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "heddle_authz_edge_fetches_total", Help: "Fetches of an issuer's keys, by edge and outcome: done or failed."}, []string{"edge", "outcome"})
+	fetches := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "heddle_authz_edge_fetches_total", Help: "Fetches of an issuer's keys, by provider and outcome: done or failed."}, []string{"provider", "outcome"})
 	if registerer != nil {
 		registerer.MustRegister(fetches)
 	}
-	e := &Edges{validators: map[string]*validator{}}
-	for _, one := range c.Edges {
-		v, err := newValidator(one, now, fetches.MustCurryWith(prometheus.Labels{"edge": one.Name}), logger.With("edge", one.Name))
+	p := &Providers{validators: map[string]*validator{}}
+	for _, one := range c.Providers {
+		v, err := newValidator(one, now, fetches.MustCurryWith(prometheus.Labels{"provider": one.Name}), logger.With("provider", one.Name))
 		if err != nil {
 			return nil, err
 		}
-		e.validators[one.Name] = v
+		p.validators[one.Name] = v
 	}
-	return e, nil
+	return p, nil
 }
 
 // Run fetches keys until ctx ends.
-func (e *Edges) Run(ctx context.Context) error {
+func (p *Providers) Run(ctx context.Context) error {
 	var group errgroup.Group
-	for _, v := range e.validators {
+	for _, v := range p.validators {
 		group.Go(func() error {
 			v.keys.run(ctx)
 			return nil
@@ -58,42 +60,49 @@ func (e *Edges) Run(ctx context.Context) error {
 }
 
 // Visitor implements [authz.Visitors].
-func (e *Edges) Visitor(ctx context.Context, edge string, visit authz.Visit) (authz.User, error) {
-	v, is := e.validators[edge]
+func (p *Providers) Visitor(ctx context.Context, visit authz.Visit) (authz.Visitor, error) {
+	v, is := p.validators[visit.Provider]
 	if !is {
-		return authz.User{}, &authz.Unproven{Reason: authz.UnknownEdge, Message: "the AuthZ service has not been told what proves users here"}
+		return authz.Visitor{}, &authz.Unproven{Reason: authz.UnknownProvider, Message: "who may see this is not set up yet", Err: errors.New("--edge-config names no such provider")}
 	}
-	return v.user(ctx, visit)
+	user, err := v.user(ctx, visit)
+	if err != nil {
+		return authz.Visitor{}, v.challenge(err)
+	}
+	return v.spend(user, visit), nil
 }
 
-// validator is one edge.
+// validator is one provider.
 type validator struct {
-	issuer    string // "iss"
-	audiences []string
+	name      string
+	issuer    string   // "iss"
+	audiences []string // where the route names none
 	allowed   []jose.SignatureAlgorithm
 	skew      time.Duration
 	now       func() time.Time
 	keys      *keys
 
-	token func(authz.Visit) string // finds the token in the request
-	who   func(c *claims, payload []byte) (authz.User, error)
+	scheme string                   // of WWW-Authenticate
+	token  func(authz.Visit) string // finds the token in the request
+	spend  func(authz.User, authz.Visit) authz.Visitor
+	who    func(c *claims, payload []byte) (authz.User, error)
 }
 
-func newValidator(e Edge, now func() time.Time, fetches *prometheus.CounterVec, logger *slog.Logger) (*validator, error) {
-	roots, err := e.roots()
+func newValidator(p Provider, now func() time.Time, fetches *prometheus.CounterVec, logger *slog.Logger) (*validator, error) {
+	roots, err := p.roots()
 	if err != nil {
 		return nil, err
 	}
-	v := &validator{skew: cmp.Or(e.Skew.Std(), defaultSkew), now: now, allowed: []jose.SignatureAlgorithm{jose.RS256}}
+	v := &validator{name: p.Name, skew: cmp.Or(p.Skew.Std(), defaultSkew), now: now, allowed: []jose.SignatureAlgorithm{jose.RS256}}
 	from := &issuer{client: newClient(roots)}
-	if c := e.CloudflareAccess; c != nil {
+	if c := p.CloudflareAccess; c != nil {
 		v.issuer, v.audiences = "https://"+c.Team+".cloudflareaccess.com", c.Audiences
-		v.token, v.who = fromCloudflare, cloudflareUser
+		v.scheme, v.token, v.spend, v.who = "Cloudflare-Access", fromCloudflare, withoutCloudflare, cloudflareUser
 		from.certs = cmp.Or(c.CertsURL, v.issuer+"/cdn-cgi/access/certs")
 	} else {
-		o := e.OIDC
+		o := p.OIDC
 		v.issuer, v.audiences = o.Issuer, o.Audiences
-		v.token, v.who = fromBearer, oidcUser(cmp.Or(o.GroupsClaim, "groups"))
+		v.scheme, v.token, v.spend, v.who = "Bearer", fromBearer, withoutBearer, oidcUser(cmp.Or(o.GroupsClaim, "groups"))
 		from.discovery = discoveryURL(o.Issuer)
 		if len(o.Algorithms) > 0 {
 			v.allowed = nil
@@ -117,6 +126,13 @@ func newValidator(e Edge, now func() time.Time, fetches *prometheus.CounterVec, 
 
 // user finds who is behind a request.
 func (v *validator) user(ctx context.Context, visit authz.Visit) (authz.User, error) {
+	audiences := v.audiences
+	if visit.Audience != "" {
+		audiences = []string{visit.Audience}
+	}
+	if len(audiences) == 0 { // else tokens for any application of the issuer would be taken
+		return authz.User{}, &authz.Unproven{Reason: authz.NoAudience, Message: "who may see this is not set up yet", Err: errors.New("neither the route nor --edge-config names the audience")}
+	}
 	raw := v.token(visit)
 	if raw == "" {
 		return authz.User{}, &authz.Unproven{Reason: authz.NoToken, Message: "the request brings no token that says who sends it: log in first"}
@@ -125,21 +141,36 @@ func (v *validator) user(ctx context.Context, visit authz.Visit) (authz.User, er
 	if err != nil {
 		return authz.User{}, err
 	}
-	return v.userOf(payload)
+	return v.userOf(payload, audiences)
 }
 
 // userOf finds who a token is about whose signature is good.
-func (v *validator) userOf(payload []byte) (authz.User, error) {
+func (v *validator) userOf(payload []byte, audiences []string) (authz.User, error) {
 	var c claims
 	if err := json.Unmarshal(payload, &c); err != nil {
 		return authz.User{}, malformed("what the token says cannot be read", err)
 	}
-	if err := v.check(&c); err != nil {
+	if err := v.check(&c, audiences); err != nil {
 		return authz.User{}, err
 	}
 	user, err := v.who(&c, payload)
 	if err != nil {
 		return authz.User{}, err
 	}
+	user.Issuer = v.issuer
 	return user, fits(user)
+}
+
+// challenge says in a refusal that a token is wanted, as each 401 has to (RFC 9110,
+// section 15.5.2), and that the one sent is not taken (RFC 6750, section 3.1).
+func (v *validator) challenge(err error) error {
+	var refused *authz.Unproven
+	if !errors.As(err, &refused) || !refused.Reason.Unauthorized() {
+		return err
+	}
+	refused.Challenge = fmt.Sprintf("%s realm=%q", v.scheme, v.name)
+	if refused.Reason != authz.NoToken {
+		refused.Challenge += fmt.Sprintf(`, error="invalid_token", error_description=%q`, refused.Message)
+	}
+	return err
 }

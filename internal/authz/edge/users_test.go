@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -18,34 +19,34 @@ func TestUsers(t *testing.T) {
 	t.Parallel()
 	i := newTestIssuer(t)
 	e := i.run(t, i.config())
-	ada := authz.User{Email: "ada@acme.example", Subject: "7335d417-61da-459d-899c-0a01c76a2f94"}
+	ada := authz.User{Issuer: cloudflare, Email: "ada@acme.example", Subject: "7335d417-61da-459d-899c-0a01c76a2f94"}
 	adaIn := func(groups ...string) authz.User {
-		return authz.User{Email: ada.Email, Subject: ada.Subject, Groups: groups}
+		return authz.User{Issuer: cloudflare, Email: ada.Email, Subject: ada.Subject, Groups: groups}
 	}
-	bo := authz.User{Email: "bo@example.org", Subject: "u1", Groups: []string{"buyers"}}
+	bo := authz.User{Issuer: i.URL, Email: "bo@example.org", Subject: "u1", Groups: []string{"buyers"}}
 	for name, one := range map[string]struct {
-		edge, payload string
-		want          authz.User
+		provider, payload string
+		want              authz.User
 	}{
 		"a person":                    {"staff", i.person(nil), ada},
 		"aud as one string":           {"staff", i.person(map[string]any{"aud": tag}), ada},
 		"times with fractions":        {"staff", i.person(map[string]any{"exp": float64(i.clock.Now().Unix()) + 60.5}), ada},
 		"groups":                      {"staff", i.person(map[string]any{"groups": []string{"eng", "ops"}}), adaIn("eng", "ops")},
 		"groups among custom claims":  {"staff", i.person(map[string]any{"custom": map[string]any{"groups": []string{"eng"}, "x": 1}}), adaIn("eng")},
-		"a service token":             {"staff", i.person(map[string]any{"sub": "", "email": nil, "common_name": "e367826f93b8d71185e03fe518aff3b4.access"}), authz.User{Service: "e367826f93b8d71185e03fe518aff3b4.access"}},
+		"a service token":             {"staff", i.person(map[string]any{"sub": "", "email": nil, "common_name": "e367826f93b8d71185e03fe518aff3b4.access"}), authz.User{Issuer: cloudflare, Service: "e367826f93b8d71185e03fe518aff3b4.access"}},
 		"a person's own common_name":  {"staff", i.person(map[string]any{"common_name": "root"}), ada},
-		"a service token with groups": {"staff", i.person(map[string]any{"sub": "", "common_name": "x.access", "email": "root@acme.example", "groups": []string{"admins"}}), authz.User{Service: "x.access"}},
+		"a service token with groups": {"staff", i.person(map[string]any{"sub": "", "common_name": "x.access", "email": "root@acme.example", "groups": []string{"admins"}}), authz.User{Issuer: cloudflare, Service: "x.access"}},
 
 		"a member":                           {"partners", i.member(nil), bo},
 		"one group":                          {"partners", i.member(map[string]any{"groups": "buyers"}), bo},
 		"an email that is verified":          {"partners", i.member(map[string]any{"email_verified": true}), bo},
-		"an email that is not":               {"partners", i.member(map[string]any{"email_verified": false}), authz.User{Subject: "u1", Groups: []string{"buyers"}}},
-		"an email that is not, said in text": {"partners", i.member(map[string]any{"email_verified": "false"}), authz.User{Subject: "u1", Groups: []string{"buyers"}}},
-		"no groups":                          {"partners", i.member(map[string]any{"groups": nil}), authz.User{Email: bo.Email, Subject: "u1"}},
+		"an email that is not":               {"partners", i.member(map[string]any{"email_verified": false}), authz.User{Issuer: i.URL, Subject: "u1", Groups: []string{"buyers"}}},
+		"an email that is not, said in text": {"partners", i.member(map[string]any{"email_verified": "false"}), authz.User{Issuer: i.URL, Subject: "u1", Groups: []string{"buyers"}}},
+		"no groups":                          {"partners", i.member(map[string]any{"groups": nil}), authz.User{Issuer: i.URL, Email: bo.Email, Subject: "u1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := asks(t, e, one.edge, sign(keyOf("before"), header(map[string]any{"kid": "before"}), one.payload))
+			got, err := asks(t, e, one.provider, sign(keyOf("before"), header(map[string]any{"kid": "before"}), one.payload))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -82,9 +83,9 @@ func TestWhereTheTokenIs(t *testing.T) {
 	e := i.run(t, i.config())
 	ada, member := sign(keyOf("now"), header(nil), i.person(nil)), sign(keyOf("now"), header(nil), i.member(nil))
 	for name, one := range map[string]struct {
-		edge  string
-		visit authz.Visit
-		want  authz.Reason
+		provider string
+		visit    authz.Visit
+		want     authz.Reason
 	}{
 		"header":                         {"staff", authz.Visit{Assertion: ada}, ""},
 		"cookie":                         {"staff", authz.Visit{Cookie: "a=b; CF_Authorization=" + ada + "; c=d"}, ""},
@@ -100,12 +101,13 @@ func TestWhereTheTokenIs(t *testing.T) {
 		"no scheme":                      {"partners", authz.Visit{Authorization: member}, authz.NoToken},
 		"bearer of nothing":              {"partners", authz.Visit{Authorization: "Bearer "}, authz.NoToken},
 		"Cloudflare's header of OIDC":    {"partners", authz.Visit{Assertion: member}, authz.NoToken},
-		"a token of the other edge":      {"partners", authz.Visit{Authorization: "Bearer " + ada}, authz.WrongIssuer},
-		"an edge that nobody set up":     {"visitors", authz.Visit{Assertion: ada}, authz.UnknownEdge},
+		"a token of the other provider":  {"partners", authz.Visit{Authorization: "Bearer " + ada}, authz.WrongIssuer},
+		"a provider that nobody set up":  {"visitors", authz.Visit{Assertion: ada}, authz.UnknownProvider},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if _, err := e.Visitor(t.Context(), one.edge, one.visit); reasonOf(t, err) != one.want {
+			one.visit.Provider = one.provider
+			if _, err := e.Visitor(t.Context(), one.visit); reasonOf(t, err) != one.want {
 				t.Errorf("refused with %q, want %q", reasonOf(t, err), one.want)
 			}
 		})
@@ -133,7 +135,7 @@ func TestAlgorithmsAreASetting(t *testing.T) {
 		map[string]string{"kty": "new", "kid": "of a kind to come"},
 	}
 	c := i.config()
-	c.Edges[1].OIDC.Algorithms = []string{"RS256", "PS256", "ES256", "EdDSA"}
+	c.Providers[1].OIDC.Algorithms = []string{"RS256", "PS256", "ES256", "EdDSA"}
 	e := i.run(t, c)
 	for name, one := range map[string]struct {
 		token string
@@ -155,5 +157,98 @@ func TestAlgorithmsAreASetting(t *testing.T) {
 				t.Errorf("refused with %q, want %q (%v)", reasonOf(t, err), one.want, err)
 			}
 		})
+	}
+}
+
+// Each route may be for an application of its own; without one, and none in the
+// settings, nobody gets in.
+func TestAudienceOfTheRoute(t *testing.T) {
+	t.Parallel()
+	i := newTestIssuer(t)
+	c := i.config()
+	c.Providers[1].OIDC.Audiences = nil
+	p := i.run(t, c)
+	for name, one := range map[string]struct {
+		provider, audience string
+		audiences          any // of the token
+		want               authz.Reason
+	}{
+		"the settings' own":               {"staff", "", []string{tag}, ""},
+		"the route's":                     {"staff", "of-the-route", []string{"of-the-route"}, ""},
+		"the route's among others":        {"staff", "of-the-route", []string{"a", "of-the-route"}, ""},
+		"the settings', and a route has":  {"staff", "of-the-route", []string{tag}, authz.WrongAudience},
+		"the route's, and it is in none":  {"partners", "of-the-route", "of-the-route", ""},
+		"another, and it is in none":      {"partners", "of-the-route", "shop", authz.WrongAudience},
+		"neither route nor settings":      {"partners", "", "shop", authz.NoAudience},
+		"neither, nor the token":          {"partners", "", "", authz.NoAudience},
+		"the token's is empty":            {"partners", "of-the-route", "", authz.WrongAudience},
+		"a longer one than the route's":   {"staff", "of-the-route", []string{"of-the-route2"}, authz.WrongAudience},
+		"the route's in another spelling": {"staff", "of-the-route", []string{"Of-The-Route"}, authz.WrongAudience},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			payload := i.person
+			if one.provider == "partners" {
+				payload = i.member
+			}
+			token := sign(keyOf("now"), header(nil), payload(map[string]any{"aud": one.audiences}))
+			_, err := p.Visitor(t.Context(), authz.Visit{Provider: one.provider, Audience: one.audience, Assertion: token, Authorization: "Bearer " + token})
+			if reasonOf(t, err) != one.want {
+				t.Errorf("refused with %q, want %q", reasonOf(t, err), one.want)
+			}
+		})
+	}
+}
+
+// What proved the user is taken from the request, in all places where it may be.
+func TestWhatIsTakenFromTheRequest(t *testing.T) {
+	t.Parallel()
+	i := newTestIssuer(t)
+	p := i.run(t, i.config())
+	ada, member := sign(keyOf("now"), header(nil), i.person(nil)), sign(keyOf("now"), header(nil), i.member(nil))
+	cloudflares := []string{"cf-access-jwt-assertion", "cf-access-authenticated-user-email"}
+	for name, one := range map[string]struct {
+		visit  authz.Visit
+		remove []string
+		cookie string
+	}{
+		"the header":                {authz.Visit{Provider: "staff", Assertion: ada}, cloudflares, ""},
+		"other cookies stay":        {authz.Visit{Provider: "staff", Assertion: ada, Cookie: "a=b"}, cloudflares, ""},
+		"the only cookie":           {authz.Visit{Provider: "staff", Cookie: "CF_Authorization=" + ada}, append(cloudflares[:2:2], "cookie"), ""},
+		"one of the cookies":        {authz.Visit{Provider: "staff", Cookie: "a=b; CF_Authorization=" + ada + ";c=d"}, cloudflares, "a=b; c=d"},
+		"the cookie not looked at":  {authz.Visit{Provider: "staff", Assertion: ada, Cookie: "CF_Authorization=x; a=b; CF_Authorization=y"}, cloudflares, "a=b"},
+		"the cookie in two lines":   {authz.Visit{Provider: "staff", Assertion: ada, Cookie: "a=b,CF_Authorization=x; c=d"}, cloudflares, "c=d"},
+		"a bearer":                  {authz.Visit{Provider: "partners", Authorization: "Bearer " + member}, []string{"authorization"}, ""},
+		"a bearer, and Cloudflares": {authz.Visit{Provider: "partners", Authorization: "Bearer " + member, Cookie: "CF_Authorization=x"}, []string{"authorization"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := p.Visitor(t.Context(), one.visit)
+			if err != nil || got.Cookie != one.cookie {
+				t.Errorf("cookies %q, want %q: %v", got.Cookie, one.cookie, err)
+			}
+			if diff := cmp.Diff(one.remove, got.Remove); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// A refusal says how to get in, and what was wrong with what was sent.
+func TestChallenges(t *testing.T) {
+	t.Parallel()
+	i := newTestIssuer(t)
+	p := i.run(t, i.config())
+	for provider, scheme := range map[string]string{"staff": "Cloudflare-Access", "partners": "Bearer"} {
+		for token, want := range map[string]string{
+			"":  scheme + ` realm="` + provider + `"`,
+			"x": scheme + ` realm="` + provider + `", error="invalid_token", error_description="what was sent is not a signed token"`,
+		} {
+			_, err := asks(t, p, provider, token)
+			var refused *authz.Unproven
+			if !errors.As(err, &refused) || refused.Challenge != want {
+				t.Errorf("%s is asked with %q: %+v, want %s", provider, token, refused, want)
+			}
+		}
 	}
 }
