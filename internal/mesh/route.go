@@ -12,6 +12,7 @@ type Route struct {
 	Redirect  *Redirect         `json:"redirect,omitempty" doc:"Sends the client elsewhere, instead of backends."`
 	Rewrite   string            `json:"rewrite,omitempty" doc:"Replaces the matched path prefix, or the whole of an exact path."`
 	Timeout   Duration          `json:"timeout,omitempty" doc:"Instead of the service's own. Zero is refused: see traffic.noTimeout of the service. From 1ms to 24h." zero:"noTimeout"`
+	Auth      *RouteAuth        `json:"auth,omitempty" doc:"Lets in only who proves who they are; left out, everybody."`
 	Mirror    *RouteMirror      `json:"mirror,omitempty" doc:"A copy of the requests, whose answers are thrown away."`
 	RateLimit *RateLimit        `json:"rateLimit,omitempty" doc:"A bound on its requests, above which they get 429. Each gateway process counts its own, and begins anew when its routes change."`
 	PlainHTTP bool              `json:"plainHTTP,omitempty" doc:"Serve it over plain HTTP too on gateways that have certificates, which send clients on to HTTPS otherwise."`
@@ -36,6 +37,13 @@ type Redirect struct {
 	Port   Port   `json:"port,omitempty" minimum:"1" maximum:"65535" doc:"Another port; left out, with another host, the scheme's own."`
 	Path   string `json:"path,omitempty" doc:"Replaces the matched path prefix, or the whole of an exact path." example:"/new"`
 	Status int    `json:"status,omitempty" enum:"301,302,303,307,308" doc:"Default 302. Clients remember 301 and 308 for good."`
+}
+
+// RouteAuth lets in only requests with a token from outside the mesh. The user whom
+// it names is in the token that the service behind the route gets.
+type RouteAuth struct {
+	Provider string `json:"provider" doc:"Who proves it: a name in the file of --edge-config of the AuthZ service, where it stands for Cloudflare Access or an OIDC issuer." example:"staff"`
+	Audience string `json:"audience,omitempty" doc:"The application that tokens have to be for; with Cloudflare Access, its audience tag (AUD). Left out, one of those in that file." example:"4714c1358e65fe4b408ad6d432a5f878f08194bdb4752441fd56faefa9b2b6f2"`
 }
 
 // RouteMirror copies a share of a route's requests to a service.

@@ -16,6 +16,7 @@ func TestRouteFieldsAreAllChecked(t *testing.T) {
 	bad := mesh.Route{
 		Name: "Shop", Hosts: []string{"a.example", "A.example.", "*.10.0.0.1", "?"}, Gateways: []mesh.ServiceName{"edge", "edge", "E"},
 		Backends: []mesh.WeightedBackend{{Service: "X", Subset: "Y", Weight: -1}}, Rewrite: "x", Timeout: 1,
+		Auth:      &mesh.RouteAuth{Audience: "a b"},
 		Mirror:    &mesh.RouteMirror{Service: "", Subset: "Z", Percent: 101},
 		RateLimit: &mesh.RateLimit{Requests: 0, Per: mesh.Duration(time.Millisecond), Burst: -1},
 	}
@@ -26,7 +27,7 @@ func TestRouteFieldsAreAllChecked(t *testing.T) {
 	want := []string{
 		"name", "owner", "hosts[1]", "hosts[2]", "hosts[3]", "gateways[1]", "gateways[2]",
 		"backends[0].service", "backends[0].subset", "backends[0].weight", "backends", "rewrite", "rewrite", "timeout",
-		"mirror.service", "mirror.subset", "mirror.percent", "rateLimit.requests", "rateLimit.per", "rateLimit.burst",
+		"auth.provider", "auth.audience", "mirror.service", "mirror.subset", "mirror.percent", "rateLimit.requests", "rateLimit.per", "rateLimit.burst",
 	}
 	if diff := gocmp.Diff(want, paths); diff != "" {
 		t.Errorf("%v\n%s", bad.Validate(), diff)

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Bounds of one route.
@@ -12,6 +14,7 @@ const (
 	maxHosts    = 100
 	maxBackends = 50
 	maxGateways = 50
+	maxAudience = 512 // bytes
 )
 
 // Validate reports every fault of the route, each with its field's path.
@@ -32,6 +35,10 @@ func (r *Route) Validate() Faults {
 	if r.Redirect != nil {
 		r.validateRedirect(&f)
 	}
+	if a := r.Auth; a != nil {
+		f.check("auth.provider", labelFault(a.Provider))
+		f.check("auth.audience", audienceFault(a.Audience))
+	}
 	if m := r.Mirror; m != nil {
 		f.check("mirror.service", labelFault(string(m.Service)))
 		f.check("mirror.subset", optionalLabelFault(m.Subset))
@@ -43,6 +50,15 @@ func (r *Route) Validate() Faults {
 		r.RateLimit.validate(&f, "rateLimit")
 	}
 	return f
+}
+
+// audienceFault says why s cannot be the audience of a token, or "". It goes to the
+// AuthZ service as it stands.
+func audienceFault(s string) string {
+	if len(s) > maxAudience || !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) }) {
+		return fmt.Sprintf("%s is not an audience: at most %d characters, without spaces", quote(s), maxAudience)
+	}
+	return ""
 }
 
 func (r *Route) validateHosts(f *Faults) {

@@ -241,3 +241,17 @@ func TestSlowHeadersAreCutOff(t *testing.T) {
 		t.Errorf("%d %s", status, body)
 	}
 }
+
+// A route that wants a user is not served by a gateway that cannot ask who it is.
+func TestAuthIsNotPassedOver(t *testing.T) {
+	closed := route("shut", "x.example", "shut")
+	closed.Auth = &mesh.RouteAuth{Provider: "staff"}
+	moved := mesh.Route{Name: "moved", Owner: "test", Hosts: []string{"y.example"}, Redirect: &mesh.Redirect{Path: "/new"}, Auth: closed.Auth,
+		Match: mesh.RequestMatch{Path: &mesh.PathMatch{Exact: "/old"}}}
+	at := startEdgeWithProblems(t, &input{Routes: []mesh.Route{closed, moved}}, "shut")
+	for host, path := range map[string]string{"x.example": "/", "y.example": "/old"} {
+		if status, _, body := raw(t, at, "GET "+path+" HTTP/1.1\r\nHost: "+host+"\r\nCf-Access-Jwt-Assertion: x\r\nConnection: close\r\n\r\n"); status != http.StatusServiceUnavailable || strings.Contains(body, "staff") {
+			t.Errorf("%s is answered %d: %s", host, status, body)
+		}
+	}
+}

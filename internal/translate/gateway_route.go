@@ -30,6 +30,12 @@ func (g *gateway) serve(r *mesh.Route) *routev3.Route {
 	if r.RateLimit != nil {
 		out.TypedPerFilterConfig = map[string]*anypb.Any{rateLimitFilter: pack(rateLimit(r.RateLimit))}
 	}
+	if r.Auth != nil { // nothing is let through unasked
+		g.wrong(r, "gateways do not ask the AuthZ service yet, and the route has auth: its requests are answered 503")
+		refused := refusal(503, reasonPending, fmt.Sprintf(`heddle: route %q cannot be served yet: heddle status says why`, r.Name))
+		out.Action, out.ResponseHeadersToAdd = refused.Action, refused.ResponseHeadersToAdd
+		return out
+	}
 	if r.Redirect != nil {
 		out.Action = &routev3.Route_Redirect{Redirect: redirect(r)}
 		return out
