@@ -3,6 +3,7 @@ package authz
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -11,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -23,6 +25,8 @@ const (
 	// WarningHeader says, to callee and caller, that a request will be refused.
 	WarningHeader = "x-heddle-warning"
 	reasonHeader  = "x-heddle-reason" // as sidecars set it in their own refusals
+	// mirrorToken is the dynamic metadata that holds the token for a copy.
+	mirrorToken = "mirror-token"
 )
 
 // response is an encoded CheckResponse. It is shared by all requests that are
@@ -39,6 +43,21 @@ func encodeResponse(r *authv3.CheckResponse) *response {
 		panic("authz: encode a response: " + err.Error())
 	}
 	return &response{buffers: mem.BufferSlice{mem.SliceBuffer(data)}, passes: r.GetOkResponse() != nil}
+}
+
+// with adds to what happens to a request that passes. What is encoded behind a
+// message is merged into it (Protocol Buffers, "Encoding", "Last One Wins").
+func (r *response) with(more *authv3.CheckResponse) *response {
+	if !r.passes {
+		return r
+	}
+	return &response{buffers: slices.Concat(r.buffers, encodeResponse(more).buffers), passes: true}
+}
+
+// forMirror hands the token for a copy to Envoy, which puts it into the copy only:
+// %DYNAMIC_METADATA(envoy.filters.http.ext_authz:mirror-token)%.
+func forMirror(token string) *authv3.CheckResponse {
+	return &authv3.CheckResponse{DynamicMetadata: &structpb.Struct{Fields: map[string]*structpb.Value{mirrorToken: structpb.NewStringValue(token)}}}
 }
 
 func header(name, value string) *corev3.HeaderValueOption {

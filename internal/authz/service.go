@@ -109,7 +109,26 @@ func (s *Service) check(ctx context.Context, request *check) (*response, error) 
 		return nil, s.unavailable(err)
 	}
 	s.metrics.allowed.Inc()
-	return visitor.strip(token.response), nil
+	answer := visitor.strip(token.response)
+	if request.mirror != "" {
+		answer = s.mirror(ctx, caller, pair, mesh.ServiceName(request.mirror), answer)
+	}
+	return answer, nil
+}
+
+// mirror adds the token for a copy of the request, which the one for the callee
+// would be no good for. A copy that may not be, or has no token, costs the request
+// nothing: the mirrored service refuses it.
+func (s *Service) mirror(ctx context.Context, caller Caller, pair Pair, callee mesh.ServiceName, answer *response) *response {
+	if edge, err := s.cfg.Edges.Edge(caller, callee); err != nil || edge.Reason != Allowed {
+		return answer
+	}
+	pair.Callee = ServiceID(s.cfg.TrustDomain, callee)
+	token, err := s.cfg.Issuer.Token(ctx, pair)
+	if err != nil {
+		return answer
+	}
+	return answer.with(forMirror(token.Raw))
 }
 
 // caller finds who asks: in the certificate of the connection, or, where plain

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -102,16 +101,14 @@ func (s *Service) turnAway(ctx context.Context, caller Caller, r *check, why *Un
 	return denied(Refusal{Error: why.Reason, Message: why.Message}, why.Challenge)
 }
 
-// strip has a request that passes lose what proved who sends it. What is encoded
-// behind a message is merged into it (Protocol Buffers, "Encoding", "Last One Wins").
+// strip has a request that passes lose what proved who sends it.
 func (v Visitor) strip(r *response) *response {
-	if !r.passes || len(v.Remove) == 0 && v.Cookie == "" {
+	if len(v.Remove) == 0 && v.Cookie == "" {
 		return r
 	}
 	ok := &authv3.OkHttpResponse{HeadersToRemove: v.Remove}
 	if v.Cookie != "" {
 		ok.Headers = []*corev3.HeaderValueOption{header("cookie", v.Cookie)}
 	}
-	more := encodeResponse(&authv3.CheckResponse{HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: ok}})
-	return &response{buffers: slices.Concat(r.buffers, more.buffers), passes: true}
+	return r.with(&authv3.CheckResponse{HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: ok}})
 }

@@ -180,3 +180,38 @@ func TestAProofWithoutCallee(t *testing.T) {
 		t.Errorf("a service that vouches: %v, %v", got, err)
 	}
 }
+
+// A copy has a token of its own, which only Envoy is handed; one that may not be
+// made costs the request nothing.
+func TestCopiesHaveTokens(t *testing.T) {
+	t.Parallel()
+	issuer := runIssuer(t, IssuerConfig{})
+	ada := User{Subject: "1"}
+	edges := edgesOf{pairs: map[[2]string]bool{{"entry", "orders"}: true, {"entry", "copies"}: true}}
+	address := serve(t, ServiceConfig{Issuer: issuer, Edges: edges, Visitors: visitorsOf{"ada": ada}, InsecurePlainCallers: true})
+	for mirror, want := range map[string]bool{"copies": true, "ledger": false, "": false} {
+		r := requestAtTheEdge("gateway/entry", "orders", "staff", "ada")
+		r.Attributes.ContextExtensions["mirror"] = mirror
+		got, err := ask(t, address, insecure.NewCredentials(), r)
+		if err != nil || got.GetOkResponse() == nil {
+			t.Fatalf("%q: %v, %v", mirror, got, err)
+		}
+		check := func(callee, token string) {
+			t.Helper()
+			p := Pair{Caller: "spiffe://mesh.test/gateway/entry", Callee: "spiffe://mesh.test/service/" + callee, User: ada.Claim()}
+			checked(t, issuer, &Token{Raw: token, Expires: issuer.cfg.Now().Add(DefaultTokenLife)}, p)
+		}
+		check("orders", valueOf(got.GetOkResponse().GetHeaders(), TokenHeader))
+		token := got.GetDynamicMetadata().GetFields()["mirror-token"].GetStringValue()
+		if (token != "") != want {
+			t.Errorf("%q: the copy's token is %q", mirror, token)
+		} else if want {
+			check(mirror, token)
+		}
+	}
+	r := requestAtTheEdge("gateway/entry", "orders", "staff", "forged")
+	r.Attributes.ContextExtensions["mirror"] = "copies"
+	if got, err := ask(t, address, insecure.NewCredentials(), r); err != nil || got.GetDeniedResponse() == nil || got.GetDynamicMetadata() != nil {
+		t.Errorf("a stranger's copy: %v, %v", got, err)
+	}
+}

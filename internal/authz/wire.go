@@ -31,6 +31,7 @@ const (
 // The context extensions that a route sets.
 const (
 	extensionCallee   = "callee"   // the service that is called
+	extensionMirror   = "mirror"   // the service that is sent a copy
 	extensionCaller   = "caller"   // SPIFFE ID of the caller, believed only on plain connections
 	extensionProvider = "provider" // who proves who is behind a request at the edge
 	extensionAudience = "audience" // the application that a token of theirs has to be for
@@ -39,7 +40,7 @@ const (
 // check is what is read of a CheckRequest. Envoy sends the request's headers
 // too; unless there is a provider they are skipped without being decoded.
 type check struct {
-	principal, callee, caller string
+	principal, callee, mirror, caller string
 
 	visit Visit
 }
@@ -74,6 +75,8 @@ func (c *check) decodeExtension(entry []byte) bool {
 	switch string(name) {
 	case extensionCallee:
 		c.callee = string(value)
+	case extensionMirror:
+		c.mirror = string(value)
 	case extensionCaller:
 		c.caller = string(value)
 	case extensionProvider:

@@ -16,7 +16,7 @@ func requestFor(caller, callee string) *authv3.CheckRequest {
 			Method: "GET", Path: "/cart?x=1", Host: "orders", Protocol: "HTTP/1.1",
 			Headers: map[string]string{":authority": "orders", ":path": "/cart?x=1", ":method": "GET", "user-agent": "test", "cookie": "a=b; CF_Authorization=x.y.z", "authorization": "Bearer x.y.z", "cf-access-jwt-assertion": "x.y.z", "x-request-id": "8a1c1f2e-6f4f-4e32-b9a7-f2bd1f1c0f5a"},
 		}},
-		ContextExtensions: map[string]string{"callee": callee, "other": "thing"},
+		ContextExtensions: map[string]string{"callee": callee, "mirror": "copies", "other": "thing"},
 	}}
 }
 
@@ -31,7 +31,7 @@ func agree(t *testing.T, data []byte) {
 		return
 	}
 	a := request.GetAttributes()
-	want := check{principal: a.GetSource().GetPrincipal(), callee: a.GetContextExtensions()["callee"], caller: a.GetContextExtensions()["caller"]}
+	want := check{principal: a.GetSource().GetPrincipal(), callee: a.GetContextExtensions()["callee"], mirror: a.GetContextExtensions()["mirror"], caller: a.GetContextExtensions()["caller"]}
 	want.visit.Provider, want.visit.Audience = a.GetContextExtensions()["provider"], a.GetContextExtensions()["audience"]
 	if want.visit.Provider != "" {
 		headers := a.GetRequest().GetHttp().GetHeaders()
