@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -49,9 +50,13 @@ func startGatewayIn(t testing.TB, s *server, temporary string, arguments ...stri
 	}
 	g := &gateway{t: t, exited: make(chan struct{})}
 	ready := filepath.Join(t.TempDir(), "ready.json")
+	rest, xds := s.rest, s.xds
+	if slices.Contains(arguments, "--identity-dir") {
+		rest, xds = s.restTLS, s.xdsTLS
+	}
 	g.command = exec.Command(path, append([]string{
 		"proxy", "--gateway", "edge", "--instance", fmt.Sprint("edge-", ports.Load()), "--envoy", envoytest.Path(t),
-		"--server", s.rest, "--xds", s.xds, "--ready-file", ready, "--listen-address", "127.0.0.1",
+		"--server", rest, "--xds", xds, "--ready-file", ready, "--listen-address", "127.0.0.1",
 		"--http-port", fmt.Sprint(freePort(t)), "--https-port", fmt.Sprint(freePort(t)),
 	}, arguments...)...)
 	g.command.Stdout, g.command.Stderr = &g.log, &g.log

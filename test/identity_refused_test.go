@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,7 +20,10 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
+	"github.com/heddle-mesh/heddle/internal/client"
+	"github.com/heddle-mesh/heddle/internal/identity"
 	"github.com/heddle-mesh/heddle/internal/mesh"
+	keeping "github.com/heddle-mesh/heddle/internal/workload"
 )
 
 // join gets a certificate for a service, as heddle identity does, and gives its folder.
@@ -32,6 +36,27 @@ func (s *server) join(service, tokenFile string) (dir, output string, code int) 
 	dir = filepath.Join(s.t.TempDir(), "identity")
 	output, code = run(s.t, path, "identity", "--once", "--service", service, "--identity-dir", dir, "--join-token-file", tokenFile, "--server", s.restTLS)
 	return dir, output, code
+}
+
+// joinedAs gets a certificate for any identity, and gives its folder.
+func (s *server) joinedAs(of mesh.Identity) (dir string) {
+	s.t.Helper()
+	token, _ := s.joinTokenFor(of, 0, 1)
+	dir = filepath.Join(s.t.TempDir(), "identity")
+	_, err := keeping.Open(s.t.Context(), keeping.Config{Dir: dir, Identity: of, JoinTokenFile: token, Issue: func(ctx context.Context, meeting *tls.Config, csr, joinToken string) (identity.Issued, error) {
+		transport := &http.Transport{TLSClientConfig: meeting}
+		defer transport.CloseIdleConnections()
+		c, err := client.New(client.Config{Address: s.restTLS, Token: joinToken, HTTPClient: &http.Client{Transport: transport}})
+		if err != nil {
+			return identity.Issued{}, err
+		}
+		certificate, err := c.IssueIdentity(ctx, csr)
+		return identity.Issued(certificate), err
+	}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return dir
 }
 
 // joined is join that has to succeed.
@@ -89,6 +114,7 @@ func TestTheScopeComesFromTheProvenIdentity(t *testing.T) {
 	s, other := startSecure(t), startSecure(t)
 	s.declare(service("orders", mesh.HTTP), service("web", mesh.HTTP, "orders"))
 	web, stranger := s.joined("web"), other.joined("web")
+	gateway, authz := s.joinedAs(mesh.Identity{Kind: mesh.GatewayIdentity, Name: "web"}), s.joinedAs(mesh.Identity{Kind: mesh.AuthzIdentity})
 	if err := openStream(t, s.xdsTLS, "web/1", showing(t, web)); err != nil {
 		t.Fatalf("with its own certificate: %v", err)
 	}
@@ -100,6 +126,8 @@ func TestTheScopeComesFromTheProvenIdentity(t *testing.T) {
 		want    string
 	}{
 		"another service's node": {s.xdsTLS, showing(t, web), "orders/1", codes.PermissionDenied, `the certificate is of service "web", and may not be served as service "orders"`},
+		"a gateway's, its name":  {s.xdsTLS, showing(t, gateway), "web/1", codes.PermissionDenied, `the certificate is of gateway "web", and may not be served as service "web"`},
+		"an AuthZ service's":     {s.xdsTLS, showing(t, authz), "web/1", codes.PermissionDenied, "the certificate is of the AuthZ service"},
 		"no certificate":         {s.xdsTLS, showing(t, ""), "web/1", codes.Unauthenticated, "none was shown"},
 		"another mesh's":         {s.xdsTLS, showing(t, stranger), "web/1", codes.Unavailable, ""},
 		"plain text":             {s.xds, insecure.NewCredentials(), "web/1", codes.Unauthenticated, "--xds-tls-listen"},
@@ -110,7 +138,7 @@ func TestTheScopeComesFromTheProvenIdentity(t *testing.T) {
 		}
 	}
 	log := s.log.String()
-	for _, want := range []string{`msg="a stream was refused" audit=true node=orders/1 service=web from=127.0.0.1:`, `msg="an identity was issued" id=spiffe://heddle.local/service/web how=joined`} {
+	for _, want := range []string{`msg="a stream was refused" audit=true node=orders/1 identity=service/web from=127.0.0.1:`, `msg="an identity was issued" id=spiffe://heddle.local/service/web how=joined`} {
 		if !strings.Contains(log, want) {
 			t.Errorf("%q is not in the log:\n%s", want, log)
 		}
@@ -161,8 +189,8 @@ func TestJoinTokensThatAreRefused(t *testing.T) {
 		revoked: "it may have been revoked",
 		expired: "expired at 2",
 		foreign: "the server's certificate is not of the authority that the join token names",
-		orders:  "is the join token another service's?",
-		access:  "this is not a join token: heddle token create --join SERVICE makes one",
+		orders:  "is the join token another's?",
+		access:  "this is not a join token: heddle token create makes one, see its --join flags",
 		"/none": "make a join token with \"heddle token create --join web\"",
 	} {
 		dir, output, code := s.join("web", file)

@@ -25,7 +25,12 @@ func startSecure(t *testing.T, arguments ...string) *server {
 // joinToken gives a file with a join token for a service.
 func (s *server) joinToken(service string, ttl time.Duration, uses int) (file, id string) {
 	s.t.Helper()
-	token, secret, err := s.client.CreateJoinToken(s.t.Context(), mesh.ServiceName(service), "", ttl, uses)
+	return s.joinTokenFor(mesh.Identity{Kind: mesh.ServiceIdentity, Name: mesh.ServiceName(service)}, ttl, uses)
+}
+
+func (s *server) joinTokenFor(of mesh.Identity, ttl time.Duration, uses int) (file, id string) {
+	s.t.Helper()
+	token, secret, err := s.client.CreateJoinToken(s.t.Context(), of, "", ttl, uses)
 	if err != nil {
 		s.t.Fatal(err)
 	}

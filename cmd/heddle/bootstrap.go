@@ -50,7 +50,7 @@ func (c *bootstrapCmd) Run(ctx context.Context, parsed *kong.Context, con *conso
 		return err
 	}
 	if c.IdentityDir != "" {
-		own, err := workload.Open(ctx, workload.Config{Dir: c.IdentityDir, Service: config.Proxy.Service})
+		own, err := workload.Open(ctx, workload.Config{Dir: c.IdentityDir, Identity: mesh.Identity{Kind: mesh.ServiceIdentity, Name: config.Proxy.Service}})
 		if err != nil {
 			return err
 		}

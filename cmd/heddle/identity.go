@@ -24,10 +24,10 @@ type identityCmd struct {
 	Once bool `help:"End once there is a certificate, instead of renewing it."`
 }
 
-// joinFlags are where a workload's identity is, and how it gets the first one.
+// joinFlags are where an identity is, and how it gets the first one.
 type joinFlags struct {
-	IdentityDir   string `at:"service" type:"path" env:"HEDDLE_IDENTITY_DIR" placeholder:"DIR" help:"Folder of the workload's own where its key and its certificate are kept."`
-	JoinTokenFile string `at:"service" type:"path" env:"HEDDLE_JOIN_TOKEN_FILE" placeholder:"FILE" help:"File that holds a join token (heddle token create --join), for the first certificate."`
+	IdentityDir   string `type:"path" env:"HEDDLE_IDENTITY_DIR" placeholder:"DIR" help:"Folder of its own where its key and its certificate are kept."`
+	JoinTokenFile string `type:"path" env:"HEDDLE_JOIN_TOKEN_FILE" placeholder:"FILE" help:"File that holds a join token (heddle token create --join), for the first certificate."`
 }
 
 // Help shows examples below the flags.
@@ -40,7 +40,7 @@ Examples:
 
 // Run keeps the identity until a signal ends it.
 func (c *identityCmd) Run(ctx context.Context, line *globals, con *console, log *slog.Logger) error {
-	own, err := c.open(ctx, line, mesh.ServiceName(c.Service), log)
+	own, err := c.open(ctx, line, mesh.Identity{Kind: mesh.ServiceIdentity, Name: mesh.ServiceName(c.Service)}, log)
 	if err != nil && ctx.Err() != nil {
 		return nil //nolint:nilerr // it was asked to end before it had an identity
 	}
@@ -58,7 +58,7 @@ func (c *identityCmd) Run(ctx context.Context, line *globals, con *console, log 
 }
 
 // open finds the identity or joins; nil when none was asked for.
-func (f *joinFlags) open(ctx context.Context, line *globals, service mesh.ServiceName, log *slog.Logger) (*workload.Identity, error) {
+func (f *joinFlags) open(ctx context.Context, line *globals, of mesh.Identity, log *slog.Logger) (*workload.Identity, error) {
 	if f.IdentityDir == "" {
 		if f.JoinTokenFile != "" {
 			return nil, &usageError{message: "--join-token-file needs --identity-dir, a folder for the identity that it gets"}
@@ -66,7 +66,7 @@ func (f *joinFlags) open(ctx context.Context, line *globals, service mesh.Servic
 		return nil, nil //nolint:nilnil // no identity is no error
 	}
 	return workload.Open(ctx, workload.Config{
-		Dir: f.IdentityDir, Service: service, JoinTokenFile: f.JoinTokenFile, Issue: issueBy(line.Server), Logger: log,
+		Dir: f.IdentityDir, Identity: of, JoinTokenFile: f.JoinTokenFile, Issue: issueBy(line.Server), Logger: log,
 	})
 }
 

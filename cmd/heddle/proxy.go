@@ -51,6 +51,8 @@ Examples:
   heddle proxy --service orders --app-port 8080 --advertise-address 10.0.0.7 --label version=v2 \
     --server http://10.0.0.1:7080 --xds 10.0.0.1:18000 --token-file /etc/heddle/orders-token
   heddle proxy --service orders --app-port 8080 --identity-dir /var/lib/heddle/orders --join-token-file orders.join \
+    --server https://10.0.0.1:7443 --xds 10.0.0.1:18443
+  heddle proxy --gateway edge --identity-dir /var/lib/heddle/edge --join-token-file edge.join \
     --server https://10.0.0.1:7443 --xds 10.0.0.1:18443`
 }
 
@@ -123,12 +125,13 @@ func (c *proxyCmd) Run(ctx context.Context, parsed *kong.Context, line *globals,
 	return c.named(runner.Run(ctx))
 }
 
-// identify gives a sidecar the identity that was asked for, or nil. Gateways have none.
+// identify gives the proxy the identity that was asked for, or nil.
 func (c *proxyCmd) identify(ctx context.Context, line *globals, config *proxy.BootstrapConfig, log *slog.Logger) (*workload.Identity, error) {
+	of := mesh.Identity{Kind: mesh.ServiceIdentity, Name: config.Proxy.Service}
 	if c.Gateway != "" {
-		return nil, nil //nolint:nilnil // no identity is no error
+		of.Kind = mesh.GatewayIdentity
 	}
-	own, err := c.open(ctx, line, config.Proxy.Service, log)
+	own, err := c.open(ctx, line, of, log)
 	if err != nil || own == nil {
 		return nil, err
 	}

@@ -26,10 +26,12 @@ func (tokenCmd) Help() string {
 type tokenCreateCmd struct {
 	Service     *string `complete:"services" placeholder:"NAME" help:"The token may write this service and its instances only; left out, everything."`
 	Join        *string `complete:"services" placeholder:"NAME" help:"Make a join token instead: workloads of this service get their first certificate with it, and nothing else."`
+	JoinGateway *string `placeholder:"NAME" help:"The same for gateways of this name (heddle proxy --gateway)."`
+	JoinAuthz   bool    `help:"The same for AuthZ services that run apart (heddle authz)."`
 	Description string  `placeholder:"TEXT" help:"What it is for." empty:"fine"`
 
-	TTL  *time.Duration `name:"ttl" placeholder:"TIME" help:"With --join: how long it may be used, 1s to 168h. Default: 10m."`
-	Uses *int           `placeholder:"N" help:"With --join: how many workloads may join with it, 1 to 1000. Default: 1."`
+	TTL  *time.Duration `name:"ttl" placeholder:"TIME" help:"Of a join token: how long it may be used, 1s to 168h. Default: 10m."`
+	Uses *int           `placeholder:"N" help:"Of a join token: how many workloads may join with it, 1 to 1000. Default: 1."`
 }
 
 // Help shows examples below the flags.
@@ -41,7 +43,8 @@ Examples:
   heddle token create --service orders --description "orders' sidecars" > orders.token
   heddle token create --description "Ada, on call"
   heddle token create --join orders > orders.join
-  heddle token create --join orders --ttl 1h --uses 20 > orders.join`
+  heddle token create --join orders --ttl 1h --uses 20 > orders.join
+  heddle token create --join-gateway edge > edge.join`
 }
 
 type tokenListCmd struct {
@@ -60,11 +63,15 @@ func (tokenRevokeCmd) Help() string { return "Example:\n\n  heddle token revoke 
 
 // Run prints the secret alone on standard output, so that it can go into a file.
 func (c *tokenCreateCmd) Run(ctx context.Context, api *client.Client, con *console) error {
-	if c.Join != nil {
-		return c.join(ctx, api, con)
+	of, err := c.joining()
+	if err != nil {
+		return err
+	}
+	if of != (mesh.Identity{}) {
+		return c.join(ctx, api, con, of)
 	}
 	if c.TTL != nil || c.Uses != nil {
-		return &usageError{message: "--ttl and --uses are of join tokens: they need --join SERVICE"}
+		return &usageError{message: "--ttl and --uses are of join tokens: they need --join SERVICE, --join-gateway NAME or --join-authz"}
 	}
 	service, err := notEmpty("--service", c.Service, "name a service, or leave it out for a token that may write everything")
 	if err != nil {
@@ -79,15 +86,43 @@ func (c *tokenCreateCmd) Run(ctx context.Context, api *client.Client, con *conso
 	return nil
 }
 
+// joining says who is to join with the token; nobody: it is none to join.
+func (c *tokenCreateCmd) joining() (mesh.Identity, error) {
+	var all []mesh.Identity
+	for _, one := range []struct {
+		kind mesh.IdentityKind
+		flag string
+		name *string
+		hint string
+	}{
+		{mesh.ServiceIdentity, "--join", c.Join, "name the service whose workloads join"},
+		{mesh.GatewayIdentity, "--join-gateway", c.JoinGateway, "name the gateways that join"},
+	} {
+		if one.name == nil {
+			continue
+		}
+		name, err := notEmpty(one.flag, one.name, one.hint)
+		if err != nil {
+			return mesh.Identity{}, err
+		}
+		all = append(all, mesh.Identity{Kind: one.kind, Name: mesh.ServiceName(name)})
+	}
+	if c.JoinAuthz {
+		all = append(all, mesh.Identity{Kind: mesh.AuthzIdentity})
+	}
+	switch {
+	case len(all) == 0:
+		return mesh.Identity{}, nil
+	case len(all) > 1:
+		return mesh.Identity{}, &usageError{message: "--join, --join-gateway and --join-authz contradict each other: a join token is for one of them"}
+	case c.Service != nil:
+		return mesh.Identity{}, &usageError{message: "--join and --service contradict each other: the one makes a join token, the other a token to write"}
+	}
+	return all[0], nil
+}
+
 // join prints a join token.
-func (c *tokenCreateCmd) join(ctx context.Context, api *client.Client, con *console) error {
-	service, err := notEmpty("--join", c.Join, "name the service whose workloads join")
-	if err != nil {
-		return err
-	}
-	if c.Service != nil {
-		return &usageError{message: "--join and --service contradict each other: the one makes a join token, the other a token to write"}
-	}
+func (c *tokenCreateCmd) join(ctx context.Context, api *client.Client, con *console, of mesh.Identity) error {
 	ttl, uses := registry.DefaultJoinTTL, 1
 	if c.TTL != nil {
 		ttl = *c.TTL
@@ -98,13 +133,13 @@ func (c *tokenCreateCmd) join(ctx context.Context, api *client.Client, con *cons
 	if ttl <= 0 || uses <= 0 { // 0 is the server's default, which nobody means who says 0
 		return &usageError{message: fmt.Sprintf("--ttl %s, --uses %d: both have to be more than nothing", ttl, uses)}
 	}
-	token, secret, err := api.CreateJoinToken(ctx, mesh.ServiceName(service), c.Description, ttl, uses)
+	token, secret, err := api.CreateJoinToken(ctx, of, c.Description, ttl, uses)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(con.out, secret)
-	fmt.Fprintf(con.err, "join token %s: %d of service %q may join with it until %s; it is not shown again; end it with: heddle token revoke %s\n",
-		token.ID, token.Uses, token.Service, token.ExpiresAt.Local().Format(time.RFC3339), token.ID)
+	fmt.Fprintf(con.err, "join token %s: %d of %s may join with it until %s; it is not shown again; end it with: heddle token revoke %s\n",
+		token.ID, token.Uses, of.Phrase(), token.ExpiresAt.Local().Format(time.RFC3339), token.ID)
 	return nil
 }
 
@@ -125,15 +160,24 @@ func (c *tokenListCmd) Run(ctx context.Context, api *client.Client, con *console
 	if c.Output != "table" {
 		return con.encode(c.Output, append([]client.Token{}, tokens...))
 	}
-	table := present.NewTable(con.palette, "ID", "RIGHT", "SERVICE", "DESCRIPTION", "AUTHOR", "AGE")
+	table := present.NewTable(con.palette, "ID", "RIGHT", "FOR", "DESCRIPTION", "AUTHOR", "AGE")
 	for _, token := range tokens {
-		service := string(token.Service)
-		if service == "" {
-			service = "(all)"
-		}
-		table.Add(present.Text(token.ID, rightOf(token), service, token.Description, token.Author, since(token.CreatedAt))...)
+		table.Add(present.Text(token.ID, rightOf(token), holderOf(token), token.Description, token.Author, since(token.CreatedAt))...)
 	}
 	return table.Write(con.out)
+}
+
+// holderOf says whose a token is.
+func holderOf(token client.Token) string {
+	switch {
+	case token.Service != "":
+		return string(token.Service)
+	case token.Gateway != "":
+		return "gateway " + string(token.Gateway)
+	case token.Authz:
+		return "the AuthZ service"
+	}
+	return "(all)"
 }
 
 // rightOf says what a token is for, in few words.

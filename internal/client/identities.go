@@ -27,16 +27,24 @@ func (c *Client) IssueIdentity(ctx context.Context, csr string) (Certificate, er
 	return out, err
 }
 
-// CreateJoinToken creates a token with which workloads of a service get their
-// first identity: uses of them, within ttl; 0 is the server's default.
-func (c *Client) CreateJoinToken(ctx context.Context, service mesh.ServiceName, description string, ttl time.Duration, uses int) (token Token, secret string, err error) {
+// CreateJoinToken creates a token with which a service's workloads, gateways or
+// AuthZ services get their first certificate: uses of them, within ttl; 0 is the
+// server's default.
+func (c *Client) CreateJoinToken(ctx context.Context, of mesh.Identity, description string, ttl time.Duration, uses int) (token Token, secret string, err error) {
 	body := struct {
 		Kind        string           `json:"kind"`
-		Service     mesh.ServiceName `json:"service"`
+		Service     mesh.ServiceName `json:"service,omitempty"`
+		Gateway     mesh.ServiceName `json:"gateway,omitempty"`
+		Authz       bool             `json:"authz,omitempty"`
 		Description string           `json:"description,omitempty"`
 		TTL         mesh.Duration    `json:"ttl,omitempty"`
 		Uses        int              `json:"uses,omitempty"`
-	}{"join", service, description, mesh.Duration(ttl), uses}
+	}{Kind: "join", Authz: of.Kind == mesh.AuthzIdentity, Description: description, TTL: mesh.Duration(ttl), Uses: uses}
+	if of.Kind == mesh.GatewayIdentity {
+		body.Gateway = of.Name
+	} else {
+		body.Service = of.Name
+	}
 	var out struct {
 		Token
 		Secret string `json:"secret"`

@@ -61,9 +61,11 @@ type Token struct {
 	Author      string           `json:"author,omitempty"`
 
 	// Of join tokens alone.
-	ExpiresAt time.Time `json:"expiresAt,omitzero"`
-	Uses      int       `json:"uses,omitempty"`
-	Used      int       `json:"used,omitempty"`
+	Gateway   mesh.ServiceName `json:"gateway,omitempty"`
+	Authz     bool             `json:"authz,omitempty"`
+	ExpiresAt time.Time        `json:"expiresAt,omitzero"`
+	Uses      int              `json:"uses,omitempty"`
+	Used      int              `json:"used,omitempty"`
 }
 
 // Version is what runs.

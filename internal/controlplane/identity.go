@@ -10,37 +10,38 @@ import (
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
-// Identities finds the service whose workload has proven itself on the connection
-// of a stream: "" if the connection asks for no proof, an error if it does and
-// there is none.
+// Identities finds who has proven itself on the connection of a stream: nobody if
+// the connection asks for no proof, an error if it does and there is none.
 type Identities interface {
-	Peer(ctx context.Context) (mesh.ServiceName, error)
+	Peer(ctx context.Context) (mesh.Identity, error)
 }
 
 // proven makes sure that a stream is served the scope of its proven identity and
-// not of whatever service its node names. Errors are gRPC statuses.
+// not of whatever its node names. Errors are gRPC statuses.
 func (c *ControlPlane) proven(ctx context.Context, proxy mesh.Proxy) error {
 	if c.cfg.Identities == nil {
 		return nil
 	}
-	service, err := c.cfg.Identities.Peer(ctx)
+	of, err := c.cfg.Identities.Peer(ctx)
+	asked := mesh.Identity{Kind: mesh.ServiceIdentity, Name: proxy.Service}
+	if proxy.Profile == mesh.GatewayProfile { // which may have the name of a service
+		asked.Kind = mesh.GatewayIdentity
+	}
 	node := string(proxy.Service) + "/" + string(proxy.Instance)
 	switch {
 	case err != nil:
 		err = status.Errorf(codes.Unauthenticated, "node id %+q: %v", node, err)
-	case service == "" && c.cfg.RequireIdentity:
+	case of == (mesh.Identity{}) && c.cfg.RequireIdentity:
 		err = status.Errorf(codes.Unauthenticated, "node id %+q: this control plane serves only those who prove their identity, over TLS: connect to the port of its --xds-tls-listen", node)
-	case service != "" && proxy.Profile == mesh.GatewayProfile: // which may have the name of a service
-		err = status.Errorf(codes.PermissionDenied, "node id %+q: the certificate is of service %q, and gateways have no identities yet: connect to the port of --xds-listen", node, service)
-	case service != "" && service != proxy.Service:
-		err = status.Errorf(codes.PermissionDenied, "node id %+q: the certificate is of service %q, and may not be served as service %q", node, service, proxy.Service)
+	case of != (mesh.Identity{}) && of != asked:
+		err = status.Errorf(codes.PermissionDenied, "node id %+q: the certificate is of %s, and may not be served as %s", node, of.Phrase(), asked.Phrase())
 	}
 	if err != nil {
 		from := ""
 		if caller, ok := peer.FromContext(ctx); ok {
 			from = caller.Addr.String()
 		}
-		c.cfg.Logger.Warn("a stream was refused", "audit", true, "node", node, "service", service, "from", from, "error", err)
+		c.cfg.Logger.Warn("a stream was refused", "audit", true, "node", node, "identity", of.String(), "from", from, "error", err)
 	}
 	return err
 }

@@ -17,17 +17,22 @@ import (
 
 // proofs say what each caller has proven.
 type proofs struct {
-	service mesh.ServiceName
-	err     error
+	of  mesh.Identity
+	err error
 }
 
-func (p *proofs) Peer(context.Context) (mesh.ServiceName, error) { return p.service, p.err }
+func (p *proofs) Peer(context.Context) (mesh.Identity, error) { return p.of, p.err }
 
-func TestAScopeIsForItsProvenService(t *testing.T) {
+func TestAScopeIsForItsProvenIdentity(t *testing.T) {
 	gateway := &corev3.Node{Id: "web/1", Metadata: &structpb.Struct{Fields: map[string]*structpb.Value{
 		"heddle": structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{"profile": structpb.NewStringValue("gateway"), "gateway": structpb.NewStructValue(
 			&structpb.Struct{Fields: map[string]*structpb.Value{"httpPort": structpb.NewNumberValue(8080)}})}}),
 	}}}
+	web := proofs{of: mesh.Identity{Kind: mesh.ServiceIdentity, Name: "web"}}
+	orders := proofs{of: mesh.Identity{Kind: mesh.ServiceIdentity, Name: "orders"}}
+	edge := proofs{of: mesh.Identity{Kind: mesh.GatewayIdentity, Name: "web"}}
+	other := proofs{of: mesh.Identity{Kind: mesh.GatewayIdentity, Name: "inner"}}
+	authz := proofs{of: mesh.Identity{Kind: mesh.AuthzIdentity}}
 	for name, c := range map[string]struct {
 		proof   proofs
 		require bool
@@ -35,12 +40,17 @@ func TestAScopeIsForItsProvenService(t *testing.T) {
 		code    codes.Code
 		want    string
 	}{
-		"its own":               {proofs{service: "web"}, true, node("web/1"), codes.OK, ""},
-		"another's":             {proofs{service: "orders"}, false, node("web/1"), codes.PermissionDenied, `of service "orders", and may not be served as service "web"`},
+		"its own":               {web, true, node("web/1"), codes.OK, ""},
+		"another's":             {orders, false, node("web/1"), codes.PermissionDenied, `of service "orders", and may not be served as service "web"`},
 		"nothing, not asked":    {proofs{}, false, node("web/1"), codes.OK, ""},
 		"nothing, though asked": {proofs{}, true, node("web/1"), codes.Unauthenticated, "--xds-tls-listen"},
 		"a bad certificate":     {proofs{err: mesh.Denied("it expired")}, false, node("web/1"), codes.Unauthenticated, "it expired"},
-		"a gateway of its name": {proofs{service: "web"}, false, gateway, codes.PermissionDenied, "gateways have no identities yet"},
+		"a gateway of its name": {web, false, gateway, codes.PermissionDenied, `of service "web", and may not be served as gateway "web"`},
+		"the gateway":           {edge, true, gateway, codes.OK, ""},
+		"another gateway":       {other, true, gateway, codes.PermissionDenied, `of gateway "inner", and may not be served as gateway "web"`},
+		"a gateway as service":  {edge, true, node("web/1"), codes.PermissionDenied, `of gateway "web", and may not be served as service "web"`},
+		"an AuthZ service":      {authz, true, node("web/1"), codes.PermissionDenied, "of the AuthZ service, and may not be served"},
+		"a gateway, no proof":   {proofs{}, true, gateway, codes.Unauthenticated, "--xds-tls-listen"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log strings.Builder

@@ -138,14 +138,17 @@ func (a *Authority) Bundle() string { return EncodeCertificates(a.roots...) }
 
 func (a *Authority) root() *x509.Certificate { return a.chain[len(a.chain)-1] }
 
-// Issue signs a certificate request for a service's identity. What names the
-// request holds does not matter.
-func (a *Authority) Issue(request string, service mesh.ServiceName) (Issued, error) {
+// Issue signs a certificate request for an identity that its sender has proven.
+// What names the request holds does not matter.
+func (a *Authority) Issue(request string, of mesh.Identity) (Issued, error) {
+	if of.Kind == mesh.ServerIdentity {
+		return Issued{}, mesh.Denied("the identity of the control plane is not given away")
+	}
 	parsed, err := parseRequest(request)
 	if err != nil {
 		return Issued{}, err
 	}
-	id, err := ServiceID(a.domain, service)
+	id, err := ID(a.domain, of)
 	if err != nil {
 		return Issued{}, err
 	}

@@ -71,7 +71,7 @@ func TestAnIdentityIsOfTheServiceAndNothingElse(t *testing.T) {
 	request := csr(t, newKey(t), x509.CertificateRequest{
 		Subject: pkix.Name{CommonName: "root"}, DNSNames: []string{"admin.example.org"}, URIs: []*url.URL{evil},
 	})
-	issued, err := a.Issue(request, "orders")
+	issued, err := a.Issue(request, workloadOf("orders"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,9 +88,43 @@ func TestAnIdentityIsOfTheServiceAndNothingElse(t *testing.T) {
 	if _, err := leaf.Verify(x509.VerifyOptions{Roots: pool(a.roots), CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
 		t.Error(err)
 	}
-	if service, err := serviceOf(leaf, a.domain); err != nil || service != "orders" {
-		t.Errorf("it is read as %q, %v", service, err)
+	if of, err := identityOf(leaf, a.domain); err != nil || of != workloadOf("orders") {
+		t.Errorf("it is read as %q, %v", of, err)
 	}
+}
+
+// Each kind of identity has SPIFFE IDs of its own; that of the control plane is given to nobody.
+func TestKindsOfIdentities(t *testing.T) {
+	a := own(t, Config{TrustDomain: "example.org"})
+	request := csr(t, newKey(t), x509.CertificateRequest{})
+	for of, want := range map[mesh.Identity]string{
+		{Kind: mesh.ServiceIdentity, Name: "edge"}: "spiffe://example.org/service/edge",
+		{Kind: mesh.GatewayIdentity, Name: "edge"}: "spiffe://example.org/gateway/edge",
+		{Kind: mesh.AuthzIdentity}:                 "spiffe://example.org/heddle/authz",
+	} {
+		issued, err := a.Issue(request, of)
+		if err != nil || issued.ID != want {
+			t.Errorf("%s: %s, %v", of, issued.ID, err)
+			continue
+		}
+		if got, err := identityOf(first(t, issued.Chain), a.domain); err != nil || got != of {
+			t.Errorf("%s is read as %s, %v", want, got, err)
+		}
+	}
+	for _, of := range []mesh.Identity{{}, {Kind: mesh.ServerIdentity}, {Kind: mesh.GatewayIdentity}, {Kind: mesh.ServiceIdentity, Name: "../heddle/server"}, {Kind: mesh.ServiceIdentity, Name: "a/b"}} {
+		if issued, err := a.Issue(request, of); err == nil {
+			t.Errorf("%q was given %s", of, issued.ID)
+		}
+	}
+	for _, path := range []string{"/", "/service", "/service/a/b", "/service/A", "/gateway/", "/heddle", "/heddle/authz/x", "/heddle/root", "/other/web"} {
+		if of, err := mesh.ParseIdentity(strings.TrimPrefix(path, "/")); err == nil {
+			t.Errorf("%s is taken for %s", path, of)
+		}
+	}
+}
+
+func workloadOf(service mesh.ServiceName) mesh.Identity {
+	return mesh.Identity{Kind: mesh.ServiceIdentity, Name: service}
 }
 
 func TestHostileRequests(t *testing.T) {
@@ -116,7 +150,7 @@ func TestHostileRequests(t *testing.T) {
 		"P-224":           {csr(t, p224, x509.CertificateRequest{}), "P-224"},
 		"Ed25519":         {csr(t, ed, x509.CertificateRequest{}), "Ed25519"},
 	} {
-		if issued, err := a.Issue(c.request, "web"); mesh.KindOf(err) != mesh.KindInvalid || !strings.Contains(err.Error(), c.want) {
+		if issued, err := a.Issue(c.request, workloadOf("web")); mesh.KindOf(err) != mesh.KindInvalid || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, %v", name, issued, err)
 		}
 	}
@@ -127,7 +161,7 @@ func FuzzRequests(f *testing.F) {
 	f.Add(csr(f, newKey(f), x509.CertificateRequest{DNSNames: []string{"x"}}))
 	f.Add("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n")
 	f.Fuzz(func(t *testing.T, request string) {
-		issued, err := a.Issue(request, "web")
+		issued, err := a.Issue(request, workloadOf("web"))
 		if err != nil {
 			if mesh.KindOf(err) != mesh.KindInvalid {
 				t.Errorf("%v is no fault of the request", err)
@@ -172,7 +206,7 @@ func TestAnIntermediateOfACompanysRoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	issued, err := a.Issue(csr(t, newKey(t), x509.CertificateRequest{}), "web")
+	issued, err := a.Issue(csr(t, newKey(t), x509.CertificateRequest{}), workloadOf("web"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +264,7 @@ func TestRootsFollowEachOtherWithOverlap(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		issued, err := a.Issue(csr(t, newKey(t), x509.CertificateRequest{}), "web")
+		issued, err := a.Issue(csr(t, newKey(t), x509.CertificateRequest{}), workloadOf("web"))
 		if err != nil {
 			t.Fatal(err)
 		}

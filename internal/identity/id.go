@@ -13,24 +13,21 @@ import (
 // DefaultTrustDomain is the trust domain of a mesh that was given none.
 const DefaultTrustDomain = "heddle.local"
 
-const (
-	serverPath    = "/heddle/server"
-	servicePrefix = "/service/"
-)
-
-// ServiceID is the SPIFFE ID of a service's workloads.
-func ServiceID(domain spiffeid.TrustDomain, service mesh.ServiceName) (spiffeid.ID, error) {
-	id, err := spiffeid.FromPath(domain, servicePrefix+string(service))
-	if err != nil {
-		return spiffeid.ID{}, fmt.Errorf("the identity of service %+q: %w", service, err)
+// ID is the SPIFFE ID of an identity.
+func ID(domain spiffeid.TrustDomain, of mesh.Identity) (spiffeid.ID, error) {
+	if _, err := mesh.ParseIdentity(of.String()); err != nil { // its name may be anything
+		return spiffeid.ID{}, fmt.Errorf("the identity: %w", err)
 	}
-	return id, nil
+	return spiffeid.FromPath(domain, "/"+of.String())
 }
 
 // ServerID is the SPIFFE ID of the control plane.
 func ServerID(domain spiffeid.TrustDomain) spiffeid.ID {
-	return spiffeid.RequireFromPath(domain, serverPath) // a constant that is a valid path
+	return spiffeid.RequireFromPath(domain, "/"+server.String()) // a constant that is a valid path
 }
+
+// server is the control plane's identity.
+var server = mesh.Identity{Kind: mesh.ServerIdentity}
 
 // idOf gives the SPIFFE ID of a certificate, which has exactly one URI (X.509-SVID,
 // section 2).
@@ -45,15 +42,15 @@ func idOf(certificate *x509.Certificate) (spiffeid.ID, error) {
 	return id, nil
 }
 
-// serviceOf gives the service that a certificate is for.
-func serviceOf(certificate *x509.Certificate, domain spiffeid.TrustDomain) (mesh.ServiceName, error) {
+// identityOf reads whose certificate it is.
+func identityOf(certificate *x509.Certificate, domain spiffeid.TrustDomain) (mesh.Identity, error) {
 	id, err := idOf(certificate)
 	if err != nil {
-		return "", err
+		return mesh.Identity{}, err
 	}
-	name, found := strings.CutPrefix(id.Path(), servicePrefix)
-	if id.TrustDomain() != domain || !found || strings.Contains(name, "/") {
-		return "", fmt.Errorf("%s is not the identity of a service of %s", id, domain.IDString())
+	of, err := mesh.ParseIdentity(strings.TrimPrefix(id.Path(), "/"))
+	if id.TrustDomain() != domain || err != nil {
+		return mesh.Identity{}, fmt.Errorf("%s is not an identity of %s", id, domain.IDString())
 	}
-	return mesh.ServiceName(name), nil
+	return of, nil
 }

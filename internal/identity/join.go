@@ -14,7 +14,7 @@ func FormatJoinToken(secret, pin string) string { return secret + "_" + pin }
 func ParseJoinToken(text string) (secret, pin string, err error) {
 	at := strings.LastIndexByte(text, '_')
 	if at < 0 || !strings.HasPrefix(text, "hdj_") {
-		return "", "", errors.New("this is not a join token: heddle token create --join SERVICE makes one")
+		return "", "", errors.New("this is not a join token: heddle token create makes one, see its --join flags")
 	}
 	secret, pin = text[:at], text[at+1:]
 	if sum, err := hex.DecodeString(pin); err != nil || len(sum) != 32 || strings.Count(secret, "_") != 2 {

@@ -67,40 +67,43 @@ func (a *Authority) ownCertificate() (*tls.Certificate, error) {
 	return certificate, nil
 }
 
-// Service gives the service whose workload has proven itself on a connection, or
-// "" if its client showed no certificate. A certificate that is not of a service
-// of this mesh, or that has expired since it was shown, is an error.
-func (a *Authority) Service(connection *tls.ConnectionState) (mesh.ServiceName, error) {
+// Client gives who has proven to be the client of a connection; nobody if it showed
+// no certificate. A certificate that this mesh gives to no client, or that has
+// expired since it was shown, is an error.
+func (a *Authority) Client(connection *tls.ConnectionState) (mesh.Identity, error) {
 	if connection == nil || len(connection.VerifiedChains) == 0 {
-		return "", nil
+		return mesh.Identity{}, nil
 	}
 	leaf := connection.PeerCertificates[0]
 	if a.now().After(leaf.NotAfter) {
-		return "", mesh.Denied("the certificate that the connection was made with expired at %s: connect again with the present one", leaf.NotAfter.UTC().Format(time.RFC3339))
+		return mesh.Identity{}, mesh.Denied("the certificate that the connection was made with expired at %s: connect again with the present one", leaf.NotAfter.UTC().Format(time.RFC3339))
 	}
-	service, err := serviceOf(leaf, a.domain)
+	of, err := identityOf(leaf, a.domain)
 	if err != nil {
-		return "", mesh.Denied("%v", err)
+		return mesh.Identity{}, mesh.Denied("%v", err)
 	}
-	return service, nil
+	if of == server {
+		return mesh.Identity{}, mesh.Denied("the certificate is that of a control plane, which is nobody's client")
+	}
+	return of, nil
 }
 
-// Peer gives the service whose workload makes a gRPC call, or "" on a connection
-// without TLS. With TLS, a caller that has not proven one is an error.
-func (a *Authority) Peer(ctx context.Context) (mesh.ServiceName, error) {
+// Peer gives who has proven to make a gRPC call; nobody on a connection without
+// TLS. With TLS, a caller that has not proven anything is an error.
+func (a *Authority) Peer(ctx context.Context) (mesh.Identity, error) {
 	caller, ok := peer.FromContext(ctx)
 	if !ok {
-		return "", nil
+		return mesh.Identity{}, nil
 	}
 	info, ok := caller.AuthInfo.(credentials.TLSInfo)
 	if !ok {
-		return "", nil
+		return mesh.Identity{}, nil
 	}
-	service, err := a.Service(&info.State)
-	if err == nil && service == "" {
+	of, err := a.Client(&info.State)
+	if err == nil && of == (mesh.Identity{}) {
 		err = mesh.Denied("this port needs the certificate of a workload, and none was shown: heddle proxy and heddle identity get one with a join token")
 	}
-	return service, err
+	return of, err
 }
 
 // UntrustedError is why a server is not taken for the control plane.
@@ -168,7 +171,7 @@ func verifyServer(shown, roots []*x509.Certificate, domain *spiffeid.TrustDomain
 	if err != nil {
 		return err
 	}
-	if id.Path() != serverPath || domain != nil && id.TrustDomain() != *domain {
+	if id.Path() != "/"+server.String() || domain != nil && id.TrustDomain() != *domain {
 		return fmt.Errorf("%s is not the identity of the control plane", id)
 	}
 	return nil

@@ -43,7 +43,7 @@ func meet(t *testing.T, server, client *tls.Config) (seen tls.ConnectionState, s
 func certified(t *testing.T, a *Authority, service string) *tls.Certificate {
 	t.Helper()
 	key := newKey(t)
-	issued, err := a.Issue(csr(t, key, x509.CertificateRequest{}), mesh.ServiceName(service))
+	issued, err := a.Issue(csr(t, key, x509.CertificateRequest{}), workloadOf(mesh.ServiceName(service)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,14 +59,14 @@ func TestWorkloadAndServerMeet(t *testing.T) {
 	if serverErr != nil || clientErr != nil {
 		t.Fatal(serverErr, clientErr)
 	}
-	if service, err := a.Service(&seen); err != nil || service != "web" {
+	if service, err := a.Client(&seen); err != nil || service != workloadOf("web") {
 		t.Errorf("%q, %v", service, err)
 	}
 	seen, serverErr, clientErr = meet(t, a.ServerTLS(), PinnedTLS(a.Pin()))
 	if serverErr != nil || clientErr != nil {
 		t.Fatal(serverErr, clientErr)
 	}
-	if service, err := a.Service(&seen); err != nil || service != "" {
+	if service, err := a.Client(&seen); err != nil || service != (mesh.Identity{}) {
 		t.Errorf("without a certificate: %q, %v", service, err)
 	}
 	// And clients that know servers by name.
@@ -121,7 +121,7 @@ func TestClientsThatProveNothing(t *testing.T) {
 	}
 	web := certified(t, a, "web")
 	seen, _, _ := meet(t, a.ServerTLS(), trusting(server))
-	if service, err := a.Service(&seen); mesh.KindOf(err) != mesh.KindDenied {
+	if service, err := a.Client(&seen); mesh.KindOf(err) != mesh.KindDenied {
 		t.Errorf("the server's own certificate is taken for %q, %v", service, err)
 	}
 	if _, err, _ := meet(t, a.ServerTLS(), trusting(certified(t, other, "web"))); err == nil {
@@ -129,7 +129,7 @@ func TestClientsThatProveNothing(t *testing.T) {
 	}
 	seen, _, _ = meet(t, a.ServerTLS(), trusting(web))
 	late.Store(int64(2 * time.Hour))
-	if service, err := a.Service(&seen); mesh.KindOf(err) != mesh.KindDenied || service != "" {
+	if service, err := a.Client(&seen); mesh.KindOf(err) != mesh.KindDenied || service != (mesh.Identity{}) {
 		t.Errorf("on a connection that outlived it, the certificate is taken for %q, %v", service, err)
 	}
 	if _, err, _ := meet(t, a.ServerTLS(), trusting(web)); err == nil {

@@ -50,9 +50,9 @@ func joined(t *testing.T) (dir string) {
 		t.Fatal(err)
 	}
 	_, err = workload.Open(t.Context(), workload.Config{
-		Dir: dir, Service: "web", JoinTokenFile: token,
+		Dir: dir, Identity: mesh.Identity{Kind: mesh.ServiceIdentity, Name: "web"}, JoinTokenFile: token,
 		Issue: func(_ context.Context, _ *tls.Config, csr, _ string) (identity.Issued, error) {
-			return authority.Issue(csr, "web")
+			return authority.Issue(csr, mesh.Identity{Kind: mesh.ServiceIdentity, Name: "web"})
 		},
 	})
 	if err != nil {

@@ -125,9 +125,9 @@ func TestAnIdentityIsFoundWhereEnvoyRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	own, err := workload.Open(t.Context(), workload.Config{
-		Dir: t.TempDir(), Service: "web", JoinTokenFile: token,
+		Dir: t.TempDir(), Identity: mesh.Identity{Kind: mesh.ServiceIdentity, Name: "web"}, JoinTokenFile: token,
 		Issue: func(_ context.Context, _ *tls.Config, csr, _ string) (identity.Issued, error) {
-			return authority.Issue(csr, "web")
+			return authority.Issue(csr, mesh.Identity{Kind: mesh.ServiceIdentity, Name: "web"})
 		},
 	})
 	if err != nil {

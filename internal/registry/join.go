@@ -30,8 +30,8 @@ type joinRecord struct {
 	Keys []string `json:"keys,omitempty"` // which workloads' keys joined with it
 }
 
-// CreateJoinToken makes the right for token.Uses workloads to get an identity
-// for token.Service within ttl, and gives its secret, which is stored nowhere. 0
+// CreateJoinToken makes the right of token.Uses workloads to get the identity
+// token.Identity() within ttl, and gives its secret, which is stored nowhere. 0
 // stands for one use and [DefaultJoinTTL].
 func (s *Store) CreateJoinToken(ctx context.Context, token Token, ttl time.Duration) (Token, string, error) {
 	if ttl == 0 {
@@ -41,8 +41,11 @@ func (s *Store) CreateJoinToken(ctx context.Context, token Token, ttl time.Durat
 		token.Uses = 1
 	}
 	var faults mesh.Faults
-	if token.Service == "" {
-		faults.Add("service", "is missing: a join token is for one service")
+	switch of := joinsAs(token); {
+	case of == 0:
+		faults.Add("service", "is missing: a join token is for one service; or say gateway or authz instead")
+	case of > 1:
+		faults.Add("service", "is one of service, gateway and authz: a join token is for one identity")
 	}
 	if ttl < time.Second || ttl > LongestJoinTTL {
 		faults.Add("ttl", "%s is not from 1s to %s", ttl, LongestJoinTTL)
@@ -53,10 +56,10 @@ func (s *Store) CreateJoinToken(ctx context.Context, token Token, ttl time.Durat
 	if err := mesh.Invalid("create a join token", faults); err != nil {
 		return Token{}, "", err
 	}
+	token.Kind = JoinToken
 	if err := tokenFaults(token); err != nil {
 		return Token{}, "", err
 	}
-	token.Kind = JoinToken
 	token, secret := withSecret(token, "hdj")
 	token.ExpiresAt = token.CreatedAt.Add(ttl)
 	record, err := json.Marshal(joinRecord{tokenRecord: tokenRecord{Token: token, Hash: hashOf(secret)}})
@@ -76,12 +79,12 @@ func (s *Store) CreateJoinToken(ctx context.Context, token Token, ttl time.Durat
 }
 
 // Join uses up one of a join token's uses for the workload that holds the key,
-// and says for which service. The same key may come again while the token lives,
+// and says for whom. The same key may come again while the token lives,
 // for the answer can be lost on its way. Denied: not this token, or not any more.
 func (s *Store) Join(ctx context.Context, secret, key string) (Token, error) {
 	parts := strings.Split(secret, "_")
 	if len(secret) > 256 || len(parts) != 3 || parts[0] != "hdj" || parts[1] == "" {
-		return Token{}, mesh.Denied("this is not a join token: heddle token create --join SERVICE makes one")
+		return Token{}, mesh.Denied("this is not a join token: heddle token create makes one, see its --join flags")
 	}
 	id := parts[1]
 	for {
@@ -100,11 +103,11 @@ func (s *Store) Join(ctx context.Context, secret, key string) (Token, error) {
 		case kv == nil || subtle.ConstantTimeCompare([]byte(record.Hash), []byte(hashOf(secret))) != 1:
 			return Token{}, mesh.Denied("the join token is not known here; it may have been revoked, or have expired more than a day ago")
 		case !timeNow().Before(token.ExpiresAt):
-			return Token{}, mesh.Denied("the join token for service %q expired at %s: make another with \"heddle token create --join %s\"", token.Service, token.ExpiresAt.Format(time.RFC3339), token.Service)
+			return Token{}, mesh.Denied("the join token for %s expired at %s: make another with %q", token.Identity().Phrase(), token.ExpiresAt.Format(time.RFC3339), token.Identity().JoinCommand())
 		case slices.Contains(record.Keys, key):
 			return token, nil
 		case len(record.Keys) >= token.Uses:
-			return Token{}, mesh.Denied("the join token for service %q is used up (%d of %d): make another with \"heddle token create --join %s\"", token.Service, len(record.Keys), token.Uses, token.Service)
+			return Token{}, mesh.Denied("the join token for %s is used up (%d of %d): make another with %q", token.Identity().Phrase(), len(record.Keys), token.Uses, token.Identity().JoinCommand())
 		}
 		record.Keys = append(record.Keys, key)
 		data, err := json.Marshal(record)
@@ -120,6 +123,31 @@ func (s *Store) Join(ctx context.Context, secret, key string) (Token, error) {
 		}
 		// Another workload joined, or the token was revoked, in between.
 	}
+}
+
+// joinsAs counts what a join token is for.
+func joinsAs(token Token) int {
+	n := 0
+	for _, is := range []bool{token.Service != "", token.Gateway != "", token.Authz} {
+		if is {
+			n++
+		}
+	}
+	return n
+}
+
+// Identity is what a join token is for; nobody if it is none.
+func (t Token) Identity() mesh.Identity {
+	switch {
+	case t.Kind != JoinToken:
+	case t.Service != "":
+		return mesh.Identity{Kind: mesh.ServiceIdentity, Name: t.Service}
+	case t.Gateway != "":
+		return mesh.Identity{Kind: mesh.GatewayIdentity, Name: t.Gateway}
+	case t.Authz:
+		return mesh.Identity{Kind: mesh.AuthzIdentity}
+	}
+	return mesh.Identity{}
 }
 
 // swap replaces a value that is as it was read, and keeps its lease.

@@ -27,24 +27,28 @@ type Token struct {
 	Author      string           `json:"author,omitempty"`
 
 	// Of join tokens alone.
-	ExpiresAt time.Time `json:"expiresAt,omitzero"`
-	Uses      int       `json:"uses,omitempty"` // how many workloads may join with it
-	Used      int       `json:"used,omitempty"` // how many have
+	Gateway   mesh.ServiceName `json:"gateway,omitempty"` // it is for gateways of this name instead of a service
+	Authz     bool             `json:"authz,omitempty"`   // it is for AuthZ services instead
+	ExpiresAt time.Time        `json:"expiresAt,omitzero"`
+	Uses      int              `json:"uses,omitempty"` // how many workloads may join with it
+	Used      int              `json:"used,omitempty"` // how many have
 }
 
 // TokenKind says what a token is a right to.
 type TokenKind string
 
-// JoinToken is the right to get an identity for one service, and nothing else.
+// JoinToken is the right to get one identity, and nothing else. The name of a
+// gateway is not kept where a service's is: a server that knows of services alone
+// must not take it for one.
 const JoinToken TokenKind = "join"
 
 // MayWrite says whether the token's holder may write a service and its instances.
 func (t Token) MayWrite(service mesh.ServiceName) bool {
-	return t.Service == "" || t.Service == service
+	return t.Admin() || t.Kind == "" && t.Service == service
 }
 
 // Admin says whether the token's holder may write everything.
-func (t Token) Admin() bool { return t.Service == "" }
+func (t Token) Admin() bool { return t.Kind == "" && t.Service == "" }
 
 // tokenRecord is what is stored: not the secret, but its hash. The secret has
 // 256 random bits, so a plain hash of it cannot be turned back.
@@ -107,9 +111,15 @@ func (s *Store) EnsureAdminToken(ctx context.Context) (secret string, err error)
 // tokenFaults reports what is wrong with what a caller says of a token.
 func tokenFaults(token Token) error {
 	var faults mesh.Faults
-	if token.Service != "" {
-		for _, fault := range (&mesh.Instance{ID: "x", Service: token.Service, Address: "127.0.0.1", Port: 1}).Validate() {
-			faults.Add("service", "%s", fault.Message)
+	for _, one := range []struct {
+		path string
+		name mesh.ServiceName
+	}{{"service", token.Service}, {"gateway", token.Gateway}} {
+		if one.name == "" {
+			continue
+		}
+		for _, fault := range (&mesh.Instance{ID: "x", Service: one.name, Address: "127.0.0.1", Port: 1}).Validate() {
+			faults.Add(one.path, "%s", fault.Message)
 		}
 	}
 	if len(token.Description) > 1024 {

@@ -69,16 +69,20 @@ func (s *Server) authenticateWorkload(ctx context.Context, r *http.Request) (reg
 	if s.cfg.Identities == nil || r.TLS == nil || len(r.Header.Values("Authorization")) > 0 {
 		return s.authenticate(ctx, r)
 	}
-	service, err := s.cfg.Identities.Service(r.TLS)
+	of, err := s.cfg.Identities.Client(r.TLS)
 	if err != nil {
 		return registry.Token{}, err
 	}
-	if service == "" {
+	switch of.Kind {
+	case "":
 		return s.authenticate(ctx, r)
+	case mesh.ServiceIdentity:
+	default: // a right without a service would be one to write everything
+		return registry.Token{}, mesh.Denied("the certificate of %s is no right to write", of.Phrase())
 	}
-	id, err := identity.ServiceID(s.cfg.Identities.TrustDomain(), service)
+	id, err := identity.ID(s.cfg.Identities.TrustDomain(), of)
 	if err != nil {
 		return registry.Token{}, err
 	}
-	return registry.Token{ID: id.String(), Service: service}, nil
+	return registry.Token{ID: id.String(), Service: of.Name}, nil
 }

@@ -26,8 +26,8 @@ type Certificate struct {
 func (s *Server) identityOperations() {
 	const path, tag = "/api/v1/identities", "identities"
 	register(s, operation{
-		method: http.MethodPost, path: path, tag: tag, id: "issueIdentity", summary: "Get a certificate for a workload",
-		description: "Over TLS only. With a join token as the bearer token it is for the token's service; without one it is for the service of the certificate that the connection was made with.",
+		method: http.MethodPost, path: path, tag: tag, id: "issueIdentity", summary: "Get a certificate",
+		description: "Over TLS only. With a join token as the bearer token it is of whom the token is for; without one it is of whom the certificate is that the connection was made with.",
 		status:      http.StatusCreated, body: CertificateRequest{}, token: true, refusals: []int{http.StatusNotFound},
 		example: `{"csr":"-----BEGIN CERTIFICATE REQUEST-----\n…\n-----END CERTIFICATE REQUEST-----\n"}`,
 	}, s.issueIdentity)
@@ -45,13 +45,13 @@ func (s *Server) issueIdentity(ctx context.Context, in *struct{ Call }) (*certif
 	if r.TLS == nil {
 		return nil, mesh.Denied("identities are given over TLS only: use the address of --tls-listen, with https://")
 	}
-	proven, err := authority.Service(r.TLS)
+	proven, err := authority.Client(r.TLS)
 	if err != nil {
 		return nil, s.refusedJoin(r, err)
 	}
 	joining := len(r.Header.Values("Authorization")) > 0
-	if proven == "" && !joining {
-		return nil, unauthorized("this needs a join token (\"Authorization: Bearer <join token>\"), made with \"heddle token create --join SERVICE\", or a connection with the certificate that is to be renewed")
+	if proven == (mesh.Identity{}) && !joining {
+		return nil, unauthorized("this needs a join token (\"Authorization: Bearer <join token>\"), made with \"heddle token create --join SERVICE\" (or --join-gateway, --join-authz), or a connection with the certificate that is to be renewed")
 	}
 	var body CertificateRequest
 	if err := in.decode(&body); err != nil {
@@ -76,19 +76,19 @@ func (s *Server) issueIdentity(ctx context.Context, in *struct{ Call }) (*certif
 	return &certificateAnswer{Body: Certificate(issued)}, nil
 }
 
-// join finds the service of a request's join token.
-func (s *Server) join(ctx context.Context, r *http.Request, key string) (mesh.ServiceName, error) {
+// join finds whom a request's join token is for.
+func (s *Server) join(ctx context.Context, r *http.Request, key string) (mesh.Identity, error) {
 	values := r.Header.Values("Authorization")
 	scheme, text, _ := strings.Cut(values[0], " ")
 	if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") || len(text) > 512 {
-		return "", unauthorized("the Authorization header is not of the form \"Bearer <join token>\"")
+		return mesh.Identity{}, unauthorized("the Authorization header is not of the form \"Bearer <join token>\"")
 	}
 	text = strings.TrimSpace(text)
 	if secret, _, err := identity.ParseJoinToken(text); err == nil {
 		text = secret // the pin is for the client
 	}
 	token, err := s.cfg.Registry.Join(ctx, text, key)
-	return token.Service, err
+	return token.Identity(), err
 }
 
 func (s *Server) refusedJoin(r *http.Request, err error) error {

@@ -80,10 +80,15 @@ func newRequest(t *testing.T) (*ecdsa.PrivateKey, string) {
 	return key, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
 }
 
-// join gets a certificate with a join token for a service.
-func (s *secure) join(service mesh.ServiceName) *tls.Certificate {
+// of is the identity of a service's workloads.
+func of(service mesh.ServiceName) mesh.Identity {
+	return mesh.Identity{Kind: mesh.ServiceIdentity, Name: service}
+}
+
+// join gets a certificate with a join token.
+func (s *secure) join(as mesh.Identity) *tls.Certificate {
 	s.t.Helper()
-	_, secret, err := s.client(s.admin).CreateJoinToken(s.t.Context(), service, "", 0, 1)
+	_, secret, err := s.client(s.admin).CreateJoinToken(s.t.Context(), as, "", 0, 1)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -106,7 +111,7 @@ func pair(t *testing.T, got client.Certificate, key *ecdsa.PrivateKey) *tls.Cert
 
 func TestAWorkloadJoinsAndRenews(t *testing.T) {
 	s := newSecure(t)
-	web := s.join("web")
+	web := s.join(of("web"))
 	key, csr := newRequest(t)
 	again, err := s.as("", web).IssueIdentity(t.Context(), csr)
 	if err != nil || again.ID != "spiffe://heddle.local/service/web" || again.Bundle != s.authority.Bundle() || time.Until(again.ExpiresAt) < 59*time.Minute {
@@ -127,7 +132,7 @@ func TestAWorkloadJoinsAndRenews(t *testing.T) {
 	for name, try := range map[string]func() error{
 		"another's instance":  func() error { _, err := c.Register(ctx, []mesh.Instance{others}, 0); return err },
 		"its own declaration": func() error { _, err := c.PutService(ctx, service("web")); return err },
-		"a token":             func() error { _, _, err := c.CreateJoinToken(ctx, "web", "", 0, 1); return err },
+		"a token":             func() error { _, _, err := c.CreateJoinToken(ctx, of("web"), "", 0, 1); return err },
 		"the tokens":          func() error { _, err := c.Tokens(ctx); return err },
 		"the runtime":         func() error { _, err := c.PutRuntime(ctx, mesh.Runtime{Values: map[string]any{}}); return err },
 	} {
@@ -144,7 +149,7 @@ func TestIdentitiesThatAreRefused(t *testing.T) {
 	s := newSecure(t)
 	ctx := t.Context()
 	_, csr := newRequest(t)
-	_, secret, err := s.client(s.admin).CreateJoinToken(ctx, "web", "", 0, 1)
+	_, secret, err := s.client(s.admin).CreateJoinToken(ctx, of("web"), "", 0, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,12 +179,64 @@ func TestIdentitiesThatAreRefused(t *testing.T) {
 		t.Errorf("used twice: %v", err)
 	}
 	for body, want := range map[string]string{
-		`{"kind":"join"}`: "service", `{"kind":"root","service":"web"}`: "kind", `{"service":"web","uses":2}`: "kind",
+		`{"kind":"join"}`: "service", `{"kind":"join","service":"web","gateway":"web"}`: "service", `{"kind":"join","authz":true,"gateway":"edge"}`: "service",
+		`{"kind":"join","gateway":"Edge"}`: "gateway", `{"gateway":"edge"}`: "kind", `{"authz":true}`: "kind",
+		`{"kind":"root","service":"web"}`: "kind", `{"service":"web","uses":2}`: "kind",
 		`{"kind":"join","service":"web","ttl":"-1s"}`: "ttl", `{"kind":"join","service":"web","uses":-1}`: "uses", `{"kind":"join","service":"web","ttl":"200h"}`: "ttl",
 	} {
 		if p := s.write("POST", "/api/v1/tokens", body).problem(t); p.Status != 422 || len(p.Errors) != 1 || p.Errors[0].Path != want {
 			t.Errorf("%s: %+v", body, p)
 		}
+	}
+}
+
+// A gateway's certificate and an AuthZ service's are renewed as what they are, and
+// are the right to write nothing, also not what a service of the same name has.
+func TestOtherIdentitiesMayWriteNothing(t *testing.T) {
+	s := newSecure(t)
+	ctx := t.Context()
+	for id, as := range map[string]mesh.Identity{
+		"spiffe://heddle.local/gateway/web":  {Kind: mesh.GatewayIdentity, Name: "web"},
+		"spiffe://heddle.local/heddle/authz": {Kind: mesh.AuthzIdentity},
+	} {
+		first := s.join(as)
+		key, csr := newRequest(t)
+		again, err := s.as("", first).IssueIdentity(ctx, csr)
+		if err != nil || again.ID != id {
+			t.Fatalf("%+v, %v", again, err)
+		}
+		c := s.as("", pair(t, again, key))
+		instance := mesh.Instance{Service: "web", ID: "w-1", Address: "10.0.0.1", Port: 80}
+		for name, try := range map[string]func() error{
+			"register":  func() error { _, err := c.Register(ctx, []mesh.Instance{instance}, 0); return err },
+			"a service": func() error { _, err := c.PutService(ctx, service("web")); return err },
+			"a route": func() error {
+				_, err := c.PutRoute(ctx, mesh.Route{Name: "r", Owner: "o", Hosts: []string{"a.example.com"}})
+				return err
+			},
+			"a token": func() error { _, _, err := c.CreateJoinToken(ctx, as, "", 0, 1); return err },
+			"runtime": func() error { _, err := c.PutRuntime(ctx, mesh.Runtime{Values: map[string]any{}}); return err },
+		} {
+			if err := try(); mesh.KindOf(err) != mesh.KindDenied {
+				t.Errorf("%s, %s: %v", id, name, err)
+			}
+		}
+	}
+	tokens, err := s.client(s.admin).Tokens(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var gateways, authorizers int
+	for _, one := range tokens {
+		if one.Gateway == "web" && one.Service == "" {
+			gateways++
+		}
+		if one.Authz {
+			authorizers++
+		}
+	}
+	if gateways != 1 || authorizers != 1 {
+		t.Errorf("the tokens are listed as %+v", tokens)
 	}
 }
 

@@ -13,8 +13,10 @@ import (
 
 // NewToken is the body of a request for a token.
 type NewToken struct {
-	Kind        registry.TokenKind `json:"kind,omitempty" enum:"join" doc:"join: the right to get an identity for the service, and nothing else. Left out: the right to write."`
-	Service     mesh.ServiceName   `json:"service,omitempty" doc:"The token may write this service's declaration and its instances only; left out, everything. Required for a join token." example:"orders"`
+	Kind        registry.TokenKind `json:"kind,omitempty" enum:"join" doc:"join: the right to get an identity, of the service or of what is said in its place, and nothing else. Left out: the right to write."`
+	Service     mesh.ServiceName   `json:"service,omitempty" doc:"The token may write this service's declaration and its instances only; left out, everything. A join token is for workloads of this service." example:"orders"`
+	Gateway     mesh.ServiceName   `json:"gateway,omitempty" doc:"Of a join token: it is for gateways of this name, instead of a service." example:"edge"`
+	Authz       bool               `json:"authz,omitempty" doc:"Of a join token: it is for AuthZ services that run apart (heddle authz), instead of a service."`
 	Description string             `json:"description,omitempty" maxLength:"1024" doc:"What it is for."`
 	TTL         mesh.Duration      `json:"ttl,omitempty" doc:"Of a join token: how long it may be used, 1s to 168h; default 10m."`
 	Uses        int                `json:"uses,omitempty" minimum:"1" maximum:"1000" doc:"Of a join token: how many workloads may join with it; default 1."`
@@ -83,19 +85,19 @@ func (s *Server) createToken(ctx context.Context, in *struct{ Call }) (*createdT
 	if strings.ContainsFunc(wanted.Description, unicode.IsControl) {
 		return nil, fault("description", "has control characters")
 	}
-	created, secret, err := s.newToken(ctx, wanted, registry.Token{Service: wanted.Service, Description: wanted.Description, Author: author(token)})
+	created, secret, err := s.newToken(ctx, wanted, registry.Token{Service: wanted.Service, Gateway: wanted.Gateway, Authz: wanted.Authz, Description: wanted.Description, Author: author(token)})
 	if err != nil {
 		return nil, err
 	}
-	s.audit("a token was created", "token", created.ID, "kind", created.Kind, "service", created.Service, "author", created.Author)
+	s.audit("a token was created", "token", created.ID, "kind", created.Kind, "service", created.Service, "for", created.Identity().String(), "author", created.Author)
 	return &createdTokenAnswer{Body: CreatedToken{Token: created, Secret: secret}}, nil
 }
 
 func (s *Server) newToken(ctx context.Context, wanted NewToken, token registry.Token) (registry.Token, string, error) {
 	switch wanted.Kind {
 	case "":
-		if wanted.TTL != 0 || wanted.Uses != 0 {
-			return token, "", fault("kind", "is missing: ttl and uses are of join tokens")
+		if wanted.TTL != 0 || wanted.Uses != 0 || wanted.Gateway != "" || wanted.Authz {
+			return token, "", fault("kind", "is missing: gateway, authz, ttl and uses are of join tokens")
 		}
 		return s.cfg.Registry.CreateToken(ctx, token)
 	case registry.JoinToken:

@@ -1,4 +1,4 @@
-// Package workload keeps one workload's identity: it makes the key, which never
+// Package workload keeps one identity, of a workload, a gateway or an AuthZ service: it makes the key, which never
 // leaves the machine, gets a certificate for it, first with a join token and then
 // with the certificate before, and keeps both as files that Envoy and others read.
 //

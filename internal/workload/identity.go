@@ -31,8 +31,8 @@ type Issue func(ctx context.Context, meeting *tls.Config, csr, joinToken string)
 // Config is what an identity needs; all but Logger and Now.
 type Config struct {
 	Dir           string
-	Service       mesh.ServiceName
-	JoinTokenFile string // "": the folder must hold an identity already
+	Identity      mesh.Identity // whose it is
+	JoinTokenFile string        // "": the folder must hold an identity already
 	Issue         Issue
 	Logger        *slog.Logger     // nil: no log
 	Now           func() time.Time // nil: time.Now
@@ -74,7 +74,7 @@ func Open(ctx context.Context, cfg Config) (*Identity, error) {
 	_, err = backoff.Retry(ctx, func() (struct{}, error) {
 		err := i.join(ctx)
 		if mesh.KindOf(err) == mesh.KindUnavailable {
-			cfg.Logger.Warn("the workload cannot join yet; trying again", "service", cfg.Service, "error", err)
+			cfg.Logger.Warn("the workload cannot join yet; trying again", "identity", cfg.Identity.String(), "error", err)
 			return struct{}{}, err
 		}
 		if err != nil {
@@ -103,16 +103,15 @@ func (i *Identity) find() (bool, error) {
 		}
 		return false, nil
 	}
-	want := "/service/" + string(i.cfg.Service)
 	id, err := x509svid.IDFromCert(found.certificate.Leaf)
-	if err != nil || id.Path() != want {
-		return false, i.invalid(err, "%s holds the identity %s, which is not that of service %q: use a folder for each service", i.files.Dir, id, i.cfg.Service)
+	if err != nil || id.Path() != i.path() {
+		return false, i.invalid(err, "%s holds the identity %s, which is not that of %s: use a folder for each identity", i.files.Dir, id, i.cfg.Identity.Phrase())
 	}
 	if ended := found.certificate.Leaf.NotAfter; !i.cfg.Now().Before(ended) {
 		if i.cfg.JoinTokenFile == "" {
 			return false, i.expired(ended)
 		}
-		i.cfg.Logger.Warn("the certificate expired; joining anew", "service", i.cfg.Service, "expired", ended)
+		i.cfg.Logger.Warn("the certificate expired; joining anew", "identity", i.cfg.Identity.String(), "expired", ended)
 		i.held = found
 		return false, nil
 	}
@@ -129,8 +128,11 @@ func (i *Identity) expired(at time.Time) error {
 }
 
 func (i *Identity) howToJoin() string {
-	return fmt.Sprintf("make a join token with \"heddle token create --join %s\", and name the file that holds it with --join-token-file", i.cfg.Service)
+	return fmt.Sprintf("make a join token with %q, and name the file that holds it with --join-token-file", i.cfg.Identity.JoinCommand())
 }
+
+// path is that of the SPIFFE ID.
+func (i *Identity) path() string { return "/" + i.cfg.Identity.String() }
 
 // join gets the first certificate.
 func (i *Identity) join(ctx context.Context) error {
@@ -179,8 +181,8 @@ func (i *Identity) get(ctx context.Context, meeting *tls.Config, joinToken strin
 		return fmt.Errorf("the certificate that the server gave: %w", err)
 	}
 	id, err := x509svid.IDFromCert(got.certificate.Leaf)
-	if err != nil || id.Path() != "/service/"+string(i.cfg.Service) {
-		return i.invalid(err, "the server gave the identity %s, and this workload is of service %q: is the join token another service's?", id, i.cfg.Service)
+	if err != nil || id.Path() != i.path() {
+		return i.invalid(err, "the server gave the identity %s, and this is %s: is the join token another's?", id, i.cfg.Identity.Phrase())
 	}
 	if err := i.files.write([]byte(issued.Chain), encoded, []byte(issued.Bundle)); err != nil {
 		return mesh.Unavailable(err, "write the identity to %s", i.files.Dir)
@@ -238,7 +240,7 @@ func (i *Identity) Run(ctx context.Context) {
 			if ctx.Err() != nil {
 				return
 			}
-			i.cfg.Logger.Error("the certificate could not be renewed; trying again", "service", i.cfg.Service, "expires", i.current().certificate.Leaf.NotAfter, "error", err)
+			i.cfg.Logger.Error("the certificate could not be renewed; trying again", "identity", i.cfg.Identity.String(), "expires", i.current().certificate.Leaf.NotAfter, "error", err)
 			if !sleep(ctx, retry.NextBackOff()) {
 				return
 			}

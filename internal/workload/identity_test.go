@@ -56,7 +56,7 @@ func (i *issuer) issue(_ context.Context, _ *tls.Config, csr, token string) (ide
 			return identity.Issued{}, err
 		}
 	}
-	return i.authority.Issue(csr, "web")
+	return i.authority.Issue(csr, mesh.Identity{Kind: mesh.ServiceIdentity, Name: "web"})
 }
 
 func (i *issuer) asked() (keys, tokens []string) {
@@ -73,7 +73,7 @@ func (i *issuer) config(t *testing.T) Config {
 	if err := os.WriteFile(file, []byte(identity.FormatJoinToken("hdj_a_b", i.authority.Pin())+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return Config{Dir: filepath.Join(dir, "identity"), Service: "web", JoinTokenFile: file, Issue: i.issue}
+	return Config{Dir: filepath.Join(dir, "identity"), Identity: mesh.Identity{Kind: mesh.ServiceIdentity, Name: "web"}, JoinTokenFile: file, Issue: i.issue}
 }
 
 func TestTheFilesAreForTheOwnerOnly(t *testing.T) {
@@ -121,8 +121,8 @@ func TestTheFilesAreForTheOwnerOnly(t *testing.T) {
 	if _, err := Open(t.Context(), cfg); err != nil {
 		t.Error(err)
 	}
-	cfg.Service = "orders"
-	if _, err := Open(t.Context(), cfg); mesh.KindOf(err) != mesh.KindInvalid || !strings.Contains(err.Error(), "use a folder for each service") {
+	cfg.Identity.Name = "orders"
+	if _, err := Open(t.Context(), cfg); mesh.KindOf(err) != mesh.KindInvalid || !strings.Contains(err.Error(), "use a folder for each identity") {
 		t.Errorf("another service's folder: %v", err)
 	}
 }
