@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/xds"
@@ -128,25 +129,27 @@ func TestCanarySharedRefuses(t *testing.T) {
 // A good version reaches the others when one has accepted it. A scope that has a
 // change of its own besides waits with that too, and then has both.
 func TestCanarySharedAccepted(t *testing.T) {
-	n := newNeighbours(t, xds.Config{CanaryWait: time.Minute})
-	n.silence(true)
-	put := []*xds.Resource{resource(t, xds.TypeCluster, "one", "v2")}
-	for i := range 6 {
-		put = append(put, resource(t, xds.TypeListener, fmt.Sprint("in", i), "bad"))
-	}
-	n.apply(put...)
-	canary := n.first("v2")
-	time.Sleep(50 * time.Millisecond) // long enough for what must not come
-	n.saw("v2", 1)
-	for _, p := range n.all {
-		if p != canary && p.saw("bad") {
-			t.Error("a change of its own was not held back")
+	synctest.Test(t, func(t *testing.T) {
+		n := newNeighbours(t, xds.Config{CanaryWait: time.Minute})
+		n.silence(true)
+		put := []*xds.Resource{resource(t, xds.TypeCluster, "one", "v2")}
+		for i := range 6 {
+			put = append(put, resource(t, xds.TypeListener, fmt.Sprint("in", i), "bad"))
 		}
-	}
-	n.silence(false)
-	canary.answer()
-	n.have("cds/one", "v2", 6)
-	eventually(t, "each refused its own", func() bool { return len(n.rig.server.Quarantine()) == 6 })
+		n.apply(put...)
+		canary := n.first("v2")
+		synctest.Wait() // what must not come would be there
+		n.saw("v2", 1)
+		for _, p := range n.all {
+			if p != canary && p.saw("bad") {
+				t.Error("a change of its own was not held back")
+			}
+		}
+		n.silence(false)
+		canary.answer()
+		n.have("cds/one", "v2", 6)
+		eventually(t, "each refused its own", func() bool { return len(n.rig.server.Quarantine()) == 6 })
+	})
 }
 
 // A canary of another scope that leaves is replaced by one of the others at once.
