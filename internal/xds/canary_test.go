@@ -103,7 +103,9 @@ func contentOf(t *testing.T, r *discoveryv3.Resource) string {
 	case interface{ GetStatPrefix() string }:
 		return m.GetStatPrefix()
 	case interface{ GetInternalOnlyHeaders() []string }:
-		return strings.Join(m.GetInternalOnlyHeaders(), ",")
+		if headers := m.GetInternalOnlyHeaders(); len(headers) > 0 {
+			return headers[0]
+		}
 	}
 	return ""
 }

@@ -28,6 +28,7 @@
 //   - turn.go how the table takes in an event;
 //   - canary.go, trial.go, leaving.go which proxy is sent a change first, and what
 //     the others keep until it was accepted; doubt.go what is kept to go back to;
+//   - reference.go which resource names which other, as far as its bytes tell;
 //   - ttl.go how what a proxy forgets by itself is kept there;
 //   - wire.go, alike.go how a response is put together from bytes that all streams
 //     share;

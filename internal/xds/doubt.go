@@ -1,7 +1,6 @@
 package xds
 
 import (
-	"bytes"
 	"slices"
 	"time"
 )
@@ -200,7 +199,6 @@ func (t *table) withhold(e *entry, tn *turn) {
 	if e.doubt.inForce() != nil {
 		return
 	}
-	name := []byte(e.id.Value())
 	for _, user := range e.kind.facts().usedBy {
 		if t.doubts[user].Load() == 0 {
 			continue
@@ -208,7 +206,7 @@ func (t *table) withhold(e *entry, tn *turn) {
 		for _, s := range e.holders {
 			for _, other := range s.members[user] {
 				d := other.doubt
-				if d == nil || d.refused != nil || d.cause != nil || other.current == nil || !bytes.Contains(other.current.wire, name) {
+				if d == nil || d.refused != nil || d.cause != nil || !other.current.names(e) {
 					continue
 				}
 				d.cause = e

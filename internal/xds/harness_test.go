@@ -116,7 +116,9 @@ func message(typeURL, name, content string) proto.Message {
 	case xds.TypeListener:
 		return &listenerv3.Listener{Name: name, StatPrefix: content}
 	case xds.TypeRoute:
-		return &routev3.RouteConfiguration{Name: name, InternalOnlyHeaders: []string{content}}
+		// The names of clusters are fields of their own: "to-one", "one,two".
+		words := strings.FieldsFunc(content, func(c rune) bool { return c == '-' || c == ',' })
+		return &routev3.RouteConfiguration{Name: name, InternalOnlyHeaders: append([]string{content}, words...)}
 	case xds.TypeExtension:
 		return &corev3.TypedExtensionConfig{Name: name, TypedConfig: &anypb.Any{TypeUrl: "type.example/" + content}}
 	case xds.TypeSecret:

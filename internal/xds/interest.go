@@ -34,6 +34,7 @@ func (t *table) enter(box *mailbox, in interest) (outside []name) {
 	tn := t.begin(t.clock())
 	defer t.end(tn)
 	s := box.scope
+	gaveUp := len(in.quit) > 0 || box.wild[in.kind] && !in.wild
 	if in.wild != box.wild[in.kind] {
 		t.setWild(box, in.kind, in.wild)
 	}
@@ -58,8 +59,8 @@ func (t *table) enter(box *mailbox, in interest) (outside []name) {
 	for _, id := range in.quit {
 		t.quit(box, in.kind, id)
 	}
-	if s.sees(box) {
-		tn.lookAt(s) // it may have given up what is waited for
+	if gaveUp && s.sees(box) {
+		tn.lookAt(s) // it may be something that is waited for
 	}
 	return outside
 }

@@ -1,7 +1,6 @@
 package xds
 
 import (
-	"bytes"
 	"iter"
 	"maps"
 	"slices"
@@ -115,16 +114,14 @@ func (tr *trial) questions(s *scope, e *entry) bool {
 // wait makes a trial wait for what its canary asked for, and for what that names:
 // it will be asked for when the canary has taken that.
 func (tr *trial) wait(s *scope, doubtful []*entry) {
-	for more := true; more; {
-		more = false
-		for _, e := range doubtful {
-			if _, already := tr.open[e]; !already && tr.reaches(s, e) {
-				tr.open[e] = struct{}{}
-				if tr.canary != nil {
-					e.trials++
-				}
-				more = true
-			}
+	reached, _ := tr.reach(s, doubtful, slices.Collect(maps.Keys(tr.open)))
+	for _, e := range reached {
+		if _, already := tr.open[e]; already {
+			continue
+		}
+		tr.open[e] = struct{}{}
+		if tr.canary != nil {
+			e.trials++
 		}
 	}
 }
@@ -161,33 +158,6 @@ func (tr *trial) appoint(canary *mailbox) bool {
 func (e *entry) unanswered() bool {
 	d := e.doubt
 	return e.current != nil && d != nil && d.refused == nil && d.cause == nil
-}
-
-// reaches says whether the canary will be sent an entry.
-func (tr *trial) reaches(s *scope, e *entry) bool {
-	if tr.canary == nil || s.asksAny(tr.canary, e) {
-		return true
-	}
-	for user := range tr.open {
-		if user.current.names(e) {
-			return true
-		}
-	}
-	return false
-}
-
-// names says whether a resource holds the name of another that it may use. It may
-// be wrong about short names, and is used where that costs little.
-func (r *Resource) names(e *entry) bool {
-	if r == nil {
-		return false
-	}
-	for _, k := range e.kind.facts().usedBy {
-		if k == r.kind {
-			return bytes.Contains(r.wire, []byte(e.id.Value()))
-		}
-	}
-	return false
 }
 
 // onTrial says whether the canary of any scope is sent an entry.
@@ -239,10 +209,9 @@ func (t *table) goesOn(s *scope, tn *turn) bool {
 			tr.forget(e, tn)
 		}
 	}
-	for e := range tr.open {
-		if !tr.reaches(s, e) {
-			tr.forget(e, tn) // it was given up
-		}
+	_, lost := tr.reach(s, slices.Collect(maps.Keys(tr.open)), nil)
+	for _, e := range lost {
+		tr.forget(e, tn) // it was given up
 	}
 	over := len(tr.open) == 0 || len(s.boxes) == 0 || tn.now.Sub(tr.since) >= t.wait
 	if over || !tn.worthTrying(s, maps.Keys(tr.open)) {
