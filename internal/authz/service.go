@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -71,7 +70,7 @@ func (s *Service) Register(server *grpc.Server) { server.RegisterService(descrip
 // check answers one request.
 func (s *Service) check(ctx context.Context, request *check) (*response, error) {
 	if len(request.callee) > maxName { // of no service; it is shown, so not all of it
-		request.callee = strings.ToValidUTF8(request.callee[:maxName], "") + "…"
+		request.callee = mesh.Cut(request.callee, maxName)
 	}
 	caller, err := s.caller(ctx, request)
 	if err != nil {

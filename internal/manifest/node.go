@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
 // maxDepth is a little less than mesh.Decode's own bound on nesting, so that
@@ -190,11 +192,4 @@ func join(parent, field string) string {
 func at(list string, index int) string { return list + "[" + strconv.Itoa(index) + "]" }
 
 // cut shortens names in paths just as package mesh does, so that its paths are found.
-func cut(s string) string {
-	const most = 80
-	s = strings.ToValidUTF8(s, "?")
-	if len(s) > most {
-		return strings.ToValidUTF8(s[:most], "") + "…"
-	}
-	return s
-}
+func cut(s string) string { return mesh.Cut(s, mesh.MaxPathName) }

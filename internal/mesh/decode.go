@@ -336,12 +336,7 @@ func nearlySame(a, b string) bool {
 	return a[i:] == b[i+1:]
 }
 
-// cut shortens outside text in a path.
-func cut(s string) string {
-	const most = 80
-	s = strings.ToValidUTF8(s, "?")
-	if len(s) > most {
-		return strings.ToValidUTF8(s[:most], "") + "…"
-	}
-	return s
-}
+// MaxPathName is how many bytes of a field's name the path of a fault shows.
+const MaxPathName = 80
+
+func cut(s string) string { return Cut(s, MaxPathName) }

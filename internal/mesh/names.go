@@ -159,15 +159,6 @@ func textFault(s string) string {
 	return ""
 }
 
-// quote shows outside input in an error: escaped, and cut when it is long.
-func quote(s string) string {
-	const most = 80
-	if len(s) > most {
-		return fmt.Sprintf("%+q… (%d bytes)", strings.ToValidUTF8(s[:most], "?"), len(s))
-	}
-	return fmt.Sprintf("%+q", s)
-}
-
 func isLowerAlnum(r rune) bool { return r >= 'a' && r <= 'z' || r >= '0' && r <= '9' }
 
 func isDigits(s string) bool {

@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
 // answerTimeout is for a reader that takes its answer slowly.
@@ -63,12 +65,7 @@ func notFound(r *http.Request, why string) *refusal {
 
 // shown makes text from a request fit for a message.
 func shown(text string) string {
-	const most = 100
-	text = strings.ToValidUTF8(text, "?")
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "…"
-	}
-	return strings.Trim(fmt.Sprintf("%+q", text), `"`)
+	return strings.Trim(fmt.Sprintf("%+q", mesh.Cut(text, 100)), `"`)
 }
 
 // recovered turns a panic into an answer, if none has begun, and a log entry.

@@ -96,9 +96,4 @@ func invalid(refused *mesh.Error) error {
 }
 
 // shorten bounds a text, and makes it valid for a protocol buffer.
-func shorten(s string) string {
-	if len(s) > maxMessage {
-		s = s[:maxMessage] + "…"
-	}
-	return strings.ToValidUTF8(s, "?")
-}
+func shorten(s string) string { return mesh.Cut(s, maxMessage) }
