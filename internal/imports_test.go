@@ -22,7 +22,8 @@ const module = "github.com/heddle-mesh/heddle/"
 var mayImport = map[string][]string{
 	"cmd/heddle":              {"*"},
 	"api/heddle/v1":           {},
-	"bench/authz":             {},
+	"bench/authz":             {"bench/measured"},
+	"bench/measured":          {},
 	"bench/spine":             {"*"},
 	"bench/xds":               {"*"},
 	"bench/xds/peers":         {},

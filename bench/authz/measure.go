@@ -73,7 +73,7 @@ func (s *subject) measure(ctx context.Context, o options, l *load, inFlight int)
 	if _, err := l.run(ctx, inFlight, o.time/5, false, smallest); err != nil { // it has been idle
 		return row{}, err
 	}
-	before, err := s.server.cpu()
+	before, err := s.server.CPU()
 	if err != nil {
 		return row{}, err
 	}
@@ -83,7 +83,7 @@ func (s *subject) measure(ctx context.Context, o options, l *load, inFlight int)
 		return row{}, err
 	}
 	elapsed := time.Since(begin)
-	after, err := s.server.cpu()
+	after, err := s.server.CPU()
 	if err != nil {
 		return row{}, err
 	}

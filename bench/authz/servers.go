@@ -9,11 +9,17 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
+
+	"github.com/heddle-mesh/heddle/bench/measured"
 )
 
 // services call each other, every one every other: enough pairs for each cold
 // request to have one of its own.
 const services = 100
+
+// patience bounds each wait for a server.
+const patience = time.Minute
 
 // hotPairs are those that are asked for again and again.
 const hotPairs = 1000
@@ -21,16 +27,16 @@ const hotPairs = 1000
 // subject is a server under measurement.
 type subject struct {
 	name    string
-	server  *process
-	beside  []*process // what it needs
+	server  *measured.Process
+	beside  []*measured.Process // what it needs
 	address string
 	cold    bool // one request in a thousand is for a new pair
 }
 
 func (s *subject) close() {
-	s.server.stop()
+	s.server.Stop()
 	for i := len(s.beside) - 1; i >= 0; i-- {
-		s.beside[i].stop()
+		s.beside[i].Stop()
 	}
 }
 
@@ -43,13 +49,13 @@ func startAll(ctx context.Context, o options, dir string) ([]*subject, error) {
 	}
 	for name, kind := range map[string]string{"floor": "plain", "floor-token": "token"} {
 		log := filepath.Join(dir, name+".log")
-		p, err := start(ctx, log, self, floorCommand, kind)
+		p, err := measured.Start(exec.CommandContext(ctx, self, floorCommand, kind), log)
 		if err != nil {
 			return all, err
 		}
 		s := &subject{name: name, server: p}
 		all = append(all, s)
-		if s.address, err = awaitFile(ctx, log, log); err != nil {
+		if s.address, err = p.Await(ctx, log, patience); err != nil {
 			return all, err
 		}
 	}
@@ -95,14 +101,14 @@ func startAll(ctx context.Context, o options, dir string) ([]*subject, error) {
 
 // startRegistry starts a server with its etcd, declares the services, and gives
 // the etcd's address.
-func startRegistry(ctx context.Context, o options, dir string) (*process, string, error) {
+func startRegistry(ctx context.Context, o options, dir string) (*measured.Process, string, error) {
 	at := func(name string) string { return filepath.Join(dir, name) }
-	server, err := start(ctx, at("server.log"), o.heddle, "server", "--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0",
-		"--data-dir", at("data"), "--ready-file", at("server.json"), "--admin-token-file", at("token"))
+	server, err := measured.Start(exec.CommandContext(ctx, o.heddle, "server", "--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0",
+		"--data-dir", at("data"), "--ready-file", at("server.json"), "--admin-token-file", at("token")), at("server.log"))
 	if err != nil {
 		return nil, "", err
 	}
-	said, err := awaitFile(ctx, at("server.json"), at("server.log"))
+	said, err := server.Await(ctx, at("server.json"), patience)
 	if err != nil {
 		return server, "", err
 	}
@@ -130,7 +136,7 @@ func startRegistry(ctx context.Context, o options, dir string) (*process, string
 
 func serviceName(i int) string { return fmt.Sprintf("service-%03d", i) }
 
-func startRedis(ctx context.Context, dir string) (*process, string, error) {
+func startRedis(ctx context.Context, dir string) (*measured.Process, string, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, "", err
@@ -140,19 +146,20 @@ func startRedis(ctx context.Context, dir string) (*process, string, error) {
 	if err := listener.Close(); err != nil {
 		return nil, "", err
 	}
-	p, err := start(ctx, filepath.Join(dir, "redis.log"), "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir)
+	command := exec.CommandContext(ctx, "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir)
+	p, err := measured.Start(command, filepath.Join(dir, "redis.log"))
 	return p, address, err
 }
 
 func startAuthz(ctx context.Context, o options, dir, name, etcd string, flags []string) (*subject, error) {
 	at := func(suffix string) string { return filepath.Join(dir, name+suffix) }
-	p, err := start(ctx, at(".log"), o.heddle, append([]string{"authz", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
-		"--etcd-endpoints", etcd, "--key-dir", at(".keys"), "--ready-file", at(".json"), "--insecure-plain-callers"}, flags...)...)
+	p, err := measured.Start(exec.CommandContext(ctx, o.heddle, append([]string{"authz", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
+		"--etcd-endpoints", etcd, "--key-dir", at(".keys"), "--ready-file", at(".json"), "--insecure-plain-callers"}, flags...)...), at(".log"))
 	if err != nil {
 		return nil, err
 	}
 	s := &subject{name: name, server: p}
-	said, err := awaitFile(ctx, at(".json"), at(".log"))
+	said, err := p.Await(ctx, at(".json"), patience)
 	if err != nil {
 		return s, err
 	}

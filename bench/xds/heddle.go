@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -16,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/heddle-mesh/heddle/bench/measured"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
 )
@@ -24,7 +24,7 @@ import (
 // etcd, past the REST API. A change's moment is when a watch of this program
 // sees it: the server's own watch is told at the same time.
 type heddle struct {
-	child  *process
+	child  *measured.Process
 	at     string // of xDS
 	rest   string // URL
 	store  *registry.Store
@@ -61,7 +61,7 @@ func startHeddle(ctx context.Context, o options, dir string, w world) (_ server,
 	if o.pprof != "" {
 		args = append(args, "--pprof", o.pprof)
 	}
-	if h.child, err = start(ctx, dir, exec.CommandContext(ctx, o.heddle, args...)); err != nil {
+	if h.child, err = measured.Start(exec.CommandContext(ctx, o.heddle, args...), filepath.Join(dir, "heddle.log")); err != nil {
 		return nil, err
 	}
 	if err = h.awaitReady(ctx, ready); err != nil {
@@ -111,24 +111,17 @@ func (h *heddle) fill(ctx context.Context, data string, w world) error {
 }
 
 func (h *heddle) awaitReady(ctx context.Context, file string) error {
-	for deadline := time.Now().Add(patience); ; {
-		var found struct {
-			XDS  string `json:"xds"`
-			REST string `json:"rest"`
-		}
-		if data, err := os.ReadFile(file); err == nil && json.Unmarshal(data, &found) == nil {
-			h.at, h.rest = found.XDS, found.REST
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("heddle server is not ready after %s: %s", patience, h.child.said())
-		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	said, err := h.child.Await(ctx, file, patience)
+	if err != nil {
+		return err
 	}
+	var found struct {
+		XDS  string `json:"xds"`
+		REST string `json:"rest"`
+	}
+	err = json.Unmarshal([]byte(said), &found)
+	h.at, h.rest = found.XDS, found.REST
+	return err
 }
 
 // watch follows etcd until close; it returns when the watch is complete.
@@ -159,9 +152,9 @@ func (h *heddle) watch(ctx context.Context) error {
 	}
 }
 
-func (h *heddle) name() string      { return "heddle" }
-func (h *heddle) address() string   { return h.at }
-func (h *heddle) process() *process { return h.child }
+func (h *heddle) name() string               { return "heddle" }
+func (h *heddle) address() string            { return h.at }
+func (h *heddle) process() *measured.Process { return h.child }
 
 func (h *heddle) change(ctx context.Context, service string, drained bool) (time.Time, error) {
 	key := mesh.InstanceKey{Service: mesh.ServiceName(service), ID: "i0"}
@@ -213,6 +206,6 @@ func (h *heddle) close() {
 		_ = h.store.Close()
 	}
 	if h.child != nil {
-		h.child.stop()
+		h.child.Stop()
 	}
 }

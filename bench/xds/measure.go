@@ -132,7 +132,7 @@ func (s *subject) coldStart(ctx context.Context) error {
 		s.fleet.close()
 		time.Sleep(5 * afterwards) // the server takes its leave of them
 	}
-	before, err := s.server.process().cpu()
+	before, err := s.server.process().CPU()
 	if err != nil {
 		return err
 	}
@@ -145,12 +145,12 @@ func (s *subject) coldStart(ctx context.Context) error {
 	if err := s.fleet.quiet(ctx, 3*afterwards); err != nil {
 		return err
 	}
-	after, err := s.server.process().cpu()
+	after, err := s.server.process().CPU()
 	if err != nil {
 		return err
 	}
 	s.coldCPU = append(s.coldCPU, after-before)
-	s.row.RSSMB, err = s.server.process().rss()
+	s.row.RSSMB, err = s.server.process().RSS()
 	return err
 }
 
@@ -159,7 +159,7 @@ func (s *subject) change(ctx context.Context, service string, drained bool, want
 	r := newRound(service, want)
 	s.fleet.round.Store(r)
 	defer s.fleet.round.Store(nil)
-	before, err := s.server.process().cpu()
+	before, err := s.server.process().CPU()
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func (s *subject) change(ctx context.Context, service string, drained bool, want
 		return err
 	}
 	time.Sleep(afterwards)
-	after, err := s.server.process().cpu()
+	after, err := s.server.process().CPU()
 	if err != nil {
 		return err
 	}

@@ -10,13 +10,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"github.com/heddle-mesh/heddle/bench/measured"
 )
 
 // server is one of those that are compared.
 type server interface {
 	name() string
 	address() string
-	process() *process
+	process() *measured.Process
 	// change brings the endpoints of a service into the other of their two
 	// states, and gives the moment at which the server could know.
 	change(ctx context.Context, service string, drained bool) (time.Time, error)
@@ -33,7 +35,7 @@ type command struct {
 type told struct {
 	title string
 	at    string
-	child *process
+	child *measured.Process
 	in    io.WriteCloser
 	out   *bufio.Scanner
 }
@@ -50,7 +52,7 @@ func startTold(ctx context.Context, title, dir, program string, args ...string) 
 	if err != nil {
 		return nil, err
 	}
-	if t.child, err = start(ctx, dir, c); err != nil {
+	if t.child, err = measured.Start(c, filepath.Join(dir, filepath.Base(program)+".log")); err != nil {
 		return nil, err
 	}
 	t.out = bufio.NewScanner(out)
@@ -67,14 +69,14 @@ func startTold(ctx context.Context, title, dir, program string, args ...string) 
 
 func (t *told) read(into any) error {
 	if !t.out.Scan() {
-		return fmt.Errorf("%s ended: %s", t.title, t.child.said())
+		return fmt.Errorf("%s ended: %s", t.title, t.child.Said())
 	}
 	return json.Unmarshal(t.out.Bytes(), into)
 }
 
-func (t *told) name() string      { return t.title }
-func (t *told) address() string   { return t.at }
-func (t *told) process() *process { return t.child }
+func (t *told) name() string               { return t.title }
+func (t *told) address() string            { return t.at }
+func (t *told) process() *measured.Process { return t.child }
 
 func (t *told) change(_ context.Context, service string, drained bool) (time.Time, error) {
 	line, err := json.Marshal(command{Service: service, Drained: drained})
@@ -93,7 +95,7 @@ func (t *told) change(_ context.Context, service string, drained bool) (time.Tim
 
 func (t *told) close() {
 	_ = t.in.Close()
-	t.child.stop()
+	t.child.Stop()
 }
 
 // startServer starts one of the servers, with its files in a folder of its own.
