@@ -81,7 +81,7 @@ func (w world) translated(service mesh.ServiceName) (files, error) {
 	}
 	c.Apply(1, true, changes)
 	scope := translate.ScopeOf(mesh.Proxy{Service: service})
-	resources, _ := translate.Build(c.View(), scope)
+	resources, _ := translate.Build(c.View(), scope, translate.Trust{})
 	out := files{Drained: map[string][]byte{}}
 	for _, r := range resources {
 		body, err := encode(r.Message)

@@ -20,6 +20,7 @@ type identityFlags struct {
 	TLSListen       string        `env:"HEDDLE_TLS_LISTEN" placeholder:"HOST:PORT" help:"Where the REST API listens over TLS, and gives workloads their certificates. Default: nowhere, and there are no identities."`
 	XDSTLSListen    string        `name:"xds-tls-listen" env:"HEDDLE_XDS_TLS_LISTEN" placeholder:"HOST:PORT" help:"Where xDS and the gRPC API listen over TLS; xDS is for clients with a certificate there, each as the service that it is of. Default: nowhere."`
 	RequireIdentity bool          `help:"Serve xDS to nobody without a certificate: the port of --xds-listen is for the gRPC API alone."`
+	MTLS            string        `name:"mtls" enum:"permissive,strict" default:"permissive" help:"Whether sidecars with an identity take calls in plain text besides mutual TLS (permissive), or refuse them (strict), for services that do not say (access.mtls). All servers of a cluster have to say the same."`
 	Lifetime        time.Duration `name:"identity-lifetime" default:"1h" placeholder:"TIME" help:"How long a certificate lives; its holder replaces it at half of that."`
 	CAKey           string        `name:"ca-key" type:"path" placeholder:"FILE" help:"PEM key of the authority that signs the certificates. Default: one made at the first start, in the data folder."`
 	CACert          string        `name:"ca-cert" type:"path" placeholder:"FILE" help:"PEM certificate of that key, followed by those up to its root."`
@@ -34,6 +35,8 @@ func (c *serverCmd) checkIdentity() error {
 		return c.wrongFlag("--xds-tls-listen needs --tls-listen, where its clients get their certificates")
 	case c.TLSListen == "" && c.CAKey+c.CACert+c.CABundle != "":
 		return c.wrongFlag("--ca-key, --ca-cert and --ca-bundle need --tls-listen: without it there are no identities")
+	case c.TLSListen == "" && c.MTLS == string(mesh.Strict):
+		return c.wrongFlag("--mtls strict needs --tls-listen: without it there are no identities")
 	case c.RequireIdentity && c.XDSTLSListen == "":
 		return c.wrongFlag("--require-identity needs --xds-tls-listen: nobody could be served")
 	case (c.CAKey == "") != (c.CACert == ""):

@@ -29,6 +29,7 @@ import (
 	"github.com/heddle-mesh/heddle/internal/registry"
 	"github.com/heddle-mesh/heddle/internal/server"
 	"github.com/heddle-mesh/heddle/internal/server/grpcapi"
+	"github.com/heddle-mesh/heddle/internal/translate"
 	"github.com/heddle-mesh/heddle/internal/xds"
 )
 
@@ -67,6 +68,7 @@ func newServerNode(c *serverCmd, ports serverPorts, store *registry.Store, autho
 	plane := controlplane.Config{Catalog: n.catalog, RequireIdentity: c.RequireIdentity, Registerer: metrics, Logger: logger}
 	if authority != nil {
 		plane.Identities = authority
+		plane.Trust = translate.Trust{Domain: authority.TrustDomain().Name(), Roots: []byte(authority.Bundle()), MTLS: mesh.MTLS(c.MTLS)}
 	}
 	n.plane = controlplane.New(plane)
 	n.xds = xds.NewServer(xds.Config{Scopes: n.plane, Registerer: metrics, Logger: logger, CanaryWait: c.CanaryWait, MaxStreams: c.MaxStreams})

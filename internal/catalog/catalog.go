@@ -117,8 +117,10 @@ type edit struct {
 
 func (e *edit) service(s *mesh.Service, deleted bool) {
 	name := s.Name
+	var before []mesh.ServiceName
 	if old, ok := e.view.services.get(name); ok {
-		for _, callee := range old.Dependencies {
+		before = old.Dependencies
+		for _, callee := range before {
 			callers, _ := e.view.dependents.get(callee)
 			e.setDependents(callee, remove(callers, name, cmp.Compare[mesh.ServiceName]))
 		}
@@ -126,13 +128,31 @@ func (e *edit) service(s *mesh.Service, deleted bool) {
 	e.changes.Services = union(e.changes.Services, map[mesh.ServiceName]struct{}{name: {}})
 	if deleted {
 		e.view.services = e.view.services.without(name)
+		e.calls(before, nil)
 		return
 	}
+	e.calls(before, s.Dependencies)
 	e.view.services = e.view.services.with(name, s)
 	for _, callee := range s.Dependencies {
 		callers, _ := e.view.dependents.get(callee)
 		e.setDependents(callee, insert(callers, name, name, cmp.Compare[mesh.ServiceName]))
 	}
+}
+
+// calls notes whose callers change when somebody calls other services than before.
+func (e *edit) calls(before, now []mesh.ServiceName) {
+	changed := map[mesh.ServiceName]struct{}{}
+	for _, one := range now {
+		changed[one] = struct{}{}
+	}
+	for _, one := range before {
+		if _, still := changed[one]; still {
+			delete(changed, one)
+		} else {
+			changed[one] = struct{}{}
+		}
+	}
+	e.changes.Callers = union(e.changes.Callers, changed)
 }
 
 // unreadable notes whether there is a service of that name that cannot be read.
@@ -165,10 +185,14 @@ func (e *edit) route(r *mesh.Route, deleted bool) {
 	for name, one := range e.view.routes {
 		routes[name] = one
 	}
+	if old, there := routes[r.Name]; there {
+		e.calls(old.Services(), nil)
+	}
 	if deleted {
 		delete(routes, r.Name)
 	} else {
 		routes[r.Name] = r
+		e.calls(nil, r.Services())
 	}
 	e.view.routes = routes
 	e.changes.Routes = union(e.changes.Routes, map[mesh.RouteName]struct{}{r.Name: {}})

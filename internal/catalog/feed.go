@@ -17,6 +17,7 @@ type Changes struct {
 	Services  map[mesh.ServiceName]struct{} // declared, changed or deleted
 	Instances map[mesh.ServiceName]struct{} // services whose instances changed
 	Routes    map[mesh.RouteName]struct{}
+	Callers   map[mesh.ServiceName]struct{} // services that others have begun or ceased to call, or that routes name
 	Runtime   bool
 	Trust     bool // the keys of tokens, or who may be asked for tokens
 	Synced    bool // the view became complete
@@ -31,6 +32,7 @@ func (c *Changes) merge(other Changes) {
 	c.Services = union(c.Services, other.Services)
 	c.Instances = union(c.Instances, other.Instances)
 	c.Routes = union(c.Routes, other.Routes)
+	c.Callers = union(c.Callers, other.Callers)
 	c.Runtime = c.Runtime || other.Runtime
 	c.Trust = c.Trust || other.Trust
 	c.Synced = c.Synced || other.Synced

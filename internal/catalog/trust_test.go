@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"maps"
 	"slices"
 	"testing"
 
@@ -64,5 +65,44 @@ func TestTokenKeysComeAndGo(t *testing.T) {
 	c.Apply(2, true, []mesh.Change{{TokenKeys: &mesh.TokenKeys{}, Deleted: true}})
 	if c.View().TokenKeys() != nil {
 		t.Error("deleted keys are still there")
+	}
+}
+
+func TestWhoseCallersChangedIsTold(t *testing.T) {
+	c := catalog.New(catalog.Config{})
+	feed := c.Subscribe()
+	defer feed.Close()
+	shop := func(deleted bool, services ...mesh.ServiceName) mesh.Change {
+		r := &mesh.Route{Name: "shop"}
+		for _, name := range services {
+			r.Backends = append(r.Backends, mesh.WeightedBackend{Service: name, Weight: 1})
+		}
+		return mesh.Change{Route: r, Deleted: deleted}
+	}
+	gone := service("web")
+	gone.Deleted = true
+	if _, _, err := feed.Wait(t.Context()); err != nil { // the present view
+		t.Fatal(err)
+	}
+	for i, step := range []struct {
+		change mesh.Change
+		want   []mesh.ServiceName
+	}{
+		{service("web", "a", "b"), []mesh.ServiceName{"a", "b"}},
+		{service("web", "b", "c"), []mesh.ServiceName{"a", "c"}},
+		{service("web", "c", "b"), nil},
+		{gone, []mesh.ServiceName{"b", "c"}},
+		{shop(false, "a"), []mesh.ServiceName{"a"}},
+		{shop(false, "b"), []mesh.ServiceName{"a", "b"}},
+		{shop(true), []mesh.ServiceName{"b"}},
+	} {
+		c.Apply(int64(i+1), true, []mesh.Change{step.change})
+		_, changes, err := feed.Wait(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Sorted(maps.Keys(changes.Callers)); !slices.Equal(got, step.want) {
+			t.Errorf("step %d: %v, want %v", i, got, step.want)
+		}
 	}
 }

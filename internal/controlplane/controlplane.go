@@ -27,6 +27,8 @@ type Config struct {
 	// not yet seen the whole mesh; default 10 s. An unsynced control plane
 	// never serves an empty configuration.
 	SyncTimeout time.Duration
+	// Trust is how proxies know each other; zero: they have no identities.
+	Trust translate.Trust
 	// Identities finds who opens a stream; nil: nobody is asked to prove it.
 	Identities Identities
 	// RequireIdentity refuses streams whose opener has proven nothing.

@@ -154,6 +154,11 @@ func (l *loop) affected(changes catalog.Changes) []*openScope {
 			add(dependent)
 		}
 	}
+	if l.plane.cfg.Trust.Roots != nil { // a sidecar knows who may call
+		for service := range changes.Callers {
+			add(service)
+		}
+	}
 	everywhere := changes.Runtime || changes.Trust
 	if everywhere {
 		for service := range l.byService {
@@ -197,7 +202,7 @@ func (l *loop) push(scopes []*openScope, instances map[mesh.ServiceName]struct{}
 	start := time.Now()
 	b := newBatch(l.plane.cfg.Logger, l.made)
 	for _, one := range scopes {
-		resources, problems := translate.Build(l.view, one.scope)
+		resources, problems := translate.Build(l.view, one.scope, l.plane.cfg.Trust)
 		if one.scope.Proxy.Profile == mesh.GatewayProfile {
 			one.needs = translate.GatewayNeeds(l.view, one.scope.Service)
 		}

@@ -22,7 +22,7 @@ func BenchmarkBuild20Dependencies(b *testing.B) {
 	view, scope := in.view(), translate.ScopeOf(mesh.Proxy{Service: "web", AppPort: 9000})
 	b.ReportAllocs()
 	for b.Loop() {
-		translate.Build(view, scope)
+		translate.Build(view, scope, translate.Trust{})
 	}
 }
 

@@ -1,10 +1,17 @@
 package translate_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -37,7 +44,7 @@ func static(t testing.TB, resources []translate.Resource) []byte {
 // inline is static, but that Envoy watches a folder for endpoints if one is given.
 func inline(t testing.TB, resources []translate.Resource, folder string) []byte {
 	t.Helper()
-	in := &inliner{t: t, folder: folder, endpoints: map[string]*endpointv3.ClusterLoadAssignment{}, routes: map[string]*routev3.RouteConfiguration{}}
+	in := &inliner{t: t, folder: folder, endpoints: map[string]*endpointv3.ClusterLoadAssignment{}, routes: map[string]*routev3.RouteConfiguration{}, filters: map[string]*anypb.Any{}}
 	out := &bootstrapv3.Bootstrap{Node: &corev3.Node{Id: "web/web-1", Cluster: "web"}, StaticResources: &bootstrapv3.Bootstrap_StaticResources{}}
 	layer := &structpb.Struct{}
 	for _, r := range resources {
@@ -46,6 +53,8 @@ func inline(t testing.TB, resources []translate.Resource, folder string) []byte 
 			in.endpoints[m.ClusterName] = m
 		case *routev3.RouteConfiguration:
 			in.routes[m.Name] = m
+		case *corev3.TypedExtensionConfig:
+			in.filters[m.Name] = m.TypedConfig
 		case *tlsv3.Secret:
 			out.StaticResources.Secrets = append(out.StaticResources.Secrets, m)
 		case *runtimev3.Runtime:
@@ -83,6 +92,7 @@ type inliner struct {
 	folder    string
 	endpoints map[string]*endpointv3.ClusterLoadAssignment
 	routes    map[string]*routev3.RouteConfiguration
+	filters   map[string]*anypb.Any
 }
 
 func (in *inliner) cluster(c *clusterv3.Cluster) {
@@ -105,20 +115,91 @@ func (in *inliner) cluster(c *clusterv3.Cluster) {
 		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
 		c.LoadAssignment, c.EdsClusterConfig = in.endpoints[name], nil
 	}
-	if c.TransportSocket == nil {
-		return
+	for _, socket := range append([]*corev3.TransportSocket{c.TransportSocket}, matched(c)...) {
+		if socket == nil {
+			continue
+		}
+		context := &tlsv3.UpstreamTlsContext{}
+		in.unpack(socket.GetTypedConfig(), context)
+		in.trusted(context.CommonTlsContext)
+		in.identity(context.CommonTlsContext)
+		socket.ConfigType = &corev3.TransportSocket_TypedConfig{TypedConfig: in.pack(context)}
 	}
-	context := &tlsv3.UpstreamTlsContext{}
-	in.unpack(c.TransportSocket.GetTypedConfig(), context)
-	secret := context.CommonTlsContext.GetCombinedValidationContext().ValidationContextSdsSecretConfig
-	secret.SdsConfig = nil // a secret without a source is one of the bootstrap
-	c.TransportSocket.ConfigType = &corev3.TransportSocket_TypedConfig{TypedConfig: in.pack(context)}
+}
+
+func matched(c *clusterv3.Cluster) (sockets []*corev3.TransportSocket) {
+	for _, one := range c.TransportSocketMatches {
+		sockets = append(sockets, one.TransportSocket)
+	}
+	return sockets
+}
+
+// trusted has the roots be found: a secret without a source is one of the bootstrap.
+func (in *inliner) trusted(context *tlsv3.CommonTlsContext) {
+	if secret := context.GetCombinedValidationContext().GetValidationContextSdsSecretConfig(); secret != nil {
+		secret.SdsConfig = nil
+	}
+}
+
+// identity puts a certificate where the proxy's is looked for.
+func (in *inliner) identity(context *tlsv3.CommonTlsContext) {
+	in.t.Helper()
+	for _, one := range context.TlsCertificateSdsSecretConfigs {
+		file := one.SdsConfig.GetPathConfigSource()
+		if want := mesh.IdentityFolder + "/" + mesh.IdentityFile; file.Path != want || file.GetWatchedDirectory().GetPath() != mesh.IdentityFolder {
+			in.t.Errorf("the certificate is looked for in %s, want %s", file.Path, want)
+		}
+		file.WatchedDirectory.Path = in.t.TempDir()
+		file.Path = filepath.Join(file.WatchedDirectory.Path, mesh.IdentityFile)
+		secret := &tlsv3.Secret{Name: mesh.IdentitySecret, Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: selfSigned(in.t)}}
+		body, err := protojson.Marshal(&discoveryv3.DiscoveryResponse{Resources: []*anypb.Any{in.pack(secret)}})
+		if err == nil {
+			err = os.WriteFile(file.Path, body, 0o600)
+		}
+		if err != nil {
+			in.t.Fatal(err)
+		}
+	}
+}
+
+// selfSigned is a certificate that nobody trusts, with its key.
+func selfSigned(t testing.TB) *tlsv3.TlsCertificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded := func(kind string, der []byte) *corev3.DataSource {
+		return &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})}}
+	}
+	return &tlsv3.TlsCertificate{CertificateChain: encoded("CERTIFICATE", certificate), PrivateKey: encoded("PRIVATE KEY", private)}
 }
 
 func (in *inliner) listener(l *listenerv3.Listener) {
 	in.t.Helper()
-	in.certificates(l.FilterChains[0].GetTransportSocket())
-	filter := l.FilterChains[0].Filters[0]
+	for _, chain := range l.FilterChains {
+		in.certificates(chain.GetTransportSocket())
+		for _, filter := range chain.Filters {
+			in.filter(l, filter)
+		}
+	}
+}
+
+// filter has a filter find its configuration without a control plane.
+func (in *inliner) filter(l *listenerv3.Listener, filter *listenerv3.Filter) {
+	in.t.Helper()
+	if filter.GetConfigDiscovery() != nil {
+		filter.ConfigType = &listenerv3.Filter_TypedConfig{TypedConfig: in.extension(filter.Name)}
+	}
 	if !filter.GetTypedConfig().MessageIs(&hcmv3.HttpConnectionManager{}) {
 		return
 	}
@@ -130,7 +211,20 @@ func (in *inliner) listener(l *listenerv3.Listener) {
 		}
 		m.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: in.routes[name]}
 	}
+	for _, one := range m.HttpFilters {
+		if one.GetConfigDiscovery() != nil {
+			one.ConfigType = &hcmv3.HttpFilter_TypedConfig{TypedConfig: in.extension(one.Name)}
+		}
+	}
 	filter.ConfigType = &listenerv3.Filter_TypedConfig{TypedConfig: in.pack(m)}
+}
+
+func (in *inliner) extension(name string) *anypb.Any {
+	in.t.Helper()
+	if in.filters[name] == nil {
+		in.t.Fatalf("there is no configuration of the filter %q", name)
+	}
+	return in.filters[name]
 }
 
 // certificates puts a folder with certificates where a gateway's Envoy looks for them.
@@ -147,7 +241,13 @@ func (in *inliner) certificates(socket *corev3.TransportSocket) {
 	} else {
 		in.unpack(socket.GetTypedConfig(), context)
 	}
-	for i, one := range context.CommonTlsContext.TlsCertificateSdsSecretConfigs {
+	certificates := context.CommonTlsContext.TlsCertificateSdsSecretConfigs
+	if len(certificates) > 0 && certificates[0].Name == mesh.IdentitySecret {
+		in.trusted(context.CommonTlsContext)
+		in.identity(context.CommonTlsContext)
+		certificates = nil
+	}
+	for i, one := range certificates {
 		file := one.SdsConfig.GetPathConfigSource()
 		if want := fmt.Sprintf("%s/%d.json", mesh.CertificateFolder, i); file.Path != want {
 			in.t.Errorf("certificate %d is looked for in %s, want %s", i, file.Path, want)

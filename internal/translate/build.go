@@ -13,9 +13,9 @@ import (
 // Build makes everything that a scope may see, sorted by type and name, and
 // the problems met. A scope whose service is not declared sees nothing; a
 // gateway need not be declared.
-func Build(v *catalog.View, s Scope) ([]Resource, []Problem) {
+func Build(v *catalog.View, s Scope, t Trust) ([]Resource, []Problem) {
 	if s.Proxy.Profile == mesh.GatewayProfile {
-		b := &builder{view: v, scope: s}
+		b := &builder{view: v, scope: s, trust: &t}
 		b.gateway()
 		sortResources(b.resources)
 		return b.resources, b.problems
@@ -24,13 +24,15 @@ func Build(v *catalog.View, s Scope) ([]Resource, []Problem) {
 	if !declared {
 		return nil, nil
 	}
-	b := &builder{view: v, scope: s, own: own}
+	b := &builder{view: v, scope: s, trust: &t, own: own}
 	b.plan()
 	if s.Proxy.Profile == mesh.Proxyless {
 		b.proxyless()
 		sortResources(b.resources)
 		return b.resources, b.problems
 	}
+	b.trusted()
+	b.authorizer()
 	b.claimPorts()
 	b.inbound()
 	for _, d := range b.dependencies {
@@ -47,6 +49,7 @@ func Build(v *catalog.View, s Scope) ([]Resource, []Problem) {
 type builder struct {
 	view         *catalog.View
 	scope        Scope
+	trust        *Trust
 	own          *mesh.Service
 	dependencies []dependency // sorted by name
 	ports        ports
@@ -79,6 +82,7 @@ func (b *builder) dependency(d dependency) {
 		return
 	}
 	b.upstream(d.service)
+	b.refusedPlain(d.service)
 	b.resources = append(b.resources, Endpoints(b.view, d.name)...)
 	b.ownListener(d.service)
 }

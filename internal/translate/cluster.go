@@ -34,12 +34,12 @@ const httpOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 // upstream makes the cluster of a called service, which all its callers share,
 // and those for the subsets that requests are mirrored to.
 func (b *builder) upstream(s *mesh.Service) {
-	c := clusterFor(s)
+	c := b.clusterFor(s)
 	origin := originOf(s)
 	settle := settleOf(s)
 	for _, subset := range mirrored(s) {
 		one := proto.CloneOf(c)
-		one.Name = subsetCluster(s.Name, subset)
+		one.Name = b.shared(subsetCluster(s.Name, subset))
 		one.LbSubsetConfig = onlySubset(s, subset)
 		if one.EdsClusterConfig != nil {
 			one.EdsClusterConfig.ServiceName = string(s.Name)
@@ -50,9 +50,9 @@ func (b *builder) upstream(s *mesh.Service) {
 	b.secret(s)
 }
 
-func clusterFor(s *mesh.Service) *clusterv3.Cluster {
+func (b *builder) clusterFor(s *mesh.Service) *clusterv3.Cluster {
 	c := &clusterv3.Cluster{
-		Name:                          string(s.Name),
+		Name:                          b.shared(string(s.Name)),
 		ConnectTimeout:                or(s.Traffic.ConnectTimeout, defaultConnectTimeout),
 		CircuitBreakers:               circuitBreakers(s),
 		OutlierDetection:              outlierDetection(s.Traffic.OutlierDetection),
@@ -77,6 +77,7 @@ func clusterFor(s *mesh.Service) *clusterv3.Cluster {
 	}
 	balance(c, s.Traffic.LoadBalancing)
 	locate(c, s)
+	b.secureUpstream(c, s)
 	return c
 }
 
@@ -91,6 +92,9 @@ func locate(c *clusterv3.Cluster, s *mesh.Service) {
 	default:
 		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS}
 		c.EdsClusterConfig = &clusterv3.Cluster_EdsClusterConfig{EdsConfig: overADS()}
+		if c.Name != string(s.Name) {
+			c.EdsClusterConfig.ServiceName = string(s.Name)
+		}
 	}
 }
 

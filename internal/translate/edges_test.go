@@ -27,7 +27,7 @@ func find[M proto.Message](t *testing.T, resources []translate.Resource, typeURL
 
 func TestAScopeOfAnUndeclaredServiceSeesNothing(t *testing.T) {
 	view := (&input{}).view()
-	if resources, problems := translate.Build(view, translate.ScopeOf(mesh.Proxy{Service: "ghost"})); len(resources)+len(problems) > 0 {
+	if resources, problems := translate.Build(view, translate.ScopeOf(mesh.Proxy{Service: "ghost"}), translate.Trust{}); len(resources)+len(problems) > 0 {
 		t.Errorf("got %v %v", resources, problems)
 	}
 	if got := translate.Endpoints(view, "ghost"); len(got) > 0 {
@@ -72,7 +72,7 @@ func TestPatternsLetThroughFitEnvoy(t *testing.T) {
 			continue
 		}
 		orders.Routes = []mesh.RouteRule{{Match: mesh.RequestMatch{Path: &mesh.PathMatch{Regex: fmt.Sprintf("(%s){%d}", unit, largest)}}}}
-		resources, _ := translate.Build((&input{Services: []mesh.Service{web, orders}}).view(), translate.ScopeOf(mesh.Proxy{Service: "web"}))
+		resources, _ := translate.Build((&input{Services: []mesh.Service{web, orders}}).view(), translate.ScopeOf(mesh.Proxy{Service: "web"}), translate.Trust{})
 		if _, err := envoytest.Judge(t, static(t, resources)); err != nil {
 			t.Errorf("(%s){%d} was let through, and Envoy refuses it: %v", unit, largest, err)
 		}
@@ -92,7 +92,7 @@ func TestPatternsAreOfTheLanguageThatEnvoyKnows(t *testing.T) {
 		if faults := orders.Validate(); taken != (len(faults) == 0) {
 			t.Errorf("%s: faults %v", pattern, faults)
 		}
-		resources, _ := translate.Build((&input{Services: []mesh.Service{web, orders}}).view(), translate.ScopeOf(mesh.Proxy{Service: "web"}))
+		resources, _ := translate.Build((&input{Services: []mesh.Service{web, orders}}).view(), translate.ScopeOf(mesh.Proxy{Service: "web"}), translate.Trust{})
 		if _, err := envoytest.Judge(t, static(t, resources)); taken != (err == nil) {
 			t.Errorf("%s: Envoy says %v", pattern, err)
 		}
@@ -119,7 +119,7 @@ func TestEndpointsKeepLabelsThatNoSubsetNamesAnyMore(t *testing.T) {
 func TestDNSClustersSettle(t *testing.T) {
 	pods := service("pods", mesh.HTTP)
 	pods.Endpoints.DNS = &mesh.DNSEndpoints{Host: "pods.default.svc.cluster.local"}
-	resources, _ := translate.Build((&input{Services: []mesh.Service{service("web", mesh.HTTP, "pods"), pods}}).view(), translate.ScopeOf(mesh.Proxy{Service: "web"}))
+	resources, _ := translate.Build((&input{Services: []mesh.Service{service("web", mesh.HTTP, "pods"), pods}}).view(), translate.ScopeOf(mesh.Proxy{Service: "web"}), translate.Trust{})
 	if got := find[*clusterv3.Cluster](t, resources, translate.TypeCluster, "pods"); got.GetClusterType().GetName() != "envoy.clusters.dns" {
 		t.Errorf("got %v", got)
 	}

@@ -127,7 +127,7 @@ func endpoint(i *mesh.Instance, labels *labelSets) *endpointv3.LbEndpoint {
 	out := &endpointv3.LbEndpoint{
 		HostIdentifier:      &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: socket(i.Address, i.Port)}},
 		LoadBalancingWeight: count(i.Weight),
-		Metadata:            labels.metadata(i.Labels),
+		Metadata:            labels.metadata(i.Labels, i.MTLS),
 	}
 	switch i.Health {
 	case mesh.Draining:
@@ -138,8 +138,8 @@ func endpoint(i *mesh.Instance, labels *labelSets) *endpointv3.LbEndpoint {
 	return out
 }
 
-// labelSets makes what Envoy's subsets go by: all labels, whatever subsets there
-// are now. Envoys that have not yet heard that a subset is gone still choose by
+// labelSets makes what Envoy's subsets go by, and what it chooses TLS by: all
+// labels, whatever subsets there are now. Envoys that have not yet heard that a subset is gone still choose by
 // its labels, and would find nobody if the endpoints came without them.
 type labelSets struct {
 	// Instances with the same labels share a message, for there are a few versions
@@ -149,11 +149,14 @@ type labelSets struct {
 	all  []byte   // space for its labels
 }
 
-func (l *labelSets) metadata(labels map[string]string) *corev3.Metadata {
-	if len(labels) == 0 {
+func (l *labelSets) metadata(labels map[string]string, mtls bool) *corev3.Metadata {
+	if len(labels) == 0 && !mtls {
 		return nil
 	}
 	l.keys, l.all = l.keys[:0], l.all[:0]
+	if mtls {
+		l.all = append(l.all, 0) // no label begins so
+	}
 	for key := range labels {
 		l.keys = append(l.keys, key)
 	}
@@ -168,7 +171,13 @@ func (l *labelSets) metadata(labels map[string]string) *corev3.Metadata {
 	for key, value := range labels {
 		fields[key] = structpb.NewStringValue(value)
 	}
-	m := &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{"envoy.lb": {Fields: fields}}}
+	m := &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{}}
+	if len(fields) > 0 {
+		m.FilterMetadata["envoy.lb"] = &structpb.Struct{Fields: fields}
+	}
+	if mtls {
+		m.FilterMetadata[socketMatch] = &structpb.Struct{Fields: map[string]*structpb.Value{takesMTLS: structpb.NewBoolValue(true)}}
+	}
 	l.made[string(l.all)] = m
 	return m
 }

@@ -20,11 +20,14 @@ func (b *builder) gateway() {
 	for _, name := range slices.Sorted(maps.Keys(g.Services)) {
 		if s, declared := b.view.Service(name); declared && s.Protocol.IsHTTP() {
 			b.upstream(s)
+			b.refusedPlain(s)
 			b.resources = append(b.resources, Endpoints(b.view, name)...)
 		}
 	}
 	g.byHost = g.routesByHost()
 	g.listeners()
+	b.trusted()
+	b.authorizer()
 	b.runtime()
 }
 
@@ -120,19 +123,19 @@ func (g *gateway) unavailableCluster() string {
 // mirrorCluster is where copies go: a copy carries the subset that its original
 // was for, so a service with subsets needs a cluster that does not look at it.
 func (g *gateway) mirrorCluster(s *mesh.Service, subset string) string {
-	name := "all." + string(s.Name)
+	name := g.shared("all." + string(s.Name))
 	switch {
 	case len(s.Subsets) == 0:
-		return string(s.Name)
+		return g.shared(string(s.Name))
 	case subset != "":
-		name = subsetCluster(s.Name, subset)
+		name = g.shared(subsetCluster(s.Name, subset))
 		g.made[name] = g.made[name] || slices.Contains(mirrored(s), subset)
 	}
 	if g.made[name] {
 		return name
 	}
 	g.made[name] = true
-	one := proto.CloneOf(clusterFor(s))
+	one := proto.CloneOf(g.clusterFor(s))
 	one.Name, one.LbSubsetConfig = name, nil
 	if subset != "" {
 		one.LbSubsetConfig = onlySubset(s, subset)

@@ -28,10 +28,7 @@ func (g *gateway) listeners() {
 	if !secure {
 		return
 	}
-	g.listener("https", place{address, at.HTTPSPort}, &corev3.TransportSocket{
-		Name:       "envoy.transport_sockets.tls",
-		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: pack(g.tls("h2", "http/1.1"))},
-	}, true)
+	g.listener("https", place{address, at.HTTPSPort}, tlsSocket(g.tls("h2", "http/1.1")), true)
 	if at.HTTP3 {
 		g.http3(place{address, at.HTTPSPort})
 	}

@@ -95,8 +95,8 @@ func (g *gateway) action(r *mesh.Route) *routev3.RouteAction {
 func (g *gateway) spread(action *routev3.RouteAction, targets []target) {
 	if len(targets) == 1 {
 		s, subset := targets[0].service, targets[0].Subset
-		action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: string(s.Name)}
-		action.MetadataMatch = commonOf(s).subsets[subset]
+		action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: g.shared(string(s.Name))}
+		action.MetadataMatch = g.commonOf(s).subsets[subset]
 		if host := s.Traffic.HostHeader; host != "" {
 			action.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: host}
 		}
@@ -108,8 +108,8 @@ func (g *gateway) spread(action *routev3.RouteAction, targets []target) {
 		if one.service == nil {
 			share.Name = g.unavailableCluster()
 		} else {
-			share.Name = string(one.service.Name)
-			share.MetadataMatch = commonOf(one.service).subsets[one.Subset]
+			share.Name = g.shared(string(one.service.Name))
+			share.MetadataMatch = g.commonOf(one.service).subsets[one.Subset]
 			if host := one.service.Traffic.HostHeader; host != "" {
 				share.HostRewriteSpecifier = &routev3.WeightedCluster_ClusterWeight_HostRewriteLiteral{HostRewriteLiteral: host}
 			}

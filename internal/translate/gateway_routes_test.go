@@ -57,7 +57,7 @@ func TestBackendsShareByWeight(t *testing.T) {
 		Proxy: edge(), Services: []mesh.Service{service("versions", mesh.HTTP)},
 		Routes: []mesh.Route{split, half, route("gone", "gone.example", "undeclared"), subset},
 	}
-	resources, problems := translate.Build(in.view(), translate.ScopeOf(in.Proxy))
+	resources, problems := translate.Build(in.view(), translate.ScopeOf(in.Proxy), in.trust())
 	if len(resources) == 0 || len(problems) != 6 {
 		t.Errorf("problems: %+v", problems)
 	}
@@ -142,7 +142,7 @@ func TestTheOlderOfTwoRoutesWins(t *testing.T) {
 	young.Created, old.Created, wild.Created = 9, 3, 1
 	young.Meta.Revision, old.Meta.Revision = 9, 12
 	in := &input{Proxy: edge(), Routes: []mesh.Route{young, old, wild}}
-	_, problems := translate.Build(in.view(), translate.ScopeOf(in.Proxy))
+	_, problems := translate.Build(in.view(), translate.ScopeOf(in.Proxy), in.trust())
 	conflict := `on gateway "edge": route "z-old", which is older, matches the same requests for x.example and gets them`
 	if !slices.Contains(problems, translate.Problem{Object: "route/a-young", Message: conflict}) {
 		t.Errorf("problems: %+v", problems)
@@ -179,7 +179,7 @@ func TestManyRoutesAreTranslatedSoon(t *testing.T) {
 		in.Routes = append(in.Routes, r)
 	}
 	began := time.Now()
-	_, problems := translate.Build(in.view(), translate.ScopeOf(in.Proxy))
+	_, problems := translate.Build(in.view(), translate.ScopeOf(in.Proxy), in.trust())
 	if took := time.Since(began); took > 5*time.Second || len(problems) > 0 {
 		t.Errorf("%s, problems %v", took, problems)
 	} else {

@@ -30,7 +30,37 @@ type input struct {
 	Instances []mesh.Instance `json:"instances"`
 	Routes    []mesh.Route    `json:"routes"`
 	Runtime   *mesh.Runtime   `json:"runtime"`
+	// Identities says that the mesh has an authority, and what services are by default.
+	Identities  mesh.MTLS         `json:"identities"`
+	JWKS        string            `json:"jwks"` // of the AuthZ service; "": there is none
+	Authorizers []mesh.Authorizer `json:"authorizers"`
 }
+
+// trust is that of the input's mesh.
+func (in *input) trust() translate.Trust {
+	if in.Identities == "" {
+		return translate.Trust{}
+	}
+	return translate.Trust{Domain: "mesh.test", Roots: []byte(rootCertificate), MTLS: in.Identities}
+}
+
+func (in *input) tokenKeys() *mesh.TokenKeys {
+	return &mesh.TokenKeys{Issuer: "https://mesh.test", JWKS: json.RawMessage(in.JWKS)}
+}
+
+// rootCertificate has a key that nobody knows.
+const rootCertificate = `-----BEGIN CERTIFICATE-----
+MIIBqDCCAU6gAwIBAgIUALRgWhxr+OkD8/+uyGZqR+AxCigwCgYIKoZIzj0EAwIw
+GTEXMBUGA1UEAwwOcm9vdCBvZiBhIHRlc3QwIBcNMjYxMTIxMTcwMjQ0WhgPMjEy
+NjEwMjgxNzAyNDRaMBkxFzAVBgNVBAMMDnJvb3Qgb2YgYSB0ZXN0MFkwEwYHKoZI
+zj0CAQYIKoZIzj0DAQcDQgAE7QNIZfA2UWg/GgRmwKrgBLGvO92+R3QBAOfbZ6Im
+6Z9cElPmt76r3BWfsEYMDHrvNBESqLA2friqi+xPCiYp86NyMHAwHQYDVR0OBBYE
+FDubl+UzIdnl9UiTu99bhr6WFn43MB8GA1UdIwQYMBaAFDubl+UzIdnl9UiTu99b
+hr6WFn43MA8GA1UdEwEB/wQFMAMBAf8wHQYDVR0RBBYwFIYSc3BpZmZlOi8vbWVz
+aC50ZXN0MAoGCCqGSM49BAMCA0gAMEUCIETIB0EhiPoEYj4U5yPK6UPU1mCZY60w
+oEROPEib5jp3AiEA/FZ5ferepX9w5+gzq8CHvA3vOJnImFMTg1UQUyd3CgE=
+-----END CERTIFICATE-----
+`
 
 func (in *input) view() *catalog.View {
 	var changes []mesh.Change
@@ -45,6 +75,12 @@ func (in *input) view() *catalog.View {
 	}
 	if in.Runtime != nil {
 		changes = append(changes, mesh.Change{Runtime: in.Runtime, Revision: 1})
+	}
+	if in.JWKS != "" {
+		changes = append(changes, mesh.Change{TokenKeys: in.tokenKeys(), Revision: 1})
+	}
+	for i := range in.Authorizers {
+		changes = append(changes, mesh.Change{Authorizer: &in.Authorizers[i], Revision: 1})
 	}
 	c := catalog.New(catalog.Config{})
 	c.Apply(1, true, changes)
@@ -67,6 +103,12 @@ func (in *input) check(t testing.TB) {
 	if in.Runtime != nil {
 		faults = append(faults, in.Runtime.Validate()...)
 	}
+	if in.JWKS != "" {
+		faults = append(faults, in.tokenKeys().Validate()...)
+	}
+	for i := range in.Authorizers {
+		faults = append(faults, in.Authorizers[i].Validate()...)
+	}
 	if faults = faults.OfStored(); len(faults) > 0 {
 		t.Fatalf("the input is not valid: %v", faults)
 	}
@@ -83,7 +125,7 @@ func TestGolden(t *testing.T) {
 		folder := filepath.Dir(file)
 		t.Run(filepath.Base(folder), func(t *testing.T) {
 			in := readInput(t, file)
-			resources, problems := translate.Build(in.view(), translate.ScopeOf(in.Proxy))
+			resources, problems := translate.Build(in.view(), translate.ScopeOf(in.Proxy), in.trust())
 			got := render(t, resources, problems)
 			out := filepath.Join(folder, "out.json")
 			if *update {

@@ -7,6 +7,7 @@ import (
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -33,12 +34,13 @@ func (b *builder) inbound() {
 	}
 	cluster, listener, origin := "app."+b.scope.Name(), "inbound."+b.scope.Name(), originOf(b.own)
 	b.add(TypeCluster, cluster, appCluster(cluster, b.own, app), origin)
+	filter, config := tcpFilter, proto.Message(tcpProxy("inbound", cluster, b.own))
 	if b.own.Protocol.IsHTTP() {
-		b.add(TypeListener, listener, listenerAt(listener, at, corev3.TrafficDirection_INBOUND, hcmFilter, inboundHTTP(b.own, cluster)), origin)
-		return
+		filter, config = hcmFilter, inboundHTTP(b.own, cluster)
 	}
-	proxy := tcpProxy("inbound", cluster, b.own)
-	b.add(TypeListener, listener, listenerAt(listener, at, corev3.TrafficDirection_INBOUND, tcpFilter, proxy), origin)
+	l := listenerAt(listener, at, corev3.TrafficDirection_INBOUND, filter, config)
+	b.protect(l, cluster)
+	b.add(TypeListener, listener, l, origin)
 }
 
 // appCluster is the application beside the proxy.
@@ -52,10 +54,7 @@ func appCluster(name string, s *mesh.Service, app place) *clusterv3.Cluster {
 				Endpoint: &endpointv3.Endpoint{Address: socket(app.address, app.port)},
 			}}},
 		}}},
-		CircuitBreakers: &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
-			MaxConnections: wrapperspb.UInt32(appLimit), MaxPendingRequests: wrapperspb.UInt32(appLimit),
-			MaxRequests: wrapperspb.UInt32(appLimit), MaxRetries: wrapperspb.UInt32(appLimit),
-		}}},
+		CircuitBreakers:               unlimited(),
 		TypedExtensionProtocolOptions: protocolOptions(s.Protocol, idleToApp, nil),
 	}
 }

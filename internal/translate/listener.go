@@ -18,13 +18,15 @@ func listenerAt(name string, at place, direction corev3.TrafficDirection, filter
 		Name:             name,
 		Address:          socket(at.address, at.port),
 		TrafficDirection: direction,
-		FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
-			Name: filter, ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: pack(config)},
-		}}}},
+		FilterChains:     []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{typedFilter(filter, config)}}},
 		// With SO_REUSEPORT, Envoy's default, a second sidecar that was given the same
 		// port by mistake would silently take half of this one's connections.
 		EnableReusePort: wrapperspb.Bool(false),
 	}
+}
+
+func typedFilter(name string, config proto.Message) *listenerv3.Filter {
+	return &listenerv3.Filter{Name: name, ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: pack(config)}}
 }
 
 // place is where something listens.

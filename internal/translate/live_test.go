@@ -26,7 +26,7 @@ type sidecar struct {
 
 func startSidecar(t *testing.T, in *input, arguments ...string) *sidecar {
 	t.Helper()
-	if _, problems := translate.Build(in.view(), translate.ScopeOf(in.Proxy)); len(problems) > 0 {
+	if _, problems := translate.Build(in.view(), translate.ScopeOf(in.Proxy), in.trust()); len(problems) > 0 {
 		t.Errorf("problems: %+v", problems)
 	}
 	return startWithProblems(t, in, arguments...)
@@ -36,7 +36,7 @@ func startWithProblems(t *testing.T, in *input, arguments ...string) *sidecar {
 	t.Helper()
 	in.check(t)
 	scope := translate.ScopeOf(in.Proxy)
-	resources, _ := translate.Build(in.view(), scope)
+	resources, _ := translate.Build(in.view(), scope, in.trust())
 	return &sidecar{envoytest.Start(t, onFreePorts(t, static(t, resources)), arguments...), scope}
 }
 

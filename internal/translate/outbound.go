@@ -7,6 +7,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -18,9 +19,8 @@ func (b *builder) outbound() {
 	if !b.outboundOpen {
 		return
 	}
-	listener, routes := "outbound."+b.scope.Name(), "outbound."+string(b.own.Name)
-	m := withRoutes(httpManager("outbound"), routes)
-	m.AlwaysSetRequestIdInResponse = true
+	listener, routes := "outbound."+b.scope.Name(), b.shared("outbound."+string(b.own.Name))
+	m := b.outboundHTTP("outbound", routes)
 	m.StripTrailingHostDot = true // "orders.mesh." is "orders.mesh" in full
 	b.add(TypeListener, listener, listenerAt(listener, b.outboundPlace(), corev3.TrafficDirection_OUTBOUND, hcmFilter, m), originOf(b.own))
 	from := []*mesh.Service{b.own}
@@ -30,6 +30,17 @@ func (b *builder) outbound() {
 		}
 	}
 	b.add(TypeRoute, routes, b.outboundRoutes(routes), newest(from...))
+}
+
+// outboundHTTP is where the application's requests come in.
+func (b *builder) outboundHTTP(stats, routes string) *hcmv3.HttpConnectionManager {
+	m := withRoutes(httpManager(stats), routes)
+	m.AlwaysSetRequestIdInResponse = true
+	if b.asks() {
+		m.HttpFilters = slices.Insert(m.HttpFilters, 0, asking())
+		m.LocalReplyConfig = &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{unanswered()}}
+	}
+	return m
 }
 
 func (b *builder) outboundPlace() place {
@@ -54,7 +65,7 @@ func (b *builder) outboundRoutes(name string) *routev3.RouteConfiguration {
 	for _, d := range b.dependencies {
 		config.VirtualHosts = append(config.VirtualHosts, b.virtualHost(d))
 	}
-	config.VirtualHosts = append(config.VirtualHosts, undeclared(b.own.Name))
+	config.VirtualHosts = append(config.VirtualHosts, b.undeclared(b.own.Name))
 	return config
 }
 
@@ -72,16 +83,14 @@ func (b *builder) ownListener(s *mesh.Service) {
 	}
 	name, origin, stats := "own."+string(s.Name)+"."+b.scope.Name(), originOf(s), "own."+string(s.Name)
 	if s.Protocol == mesh.TCP {
-		b.add(TypeListener, name, listenerAt(name, at, corev3.TrafficDirection_OUTBOUND, tcpFilter, tcpProxy(stats, string(s.Name), s)), origin)
+		b.add(TypeListener, name, listenerAt(name, at, corev3.TrafficDirection_OUTBOUND, tcpFilter, tcpProxy(stats, b.shared(string(s.Name)), s)), origin)
 		return
 	}
-	routes := "direct." + string(s.Name)
-	m := withRoutes(httpManager(stats), routes)
-	m.AlwaysSetRequestIdInResponse = true
+	routes := b.shared("direct." + string(s.Name))
+	m := b.outboundHTTP(stats, routes)
 	b.add(TypeListener, name, listenerAt(name, at, corev3.TrafficDirection_OUTBOUND, hcmFilter, m), origin)
-	b.add(TypeRoute, routes, &routev3.RouteConfiguration{Name: routes, VirtualHosts: []*routev3.VirtualHost{{
-		Name: string(s.Name), Domains: []string{"*"}, Routes: routesTo(s),
-	}}}, origin)
+	host := &routev3.VirtualHost{Name: string(s.Name), Domains: []string{"*"}, Routes: b.routesTo(s)}
+	b.add(TypeRoute, routes, &routev3.RouteConfiguration{Name: routes, VirtualHosts: []*routev3.VirtualHost{b.authorized(host, s)}}, origin)
 }
 
 // strayPorts tells of ports that the proxy gave to services that it does not call.

@@ -145,7 +145,7 @@ func TestBuildIsAFunctionOfTheMeshAlone(t *testing.T) {
 	propertytest.Check(t, func(r *rapid.T) {
 		in := drawMesh(r)
 		scope := translate.ScopeOf(in.Proxy)
-		resources, problems := translate.Build(in.view(), scope) // no panic, valid or not
+		resources, problems := translate.Build(in.view(), scope, in.trust()) // no panic, valid or not
 		first := render(t, resources, problems)
 
 		seen := map[string]bool{}
@@ -162,7 +162,7 @@ func TestBuildIsAFunctionOfTheMeshAlone(t *testing.T) {
 		for i := range shuffled.Services {
 			shuffled.Services[i].Dependencies = rapid.Permutation(shuffled.Services[i].Dependencies).Draw(r, "other order")
 		}
-		resources, problems = translate.Build(oneByOne(shuffled), scope)
+		resources, problems = translate.Build(oneByOne(shuffled), scope, translate.Trust{})
 		if second := render(t, resources, problems); !bytes.Equal(first, second) {
 			r.Fatalf("another order gives another result:\n%s\n\n%s", first, second)
 		}
@@ -196,7 +196,7 @@ func TestOneNameStandsForOneContentInTheWholeMesh(t *testing.T) {
 		contents := map[string]string{}
 		for range 4 {
 			proxy := drawProxy(r)
-			resources, _ := translate.Build(view, translate.ScopeOf(proxy))
+			resources, _ := translate.Build(view, translate.ScopeOf(proxy), translate.Trust{})
 			for _, one := range resources {
 				key := one.Type + " " + one.Name
 				body := string(render(t, []translate.Resource{one}, nil))
@@ -253,7 +253,7 @@ func TestEnvoyTakesWhateverIsValid(t *testing.T) {
 		if !valid(in) {
 			continue
 		}
-		resources, _ := translate.Build(in.view(), translate.ScopeOf(in.Proxy))
+		resources, _ := translate.Build(in.view(), translate.ScopeOf(in.Proxy), in.trust())
 		if len(resources) < 8 {
 			continue
 		}

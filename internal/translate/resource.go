@@ -10,12 +10,13 @@ import (
 
 // The type URLs of the resources.
 const (
-	TypeCluster  = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
-	TypeEndpoint = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
-	TypeListener = "type.googleapis.com/envoy.config.listener.v3.Listener"
-	TypeRoute    = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
-	TypeSecret   = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
-	TypeRuntime  = "type.googleapis.com/envoy.service.runtime.v3.Runtime"
+	TypeCluster   = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+	TypeEndpoint  = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+	TypeListener  = "type.googleapis.com/envoy.config.listener.v3.Listener"
+	TypeRoute     = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+	TypeSecret    = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
+	TypeExtension = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
+	TypeRuntime   = "type.googleapis.com/envoy.service.runtime.v3.Runtime"
 )
 
 // Resource is one Envoy resource. Its message is not changed once it is returned.

@@ -19,9 +19,9 @@ const defaultTimeout = 15 * time.Second
 
 // routesTo are the service's rules in order, and behind them, unless the last
 // one matches every request, all its instances.
-func routesTo(s *mesh.Service) []*routev3.Route {
+func (b *builder) routesTo(s *mesh.Service) []*routev3.Route {
 	out := make([]*routev3.Route, 0, len(s.Routes)+1)
-	common := commonOf(s)
+	common := b.commonOf(s)
 	complete := false
 	for i := range s.Routes {
 		rule := &s.Routes[i]
@@ -39,13 +39,14 @@ func routesTo(s *mesh.Service) []*routev3.Route {
 // common is what a service's rules share, made once for all of them.
 type common struct {
 	*mesh.Service
+	*builder
 	retries *routev3.RetryPolicy
 	hash    []*routev3.RouteAction_HashPolicy
 	subsets map[string]*corev3.Metadata
 }
 
-func commonOf(s *mesh.Service) *common {
-	c := &common{s, retryPolicy(s, nil), hashPolicy(s.Traffic.LoadBalancing), map[string]*corev3.Metadata{}}
+func (b *builder) commonOf(s *mesh.Service) *common {
+	c := &common{s, b, retryPolicy(s, nil), hashPolicy(s.Traffic.LoadBalancing), map[string]*corev3.Metadata{}}
 	for _, subset := range s.Subsets {
 		c.subsets[subset.Name] = &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{"envoy.lb": subsetLabels(s, subset.Name)}}
 	}
@@ -68,7 +69,7 @@ func routeAction(s *common, rule *mesh.RouteRule) *routev3.RouteAction {
 	targets(action, s, rule.To)
 	rewrite(action, rule.Rewrite, rule.Match)
 	if rule.Mirror != nil {
-		action.RequestMirrorPolicies = []*routev3.RouteAction_RequestMirrorPolicy{mirrorTo(subsetCluster(s.Name, rule.Mirror.Subset), rule.Mirror.Percent)}
+		action.RequestMirrorPolicies = []*routev3.RouteAction_RequestMirrorPolicy{mirrorTo(s.shared(subsetCluster(s.Name, rule.Mirror.Subset)), rule.Mirror.Percent)}
 	}
 	return action
 }
@@ -92,7 +93,7 @@ func targets(action *routev3.RouteAction, s *common, to []mesh.WeightedSubset) {
 		}
 	}
 	if len(live) < 2 {
-		action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: string(s.Name)}
+		action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: s.shared(string(s.Name))}
 		if len(live) == 1 {
 			action.MetadataMatch = s.subsets[live[0].Subset]
 		}
@@ -101,7 +102,7 @@ func targets(action *routev3.RouteAction, s *common, to []mesh.WeightedSubset) {
 	weighted := &routev3.WeightedCluster{}
 	for _, one := range live {
 		weighted.Clusters = append(weighted.Clusters, &routev3.WeightedCluster_ClusterWeight{
-			Name:          string(s.Name),
+			Name:          s.shared(string(s.Name)),
 			Weight:        wrapperspb.UInt32(uint32(one.Weight)),
 			MetadataMatch: s.subsets[one.Subset],
 		})

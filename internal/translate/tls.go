@@ -9,6 +9,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -45,6 +46,11 @@ func transportSocket(s *mesh.Service) *corev3.TransportSocket {
 	if _, err := netip.ParseAddr(name); err != nil { // an address is no server name (RFC 6066, section 3)
 		context.Sni = name
 	}
+	return tlsSocket(context)
+}
+
+// tlsSocket is TLS, by an UpstreamTlsContext or a DownstreamTlsContext.
+func tlsSocket(context proto.Message) *corev3.TransportSocket {
 	return &corev3.TransportSocket{
 		Name:       "envoy.transport_sockets.tls",
 		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: pack(context)},

@@ -35,7 +35,7 @@ func startWatching(t *testing.T, in *input) *watching {
 	in.check(t)
 	w := &watching{in: in, folder: t.TempDir()}
 	scope := translate.ScopeOf(in.Proxy)
-	resources, _ := translate.Build(in.view(), scope)
+	resources, _ := translate.Build(in.view(), scope, in.trust())
 	w.sidecar = &sidecar{envoytest.Start(t, onFreePorts(t, inline(t, resources, w.folder))), scope}
 	return w
 }

@@ -15,6 +15,7 @@ func (b *builder) virtualHost(d dependency) *routev3.VirtualHost {
 		Name:    string(d.name),
 		Domains: []string{string(d.name), string(d.name) + ".mesh"},
 	}
+	var called *mesh.Service
 	switch {
 	case d.service == nil && b.view.Unreadable(d.name):
 		host.Routes = []*routev3.Route{refusal(503, reasonUnreadable, fmt.Sprintf(
@@ -26,9 +27,10 @@ func (b *builder) virtualHost(d dependency) *routev3.VirtualHost {
 		host.Routes = []*routev3.Route{refusal(421, reasonTCP, fmt.Sprintf(
 			`heddle: service %q speaks tcp: connect to its own port on this sidecar (%d unless the proxy has another) instead of asking for it by host name`, d.name, d.service.OwnPort()))}
 	default:
-		host.Routes = routesTo(d.service)
+		host.Routes = b.routesTo(d.service)
+		called = d.service
 	}
-	return host
+	return b.authorized(host, called)
 }
 
 // askedHost is Envoy's substitution for the name that a request asked for, as
@@ -36,16 +38,16 @@ func (b *builder) virtualHost(d dependency) *routev3.VirtualHost {
 const askedHost = `%CEL(re.extract(request.host, '^(.+?)([.]mesh)?[.]?(:[0-9]*)?$', '\\1'))%`
 
 // undeclared answers requests for every other host.
-func undeclared(caller mesh.ServiceName) *routev3.VirtualHost {
+func (b *builder) undeclared(caller mesh.ServiceName) *routev3.VirtualHost {
 	hostless := refusal(400, reasonNoHost, fmt.Sprintf(
 		`heddle: the request has no host: name a dependency of %q in its Host header (:authority in HTTP/2)`, caller))
 	hostless.Match.Headers = []*routev3.HeaderMatcher{{Name: ":authority", HeaderMatchSpecifier: stringMatch(&matcherv3.StringMatcher{
 		MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: regex(`(:[0-9]*)?`)},
 	})}}
-	return &routev3.VirtualHost{
+	return b.authorized(&routev3.VirtualHost{
 		Name: "undeclared", Domains: []string{"*"},
 		Routes: []*routev3.Route{hostless, refusal(403, reasonUndeclared, fmt.Sprintf(
 			`heddle: service %q has not declared a dependency on "%s"; declare it: add "%s" to the dependencies of %q`,
 			caller, askedHost, askedHost, caller))},
-	}
+	}, nil)
 }
