@@ -18,7 +18,7 @@ func typeColumn(typeURL string) string {
 	message = message[strings.LastIndexByte(message, '.')+1:]
 	short := map[string]string{
 		"Cluster": "CDS", "ClusterLoadAssignment": "EDS", "Listener": "LDS",
-		"RouteConfiguration": "RDS", "Secret": "SDS", "Runtime": "RTDS",
+		"RouteConfiguration": "RDS", "Secret": "SDS", "Runtime": "RTDS", "TypedExtensionConfig": "ECDS",
 	}[message]
 	return cmp.Or(short, message, typeURL)
 }

@@ -219,14 +219,15 @@ func (e *edit) tokenKeys(k *mesh.TokenKeys, deleted bool) {
 func (e *edit) authorizer(a *mesh.Authorizer, deleted bool) {
 	byID := func(one *mesh.Authorizer, id string) int { return cmp.Compare(one.ID, id) }
 	list := e.view.authorizers
-	if !deleted {
+	switch {
+	case !deleted:
 		alive := slices.DeleteFunc(slices.Clone(list), func(one *mesh.Authorizer) bool { return one.Stale })
 		e.view.authorizers = insert(alive, a, a.ID, byID)
-	} else if len(list) == 1 && list[0].ID == a.ID {
+	case len(list) == 1 && list[0].ID == a.ID:
 		last := *list[0]
 		last.Stale = true
 		e.view.authorizers = []*mesh.Authorizer{&last}
-	} else {
+	default:
 		e.view.authorizers = remove(list, a.ID, byID)
 	}
 	e.changes.Trust = true

@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -76,5 +77,7 @@ func TestWhatSidecarsTrustIsWatchedAndNotForReadersOfDeclarations(t *testing.T) 
 	}
 	cancel()
 	<-watched
-	<-followed
+	if err := <-followed; !errors.Is(err, context.Canceled) {
+		t.Errorf("following ended: %v", err)
+	}
 }
