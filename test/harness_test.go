@@ -96,6 +96,7 @@ type server struct {
 
 	rest, xds       string
 	restTLS, xdsTLS string // with --tls-listen and --xds-tls-listen
+	authz           string // with --authz-listen
 	token           string
 	client          *client.Client
 }
@@ -177,11 +178,11 @@ func (s *server) start() {
 		if err != nil {
 			return err
 		}
-		var said struct{ REST, XDS, RESTTLS, XDSTLS string }
+		var said struct{ REST, XDS, RESTTLS, XDSTLS, Authz string }
 		if err := json.Unmarshal(data, &said); err != nil {
 			return err
 		}
-		s.rest, s.xds, s.restTLS, s.xdsTLS = said.REST, said.XDS, said.RESTTLS, said.XDSTLS
+		s.rest, s.xds, s.restTLS, s.xdsTLS, s.authz = said.REST, said.XDS, said.RESTTLS, said.XDSTLS, said.Authz
 		return nil
 	})
 }

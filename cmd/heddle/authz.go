@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 
@@ -12,7 +14,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/heddle-mesh/heddle/internal/catalog"
+	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
+	"github.com/heddle-mesh/heddle/internal/workload"
 )
 
 // authzCmd runs the AuthZ service apart from the server.
@@ -22,6 +26,7 @@ type authzCmd struct {
 	TrustDomain string `default:"heddle.local" placeholder:"NAME" help:"Trust domain of the SPIFFE IDs."`
 	ReadyFile   string `type:"path" placeholder:"FILE" help:"Written once the service is ready, with its addresses as JSON."`
 
+	joinFlags  `embed:""`
 	authzFlags `embed:""`
 	etcdFlags  `embed:""`
 }
@@ -32,12 +37,14 @@ func (*authzCmd) Help() string {
 
 Examples:
 
+  heddle authz --etcd-endpoints https://10.0.0.1:2379 --etcd-ca-file ca.pem --key-file secret \
+    --identity-dir /var/lib/heddle/authz --join-token-file authz.join --server https://10.0.0.1:7443
   heddle authz --etcd-endpoints https://10.0.0.1:2379 --etcd-ca-file ca.pem --key-file secret --cert-file cert.pem --cert-key-file key.pem --client-ca-file bundle.pem
   heddle authz --etcd-endpoints http://127.0.0.1:2379 --key-dir keys --insecure-plain-callers --redis 127.0.0.1:6379`
 }
 
 // Run serves until the context ends.
-func (c *authzCmd) Run(ctx context.Context, logger *slog.Logger) (err error) {
+func (c *authzCmd) Run(ctx context.Context, line *globals, logger *slog.Logger) (err error) {
 	defer func() {
 		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 			err = nil // it was asked to end before it was ready
@@ -46,7 +53,7 @@ func (c *authzCmd) Run(ctx context.Context, logger *slog.Logger) (err error) {
 	if len(c.EtcdEndpoints) == 0 {
 		return c.wrong("--etcd-endpoints is missing: what is declared is read from there; inside heddle server, with its embedded etcd, the service runs by --authz-listen")
 	}
-	if err := c.check(); err != nil {
+	if err := c.check(c.IdentityDir != "" || c.JoinTokenFile != ""); err != nil {
 		return err
 	}
 	ready := readyFile{path: c.ReadyFile, log: logger}
@@ -65,7 +72,7 @@ func (c *authzCmd) Run(ctx context.Context, logger *slog.Logger) (err error) {
 	defer web.Close()
 	ready.remove()
 	defer ready.remove()
-	store, err := c.open(ctx, logger)
+	store, err := c.etcdFlags.open(ctx, logger)
 	if err != nil {
 		return err
 	}
@@ -74,12 +81,23 @@ func (c *authzCmd) Run(ctx context.Context, logger *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
+	own, err := c.joinFlags.open(ctx, line, mesh.Identity{Kind: mesh.AuthzIdentity}, logger)
+	if err != nil && ctx.Err() != nil {
+		return nil //nolint:nilerr // it was asked to end before it had an identity
+	}
+	if err != nil {
+		return err
+	}
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	followed := newServerMetrics(metrics)
 	known := catalog.New(catalog.Config{Logger: logger})
+	callers, err := c.callers(own, logger)
+	if err != nil {
+		return err
+	}
 	node, err := newAuthzNode(ctx, authzSetup{
-		flags: &c.authzFlags, trustDomain: c.TrustDomain, keys: keys, catalog: known,
+		flags: &c.authzFlags, callers: callers, trustDomain: c.TrustDomain, keys: keys, catalog: known,
 		listener: listener, http: web, handler: c.observation(metrics, known), registerer: metrics, logger: logger,
 	})
 	if err != nil {
@@ -94,6 +112,9 @@ func (c *authzCmd) Run(ctx context.Context, logger *slog.Logger) (err error) {
 		return nil
 	})
 	group.Go(func() error { return node.run(ctx) })
+	if own != nil {
+		group.Go(func() error { own.Run(ctx); return nil })
+	}
 	group.Go(func() error {
 		return whenSynced(ctx, known, func() error {
 			node.serving()
@@ -102,6 +123,18 @@ func (c *authzCmd) Run(ctx context.Context, logger *slog.Logger) (err error) {
 		})
 	})
 	return group.Wait()
+}
+
+// callers says how callers' connections are met: by the service's own identity,
+// by the files that the flags name, or nil, in plain text.
+func (c *authzCmd) callers(own *workload.Identity, logger *slog.Logger) (func() (*tls.Config, error), error) {
+	if own == nil {
+		return c.callerTLS(logger)
+	}
+	if is := own.TrustDomain(); is != c.TrustDomain {
+		return nil, c.wrong(fmt.Sprintf("--trust-domain %s: the identity in %s is of the trust domain %s", c.TrustDomain, c.IdentityDir, is))
+	}
+	return func() (*tls.Config, error) { return own.ServerTLS(), nil }, nil
 }
 
 // observation serves what operators look at.

@@ -32,7 +32,7 @@ type authzFlags struct {
 	RotateEvery  time.Duration `default:"720h" help:"How long a key signs."`
 	PublishAhead time.Duration `default:"1h" help:"How long a key is published before it signs; longer than any validator keeps the key set."`
 
-	CertFile string `type:"path" placeholder:"FILE" help:"PEM certificate for sidecars' connections, read again for each."`
+	CertFile string `type:"path" placeholder:"FILE" help:"PEM certificate for sidecars' connections, read again for each; with the next two, instead of an identity of Heddle's own."`
 	CertKey  string `name:"cert-key-file" type:"path" placeholder:"FILE" help:"PEM key of that certificate."`
 	ClientCA string `name:"client-ca-file" type:"path" placeholder:"FILE" help:"PEM certificates that sidecars' certificates are verified with. Who calls is taken from those (SPIFFE ID)."`
 
@@ -76,8 +76,9 @@ func (*authzFlags) wrong(message string) error {
 	return &hinted{err: &usageError{message: message}, hint: "see: heddle authz --help; in heddle server these flags begin with --authz-"}
 }
 
-// check finds flags that make no sense.
-func (f *authzFlags) check() error {
+// check finds flags that make no sense. identity says that the service has one of
+// Heddle's own, for callers' connections.
+func (f *authzFlags) check(identity bool) error {
 	files := 0
 	for _, one := range []string{f.CertFile, f.CertKey, f.ClientCA} {
 		if one != "" {
@@ -89,10 +90,12 @@ func (f *authzFlags) check() error {
 		return f.wrong("--memory-entries is 1 at least")
 	case f.PublishAhead < 10*time.Minute || f.RotateEvery < 2*f.PublishAhead:
 		return f.wrong("--publish-ahead is 10m at least, twice as long as validators keep the key set, and --rotate-every at least twice that")
-	case files == 0 && !f.InsecurePlainCallers:
-		return f.wrong("who calls is proven by certificates: give --cert-file, --cert-key-file and --client-ca-file, or, for development, --insecure-plain-callers")
-	case files > 0 && f.InsecurePlainCallers:
+	case files == 0 && !f.InsecurePlainCallers && !identity:
+		return f.wrong("who calls is proven by certificates: give --identity-dir (in heddle server: --tls-listen), or your own by --cert-file, --cert-key-file and --client-ca-file, or, for development, --insecure-plain-callers")
+	case (files > 0 || identity) && f.InsecurePlainCallers:
 		return f.wrong("--insecure-plain-callers is instead of certificates: give one of them")
+	case files > 0 && identity:
+		return f.wrong("--cert-file, --cert-key-file and --client-ca-file are instead of --identity-dir: give one of them")
 	case files > 0 && files < 3:
 		return f.wrong("--cert-file, --cert-key-file and --client-ca-file go together: give all three")
 	case len(f.Redis) == 0 && (f.RedisMaster+f.RedisUser+f.RedisPassword+f.RedisCA+f.RedisCert+f.RedisKey != "" || f.RedisTLS):
@@ -160,8 +163,11 @@ func readPool(file string) (*x509.CertPool, error) {
 
 // callerTLS reads the files for sidecars' connections anew for each, so that
 // they may be replaced while the service runs; while they cannot be read the
-// last ones stay.
+// last ones stay. nil: connections are in plain text.
 func (f *authzFlags) callerTLS(logger *slog.Logger) (func() (*tls.Config, error), error) {
+	if f.InsecurePlainCallers {
+		return nil, nil //nolint:nilnil // no TLS is no error
+	}
 	var last atomic.Pointer[tls.Config]
 	read := func() (*tls.Config, error) {
 		certificate, err := tls.LoadX509KeyPair(f.CertFile, f.CertKey)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,9 +29,10 @@ type authzSetup struct {
 	trustDomain string
 	keys        authz.KeyStore
 	catalog     *catalog.Catalog
-	listener    net.Listener // of ext_authz
-	http        net.Listener // of the key set; nil: none
-	handler     http.Handler // of other paths there; nil: none
+	callers     func() (*tls.Config, error) // how their connections are met, asked for each; nil: in plain text
+	listener    net.Listener                // of ext_authz
+	http        net.Listener                // of the key set; nil: none
+	handler     http.Handler                // of other paths there; nil: none
 	registerer  prometheus.Registerer
 	logger      *slog.Logger
 }
@@ -67,12 +69,8 @@ func newAuthzNode(ctx context.Context, s authzSetup) (_ *authzNode, err error) {
 		grpc.MaxHeaderListSize(64<<10),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}))
-	if !f.InsecurePlainCallers {
-		current, err := f.callerTLS(s.logger)
-		if err != nil {
-			return nil, err
-		}
-		options = append(options, grpc.Creds(authz.Credentials(current, s.trustDomain)))
+	if s.callers != nil {
+		options = append(options, grpc.Creds(authz.Credentials(s.callers, s.trustDomain)))
 	}
 	if n.redis, err = f.redis(s.logger); err != nil {
 		return nil, err

@@ -132,7 +132,7 @@ func (c *serverCmd) check() error {
 		}
 	}
 	if c.AuthzListen != "" {
-		if err := c.Authz.check(); err != nil {
+		if err := c.Authz.check(c.identifiesAuthz()); err != nil {
 			return err
 		}
 	} else if c.AuthzHTTPListen != "" {

@@ -2,8 +2,15 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"path/filepath"
 )
+
+// identifiesAuthz says whether callers of the AuthZ service in this process are met
+// with the server's own identity: if there is one, and no flag says otherwise.
+func (c *serverCmd) identifiesAuthz() bool {
+	return c.TLSListen != "" && c.Authz.CertFile+c.Authz.CertKey+c.Authz.ClientCA == "" && !c.Authz.InsecurePlainCallers
+}
 
 // newAuthz puts the AuthZ service of this process together. With the embedded
 // etcd its keys are in the data folder unless a flag says otherwise.
@@ -16,8 +23,14 @@ func (c *serverCmd) newAuthz(ctx context.Context, n *serverNode, ports serverPor
 	if err != nil {
 		return nil, err
 	}
+	var callers func() (*tls.Config, error)
+	if c.identifiesAuthz() {
+		callers = func() (*tls.Config, error) { return n.authority.ServerTLS("h2"), nil }
+	} else if callers, err = c.Authz.callerTLS(n.logger); err != nil {
+		return nil, err
+	}
 	return newAuthzNode(ctx, authzSetup{
-		flags: &c.Authz, trustDomain: c.TrustDomain, keys: keys, catalog: n.catalog,
+		flags: &c.Authz, callers: callers, trustDomain: c.TrustDomain, keys: keys, catalog: n.catalog,
 		listener: ports.authzListener, http: ports.keysListener, registerer: n.prom, logger: n.logger,
 	})
 }

@@ -267,6 +267,18 @@ func (i *Identity) TLS() *tls.Config {
 	)
 }
 
+// ServerTLS is how those who ask the workload are met at this moment: with its
+// present certificate. ClientCAs are the roots that it trusts; whether clients have
+// to show a certificate is the caller's to say.
+func (i *Identity) ServerTLS() *tls.Config {
+	held := i.current()
+	cas := x509.NewCertPool()
+	for _, root := range held.roots {
+		cas.AddCert(root)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{*held.certificate}, ClientCAs: cas}
+}
+
 // Files is where the identity is kept.
 func (i *Identity) Files() Files { return i.files }
 
@@ -277,6 +289,15 @@ func (i *Identity) ServerID() (string, error) {
 		return "", err
 	}
 	return identity.ServerID(id.TrustDomain()).String(), nil
+}
+
+// TrustDomain is that of the identity; "" if its certificate has none.
+func (i *Identity) TrustDomain() string {
+	id, err := x509svid.IDFromCert(i.current().certificate.Leaf)
+	if err != nil {
+		return ""
+	}
+	return id.TrustDomain().Name()
 }
 
 func (i *Identity) current() *held {
