@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -61,7 +63,34 @@ func TestServerFlagAtTheXDSPortIsExplained(t *testing.T) {
 	}
 	page := httptest.NewServer(http.NotFoundHandler())
 	defer page.Close()
-	if code := run(t.Context(), []string{"status", "--server", page.URL}, strings.NewReader(""), &out, &problems); code == exitOK {
-		t.Error("any web server is taken for Heddle's")
+	for _, command := range [][]string{{"status"}, {"get", "service", "web"}} {
+		problems.Reset()
+		code := run(t.Context(), append(command, "--server", page.URL), strings.NewReader(""), &out, &problems)
+		if code != exitUnavailable || !strings.Contains(problems.String(), "is not a Heddle REST API") {
+			t.Errorf("%s at any web server: exit code %d: %s", command, code, problems.String())
+		}
 	}
+}
+
+// silent is a server that takes requests and never answers.
+type silent struct{}
+
+func (silent) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+// The first thing that is looked at when something hangs must not hang as long.
+func TestStatusOfAServerThatHangsIsSoonTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api, err := client.New(client.Config{Address: "http://127.0.0.1:7080", HTTPClient: &http.Client{Transport: silent{}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		err = (&statusCmd{Output: "table"}).Run(t.Context(), api, &console{})
+		if took := time.Since(began); exitCode(err) != exitUnavailable || !strings.Contains(err.Error(), "did not answer in time") || took > 5*time.Second {
+			t.Errorf("after %s: %v", took, err)
+		}
+	})
 }

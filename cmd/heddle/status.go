@@ -118,7 +118,7 @@ func (c *statusCmd) again(ctx context.Context, api *client.Client, con *console)
 // that answers and is not ready is both: a status and an error.
 func (c *statusCmd) look(ctx context.Context, api *client.Client) (*meshStatus, error) {
 	status := meshStatus{Server: serverStatus{Address: api.Address()}, Proxies: []proxyStatus{}, Problems: []client.Problem{}}
-	version, err := api.Version(ctx)
+	version, err := versionOf(ctx, api)
 	if err != nil && mesh.KindOf(err) != mesh.KindNotFound {
 		return nil, err
 	}
@@ -156,6 +156,14 @@ func (c *statusCmd) look(ctx context.Context, api *client.Client) (*meshStatus, 
 		}
 	}
 	return &status, nil
+}
+
+// versionOf asks what a server answers at once if it answers at all: one that hangs
+// is not waited for as long as for a large answer.
+func versionOf(ctx context.Context, api *client.Client) (client.Version, error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	return api.Version(ctx)
 }
 
 func isBehind(p client.Proxy) bool {

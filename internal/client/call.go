@@ -181,6 +181,9 @@ type problem struct {
 func refusal(req *http.Request, response *http.Response, data []byte) error {
 	var p problem
 	if err := json.Unmarshal(data, &p); err != nil || p.Title == "" && p.Detail == "" {
+		if response.StatusCode == http.StatusNotFound { // Heddle says what it is that it has not
+			return mesh.Unavailable(nil, "what listens at %s is not a Heddle REST API: %s: it answered %s", req.URL.Host, describe(req), response.Status)
+		}
 		p = problem{Detail: fmt.Sprintf("%s: the server answered %s", describe(req), response.Status)}
 	}
 	message := p.Detail
