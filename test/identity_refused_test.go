@@ -138,7 +138,7 @@ func TestTheScopeComesFromTheProvenIdentity(t *testing.T) {
 		}
 	}
 	log := s.log.String()
-	for _, want := range []string{`msg="a stream was refused" audit=true node=orders/1 identity=service/web from=127.0.0.1:`, `msg="an identity was issued" id=spiffe://heddle.local/service/web how=joined`} {
+	for _, want := range []string{`msg=audit audit=true outcome=refused action=stream object=node/orders/1 author=service/web from=127.0.0.1:`, `outcome=done action=joined object=identity/service/web author=spiffe://heddle.local/service/web`} {
 		if !strings.Contains(log, want) {
 			t.Errorf("%q is not in the log:\n%s", want, log)
 		}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
@@ -71,7 +72,8 @@ func announceAdminToken(ctx context.Context, con *console, store *registry.Store
 	if err != nil {
 		return err
 	}
-	if len(tokens) == 0 {
+	// Without any of those that the first one is among, it is made anew.
+	if !slices.ContainsFunc(tokens, func(one registry.Token) bool { return one.Kind == "" && (one.Service != "" || len(one.Owners) == 0) }) {
 		file, err := prepareTokenFile(path)
 		if err != nil {
 			return err

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/client"
@@ -24,11 +25,13 @@ func (tokenCmd) Help() string {
 }
 
 type tokenCreateCmd struct {
-	Service     *string `complete:"services" placeholder:"NAME" help:"The token may write this service and its instances only; left out, everything."`
-	Join        *string `complete:"services" placeholder:"NAME" help:"Make a join token instead: workloads of this service get their first certificate with it, and nothing else."`
-	JoinGateway *string `placeholder:"NAME" help:"The same for gateways of this name (heddle proxy --gateway)."`
-	JoinAuthz   bool    `help:"The same for AuthZ services that run apart (heddle authz)."`
-	Description string  `placeholder:"TEXT" help:"What it is for." empty:"fine"`
+	Service     *string  `complete:"services" placeholder:"NAME" help:"The token may write this service and its instances only; left out, everything."`
+	Owner       []string `sep:"none" placeholder:"NAME" help:"The token may write what this owner has: its services, their instances and tokens, and its routes. May be repeated: with both owners a service can be handed over."`
+	Instances   *string  `complete:"services" placeholder:"NAME" help:"The token may write the instances of this service only, not its declaration: what heddle proxy beside it needs."`
+	Join        *string  `complete:"services" placeholder:"NAME" help:"Make a join token instead: workloads of this service get their first certificate with it, and nothing else."`
+	JoinGateway *string  `placeholder:"NAME" help:"The same for gateways of this name (heddle proxy --gateway)."`
+	JoinAuthz   bool     `help:"The same for AuthZ services that run apart (heddle authz)."`
+	Description string   `placeholder:"TEXT" help:"What it is for." empty:"fine"`
 
 	TTL  *time.Duration `name:"ttl" placeholder:"TIME" help:"Of a join token: how long it may be used, 1s to 168h. Default: 10m."`
 	Uses *int           `placeholder:"N" help:"Of a join token: how many workloads may join with it, 1 to 1000. Default: 1."`
@@ -41,6 +44,8 @@ func (tokenCreateCmd) Help() string {
 Examples:
 
   heddle token create --service orders --description "orders' sidecars" > orders.token
+  heddle token create --instances orders > orders.token
+  heddle token create --owner team-shop --description "Ada" > ada.token
   heddle token create --description "Ada, on call"
   heddle token create --join orders > orders.join
   heddle token create --join orders --ttl 1h --uses 20 > orders.join
@@ -73,6 +78,9 @@ func (c *tokenCreateCmd) Run(ctx context.Context, api *client.Client, con *conso
 	if c.TTL != nil || c.Uses != nil {
 		return &usageError{message: "--ttl and --uses are of join tokens: they need --join SERVICE, --join-gateway NAME or --join-authz"}
 	}
+	if len(c.Owner) > 0 || c.Instances != nil {
+		return c.limited(ctx, api, con)
+	}
 	service, err := notEmpty("--service", c.Service, "name a service, or leave it out for a token that may write everything")
 	if err != nil {
 		return err
@@ -81,9 +89,37 @@ func (c *tokenCreateCmd) Run(ctx context.Context, api *client.Client, con *conso
 	if err != nil {
 		return err
 	}
+	tellToken(con, token, secret)
+	return nil
+}
+
+// tellToken prints a token: the secret alone goes to standard output.
+func tellToken(con *console, token client.Token, secret string) {
 	fmt.Fprintln(con.out, secret)
 	fmt.Fprintf(con.err, "token %s may write %s; its secret is not shown again; end it with: heddle token revoke %s\n", token.ID, mayWrite(token), token.ID)
-	return nil
+}
+
+// limited prints a token for owners, or for the instances of a service.
+func (c *tokenCreateCmd) limited(ctx context.Context, api *client.Client, con *console) error {
+	if c.Service != nil || len(c.Owner) > 0 && c.Instances != nil {
+		return &usageError{message: "--owner, --instances and --service contradict each other: a token has one of these limits"}
+	}
+	if len(c.Owner) > 0 {
+		token, secret, err := api.CreateOwnersToken(ctx, c.Owner, c.Description)
+		if err == nil {
+			tellToken(con, token, secret)
+		}
+		return err
+	}
+	service, err := notEmpty("--instances", c.Instances, "name the service")
+	if err != nil {
+		return err
+	}
+	token, secret, err := api.CreateInstancesToken(ctx, mesh.ServiceName(service), c.Description)
+	if err == nil {
+		tellToken(con, token, secret)
+	}
+	return err
 }
 
 // joining says who is to join with the token; nobody: it is none to join.
@@ -115,8 +151,8 @@ func (c *tokenCreateCmd) joining() (mesh.Identity, error) {
 		return mesh.Identity{}, nil
 	case len(all) > 1:
 		return mesh.Identity{}, &usageError{message: "--join, --join-gateway and --join-authz contradict each other: a join token is for one of them"}
-	case c.Service != nil:
-		return mesh.Identity{}, &usageError{message: "--join and --service contradict each other: the one makes a join token, the other a token to write"}
+	case c.Service != nil || c.Instances != nil || len(c.Owner) > 0:
+		return mesh.Identity{}, &usageError{message: "--join and --service, --instances or --owner contradict each other: the one makes a join token, the others a token to write"}
 	}
 	return all[0], nil
 }
@@ -145,7 +181,12 @@ func (c *tokenCreateCmd) join(ctx context.Context, api *client.Client, con *cons
 
 // mayWrite says in words what a token is for.
 func mayWrite(token client.Token) string {
-	if token.Service == "" {
+	switch {
+	case token.Kind == "instances":
+		return fmt.Sprintf("the instances of service %q", token.Service)
+	case token.Service == "" && len(token.Owners) > 0:
+		return "what belongs to " + strings.Join(token.Owners, ", ")
+	case token.Service == "":
 		return "everything"
 	}
 	return fmt.Sprintf("service %q and its instances", token.Service)
@@ -160,9 +201,9 @@ func (c *tokenListCmd) Run(ctx context.Context, api *client.Client, con *console
 	if c.Output != "table" {
 		return con.encode(c.Output, append([]client.Token{}, tokens...))
 	}
-	table := present.NewTable(con.palette, "ID", "RIGHT", "FOR", "DESCRIPTION", "AUTHOR", "AGE")
+	table := present.NewTable(con.palette, "ID", "RIGHT", "FOR", "OWNERS", "DESCRIPTION", "AUTHOR", "AGE")
 	for _, token := range tokens {
-		table.Add(present.Text(token.ID, rightOf(token), holderOf(token), token.Description, token.Author, since(token.CreatedAt))...)
+		table.Add(present.Text(token.ID, rightOf(token), holderOf(token), strings.Join(token.Owners, ","), token.Description, token.Author, since(token.CreatedAt))...)
 	}
 	return table.Write(con.out)
 }
@@ -176,6 +217,8 @@ func holderOf(token client.Token) string {
 		return "gateway " + string(token.Gateway)
 	case token.Authz:
 		return "the AuthZ service"
+	case len(token.Owners) > 0:
+		return "(theirs)"
 	}
 	return "(all)"
 }
@@ -185,6 +228,8 @@ func rightOf(token client.Token) string {
 	switch {
 	case token.Kind == "":
 		return "write"
+	case token.Kind == "instances":
+		return "write instances"
 	case !time.Now().Before(token.ExpiresAt):
 		return token.Kind + ", expired"
 	}

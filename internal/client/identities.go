@@ -45,10 +45,5 @@ func (c *Client) CreateJoinToken(ctx context.Context, of mesh.Identity, descript
 	} else {
 		body.Service = of.Name
 	}
-	var out struct {
-		Token
-		Secret string `json:"secret"`
-	}
-	err = c.do(ctx, request{method: http.MethodPost, segments: api("tokens"), body: body}, &out)
-	return out.Token, out.Secret, err
+	return c.createToken(ctx, body)
 }

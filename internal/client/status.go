@@ -54,9 +54,10 @@ type Problem struct {
 // Token is what is known of an access token; never its secret.
 type Token struct {
 	ID          string           `json:"id"`
-	Kind        string           `json:"kind,omitempty"` // "" or "join"
+	Kind        string           `json:"kind,omitempty"` // "", "join" or "instances"
 	Description string           `json:"description,omitempty"`
-	Service     mesh.ServiceName `json:"service,omitempty"` // "" may write everything
+	Service     mesh.ServiceName `json:"service,omitempty"` // "" may write everything, or what the owners have
+	Owners      []string         `json:"owners,omitempty"`  // without a service: whose things may be written; with one: its owner when the token was made
 	CreatedAt   time.Time        `json:"createdAt,omitzero"`
 	Author      string           `json:"author,omitempty"`
 
@@ -101,6 +102,20 @@ func (c *Client) CreateToken(ctx context.Context, service mesh.ServiceName, desc
 		Service     mesh.ServiceName `json:"service,omitempty"`
 		Description string           `json:"description,omitempty"`
 	}{service, description}
+	return c.createToken(ctx, body)
+}
+
+// CreateOwnersToken creates a token for what these owners have, and gives its secret.
+func (c *Client) CreateOwnersToken(ctx context.Context, owners []string, description string) (token Token, secret string, err error) {
+	return c.createToken(ctx, map[string]any{"owners": owners, "description": description})
+}
+
+// CreateInstancesToken creates a token for the instances of a service, and gives its secret.
+func (c *Client) CreateInstancesToken(ctx context.Context, service mesh.ServiceName, description string) (token Token, secret string, err error) {
+	return c.createToken(ctx, map[string]any{"kind": "instances", "service": service, "description": description})
+}
+
+func (c *Client) createToken(ctx context.Context, body any) (token Token, secret string, err error) {
 	var out struct {
 		Token
 		Secret string `json:"secret"`

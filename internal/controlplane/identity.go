@@ -41,7 +41,11 @@ func (c *ControlPlane) proven(ctx context.Context, proxy mesh.Proxy) error {
 		if caller, ok := peer.FromContext(ctx); ok {
 			from = caller.Addr.String()
 		}
-		c.cfg.Logger.Warn("a stream was refused", "audit", true, "node", node, "identity", of.String(), "from", from, "error", err)
+		entry := mesh.AuditEntry{
+			Outcome: mesh.AuditRefused, Action: "stream", Object: "node/" + node, Author: of.String(), // by its certificate
+			From: from, Source: "xds", Reason: status.Convert(err).Message(),
+		}
+		entry.Log(ctx, c.cfg.Logger)
 	}
 	return err
 }

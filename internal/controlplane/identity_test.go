@@ -62,7 +62,7 @@ func TestAScopeIsForItsProvenIdentity(t *testing.T) {
 			}
 			if err == nil {
 				closeScope()
-			} else if !strings.Contains(log.String(), "audit=true node=web/1") {
+			} else if !strings.Contains(log.String(), "object=node/web/1") {
 				t.Errorf("no audit line in: %s", log.String())
 			}
 		})

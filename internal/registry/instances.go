@@ -32,6 +32,14 @@ func (s *Store) Register(ctx context.Context, list []mesh.Instance, ttl time.Dur
 	if err := checkRegistration(list, ttl); err != nil {
 		return nil, err
 	}
+	names := make([]mesh.ServiceName, len(list))
+	for i := range list {
+		names[i] = list[i].Service
+	}
+	guards, err := s.instancesRight(ctx, w.By, names...)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	tried := "register " + instances.title(&list[0])
@@ -44,6 +52,7 @@ func (s *Store) Register(ctx context.Context, list []mesh.Instance, ttl time.Dur
 		return nil, refusal(err, tried)
 	}
 	t := s.newTxn(tried, w)
+	t.guard(guards...)
 	values := make([]json.RawMessage, len(list))
 	for i, instance := range list {
 		instance.Epoch, instance.Stale = epochOf(leases[i]), false
@@ -79,6 +88,10 @@ func (s *Store) Register(ctx context.Context, list []mesh.Instance, ttl time.Dur
 	registered, err := readRegistered(list, stored, revision)
 	if err == nil && registered[0].Epoch != epochOf(leases[0]) { // the answer of the first time: nothing was written
 		s.revoke(ctx, leases)
+		return registered, nil
+	}
+	for i := range registered {
+		s.LogAudit(ctx, w, "register", "instance/"+registered[i].Key().String(), registered[i].Service)
 	}
 	return registered, err
 }

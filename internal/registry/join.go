@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"encoding/json"
@@ -33,7 +34,8 @@ type joinRecord struct {
 // CreateJoinToken makes the right of token.Uses workloads to get the identity
 // token.Identity() within ttl, and gives its secret, which is stored nowhere. 0
 // stands for one use and [DefaultJoinTTL].
-func (s *Store) CreateJoinToken(ctx context.Context, token Token, ttl time.Duration) (Token, string, error) {
+func (s *Store) CreateJoinToken(ctx context.Context, token Token, ttl time.Duration, w Write) (Token, string, error) {
+	token.Author = cmp.Or(token.Author, w.Author)
 	if ttl == 0 {
 		ttl = DefaultJoinTTL
 	}
@@ -60,6 +62,10 @@ func (s *Store) CreateJoinToken(ctx context.Context, token Token, ttl time.Durat
 	if err := tokenFaults(token); err != nil {
 		return Token{}, "", err
 	}
+	guards, err := s.ofService(ctx, w.By, &token)
+	if err != nil {
+		return Token{}, "", err
+	}
 	token, secret := withSecret(token, "hdj")
 	token.ExpiresAt = token.CreatedAt.Add(ttl)
 	record, err := json.Marshal(joinRecord{tokenRecord: tokenRecord{Token: token, Hash: hashOf(secret)}})
@@ -72,8 +78,13 @@ func (s *Store) CreateJoinToken(ctx context.Context, token Token, ttl time.Durat
 	if err != nil {
 		return Token{}, "", refusal(err, "create a join token")
 	}
-	if _, err := s.client.Put(ctx, joinPrefix+token.ID, string(record), clientv3.WithLease(lease.ID)); err != nil {
-		return Token{}, "", refusal(err, "create a join token")
+	t := s.newTxn("create a join token", Write{})
+	t.guard(guards...)
+	t.do(clientv3.OpPut(token.key(), string(record), clientv3.WithLease(lease.ID)))
+	t.audit = auditOfToken(w, "create", token)
+	if _, _, err := t.commit(ctx, "", nil); err != nil {
+		s.revoke(ctx, []clientv3.LeaseID{lease.ID})
+		return Token{}, "", err
 	}
 	return token, secret, nil
 }
@@ -81,7 +92,7 @@ func (s *Store) CreateJoinToken(ctx context.Context, token Token, ttl time.Durat
 // Join uses up one of a join token's uses for the workload that holds the key,
 // and says for whom. The same key may come again while the token lives,
 // for the answer can be lost on its way. Denied: not this token, or not any more.
-func (s *Store) Join(ctx context.Context, secret, key string) (Token, error) {
+func (s *Store) Join(ctx context.Context, secret, key string, w Write) (Token, error) {
 	parts := strings.Split(secret, "_")
 	if len(secret) > 256 || len(parts) != 3 || parts[0] != "hdj" || parts[1] == "" {
 		return Token{}, mesh.Denied("this is not a join token: heddle token create makes one, see its --join flags")
@@ -109,12 +120,16 @@ func (s *Store) Join(ctx context.Context, secret, key string) (Token, error) {
 		case len(record.Keys) >= token.Uses:
 			return Token{}, mesh.Denied("the join token for %s is used up (%d of %d): make another with %q", token.Identity().Phrase(), len(record.Keys), token.Uses, token.Identity().JoinCommand())
 		}
+		if err := s.stillTheirs(ctx, token); err != nil {
+			return Token{}, err
+		}
 		record.Keys = append(record.Keys, key)
 		data, err := json.Marshal(record)
 		if err != nil {
 			return Token{}, &mesh.Error{Kind: mesh.KindInvalid, Message: "check the join token", Err: err}
 		}
-		stored, err := s.swap(ctx, joinPrefix+id, kv.ModRevision, string(data))
+		w.Author = "join-token:" + id
+		stored, err := s.swap(ctx, joinPrefix+id, kv.ModRevision, string(data), auditOfToken(w, "join", token))
 		if err != nil {
 			return Token{}, err
 		}
@@ -150,14 +165,36 @@ func (t Token) Identity() mesh.Identity {
 	return mesh.Identity{}
 }
 
+// stillTheirs refuses a join token of the time when its service had another owner.
+func (s *Store) stillTheirs(ctx context.Context, token Token) error {
+	if len(token.Owners) == 0 {
+		return nil
+	}
+	service, err := s.Service(ctx, token.Service)
+	switch {
+	case mesh.KindOf(err) == mesh.KindNotFound || mesh.ReasonOf(err) == mesh.ReasonCorrupt:
+		return nil // nobody else's
+	case err == nil && !token.Owns(service.Owner):
+		return mesh.Denied("the join token is of the time when service %q belonged to %q; it belongs to %q now: have another made", token.Service, token.Owners[0], service.Owner)
+	}
+	return err
+}
+
 // swap replaces a value that is as it was read, and keeps its lease.
-func (s *Store) swap(ctx context.Context, key string, revision int64, value string) (bool, error) {
+func (s *Store) swap(ctx context.Context, key string, revision int64, value string, entry *mesh.AuditEntry) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
+	audit, err := auditOp(entry)
+	if err != nil {
+		return false, err
+	}
 	answer, err := s.client.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", revision)).
-		Then(clientv3.OpPut(key, value, clientv3.WithIgnoreLease())).Commit()
+		Then(clientv3.OpPut(key, value, clientv3.WithIgnoreLease()), audit).Commit()
 	if err != nil {
 		return false, refusal(err, "use the join token")
+	}
+	if answer.Succeeded {
+		s.audited(ctx, entry, answer.Header.Revision)
 	}
 	return answer.Succeeded, nil
 }

@@ -15,21 +15,21 @@ import (
 func TestAJoinTokenIsForItsUses(t *testing.T) {
 	s := openStore(t)
 	ctx := t.Context()
-	token, secret, err := s.CreateJoinToken(ctx, registry.Token{Service: "web", Author: "ada"}, 0)
+	token, secret, err := s.CreateJoinToken(ctx, registry.Token{Service: "web", Author: "ada"}, 0, registry.Write{})
 	if err != nil || token.Kind != registry.JoinToken || token.Uses != 1 || !token.ExpiresAt.Equal(token.CreatedAt.Add(registry.DefaultJoinTTL)) {
 		t.Fatalf("%+v, %v", token, err)
 	}
 	for name, wrong := range map[string]string{"empty": "", "cut": secret[:len(secret)-1], "changed": strings.Replace(secret, "hdj", "hdl", 1), "unknown": "hdj_aaaaaaaaaaaa_bb", "long": secret + strings.Repeat("a", 300)} {
-		if _, err := s.Join(ctx, wrong, "key"); mesh.KindOf(err) != mesh.KindDenied {
+		if _, err := s.Join(ctx, wrong, "key", registry.Write{}); mesh.KindOf(err) != mesh.KindDenied {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for range 2 { // the answer to the first may have been lost
-		if got, err := s.Join(ctx, secret, "key"); err != nil || got.Service != "web" {
+		if got, err := s.Join(ctx, secret, "key", registry.Write{}); err != nil || got.Service != "web" {
 			t.Errorf("%+v, %v", got, err)
 		}
 	}
-	if _, err := s.Join(ctx, secret, "another key"); mesh.KindOf(err) != mesh.KindDenied || !strings.Contains(err.Error(), "used up (1 of 1)") {
+	if _, err := s.Join(ctx, secret, "another key", registry.Write{}); mesh.KindOf(err) != mesh.KindDenied || !strings.Contains(err.Error(), "used up (1 of 1)") {
 		t.Errorf("used twice: %v", err)
 	}
 	list, err := s.Tokens(ctx)
@@ -42,13 +42,13 @@ func TestAJoinTokenIsForItsUses(t *testing.T) {
 			t.Errorf("%+v, %v", got, err)
 		}
 	}
-	if err := s.RevokeToken(ctx, token.ID); err != nil {
+	if err := s.RevokeToken(ctx, token.ID, registry.Write{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Join(ctx, secret, "key"); mesh.KindOf(err) != mesh.KindDenied {
+	if _, err := s.Join(ctx, secret, "key", registry.Write{}); mesh.KindOf(err) != mesh.KindDenied {
 		t.Errorf("revoked: %v", err)
 	}
-	if err := s.RevokeToken(ctx, token.ID); mesh.KindOf(err) != mesh.KindNotFound {
+	if err := s.RevokeToken(ctx, token.ID, registry.Write{}); mesh.KindOf(err) != mesh.KindNotFound {
 		t.Errorf("revoked twice: %v", err)
 	}
 }
@@ -56,7 +56,7 @@ func TestAJoinTokenIsForItsUses(t *testing.T) {
 // A crowd that has the same token at once gets no more uses than it has.
 func TestManyJoinAtOnce(t *testing.T) {
 	s := openStore(t)
-	_, secret, err := s.CreateJoinToken(t.Context(), registry.Token{Service: "web", Uses: 3}, time.Minute)
+	_, secret, err := s.CreateJoinToken(t.Context(), registry.Token{Service: "web", Uses: 3}, time.Minute, registry.Write{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestManyJoinAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 20 {
 		all.Go(func() {
-			switch _, err := s.Join(t.Context(), secret, strconv.Itoa(i)); {
+			switch _, err := s.Join(t.Context(), secret, strconv.Itoa(i), registry.Write{}); {
 			case err == nil:
 				joined.Add(1)
 			case mesh.KindOf(err) == mesh.KindDenied:
@@ -94,7 +94,7 @@ func TestJoinTokensThatCannotBe(t *testing.T) {
 		"negative uses": {registry.Token{Service: "web", Uses: -1}, 0, "uses"},
 		"too many uses": {registry.Token{Service: "web", Uses: registry.MostJoinUses + 1}, 0, "uses"},
 	} {
-		_, secret, err := s.CreateJoinToken(t.Context(), c.token, c.ttl)
+		_, secret, err := s.CreateJoinToken(t.Context(), c.token, c.ttl, registry.Write{})
 		if mesh.KindOf(err) != mesh.KindInvalid || !strings.Contains(err.Error(), c.path) || secret != "" {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -8,17 +8,20 @@ import (
 
 // The keys. Everything of ours is below root.
 const (
-	root             = "/heddle/v1/"
-	servicePrefix    = root + "services/"
-	instancePrefix   = root + "instances/"
-	routePrefix      = root + "routes/"
-	runtimeKey       = root + "runtime"
-	tokenPrefix      = root + "tokens/"
-	joinPrefix       = root + "join-tokens/" // not among the tokens: a server of before would let them write
-	requestPrefix    = root + "requests/"
-	signingKeysKey   = root + "signing-keys"
-	tokenKeysKey     = root + "token-keys"
-	authorizerPrefix = root + "authorizers/"
+	root               = "/heddle/v1/"
+	servicePrefix      = root + "services/"
+	instancePrefix     = root + "instances/"
+	routePrefix        = root + "routes/"
+	runtimeKey         = root + "runtime"
+	tokenPrefix        = root + "tokens/"
+	joinPrefix         = root + "join-tokens/"   // not among the tokens: a server of before would let them write
+	scopedPrefix       = root + "scoped-tokens/" // likewise: it would take an owner's token for an admin's
+	requestPrefix      = root + "requests/"
+	auditDonePrefix    = root + "audit/done/"
+	auditRefusedPrefix = root + "audit/refused/"
+	signingKeysKey     = root + "signing-keys"
+	tokenKeysKey       = root + "token-keys"
+	authorizerPrefix   = root + "authorizers/"
 )
 
 // meshPrefixes are what a watcher of the mesh lists.

@@ -16,6 +16,7 @@ type kind[T any] struct {
 	prefix   string
 	name     func(*T) string // the key below prefix
 	meta     func(*T) *mesh.Meta
+	owner    func(*T) string // nil: nobody in particular
 	validate func(*T) mesh.Faults
 	change   func(*T) mesh.Change
 }
@@ -24,6 +25,7 @@ var services = kind[mesh.Service]{
 	noun: "service", prefix: servicePrefix,
 	name:     func(s *mesh.Service) string { return string(s.Name) },
 	meta:     func(s *mesh.Service) *mesh.Meta { return &s.Meta },
+	owner:    func(s *mesh.Service) string { return s.Owner },
 	validate: (*mesh.Service).Validate,
 	change:   func(s *mesh.Service) mesh.Change { return mesh.Change{Service: s} },
 }
@@ -46,6 +48,7 @@ var routes = kind[mesh.Route]{
 	noun: "route", prefix: routePrefix,
 	name:     func(r *mesh.Route) string { return string(r.Name) },
 	meta:     func(r *mesh.Route) *mesh.Meta { return &r.Meta },
+	owner:    func(r *mesh.Route) string { return r.Owner },
 	validate: (*mesh.Route).Validate,
 	change:   func(r *mesh.Route) mesh.Change { return mesh.Change{Route: r} },
 }
@@ -78,6 +81,15 @@ func (k *kind[T]) key(object *T) string { return k.prefix + k.name(object) }
 
 func (k *kind[T]) title(object *T) string {
 	return strings.TrimSpace(fmt.Sprintf("%s %s", k.noun, k.name(object)))
+}
+
+// audited names an object as the audit does.
+func (k *kind[T]) audited(key string) string {
+	noun := strings.TrimSuffix(k.noun, " layer")
+	if name := strings.TrimPrefix(key, k.prefix); name != "" {
+		return noun + "/" + name
+	}
+	return noun
 }
 
 // encode gives the stored form: the model's JSON, without the revision, which

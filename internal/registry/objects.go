@@ -1,8 +1,11 @@
 package registry
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -17,12 +20,12 @@ const maxKeyName = 512
 
 // PutService creates or changes a service, and gives it as it is stored.
 func (s *Store) PutService(ctx context.Context, service mesh.Service, w Write) (mesh.Service, error) {
-	return put(ctx, s, &services, service, w)
+	return put(ctx, s, &services, service, w, serviceRight)
 }
 
 // DeleteService deletes a service's declaration; its instances stay registered.
 func (s *Store) DeleteService(ctx context.Context, name mesh.ServiceName, w Write) error {
-	return remove(ctx, s, &services, string(name), w)
+	return remove(ctx, s, &services, string(name), w, serviceRight)
 }
 
 // Service reads one service.
@@ -37,12 +40,12 @@ func (s *Store) Services(ctx context.Context) ([]mesh.Service, int64, error) {
 
 // PutRoute creates or changes a route, and gives it as it is stored.
 func (s *Store) PutRoute(ctx context.Context, route mesh.Route, w Write) (mesh.Route, error) {
-	return put(ctx, s, &routes, route, w)
+	return put(ctx, s, &routes, route, w, s.routeRight)
 }
 
 // DeleteRoute deletes a route.
 func (s *Store) DeleteRoute(ctx context.Context, name mesh.RouteName, w Write) error {
-	return remove(ctx, s, &routes, string(name), w)
+	return remove(ctx, s, &routes, string(name), w, s.routeRight)
 }
 
 // Route reads one route.
@@ -57,7 +60,7 @@ func (s *Store) Routes(ctx context.Context) ([]mesh.Route, int64, error) {
 
 // PutRuntime replaces the runtime layer, and gives it as it is stored.
 func (s *Store) PutRuntime(ctx context.Context, runtime mesh.Runtime, w Write) (mesh.Runtime, error) {
-	return put(ctx, s, &runtimes, runtime, w)
+	return put(ctx, s, &runtimes, runtime, w, runtimeRight)
 }
 
 // Runtime reads the runtime layer; it is empty until it is first written.
@@ -69,18 +72,37 @@ func (s *Store) Runtime(ctx context.Context) (mesh.Runtime, error) {
 	return runtime, err
 }
 
-// put writes an object in one transaction.
-func put[T any](ctx context.Context, s *Store, k *kind[T], object T, w Write) (T, error) {
+// put writes an object, with its line in the audit, in one transaction. It is
+// judged by what is there, and judged anew when that changes meanwhile.
+func put[T any](ctx context.Context, s *Store, k *kind[T], object T, w Write, allowed right[T]) (T, error) {
 	var none T
 	tried := "write " + k.title(&object)
 	if err := mesh.Invalid(tried, k.validate(&object)); err != nil {
+		return none, err
+	}
+	for tries := 1; ; tries++ {
+		stored, err := putOver(ctx, s, k, object, w, allowed, tried)
+		if tries == overtakenAtMost || !errors.Is(err, errOvertaken) {
+			return stored, err
+		}
+	}
+}
+
+func putOver[T any](ctx context.Context, s *Store, k *kind[T], object T, w Write, allowed right[T], tried string) (T, error) {
+	var none T
+	key := k.key(&object)
+	before, err := findBefore(ctx, s, k, key, tried)
+	if err != nil {
+		return none, err
+	}
+	guards, err := allowed(ctx, w.By, before, &object)
+	if err != nil {
 		return none, err
 	}
 	value, err := k.encode(object, w, timeNow())
 	if err != nil {
 		return none, err
 	}
-	key := k.key(&object)
 	t := s.newTxn(tried, w)
 	if w.Create {
 		t.require(clientv3.Compare(clientv3.CreateRevision(key), "=", 0), clientv3.OpGet(key, clientv3.WithKeysOnly()), func(found []*mvccpb.KeyValue) error {
@@ -92,7 +114,18 @@ func put[T any](ctx context.Context, s *Store, k *kind[T], object T, w Write) (T
 			return refuseStale(k.title(&object), w.Revision, found)
 		})
 	}
+	t.guard(append(guards, at(key, before.revision))...)
 	t.do(clientv3.OpPut(key, string(value)))
+	action := "replace"
+	if before.revision == 0 {
+		action = "create"
+	}
+	t.audit = auditOf(k, w, cmp.Or(w.Action, action), key, before, &object)
+	if service, is := any(&object).(*mesh.Service); is && before.revision == 0 {
+		if err := s.endFormer(ctx, t, service); err != nil {
+			return none, err
+		}
+	}
 	stored, revision, err := t.commit(ctx, contentOf(k.noun, object, k.meta), value)
 	if err != nil {
 		return none, err
@@ -104,14 +137,63 @@ func put[T any](ctx context.Context, s *Store, k *kind[T], object T, w Write) (T
 	return *result, nil
 }
 
-// remove deletes an object in one transaction.
-func remove[T any](ctx context.Context, s *Store, k *kind[T], name string, w Write) error {
+// findBefore reads what a write finds.
+func findBefore[T any](ctx context.Context, s *Store, k *kind[T], key, tried string) (found[T], error) {
+	kv, err := s.read(ctx, key, tried)
+	if err != nil || kv == nil {
+		return found[T]{}, err
+	}
+	before := found[T]{revision: kv.ModRevision}
+	if object, err := k.decode(key, kv.Value, kv.ModRevision); err == nil {
+		before.object = object
+	}
+	return before, nil
+}
+
+// auditOf is the entry of a write of an object; after is nil for a deletion.
+func auditOf[T any](k *kind[T], w Write, action, key string, before found[T], after *T) *mesh.AuditEntry {
+	entry := w.entry(action, k.audited(key))
+	entry.Previous = before.revision
+	entry.Changes = differences(before.object, after)
+	for _, object := range []*T{before.object, after} {
+		if object == nil || k.owner == nil {
+			continue
+		}
+		if owner := k.owner(object); !slices.Contains(entry.Owners, owner) {
+			entry.Owners = append(entry.Owners, owner)
+		}
+	}
+	if k.prefix == servicePrefix {
+		entry.Service = mesh.ServiceName(strings.TrimPrefix(key, servicePrefix))
+	}
+	return &entry
+}
+
+// remove deletes an object, with a line in the audit, in one transaction.
+func remove[T any](ctx context.Context, s *Store, k *kind[T], name string, w Write, allowed right[T]) error {
 	title := k.noun + " " + quoted(name)
 	if len(name) > maxKeyName {
 		return mesh.NotFound("%s does not exist", title)
 	}
+	for tries := 1; ; tries++ {
+		err := removeFound(ctx, s, k, name, w, allowed, title)
+		if tries == overtakenAtMost || !errors.Is(err, errOvertaken) {
+			return err
+		}
+	}
+}
+
+func removeFound[T any](ctx context.Context, s *Store, k *kind[T], name string, w Write, allowed right[T], title string) error {
 	key := k.prefix + name
 	t := s.newTxn("delete "+title, w)
+	before, err := findBefore(ctx, s, k, key, t.tried)
+	if err != nil {
+		return err
+	}
+	guards, err := allowed(ctx, w.By, before, nil)
+	if err != nil {
+		return err
+	}
 	t.require(clientv3.Compare(clientv3.CreateRevision(key), ">", 0), clientv3.OpGet(key, clientv3.WithKeysOnly()), func(found []*mvccpb.KeyValue) error {
 		if len(found) == 0 {
 			return mesh.NotFound("%s does not exist", title)
@@ -123,8 +205,10 @@ func remove[T any](ctx context.Context, s *Store, k *kind[T], name string, w Wri
 			return refuseStale(title, w.Revision, found)
 		})
 	}
+	t.guard(append(guards, at(key, before.revision))...)
 	t.do(clientv3.OpDelete(key))
-	_, _, err := t.commit(ctx, "delete "+key, nil)
+	t.audit = auditOf(k, w, cmp.Or(w.Action, "delete"), key, before, nil)
+	_, _, err = t.commit(ctx, "delete "+key, nil)
 	return err
 }
 

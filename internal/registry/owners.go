@@ -47,7 +47,10 @@ func (s *Store) SetHealth(ctx context.Context, key mesh.InstanceKey, epoch strin
 	if err := mesh.Invalid(tried, plain.Validate()); err != nil {
 		return mesh.Instance{}, err
 	}
-	instance, _, err := s.mark(ctx, key, epoch, health, w, tried)
+	instance, kv, err := s.mark(ctx, key, epoch, health, w, tried)
+	if err == nil && kv != nil {
+		s.LogAudit(ctx, w, string(health), "instance/"+key.String(), key.Service)
+	}
 	return instance, err
 }
 
@@ -62,6 +65,7 @@ func (s *Store) Deregister(ctx context.Context, key mesh.InstanceKey, epoch stri
 	if err != nil || marked == nil {
 		return err
 	}
+	s.LogAudit(ctx, w, "deregister", "instance/"+key.String(), key.Service)
 	return s.end(ctx, marked, tried)
 }
 
@@ -94,6 +98,9 @@ func (s *Store) ConfirmGone(ctx context.Context, kept []mesh.Instance, w Write) 
 			return gone, err
 		}
 		gone = append(gone, told...)
+		for i := range told {
+			s.LogAudit(ctx, w, "deregister stale", "instance/"+told[i].Key().String(), told[i].Service)
+		}
 	}
 	return gone, nil
 }

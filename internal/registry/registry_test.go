@@ -253,7 +253,7 @@ func TestTokensAreCheckedAndRevoked(t *testing.T) {
 	if !token.Admin() {
 		t.Error("the first token may not write everything")
 	}
-	limited, secret, err := s.CreateToken(ctx, registry.Token{Service: "orders", Author: "ada"})
+	limited, secret, err := s.CreateToken(ctx, registry.Token{Service: "orders", Author: "ada"}, registry.Write{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,12 +265,12 @@ func TestTokensAreCheckedAndRevoked(t *testing.T) {
 		_, err := s.Authenticate(ctx, wrong)
 		wantKind(t, err, mesh.KindDenied)
 	}
-	if err := s.RevokeToken(ctx, limited.ID); err != nil {
+	if err := s.RevokeToken(ctx, limited.ID, registry.Write{}); err != nil {
 		t.Fatal(err)
 	}
 	_, err = s.Authenticate(ctx, secret)
 	wantKind(t, err, mesh.KindDenied)
-	wantKind(t, s.RevokeToken(ctx, limited.ID), mesh.KindNotFound)
+	wantKind(t, s.RevokeToken(ctx, limited.ID, registry.Write{}), mesh.KindNotFound)
 	if list := must[[]registry.Token](t)(s.Tokens(ctx)); len(list) != 1 {
 		t.Errorf("left %v", list)
 	}

@@ -156,7 +156,7 @@ func usesEverything(t *testing.T, s *registry.Store) {
 	must[mesh.Service](t)(s.PutService(ctx, service("orders"), registry.Write{RequestID: rand.Text()}))
 	one := must[[]mesh.Instance](t)(s.Register(ctx, []mesh.Instance{instance("orders", "1")}, time.Minute, registry.Write{}))[0]
 	must[time.Duration](t)(s.Renew(ctx, one.Key(), one.Epoch))
-	_, secret, err := s.CreateToken(ctx, registry.Token{})
+	_, secret, err := s.CreateToken(ctx, registry.Token{}, registry.Write{})
 	if err != nil {
 		t.Fatal(err)
 	}

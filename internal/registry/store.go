@@ -45,12 +45,18 @@ type Store struct {
 	quarantine quarantine
 	tokens     tokenCache
 	requests   requestLease
+	audit      auditLog
 }
 
 // Write says who writes, and on which condition.
 type Write struct {
 	Author string // who, for Meta.Author
 	Source string // by which way, for Meta.Source
+	From   string // from which address, for the audit
+	// By is the right to write. The zero value is an admin's: of the server itself.
+	By Token
+	// Action is what the audit calls it; default create, replace or delete.
+	Action string
 	// Revision is what the writer last saw; the write is refused with a
 	// conflict if the object has changed since. 0: whatever is there.
 	Revision int64
@@ -139,7 +145,7 @@ func newStore(clientConfig clientv3.Config, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, mesh.Unavailable(err, "connect to etcd at %s", strings.Join(clientConfig.Endpoints, ", "))
 	}
-	return &Store{client: client, timeout: timeout, logger: logger}, nil
+	return &Store{client: client, timeout: timeout, logger: logger, audit: newAuditLog()}, nil
 }
 
 // Close ends the connection. Watches under way end with it.

@@ -1,15 +1,18 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -22,7 +25,8 @@ type Token struct {
 	ID          string           `json:"id"`
 	Kind        TokenKind        `json:"kind,omitempty"` // "": to write
 	Description string           `json:"description,omitempty"`
-	Service     mesh.ServiceName `json:"service,omitempty"` // "": everything
+	Service     mesh.ServiceName `json:"service,omitempty"` // "": everything, or what the owners have
+	Owners      []string         `json:"owners,omitempty"`  // without a service: whose things may be written; with one: its owner when the token was made
 	CreatedAt   time.Time        `json:"createdAt"`
 	Author      string           `json:"author,omitempty"`
 
@@ -37,18 +41,29 @@ type Token struct {
 // TokenKind says what a token is a right to.
 type TokenKind string
 
-// JoinToken is the right to get one identity, and nothing else. The name of a
-// gateway is not kept where a service's is: a server that knows of services alone
-// must not take it for one.
-const JoinToken TokenKind = "join"
+// The kinds besides "", which is the right to write.
+const (
+	// JoinToken is the right to get one identity, and nothing else. The name of a
+	// gateway is not kept where a service's is: a server that knows of services
+	// alone must not take it for one.
+	JoinToken TokenKind = "join"
+	// InstancesToken is the right to write one service's instances, and nothing else.
+	InstancesToken TokenKind = "instances"
+)
 
-// MayWrite says whether the token's holder may write a service and its instances.
-func (t Token) MayWrite(service mesh.ServiceName) bool {
-	return t.Admin() || t.Kind == "" && t.Service == service
+// scoped says whether a token is one of those that a server of before would take
+// for more than they are: they are kept apart, and their secrets begin otherwise.
+func (t Token) scoped() bool { return t.Kind == InstancesToken || t.Service == "" && len(t.Owners) > 0 }
+
+func (t Token) key() string {
+	switch {
+	case t.Kind == JoinToken:
+		return joinPrefix + t.ID
+	case t.scoped():
+		return scopedPrefix + t.ID
+	}
+	return tokenPrefix + t.ID
 }
-
-// Admin says whether the token's holder may write everything.
-func (t Token) Admin() bool { return t.Kind == "" && t.Service == "" }
 
 // tokenRecord is what is stored: not the secret, but its hash. The secret has
 // 256 random bits, so a plain hash of it cannot be turned back.
@@ -61,10 +76,13 @@ type tokenRecord struct {
 // long a revoked one may still be accepted.
 const tokenCacheTime = time.Second
 
+// mostOwners bounds the owners of one token.
+const mostOwners = 100
+
 // tokenCache holds the tokens that were used; it is bounded by their number.
 type tokenCache struct {
-	mu   sync.Mutex
-	byID map[string]cachedToken // guarded by mu
+	mu    sync.Mutex
+	byKey map[string]cachedToken // guarded by mu
 }
 
 type cachedToken struct {
@@ -73,17 +91,55 @@ type cachedToken struct {
 }
 
 // CreateToken makes a token and gives its secret, which is stored nowhere.
-func (s *Store) CreateToken(ctx context.Context, token Token) (Token, string, error) {
+func (s *Store) CreateToken(ctx context.Context, token Token, w Write) (Token, string, error) {
+	token.Author = cmp.Or(token.Author, w.Author)
+	guards, err := s.ofService(ctx, w.By, &token)
+	if err != nil {
+		return Token{}, "", err
+	}
 	token, secret, record, err := newToken(token)
 	if err != nil {
 		return Token{}, "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	if _, err := s.client.Put(ctx, tokenPrefix+token.ID, record); err != nil {
-		return Token{}, "", refusal(err, "create a token")
+	t := s.newTxn("create a token", Write{})
+	t.guard(guards...)
+	t.do(clientv3.OpPut(token.key(), record))
+	t.audit = auditOfToken(w, "create", token)
+	if _, _, err := t.commit(ctx, "", nil); err != nil {
+		return Token{}, "", err
 	}
 	return token, secret, nil
+}
+
+// ofService judges the making of a token, and notes the owner of its service.
+func (s *Store) ofService(ctx context.Context, by Token, token *Token) ([]guard, error) {
+	guards, err := s.tokenRight(ctx, by, *token)
+	if err != nil || token.Service == "" || len(token.Service) > maxKeyName {
+		return guards, err
+	}
+	token.Owners = nil
+	service, err := s.Service(ctx, token.Service)
+	switch {
+	case err == nil:
+		token.Owners = []string{service.Owner}
+		guards = append(guards, at(servicePrefix+string(token.Service), service.Meta.Revision))
+	case mesh.KindOf(err) != mesh.KindNotFound && mesh.ReasonOf(err) != mesh.ReasonCorrupt:
+		return nil, err
+	}
+	return guards, nil
+}
+
+// auditOfToken is the entry of what became of a token.
+func auditOfToken(w Write, action string, token Token) *mesh.AuditEntry {
+	object := "token/"
+	if token.Kind == JoinToken {
+		object = "join-token/"
+	}
+	entry := w.entry(action, object+token.ID)
+	entry.Service, entry.Owners = token.Service, token.Owners
+	return &entry
 }
 
 // EnsureAdminToken makes the first token, which may write everything, if there
@@ -96,15 +152,21 @@ func (s *Store) EnsureAdminToken(ctx context.Context) (secret string, err error)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
 	defer cancel()
+	entry := auditOfToken(Write{Author: token.Author}, "create", token)
+	audit, err := auditOp(entry)
+	if err != nil {
+		return "", err
+	}
 	// The comparison of a whole prefix holds when nothing is there.
 	answer, err := s.client.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(tokenPrefix), "=", 0).WithPrefix()).
-		Then(clientv3.OpPut(tokenPrefix+token.ID, record)).Commit()
+		Then(clientv3.OpPut(token.key(), record), audit).Commit()
 	if err != nil {
 		return "", refusal(err, "create the first token")
 	}
 	if !answer.Succeeded {
 		return "", nil
 	}
+	s.audited(ctx, entry, answer.Header.Revision)
 	return secret, nil
 }
 
@@ -122,6 +184,17 @@ func tokenFaults(token Token) error {
 			faults.Add(one.path, "%s", fault.Message)
 		}
 	}
+	if token.Kind == InstancesToken && token.Service == "" {
+		faults.Add("service", "is missing: the token is for the instances of one service")
+	}
+	if len(token.Owners) > mostOwners {
+		faults.Add("owners", "has %d entries; at most %d are allowed", len(token.Owners), mostOwners)
+	}
+	for i, owner := range token.Owners {
+		if owner == "" || len(owner) > 253 || strings.ContainsFunc(owner, unicode.IsControl) {
+			faults.Add("owners["+strconv.Itoa(i)+"]", "is no owner: 1 to 253 bytes without control characters")
+		}
+	}
 	if len(token.Description) > 1024 {
 		faults.Add("description", "has %d bytes; at most 1024 are allowed", len(token.Description))
 	}
@@ -132,7 +205,11 @@ func newToken(token Token) (Token, string, string, error) {
 	if err := tokenFaults(token); err != nil {
 		return Token{}, "", "", err
 	}
-	token, secret := withSecret(token, "hdl")
+	kind := "hdl"
+	if token.scoped() {
+		kind = "hds"
+	}
+	token, secret := withSecret(token, kind)
 	record, err := json.Marshal(tokenRecord{Token: token, Hash: hashOf(secret)})
 	if err != nil {
 		return Token{}, "", "", &mesh.Error{Kind: mesh.KindInvalid, Message: "create a token", Err: err}
@@ -152,7 +229,7 @@ func withSecret(token Token, kind string) (Token, string) {
 // Tokens lists the tokens, those to write before those to join, each by id.
 func (s *Store) Tokens(ctx context.Context) ([]Token, error) {
 	list := []Token{}
-	for _, prefix := range []string{tokenPrefix, joinPrefix} {
+	for _, prefix := range []string{tokenPrefix, scopedPrefix, joinPrefix} {
 		_, err := s.pages(ctx, prefix, 0, func(kv *mvccpb.KeyValue) {
 			var record joinRecord // has the fields of both kinds
 			if err := json.Unmarshal(kv.Value, &record); err == nil {
@@ -168,19 +245,67 @@ func (s *Store) Tokens(ctx context.Context) ([]Token, error) {
 }
 
 // RevokeToken ends a token, everywhere within a second.
-func (s *Store) RevokeToken(ctx context.Context, id string) error {
+func (s *Store) RevokeToken(ctx context.Context, id string, w Write) error {
+	tried := "revoke token " + quoted(id)
 	if len(id) > maxKeyName {
 		return mesh.NotFound("there is no token %s", quoted(id))
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	deleted, err := s.client.Txn(ctx).Then(clientv3.OpDelete(tokenPrefix+id), clientv3.OpDelete(joinPrefix+id)).Commit()
-	if err != nil {
-		return refusal(err, "revoke token "+quoted(id))
+	for _, prefix := range []string{tokenPrefix, scopedPrefix, joinPrefix} {
+		kv, err := s.read(ctx, prefix+id, tried)
+		if err != nil {
+			return err
+		}
+		if kv == nil {
+			continue
+		}
+		var record tokenRecord
+		_ = json.Unmarshal(kv.Value, &record) // one that nobody can read is an admin's to end
+		if record.ID = id; w.By.ID != id {
+			if _, err := s.tokenRight(ctx, w.By, record.Token); err != nil {
+				return err
+			}
+		}
+		t := s.newTxn(tried, Write{})
+		t.require(clientv3.Compare(clientv3.CreateRevision(prefix+id), ">", 0), clientv3.OpGet(prefix+id, clientv3.WithKeysOnly()), func(found []*mvccpb.KeyValue) error {
+			if len(found) == 0 {
+				return mesh.NotFound("there is no token %s", quoted(id))
+			}
+			return nil
+		})
+		t.do(clientv3.OpDelete(prefix + id))
+		t.audit = auditOfToken(w, "revoke", record.Token)
+		_, _, err = t.commit(ctx, "", nil)
+		s.tokens.forget(prefix + id)
+		return err
 	}
-	s.tokens.forget(id)
-	if deleted.Responses[0].GetResponseDeleteRange().Deleted+deleted.Responses[1].GetResponseDeleteRange().Deleted == 0 {
-		return mesh.NotFound("there is no token %s", quoted(id))
+	if !w.By.Admin() {
+		return mesh.Denied("there is no token %s that may be ended with the access token, which is limited to %s", quoted(id), w.By.limit())
+	}
+	return mesh.NotFound("there is no token %s", quoted(id))
+}
+
+// mostEnded bounds the tokens that end with one write; etcd takes 128 operations in a transaction.
+const mostEnded = 100
+
+// endFormer ends the tokens of a service that is declared anew which are of the
+// time when another owner had declared it: the name is somebody else's now.
+func (s *Store) endFormer(ctx context.Context, t *txn, service *mesh.Service) error {
+	all, err := s.Tokens(ctx)
+	if err != nil {
+		return err
+	}
+	var ended []string
+	for _, token := range all {
+		if token.Service == service.Name && len(token.Owners) > 0 && !token.Owns(service.Owner) {
+			t.do(clientv3.OpDelete(token.key()))
+			ended = append(ended, token.ID)
+		}
+	}
+	if len(ended) > mostEnded {
+		return mesh.Conflict("%s: there are %d tokens for it of the time when another owner had declared it: end them first (heddle token revoke)", t.tried, len(ended))
+	}
+	if len(ended) > 0 {
+		t.audit.Changes = append(t.audit.Changes, mesh.AuditChange{Field: "tokens of the former owner", Before: strings.Join(ended, ",")})
 	}
 	return nil
 }
@@ -190,10 +315,11 @@ func (s *Store) RevokeToken(ctx context.Context, id string) error {
 func (s *Store) Authenticate(ctx context.Context, secret string) (Token, error) {
 	denied := mesh.Denied("the access token is not known here; it may have been revoked")
 	parts := strings.Split(secret, "_")
-	if len(secret) > 256 || len(parts) != 3 || parts[0] != "hdl" || parts[1] == "" {
+	prefixes := map[string]string{"hdl": tokenPrefix, "hds": scopedPrefix}
+	if len(secret) > 256 || len(parts) != 3 || prefixes[parts[0]] == "" || parts[1] == "" {
 		return Token{}, denied
 	}
-	record, err := s.tokenRecord(ctx, parts[1])
+	record, err := s.tokenRecord(ctx, prefixes[parts[0]]+parts[1])
 	if err != nil {
 		return Token{}, err
 	}
@@ -204,50 +330,50 @@ func (s *Store) Authenticate(ctx context.Context, secret string) (Token, error) 
 }
 
 // tokenRecord reads a token, or nil if there is none.
-func (s *Store) tokenRecord(ctx context.Context, id string) (*tokenRecord, error) {
-	cached, known := s.tokens.get(id)
+func (s *Store) tokenRecord(ctx context.Context, key string) (*tokenRecord, error) {
+	cached, known := s.tokens.get(key)
 	asked := timeNow() // the answer may be as old as this
 	if known && asked.Sub(cached.readAt) < tokenCacheTime {
 		return &cached.record, nil
 	}
-	kv, err := s.read(ctx, tokenPrefix+id, "check the access token")
+	kv, err := s.read(ctx, key, "check the access token")
 	switch {
 	case err != nil && known && mesh.KindOf(err) == mesh.KindUnavailable:
 		return &cached.record, nil
 	case err != nil:
 		return nil, err
 	case kv == nil:
-		s.tokens.forget(id)
+		s.tokens.forget(key)
 		return nil, nil //nolint:nilnil // no such token is no error here
 	}
 	var record tokenRecord
 	if err := json.Unmarshal(kv.Value, &record); err != nil {
 		return nil, mesh.Unavailable(err, "check the access token: its record in etcd is corrupt")
 	}
-	s.tokens.put(id, cachedToken{record, asked})
+	s.tokens.put(key, cachedToken{record, asked})
 	return &record, nil
 }
 
-func (c *tokenCache) get(id string) (cachedToken, bool) {
+func (c *tokenCache) get(key string) (cachedToken, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	cached, known := c.byID[id]
+	cached, known := c.byKey[key]
 	return cached, known
 }
 
-func (c *tokenCache) put(id string, read cachedToken) {
+func (c *tokenCache) put(key string, read cachedToken) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.byID == nil {
-		c.byID = map[string]cachedToken{}
+	if c.byKey == nil {
+		c.byKey = map[string]cachedToken{}
 	}
-	c.byID[id] = read
+	c.byKey[key] = read
 }
 
-func (c *tokenCache) forget(id string) {
+func (c *tokenCache) forget(key string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.byID, id)
+	delete(c.byKey, key)
 }
 
 func hashOf(secret string) string {

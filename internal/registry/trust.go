@@ -22,8 +22,17 @@ func (s *Store) PutTokenKeys(ctx context.Context, keys mesh.TokenKeys) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.client.Put(ctx, tokenKeysKey, string(value))
-	return refusal(err, "write the public keys of tokens")
+	entry := Write{Author: "authz", Source: "authz"}.entry("replace", "token-keys")
+	audit, err := auditOp(&entry)
+	if err != nil {
+		return err
+	}
+	answer, err := s.client.Txn(ctx).Then(clientv3.OpPut(tokenKeysKey, string(value)), audit).Commit()
+	if err != nil {
+		return refusal(err, "write the public keys of tokens")
+	}
+	s.audited(ctx, &entry, answer.Header.Revision)
+	return nil
 }
 
 // announceTTL is how long an AuthZ service that is gone without a word is asked

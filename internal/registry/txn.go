@@ -29,6 +29,7 @@ type txn struct {
 	then    []clientv3.Op
 	orElse  []clientv3.Op
 	explain []func(found []*mvccpb.KeyValue) error
+	audit   *mesh.AuditEntry // nil: what is done is logged at most
 }
 
 func (s *Store) newTxn(tried string, w Write) *txn { return &txn{store: s, tried: tried, write: w} }
@@ -49,11 +50,21 @@ func (t *txn) do(ops ...clientv3.Op) { t.then = append(t.then, ops...) }
 func (t *txn) commit(ctx context.Context, content string, result []byte) ([]byte, int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.store.timeout)
 	defer cancel()
+	if t.audit != nil {
+		op, err := auditOp(t.audit)
+		if err != nil {
+			return nil, 0, err
+		}
+		t.do(op)
+	}
 	answer, err := t.send(ctx, content, result)
 	if err != nil {
 		return nil, 0, refusal(err, t.tried) // it may have been done; the record of the request id tells
 	}
 	if answer.Succeeded {
+		if t.audit != nil {
+			t.store.audited(ctx, t.audit, answer.Header.Revision)
+		}
 		return result, answer.Header.Revision, nil
 	}
 	if t.write.RequestID != "" { // its condition is the last

@@ -107,7 +107,11 @@ func register[I, O any](s *Server, o operation, handle func(context.Context, *I)
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
 		if err != nil {
-			return nil, s.refuse(err)
+			err = s.refuse(err)
+			if called, is := any(in).(interface{ called() *Call }); is && o.token {
+				s.auditRefused(ctx, o, called.called(), err)
+			}
+			return nil, err
 		}
 		return out, nil
 	})

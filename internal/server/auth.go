@@ -13,9 +13,9 @@ import (
 // admin is the scope of what belongs to no single service.
 const admin mesh.ServiceName = ""
 
-// authenticate finds the token of a request.
-func (s *Server) authenticate(ctx context.Context, r *http.Request) (registry.Token, error) {
-	values := r.Header.Values("Authorization")
+// authenticate finds the token of a request, and notes it in call.
+func (s *Server) authenticate(ctx context.Context, call *Call) (registry.Token, error) {
+	values := call.request.Header.Values("Authorization")
 	if len(values) == 0 {
 		return registry.Token{}, unauthorized("this needs an access token: send the header \"Authorization: Bearer <token>\"; the server printed the first token when it first started, and \"heddle token create\" makes more")
 	}
@@ -28,6 +28,9 @@ func (s *Server) authenticate(ctx context.Context, r *http.Request) (registry.To
 	if mesh.KindOf(err) == mesh.KindDenied {
 		return registry.Token{}, unauthorized("the access token is not known, or was revoked")
 	}
+	if err == nil {
+		call.by = token
+	}
 	return token, err
 }
 
@@ -37,10 +40,11 @@ func unauthorized(detail string) error {
 	return p
 }
 
-// allow makes sure that the token may write what belongs to the services, or
-// everything for [admin].
+// allow makes sure that the token may write instances of the services, or what
+// belongs to no service for [admin], as far as the token alone can tell: what an
+// owner's token may is judged by the registry, which knows whose everything is.
 func allow(token registry.Token, scopes ...mesh.ServiceName) error {
-	if token.Service == admin {
+	if token.Service == "" {
 		return nil
 	}
 	for _, scope := range scopes {
@@ -55,6 +59,14 @@ func allow(token registry.Token, scopes ...mesh.ServiceName) error {
 	return nil
 }
 
+// allowDeclaration is allow for what is declared.
+func allowDeclaration(token registry.Token, scope mesh.ServiceName) error {
+	if token.Kind == registry.InstancesToken {
+		return mesh.Denied("the access token is limited to the instances of service %q, and may write no declaration", token.Service)
+	}
+	return allow(token, scope)
+}
+
 // author names the token's holder in what is written; the gRPC API does it alike.
 func author(token registry.Token) string {
 	if strings.HasPrefix(token.ID, "spiffe://") { // see [Server.authenticateWorkload]
@@ -65,9 +77,10 @@ func author(token registry.Token) string {
 
 // authenticateWorkload finds the token of a request, or, in its place, takes the
 // certificate of a connection as the right to write its service's instances.
-func (s *Server) authenticateWorkload(ctx context.Context, r *http.Request) (registry.Token, error) {
+func (s *Server) authenticateWorkload(ctx context.Context, call *Call) (registry.Token, error) {
+	r := call.request
 	if s.cfg.Identities == nil || r.TLS == nil || len(r.Header.Values("Authorization")) > 0 {
-		return s.authenticate(ctx, r)
+		return s.authenticate(ctx, call)
 	}
 	of, err := s.cfg.Identities.Client(r.TLS)
 	if err != nil {
@@ -75,7 +88,7 @@ func (s *Server) authenticateWorkload(ctx context.Context, r *http.Request) (reg
 	}
 	switch of.Kind {
 	case "":
-		return s.authenticate(ctx, r)
+		return s.authenticate(ctx, call)
 	case mesh.ServiceIdentity:
 	default: // a right without a service would be one to write everything
 		return registry.Token{}, mesh.Denied("the certificate of %s is no right to write", of.Phrase())
@@ -84,5 +97,6 @@ func (s *Server) authenticateWorkload(ctx context.Context, r *http.Request) (reg
 	if err != nil {
 		return registry.Token{}, err
 	}
-	return registry.Token{ID: id.String(), Service: of.Name}, nil
+	call.by = registry.Token{ID: id.String(), Kind: registry.InstancesToken, Service: of.Name}
+	return call.by, nil
 }

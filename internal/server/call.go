@@ -26,6 +26,10 @@ const maxBody = 1 << 20 // bytes
 type Call struct {
 	request *http.Request
 	writer  http.ResponseWriter
+
+	by      registry.Token   // the caller, once it is known
+	object  string           // what it wants to write, for the audit; "": as the path says
+	service mesh.ServiceName // whose that is, if it is a service's
 }
 
 // expectBody bounds how long a request's body may take, also one that is never
@@ -105,7 +109,7 @@ func decode(data []byte, into any) error {
 
 // write says who writes and on which conditions.
 func (c *Call) write(token registry.Token) (registry.Write, error) {
-	w := registry.Write{Author: author(token), Source: "rest"}
+	w := registry.Write{Author: author(token), Source: "rest", From: c.request.RemoteAddr, By: token}
 	name := "Idempotency-Key"
 	w.RequestID = c.request.Header.Get(name)
 	if w.RequestID == "" {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/identity"
 	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/registry"
 )
 
 // CertificateRequest is the body of a request for an identity.
@@ -47,7 +48,7 @@ func (s *Server) issueIdentity(ctx context.Context, in *struct{ Call }) (*certif
 	}
 	proven, err := authority.Client(r.TLS)
 	if err != nil {
-		return nil, s.refusedJoin(r, err)
+		return nil, err
 	}
 	joining := len(r.Header.Values("Authorization")) > 0
 	if proven == (mesh.Identity{}) && !joining {
@@ -65,14 +66,14 @@ func (s *Server) issueIdentity(ctx context.Context, in *struct{ Call }) (*certif
 	if joining {
 		how = "joined"
 		if proven, err = s.join(ctx, r, key); err != nil {
-			return nil, s.refusedJoin(r, err)
+			return nil, err
 		}
 	}
 	issued, err := authority.Issue(body.CSR, proven)
 	if err != nil {
 		return nil, err
 	}
-	s.audit("an identity was issued", "id", issued.ID, "how", how, "expires", issued.ExpiresAt, "from", r.RemoteAddr)
+	s.cfg.Registry.LogAudit(ctx, registry.Write{Author: issued.ID, From: r.RemoteAddr, Source: "rest"}, how, "identity/"+proven.String(), "")
 	return &certificateAnswer{Body: Certificate(issued)}, nil
 }
 
@@ -87,20 +88,10 @@ func (s *Server) join(ctx context.Context, r *http.Request, key string) (mesh.Id
 	if secret, _, err := identity.ParseJoinToken(text); err == nil {
 		text = secret // the pin is for the client
 	}
-	token, err := s.cfg.Registry.Join(ctx, text, key)
+	token, err := s.cfg.Registry.Join(ctx, text, key, registry.Write{From: r.RemoteAddr, Source: "rest"})
 	return token.Identity(), err
-}
-
-func (s *Server) refusedJoin(r *http.Request, err error) error {
-	s.audit("an identity was refused", "from", r.RemoteAddr, "error", err)
-	return err
 }
 
 func noIdentities() error {
 	return mesh.NotFound("this server gives no identities: start it with --tls-listen")
-}
-
-// audit logs what changes who may do what.
-func (s *Server) audit(message string, args ...any) {
-	s.logger.Info(message, append(args, "audit", true)...)
 }

@@ -137,7 +137,7 @@ func (s *Server) registerInstances(ctx context.Context, in *struct {
 	Call
 	Repeatable
 }) (*registeredAnswer, error) {
-	token, err := s.authenticateWorkload(ctx, in.request)
+	token, err := s.authenticateWorkload(ctx, &in.Call)
 	if err != nil {
 		return nil, err
 	}
@@ -148,6 +148,9 @@ func (s *Server) registerInstances(ctx context.Context, in *struct {
 	scopes := make([]mesh.ServiceName, len(batch.Instances))
 	for i := range batch.Instances {
 		scopes[i] = batch.Instances[i].Service
+	}
+	if len(scopes) > 0 {
+		in.object, in.service = "instance/"+shown(batch.Instances[0].Key().String()), scopes[0]
 	}
 	if err := allow(token, scopes...); err != nil {
 		return nil, err
@@ -196,14 +199,15 @@ func ofSingle(err error, single bool) error {
 
 // instanceWrite makes sure of the caller and the path.
 func (s *Server) instanceWrite(ctx context.Context, call *Call, key mesh.InstanceKey) (registry.Write, error) {
-	token, err := s.authenticateWorkload(ctx, call.request)
+	token, err := s.authenticateWorkload(ctx, call)
 	if err != nil {
 		return registry.Write{}, err
 	}
 	if err := instanceKeyFault(key); err != nil {
 		return registry.Write{}, err
 	}
-	if err := allow(token, key.Service); err != nil {
+	call.service = key.Service
+	if err := s.cfg.Registry.InstancesRight(ctx, token, key.Service); err != nil {
 		return registry.Write{}, err
 	}
 	return call.write(token)
@@ -295,7 +299,7 @@ func (s *Server) deregisterStale(ctx context.Context, in *struct {
 	Call
 	ServicePath
 }) (*Listed[mesh.Instance], error) {
-	token, err := s.authenticateWorkload(ctx, in.request)
+	token, err := s.authenticateWorkload(ctx, &in.Call)
 	if err != nil {
 		return nil, err
 	}
@@ -303,7 +307,8 @@ func (s *Server) deregisterStale(ctx context.Context, in *struct {
 		return nil, err
 	}
 	name := mesh.ServiceName(in.Name)
-	if err := allow(token, name); err != nil {
+	in.service = name
+	if err := s.cfg.Registry.InstancesRight(ctx, token, name); err != nil {
 		return nil, err
 	}
 	write, err := in.write(token)

@@ -56,14 +56,14 @@ func routeNameFault(name string) error {
 
 // deletion makes sure of the caller, the name and the conditions, in this order.
 func (s *Server) deletion(ctx context.Context, call *Call, scope mesh.ServiceName, nameFault error, present func(context.Context) (int64, error)) (registry.Write, error) {
-	token, err := s.authenticate(ctx, call.request)
+	token, err := s.authenticate(ctx, call)
 	if err != nil {
 		return registry.Write{}, err
 	}
 	if nameFault != nil {
 		return registry.Write{}, nameFault
 	}
-	if err := allow(token, scope); err != nil {
+	if err := allowDeclaration(token, scope); err != nil {
 		return registry.Write{}, err
 	}
 	write, err := call.write(token)

@@ -80,11 +80,11 @@ func (s *Server) putRoute(ctx context.Context, in *struct {
 // writeRoute creates (inPath "") or puts. A route may lead to services that
 // are not there yet.
 func (s *Server) writeRoute(ctx context.Context, call *Call, inPath string) (*RouteAnswer, error) {
-	token, err := s.authenticate(ctx, call.request)
+	token, err := s.authenticate(ctx, call)
 	if err != nil {
 		return nil, err
 	}
-	if err := allow(token, admin); err != nil {
+	if err := allowDeclaration(token, admin); err != nil {
 		return nil, err
 	}
 	var route mesh.Route
@@ -96,6 +96,7 @@ func (s *Server) writeRoute(ctx context.Context, call *Call, inPath string) (*Ro
 		return nil, err
 	}
 	route.Name = mesh.RouteName(name)
+	call.object = "route/" + shown(name)
 	write, err := call.write(token)
 	if err != nil {
 		return nil, err

@@ -37,11 +37,11 @@ func (s *Server) putRuntime(ctx context.Context, in *struct {
 	Repeatable
 	Conditions
 }) (*RuntimeAnswer, error) {
-	token, err := s.authenticate(ctx, in.request)
+	token, err := s.authenticate(ctx, &in.Call)
 	if err != nil {
 		return nil, err
 	}
-	if err := allow(token, admin); err != nil {
+	if err := allowDeclaration(token, admin); err != nil {
 		return nil, err
 	}
 	var layer mesh.Runtime

@@ -105,7 +105,7 @@ func (s *Server) putService(ctx context.Context, in *struct {
 
 // writeService creates (inPath "") or puts.
 func (s *Server) writeService(ctx context.Context, call *Call, inPath string) (*ServiceAnswer, error) {
-	token, err := s.authenticate(ctx, call.request)
+	token, err := s.authenticate(ctx, call)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +119,8 @@ func (s *Server) writeService(ctx context.Context, call *Call, inPath string) (*
 		return nil, err
 	}
 	service.Name = mesh.ServiceName(name)
-	if err := allow(token, service.Name); err != nil {
+	call.object, call.service = "service/"+shown(name), service.Name
+	if err := allowDeclaration(token, service.Name); err != nil {
 		return nil, err
 	}
 	write, err := call.write(token)
@@ -164,6 +165,7 @@ func (s *Server) deleteService(ctx context.Context, in *struct {
 		stored, err := s.cfg.Registry.Service(ctx, name)
 		return stored.Meta.Revision, err
 	}
+	in.service = name
 	write, err := s.deletion(ctx, &in.Call, name, serviceNameFault(in.Name), present)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -13,8 +14,9 @@ import (
 
 // NewToken is the body of a request for a token.
 type NewToken struct {
-	Kind        registry.TokenKind `json:"kind,omitempty" enum:"join" doc:"join: the right to get an identity, of the service or of what is said in its place, and nothing else. Left out: the right to write."`
-	Service     mesh.ServiceName   `json:"service,omitempty" doc:"The token may write this service's declaration and its instances only; left out, everything. A join token is for workloads of this service." example:"orders"`
+	Kind        registry.TokenKind `json:"kind,omitempty" enum:"join,instances" doc:"join: the right to get an identity, of the service or of what is said in its place, and nothing else. instances: the right to write the service's instances, and nothing else. Left out: the right to write."`
+	Service     mesh.ServiceName   `json:"service,omitempty" doc:"The token may write this service's declaration and its instances only; left out, everything. A join token is for workloads of this service. Required for instances." example:"orders"`
+	Owners      []string           `json:"owners,omitempty" nullable:"false" doc:"Instead of a service: the token may write the services and routes of these owners, the instances of those services and their tokens, and hand over from one of them to another." example:"team-shop"`
 	Gateway     mesh.ServiceName   `json:"gateway,omitempty" doc:"Of a join token: it is for gateways of this name, instead of a service." example:"edge"`
 	Authz       bool               `json:"authz,omitempty" doc:"Of a join token: it is for AuthZ services that run apart (heddle authz), instead of a service."`
 	Description string             `json:"description,omitempty" maxLength:"1024" doc:"What it is for."`
@@ -30,7 +32,7 @@ type CreatedToken struct {
 
 func (s *Server) tokenOperations() {
 	const path, tag = "/api/v1/tokens", "tokens"
-	register(s, operation{method: http.MethodGet, path: path, tag: tag, id: "listTokens", summary: "List the access tokens, without their secrets", token: true}, s.listTokens)
+	register(s, operation{method: http.MethodGet, path: path, tag: tag, id: "listTokens", summary: "List the access tokens, without their secrets", description: "An owner's token sees those of the owner's services.", token: true}, s.listTokens)
 	register(s, operation{
 		method: http.MethodPost, path: path, tag: tag, id: "createToken", summary: "Create an access token",
 		status: http.StatusCreated, body: NewToken{}, example: `{"service":"orders","description":"sidecars of orders"}`, token: true,
@@ -42,22 +44,36 @@ func (s *Server) tokenOperations() {
 	}, s.revokeToken)
 }
 
-func (s *Server) admin(ctx context.Context, call *Call) (registry.Token, error) {
-	token, err := s.authenticate(ctx, call.request)
+// minter finds a token that is not limited to one service: an admin's or an owner's.
+func (s *Server) minter(ctx context.Context, call *Call) (registry.Token, error) {
+	token, err := s.authenticate(ctx, call)
 	if err != nil {
 		return token, err
 	}
-	return token, allow(token, admin)
+	return token, allowDeclaration(token, admin)
 }
 
 func (s *Server) listTokens(ctx context.Context, in *struct{ Call }) (*Listed[registry.Token], error) {
-	if _, err := s.admin(ctx, &in.Call); err != nil {
+	by, err := s.minter(ctx, &in.Call)
+	if err != nil {
 		return nil, err
 	}
 	all, err := s.cfg.Registry.Tokens(ctx)
 	if err != nil {
 		return nil, err
 	}
+	if by.Admin() {
+		return listed(all, 0), nil
+	}
+	services, _, err := s.cfg.Registry.Services(ctx)
+	if err != nil {
+		return nil, err
+	}
+	owned := map[mesh.ServiceName]bool{}
+	for i := range services {
+		owned[services[i].Name] = by.Owns(services[i].Owner)
+	}
+	all = slices.DeleteFunc(all, func(one registry.Token) bool { return !owned[one.Service] && one.ID != by.ID })
 	return listed(all, 0), nil
 }
 
@@ -66,7 +82,7 @@ type createdTokenAnswer struct {
 }
 
 func (s *Server) createToken(ctx context.Context, in *struct{ Call }) (*createdTokenAnswer, error) {
-	token, err := s.admin(ctx, &in.Call)
+	token, err := s.minter(ctx, &in.Call)
 	if err != nil {
 		return nil, err
 	}
@@ -78,50 +94,59 @@ func (s *Server) createToken(ctx context.Context, in *struct{ Call }) (*createdT
 	if err := decode(data, &wanted); err != nil {
 		return nil, err
 	}
-	if wanted.Service == "" && given(data, "service") {
+	in.service = wanted.Service
+	switch {
+	case wanted.Service == "" && given(data, "service"):
 		// A script's empty variable must not make a token for everything.
 		return nil, fault("service", "is empty: name a service, or leave the field out for a token that may write everything")
-	}
-	if strings.ContainsFunc(wanted.Description, unicode.IsControl) {
+	case len(wanted.Owners) == 0 && given(data, "owners"):
+		return nil, fault("owners", "is empty: name an owner, or leave the field out for a token that may write everything")
+	case len(wanted.Owners) > 0 && (wanted.Service != "" || wanted.Kind != ""):
+		return nil, fault("owners", "contradicts service and kind: a token is for owners or for one service")
+	case strings.ContainsFunc(wanted.Description, unicode.IsControl):
 		return nil, fault("description", "has control characters")
 	}
-	created, secret, err := s.newToken(ctx, wanted, registry.Token{Service: wanted.Service, Gateway: wanted.Gateway, Authz: wanted.Authz, Description: wanted.Description, Author: author(token)})
+	write, err := in.write(token)
 	if err != nil {
 		return nil, err
 	}
-	s.audit("a token was created", "token", created.ID, "kind", created.Kind, "service", created.Service, "for", created.Identity().String(), "author", created.Author)
+	created, secret, err := s.newToken(ctx, wanted, write)
+	if err != nil {
+		return nil, err
+	}
 	return &createdTokenAnswer{Body: CreatedToken{Token: created, Secret: secret}}, nil
 }
 
-func (s *Server) newToken(ctx context.Context, wanted NewToken, token registry.Token) (registry.Token, string, error) {
+func (s *Server) newToken(ctx context.Context, wanted NewToken, w registry.Write) (registry.Token, string, error) {
+	token := registry.Token{Kind: wanted.Kind, Service: wanted.Service, Owners: wanted.Owners, Gateway: wanted.Gateway, Authz: wanted.Authz, Description: wanted.Description, Author: w.Author}
 	switch wanted.Kind {
-	case "":
+	case "", registry.InstancesToken:
 		if wanted.TTL != 0 || wanted.Uses != 0 || wanted.Gateway != "" || wanted.Authz {
 			return token, "", fault("kind", "is missing: gateway, authz, ttl and uses are of join tokens")
 		}
-		return s.cfg.Registry.CreateToken(ctx, token)
+		return s.cfg.Registry.CreateToken(ctx, token, w)
 	case registry.JoinToken:
 		if s.cfg.Identities == nil {
 			return token, "", noIdentities()
 		}
 		token.Uses = wanted.Uses
-		created, secret, err := s.cfg.Registry.CreateJoinToken(ctx, token, wanted.TTL.Std())
+		created, secret, err := s.cfg.Registry.CreateJoinToken(ctx, token, wanted.TTL.Std(), w)
 		return created, identity.FormatJoinToken(secret, s.cfg.Identities.Pin()), err
 	}
-	return token, "", fault("kind", "is not one of: join")
+	return token, "", fault("kind", "is not one of: join, instances")
 }
 
 func (s *Server) revokeToken(ctx context.Context, in *struct {
 	Call
 	ID string `path:"id" maxLength:"64" doc:"The token's ID, as the list shows it." example:"4f2a9c81d0e3"`
 }) (*Nothing, error) {
-	token, err := s.admin(ctx, &in.Call)
+	token, err := s.minter(ctx, &in.Call)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.cfg.Registry.RevokeToken(ctx, in.ID); err != nil {
+	write, err := in.write(token)
+	if err != nil {
 		return nil, err
 	}
-	s.audit("a token was revoked", "token", in.ID, "author", author(token))
-	return &Nothing{}, nil
+	return &Nothing{}, s.cfg.Registry.RevokeToken(ctx, in.ID, write)
 }

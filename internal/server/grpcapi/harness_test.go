@@ -103,7 +103,7 @@ func (h *harness) writer() context.Context { return h.as(h.admin) }
 // token makes a token limited to one service.
 func (h *harness) token(service mesh.ServiceName) (id, secret string) {
 	h.t.Helper()
-	token, secret, err := h.store.CreateToken(h.t.Context(), registry.Token{Service: service})
+	token, secret, err := h.store.CreateToken(h.t.Context(), registry.Token{Service: service}, registry.Write{})
 	ok(h.t, err)
 	return token.ID, secret
 }

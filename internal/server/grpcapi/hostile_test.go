@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	heddlev1 "github.com/heddle-mesh/heddle/api/heddle/v1"
+	"github.com/heddle-mesh/heddle/internal/registry"
 )
 
 func TestEveryFaultOfAnUpstreamIsReported(t *testing.T) {
@@ -234,7 +235,7 @@ func TestALimitedTokenWritesItsServiceOnly(t *testing.T) {
 	_, err = h.server.upstreams.DeleteUpstream(h.as(secret), &heddlev1.DeleteUpstreamRequest{Name: "search"})
 	refused(t, err, codes.PermissionDenied)
 
-	ok(t, h.store.RevokeToken(t.Context(), id))
+	ok(t, h.store.RevokeToken(t.Context(), id, registry.Write{}))
 	_, err = h.server.services.DeleteService(h.as(secret), &heddlev1.DeleteServiceRequest{Name: "orders"})
 	refused(t, err, codes.Unauthenticated, "revoked")
 }

@@ -55,7 +55,9 @@ func (a *API) ServerOptions() []grpc.ServerOption {
 			a.observe(ctx, info.FullMethod, requestID(request), err, began)
 		}(time.Now())
 		defer a.recovered(ctx, info.FullMethod, &err)
-		return handle(ctx, request)
+		answer, err = handle(ctx, request)
+		a.auditRefused(ctx, info.FullMethod, request, err)
+		return answer, err
 	}
 	stream := func(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) (err error) {
 		if !ours(info.FullMethod) {
@@ -87,12 +89,16 @@ func (a *API) observe(ctx context.Context, method, requestID string, err error, 
 	if !a.logger.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
-	remote := ""
-	if from, known := peer.FromContext(ctx); known {
-		remote = from.Addr.String()
-	}
 	a.logger.DebugContext(ctx, "gRPC call", "operation", path.Base(method), "code", code.String(),
-		"duration", time.Since(began), "remote", remote, "request_id", shorten(requestID))
+		"duration", time.Since(began), "remote", remote(ctx), "request_id", shorten(requestID))
+}
+
+// remote is the address of a caller.
+func remote(ctx context.Context) string {
+	if from, known := peer.FromContext(ctx); known {
+		return from.Addr.String()
+	}
+	return ""
 }
 
 // recovered turns a panic into an answer and a log entry.

@@ -138,7 +138,7 @@ func (a *API) writer(ctx context.Context, message proto.Message, name, requestID
 	if size := proto.Size(message); size > maxRequest {
 		return registry.Write{}, status.Errorf(codes.ResourceExhausted, "the request has %d bytes; at most %d are allowed", size, maxRequest)
 	}
-	return registry.Write{Author: authorOf(token), Source: source, RequestID: requestID}, nil
+	return registry.Write{Author: authorOf(token), Source: source, From: remote(ctx), By: token, RequestID: requestID}, nil
 }
 
 func nameFaults(name string) mesh.Faults {

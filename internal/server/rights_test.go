@@ -1,0 +1,332 @@
+package server_test
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/heddle-mesh/heddle/internal/identity"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/registry"
+)
+
+// callers are who tries every write, in the order of the columns of [writes].
+var callers = []string{"admin", "owner", "other owner", "token of the service", "token of its instances", "certificate", "nobody"}
+
+// writes is every endpoint that changes something, and what becomes of each
+// caller: y, it is done; n, 403; u, 401.
+var writes = map[string]string{
+	"POST /api/v1/services":                          "yynnnuu",
+	"PUT /api/v1/services/{name}":                    "yynynuu",
+	"DELETE /api/v1/services/{name}":                 "yynynuu",
+	"POST /api/v1/instances":                         "yynyyyu",
+	"PUT /api/v1/instances/{service}/{id}/lease":     "yynyyyu",
+	"PUT /api/v1/instances/{service}/{id}/health":    "yynyyyu",
+	"DELETE /api/v1/instances/{service}/{id}":        "yynyyyu",
+	"DELETE /api/v1/services/{name}/stale-instances": "yynyyyu",
+	"POST /api/v1/routes":                            "yynnnuu",
+	"PUT /api/v1/routes/{name}":                      "yynnnuu",
+	"DELETE /api/v1/routes/{name}":                   "yynnnuu",
+	"PUT /api/v1/runtime":                            "ynnnnuu",
+	"POST /api/v1/tokens":                            "yynnnuu",
+	"DELETE /api/v1/tokens/{id}":                     "yynnnuu",
+	"POST /api/v1/identities":                        "nnnnnyu",
+}
+
+const (
+	ordersBody = `{"name":"orders","owner":"team-a","protocol":"http","port":80,"dependencies":[]}`
+	routeBody  = `{"name":"shop","owner":"team-a","hosts":["shop.example.com"],"backends":[{"service":"orders","weight":1}]}`
+)
+
+// stage puts the mesh into the state that each try begins from, and gives the
+// path and the body of the request.
+func (s *secure) stage(endpoint string) (path, body string) {
+	s.t.Helper()
+	must := func(got reply, statuses ...int) reply {
+		if !slices.Contains(statuses, got.status) {
+			s.t.Fatalf("%d %s", got.status, got.body)
+		}
+		return got
+	}
+	must(s.write("PUT", "/api/v1/services/orders", ordersBody), 200)
+	must(s.write("DELETE", "/api/v1/services/fresh", ""), 204, 404)
+	must(s.write("DELETE", "/api/v1/routes/fresh", ""), 204, 404)
+	must(s.write("PUT", "/api/v1/routes/shop", routeBody), 200)
+	registered := must(s.write("POST", "/api/v1/instances", `{"service":"orders","id":"o-1","address":"10.0.0.1","port":80,"ttl":"1h"}`), 201)
+	var instances struct{ Items []mesh.Instance }
+	if err := json.Unmarshal([]byte(registered.body), &instances); err != nil {
+		s.t.Fatal(err)
+	}
+	_, path, _ = strings.Cut(endpoint, " ")
+	path = strings.NewReplacer("/services/{name}", "/services/orders", "/routes/{name}", "/routes/shop", "{service}", "orders", "instances/orders/{id}", "instances/orders/o-1").Replace(path)
+	path = strings.Replace(path, "instances/orders/{id}", "instances/orders/o-1", 1)
+	switch endpoint {
+	case "POST /api/v1/services":
+		body = strings.Replace(ordersBody, "orders", "fresh", 1)
+	case "PUT /api/v1/services/{name}":
+		body = ordersBody
+	case "POST /api/v1/instances":
+		body = `{"service":"orders","id":"o-2","address":"10.0.0.2","port":80}`
+	case "PUT /api/v1/instances/{service}/{id}/lease":
+		body = `{"epoch":"` + instances.Items[0].Epoch + `"}`
+	case "PUT /api/v1/instances/{service}/{id}/health":
+		body = `{"health":"draining"}`
+	case "POST /api/v1/routes":
+		body = strings.Replace(routeBody, "shop", "fresh", 1)
+	case "PUT /api/v1/routes/{name}":
+		body = routeBody
+	case "PUT /api/v1/runtime":
+		body = `{"values":{}}`
+	case "POST /api/v1/tokens":
+		body = `{"service":"orders"}`
+	case "DELETE /api/v1/tokens/{id}":
+		token, _, err := s.store.CreateToken(s.t.Context(), registry.Token{Service: "orders"}, registry.Write{})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		path = strings.Replace(path, "{id}", token.ID, 1)
+	case "POST /api/v1/identities":
+		_, csr := newRequest(s.t)
+		data, _ := json.Marshal(map[string]string{"csr": csr})
+		body = string(data)
+	}
+	return path, body
+}
+
+// token makes a token, and gives its secret.
+func (w *world) token(token registry.Token) string {
+	w.t.Helper()
+	_, secret, err := w.store.CreateToken(w.t.Context(), token, registry.Write{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return secret
+}
+
+func TestWhoMayWriteWhat(t *testing.T) {
+	s := newSecure(t)
+	var document struct {
+		Paths map[string]map[string]json.RawMessage
+	}
+	if err := json.Unmarshal([]byte(s.call("GET", "/openapi.json", "").body), &document); err != nil {
+		t.Fatal(err)
+	}
+	var known []string
+	for path, methods := range document.Paths {
+		for method := range methods {
+			if method = strings.ToUpper(method); method != http.MethodGet {
+				known = append(known, method+" "+path)
+			}
+		}
+	}
+	slices.Sort(known)
+	if want := slices.Sorted(maps.Keys(writes)); !slices.Equal(known, want) {
+		t.Fatalf("the API's writes are\n%s\nand those in the table\n%s", strings.Join(known, "\n"), strings.Join(want, "\n"))
+	}
+	s.declare(ordersBody)
+	secrets := map[string]string{
+		"admin": s.admin, "owner": s.token(registry.Token{Owners: []string{"team-a"}}), "other owner": s.token(registry.Token{Owners: []string{"team-b", "team-c"}}),
+		"token of the service": s.token(registry.Token{Service: "orders"}), "token of its instances": s.token(registry.Token{Kind: registry.InstancesToken, Service: "orders"}),
+	}
+	certificate := s.join(mesh.Identity{Kind: mesh.ServiceIdentity, Name: "orders"})
+	for endpoint, want := range writes {
+		method, _, _ := strings.Cut(endpoint, " ")
+		for i, caller := range callers {
+			path, body := s.stage(endpoint)
+			var shown *tls.Certificate
+			if caller == "certificate" {
+				shown = certificate
+			}
+			got := s.over(method, path, body, secrets[caller], shown)
+			answer := byte('y')
+			switch {
+			case got.status == http.StatusUnauthorized:
+				answer = 'u'
+			case got.status == http.StatusForbidden:
+				answer = 'n'
+			case got.status/100 != 2:
+				t.Errorf("%s by %s: %d %s", endpoint, caller, got.status, got.body)
+				continue
+			}
+			if answer != want[i] {
+				t.Errorf("%s by %s: %c, want %c: %d %s", endpoint, caller, answer, want[i], got.status, got.body)
+			}
+		}
+	}
+}
+
+// over sends a request over TLS.
+func (s *secure) over(method, path, body, token string, certificate *tls.Certificate) reply {
+	s.t.Helper()
+	meeting := identity.PinnedTLS(s.authority.Pin())
+	if certificate != nil {
+		meeting.Certificates = []tls.Certificate{*certificate}
+	}
+	plain, url := s.http, s.url
+	defer func() { s.http, s.url = plain, url }()
+	s.http, s.url = &http.Client{Transport: &http.Transport{TLSClientConfig: meeting, DisableKeepAlives: true}}, s.address
+	if token == "" {
+		return s.call(method, path, body)
+	}
+	return s.call(method, path, body, "Authorization: Bearer "+token)
+}
+
+func TestHandingOverNeedsBothOwners(t *testing.T) {
+	w := newWorld(t)
+	w.declare(ordersBody)
+	a, b := w.token(registry.Token{Owners: []string{"team-a"}}), w.token(registry.Token{Owners: []string{"team-b"}})
+	both, of := w.token(registry.Token{Owners: []string{"team-a", "team-b"}}), w.token(registry.Token{Service: "orders"})
+	theirs := strings.Replace(ordersBody, "team-a", "team-b", 1)
+	put := func(token, body string) reply {
+		return w.call("PUT", "/api/v1/services/orders", body, "Authorization: Bearer "+token)
+	}
+	for name, token := range map[string]string{"giving away": a, "taking": b, "the service's token": of} {
+		if got := put(token, theirs); got.status != 403 {
+			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+	}
+	if got := put(both, theirs); got.status != 200 {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	if got := put(a, ordersBody); got.status != 403 {
+		t.Errorf("the former owner writes: %d %s", got.status, got.body)
+	}
+	if got := put(b, theirs); got.status != 200 {
+		t.Errorf("the new owner: %d %s", got.status, got.body)
+	}
+	// The token of the former owner's time keeps the instances going, and no more.
+	if got := put(of, theirs); got.status != 403 || !strings.Contains(got.body, "have another token made") {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if got := w.call("POST", "/api/v1/instances", `{"service":"orders","id":"o-1","address":"10.0.0.1","port":80}`, "Authorization: Bearer "+of); got.status != 201 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	// A name that another owner declares anew is another service.
+	w.write("DELETE", "/api/v1/services/orders", "")
+	if got := w.call("POST", "/api/v1/services", theirs, "Authorization: Bearer "+b); got.status != 201 {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	w.eventually("the former owner's token ends", func() bool {
+		got := w.call("POST", "/api/v1/instances", `{"service":"orders","id":"o-1","address":"10.0.0.1","port":80}`, "Authorization: Bearer "+of)
+		return got.status == 401
+	})
+}
+
+func TestRoutesExposeWhatTheirOwnerHas(t *testing.T) {
+	w := newWorld(t)
+	w.declare(ordersBody)
+	w.declare(strings.NewReplacer("orders", "bank", "team-a", "team-b").Replace(ordersBody))
+	theirs := strings.NewReplacer(`"shop"`, `"bank"`, "team-a", "team-b", "orders", "bank", "shop.example.com", "*.bank.example.com").Replace(routeBody)
+	if got := w.write("PUT", "/api/v1/routes/bank", theirs); got.status != 200 {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	a := w.token(registry.Token{Owners: []string{"team-a"}})
+	for name, c := range map[string]struct {
+		change []string
+		want   string
+	}{
+		"its own":                     {nil, ""},
+		"in another's name":           {[]string{"team-a", "team-b"}, "may not make route"},
+		"another's service":           {[]string{`"orders"`, `"bank"`}, `belongs to \"team-b\"`},
+		"a mirror to another's":       {[]string{`"backends"`, `"mirror":{"service":"bank"},"backends"`}, `belongs to \"team-b\"`},
+		"a service that nobody has":   {[]string{`"orders"`, `"later"`}, "nobody has declared"},
+		"a host below another's":      {[]string{"shop.example.com", "shop.bank.example.com"}, "within reach"},
+		"a host that is another's":    {[]string{"shop.example.com", "*.bank.example.com"}, "within reach"},
+		"a pattern above another's":   {[]string{"shop.example.com", "*.example.com"}, "within reach"},
+		"a host that only looks like": {[]string{"shop.example.com", "notbank.example.com"}, ""},
+	} {
+		got := w.call("PUT", "/api/v1/routes/shop", strings.NewReplacer(c.change...).Replace(routeBody), "Authorization: Bearer "+a)
+		if c.want == "" && got.status != 200 || c.want != "" && (got.status != 403 || !strings.Contains(got.body, c.want)) {
+			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+	}
+	if got := w.call("DELETE", "/api/v1/routes/bank", "", "Authorization: Bearer "+a); got.status != 403 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if got := w.call("PUT", "/api/v1/routes/bank", routeBody, "Authorization: Bearer "+a); got.status == 200 {
+		t.Errorf("another's route was taken over: %s", got.body)
+	}
+}
+
+// Two owners who want one host at the same moment do not both get it.
+func TestOneOwnerGetsTheHost(t *testing.T) {
+	w := newWorld(t)
+	w.declare(ordersBody)
+	w.declare(strings.NewReplacer("orders", "bank", "team-a", "team-b").Replace(ordersBody))
+	a, b := w.token(registry.Token{Owners: []string{"team-a"}}), w.token(registry.Token{Owners: []string{"team-b"}})
+	theirs := strings.NewReplacer(`"shop"`, `"bank"`, "team-a", "team-b", "orders", "bank").Replace(routeBody)
+	for range 20 {
+		var group sync.WaitGroup
+		statuses := make([]int, 2)
+		group.Go(func() {
+			statuses[0] = w.call("PUT", "/api/v1/routes/shop", routeBody, "Authorization: Bearer "+a).status
+		})
+		group.Go(func() {
+			statuses[1] = w.call("PUT", "/api/v1/routes/bank", theirs, "Authorization: Bearer "+b).status
+		})
+		group.Wait()
+		if slices.Sort(statuses); !slices.Equal(statuses, []int{200, 403}) {
+			t.Fatalf("they got %v", statuses)
+		}
+		w.write("DELETE", "/api/v1/routes/shop", "")
+		w.write("DELETE", "/api/v1/routes/bank", "")
+	}
+}
+
+func TestAnOwnersTokens(t *testing.T) {
+	w := newWorld(t)
+	w.declare(ordersBody)
+	w.declare(strings.NewReplacer("orders", "bank", "team-a", "team-b").Replace(ordersBody))
+	a := w.token(registry.Token{Owners: []string{"team-a"}})
+	bank, _, err := w.store.CreateToken(t.Context(), registry.Token{Service: "bank"}, registry.Write{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	as := func(method, path, body string) reply {
+		return w.call(method, path, body, "Authorization: Bearer "+a)
+	}
+	for body, want := range map[string]int{
+		`{"service":"orders"}`: 201, `{"service":"orders","kind":"instances"}`: 201, `{"service":"bank"}`: 403, `{"service":"nobodys"}`: 403,
+		`{}`: 403, `{"owners":["team-a"]}`: 403, `{"owners":[]}`: 422, `{"owners":["team-a"],"service":"orders"}`: 422, `{"kind":"instances"}`: 403,
+	} {
+		if got := as("POST", "/api/v1/tokens", body); got.status != want {
+			t.Errorf("%s: %d %s", body, got.status, got.body)
+		}
+	}
+	if got := w.write("POST", "/api/v1/tokens", `{"owners":["team-a","team-b"],"description":"both"}`); got.status != 201 || !strings.Contains(got.body, `"secret":"hds_`) {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	var list struct{ Items []registry.Token }
+	if err := json.Unmarshal([]byte(as("GET", "/api/v1/tokens", "").body), &list); err != nil {
+		t.Fatal(err)
+	}
+	if len(list.Items) != 3 { // two of orders, and itself
+		t.Errorf("%+v", list.Items)
+	}
+	if got := as("DELETE", "/api/v1/tokens/"+bank.ID, ""); got.status != 403 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if got := as("DELETE", "/api/v1/tokens/abc", ""); got.status != 403 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	for _, one := range list.Items {
+		if got := as("DELETE", "/api/v1/tokens/"+one.ID, ""); len(one.Owners) > 0 && one.Service == "" && got.status != 204 && got.status != 401 {
+			t.Errorf("%d %s", got.status, got.body)
+		}
+	}
+}
+
+// Whoever reads the token wants to know: a server of before must not take an
+// owner's token for an admin's.
+func TestAnOwnersTokenIsKeptApart(t *testing.T) {
+	w := newWorld(t)
+	secret := w.token(registry.Token{Owners: []string{"team-a"}})
+	if got := w.call("POST", "/api/v1/services", ordersBody, "Authorization: Bearer hdl"+strings.TrimPrefix(secret, "hds")); got.status != 401 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}
