@@ -17,20 +17,20 @@ import (
 func (g *gateway) routeTable(name string, overTLS bool) *routev3.RouteConfiguration {
 	config := &routev3.RouteConfiguration{Name: name, IgnorePortInHostMatching: true}
 	for _, host := range g.hosts() {
-		out := &routev3.VirtualHost{Name: host, Domains: []string{domain(host)}, Routes: []*routev3.Route{ambiguousPath()}}
+		out := &routev3.VirtualHost{Name: host, Domains: []string{domain(host)}, Routes: []*routev3.Route{g.unasked(ambiguousPath())}}
 		for _, r := range g.routesOf(host) {
 			if overTLS || r.PlainHTTP {
 				out.Routes = append(out.Routes, g.route(r))
 			} else {
-				out.Routes = append(out.Routes, g.toHTTPS(r))
+				out.Routes = append(out.Routes, g.unasked(g.toHTTPS(r)))
 			}
 		}
-		out.Routes = append(out.Routes, refusal(404, reasonNoRoute, "heddle: no route of this host matches the request"))
+		out.Routes = append(out.Routes, g.unasked(refusal(404, reasonNoRoute, "heddle: no route of this host matches the request")))
 		config.VirtualHosts = append(config.VirtualHosts, out)
 	}
 	config.VirtualHosts = append(config.VirtualHosts, &routev3.VirtualHost{
 		Name: "*", Domains: []string{"*"}, // no host is called so
-		Routes: []*routev3.Route{refusal(404, reasonNoRoute, "heddle: no route has this host")},
+		Routes: []*routev3.Route{g.unasked(refusal(404, reasonNoRoute, "heddle: no route has this host"))},
 	})
 	return config
 }

@@ -72,13 +72,16 @@ func (g *gateway) edgeManager(stats string) *hcmv3.HttpConnectionManager {
 		explained(flagged("UT"), reasonTimeout, "heddle: the service behind this route did not answer in time"),
 		explained(answered(429), reasonRateLimited, "heddle: too many requests for this route: try again a little later"),
 	}}
+	if g.asks() {
+		m.LocalReplyConfig.Mappers = append(m.LocalReplyConfig.Mappers, unanswered())
+	}
 	return m
 }
 
 // edgeFilters are what a request passes, in order. Who the client is, and what it
 // may do, is asked behind the rate limit: what is cheap comes first.
 func (g *gateway) edgeFilters() []*hcmv3.HttpFilter {
-	return []*hcmv3.HttpFilter{
+	filters := []*hcmv3.HttpFilter{
 		// Whether load balancers before the gateway are to send it anything.
 		httpFilter("envoy.filters.http.health_check", &healthcheckv3.HealthCheck{
 			PassThroughMode: wrapperspb.Bool(false), Headers: []*routev3.HeaderMatcher{exactHeader(":path", readyPath)},
@@ -89,8 +92,11 @@ func (g *gateway) edgeFilters() []*hcmv3.HttpFilter {
 			Mutations: &headersv3.Mutations{RequestMutations: g.stripped()},
 		}),
 		httpFilter(rateLimitFilter, &ratelimitv3.LocalRateLimit{StatPrefix: "gateway"}), // routes switch it on
-		httpFilter("envoy.filters.http.router", &routerv3.Router{SuppressEnvoyHeaders: true}),
 	}
+	if g.asks() {
+		filters = append(filters, askingAtEdge())
+	}
+	return append(filters, httpFilter("envoy.filters.http.router", &routerv3.Router{SuppressEnvoyHeaders: true}))
 }
 
 func httpFilter(name string, config proto.Message) *hcmv3.HttpFilter {

@@ -1,7 +1,6 @@
 package translate
 
 import (
-	"fmt"
 	"reflect"
 	"strconv"
 	"time"
@@ -30,21 +29,19 @@ func (g *gateway) serve(r *mesh.Route) *routev3.Route {
 	if r.RateLimit != nil {
 		out.TypedPerFilterConfig = map[string]*anypb.Any{rateLimitFilter: pack(rateLimit(r.RateLimit))}
 	}
-	if r.Auth != nil { // nothing is let through unasked
-		g.wrong(r, "gateways do not ask the AuthZ service yet, and the route has auth: its requests are answered 503")
-		refused := refusal(503, reasonPending, fmt.Sprintf(`heddle: route %q cannot be served yet: heddle status says why`, r.Name))
-		out.Action, out.ResponseHeadersToAdd = refused.Action, refused.ResponseHeadersToAdd
-		return out
+	if why := g.unaskable(r); why != "" {
+		g.wrong(r, "%s: its requests are answered 503", why)
+		return g.closed(out, r, `heddle: route %q cannot be served yet: heddle status says why`)
 	}
 	if r.Redirect != nil {
 		out.Action = &routev3.Route_Redirect{Redirect: redirect(r)}
+		g.ask(&out.TypedPerFilterConfig, question(r, nil))
 		return out
 	}
-	action := g.action(r)
+	action := g.action(r, out)
 	if action == nil {
-		refused := refusal(503, reasonPending, fmt.Sprintf(`heddle: nothing that can be called is behind route %q yet: heddle status says why`, r.Name))
-		out.Action, out.ResponseHeadersToAdd = refused.Action, refused.ResponseHeadersToAdd
-		return out
+		g.ask(&out.TypedPerFilterConfig, question(r, nil))
+		return g.closed(out, r, `heddle: nothing that can be called is behind route %q yet: heddle status says why`)
 	}
 	out.Action = &routev3.Route_Route{Route: action}
 	return out
@@ -56,8 +53,8 @@ type target struct {
 	service *mesh.Service
 }
 
-// action sends requests to the backends; nil when there is none that could answer.
-func (g *gateway) action(r *mesh.Route) *routev3.RouteAction {
+// action sends requests of out to the backends; nil when there is none that could answer.
+func (g *gateway) action(r *mesh.Route, out *routev3.Route) *routev3.RouteAction {
 	var targets []target
 	var services []*mesh.Service
 	for _, backend := range r.Backends {
@@ -79,11 +76,13 @@ func (g *gateway) action(r *mesh.Route) *routev3.RouteAction {
 		Timeout: longestTimeout(r, services), IdleTimeout: longestIdle(services),
 		RetryPolicy: sharedRetries(services), HashPolicy: firstHash(services),
 	}
-	g.spread(action, targets)
+	g.spread(r, out, action, targets)
 	rewrite(action, r.Rewrite, r.Match)
 	if m := r.Mirror; m != nil {
 		if service, why := g.usable(m.Service, m.Subset); service != nil {
-			action.RequestMirrorPolicies = []*routev3.RouteAction_RequestMirrorPolicy{mirrorTo(g.mirrorCluster(service, m.Subset), m.Percent)}
+			policy := mirrorTo(g.mirrorCluster(service, m.Subset), m.Percent)
+			g.retoken(policy, service)
+			action.RequestMirrorPolicies = []*routev3.RouteAction_RequestMirrorPolicy{policy}
 		} else {
 			g.wrong(r, "%s: nothing is mirrored to it", why)
 		}
@@ -91,10 +90,12 @@ func (g *gateway) action(r *mesh.Route) *routev3.RouteAction {
 	return action
 }
 
-// spread shares the requests out among the backends, by weight.
-func (g *gateway) spread(action *routev3.RouteAction, targets []target) {
+// spread shares the requests out among the backends, by weight, each of which the
+// AuthZ service is asked about by its own name.
+func (g *gateway) spread(r *mesh.Route, out *routev3.Route, action *routev3.RouteAction, targets []target) {
 	if len(targets) == 1 {
 		s, subset := targets[0].service, targets[0].Subset
+		g.ask(&out.TypedPerFilterConfig, question(r, s))
 		action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: g.shared(string(s.Name))}
 		action.MetadataMatch = g.commonOf(s).subsets[subset]
 		if host := s.Traffic.HostHeader; host != "" {
@@ -105,6 +106,7 @@ func (g *gateway) spread(action *routev3.RouteAction, targets []target) {
 	weighted := &routev3.WeightedCluster{}
 	for _, one := range targets {
 		share := &routev3.WeightedCluster_ClusterWeight{Weight: wrapperspb.UInt32(uint32(one.Weight))}
+		g.ask(&share.TypedPerFilterConfig, question(r, one.service))
 		if one.service == nil {
 			share.Name = g.unavailableCluster()
 		} else {
