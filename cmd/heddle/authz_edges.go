@@ -2,7 +2,6 @@ package main
 
 import (
 	"slices"
-	"sync/atomic"
 
 	"github.com/heddle-mesh/heddle/internal/authz"
 	"github.com/heddle-mesh/heddle/internal/catalog"
@@ -10,16 +9,7 @@ import (
 )
 
 // meshEdges answers who may call whom from what is declared.
-type meshEdges struct {
-	catalog *catalog.Catalog
-	routed  atomic.Pointer[routed]
-}
-
-// routed are the routes that name each service, in one view.
-type routed struct {
-	view   *catalog.View
-	routes map[mesh.ServiceName][]*mesh.Route
-}
+type meshEdges struct{ catalog *catalog.Catalog }
 
 // Edge implements [authz.Edges].
 func (e *meshEdges) Edge(caller authz.Caller, callee mesh.ServiceName) (authz.Edge, error) {
@@ -35,7 +25,7 @@ func (e *meshEdges) Edge(caller authz.Caller, callee mesh.ServiceName) (authz.Ed
 	if caller.Kind == authz.GatewayCaller {
 		gateway := mesh.ServiceName(caller.Name)
 		switch {
-		case !slices.ContainsFunc(e.routesTo(view, callee), func(r *mesh.Route) bool { return r.ServedBy(gateway) }):
+		case !slices.ContainsFunc(view.RoutesTo(callee), func(r *mesh.Route) bool { return r.ServedBy(gateway) }):
 			edge.Reason = authz.NotRouted
 		case !service.Access.Admits(mesh.GatewayCaller(gateway)):
 			edge.Reason = authz.Unapproved
@@ -54,20 +44,4 @@ func (e *meshEdges) Edge(caller authz.Caller, callee mesh.ServiceName) (authz.Ed
 		edge.Reason = authz.UnknownCaller
 	}
 	return edge, nil
-}
-
-// routesTo finds the routes that name a service; all are looked through once for
-// each view.
-func (e *meshEdges) routesTo(view *catalog.View, callee mesh.ServiceName) []*mesh.Route {
-	known := e.routed.Load()
-	if known == nil || known.view != view {
-		known = &routed{view: view, routes: map[mesh.ServiceName][]*mesh.Route{}}
-		for _, route := range view.Routes() {
-			for _, service := range route.Services() {
-				known.routes[service] = append(known.routes[service], route)
-			}
-		}
-		e.routed.Store(known)
-	}
-	return known.routes[callee]
 }

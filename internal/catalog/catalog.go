@@ -93,6 +93,9 @@ func (c *Catalog) Apply(revision int64, synced bool, changes []mesh.Change) {
 			e.authorizer(change.Authorizer, change.Deleted)
 		}
 	}
+	if len(e.changes.Routes) > 0 {
+		e.indexRoutes()
+	}
 	e.view.revision = max(old.revision, revision)
 	if synced && !old.synced {
 		e.view.synced, e.changes.Synced = true, true
@@ -196,6 +199,16 @@ func (e *edit) route(r *mesh.Route, deleted bool) {
 	}
 	e.view.routes = routes
 	e.changes.Routes = union(e.changes.Routes, map[mesh.RouteName]struct{}{r.Name: {}})
+}
+
+// indexRoutes finds the routes to each service.
+func (e *edit) indexRoutes() {
+	e.view.routesTo = map[mesh.ServiceName][]*mesh.Route{}
+	for _, one := range e.view.Routes() {
+		for _, service := range one.Services() {
+			e.view.routesTo[service] = append(e.view.routesTo[service], one)
+		}
+	}
 }
 
 func (e *edit) runtime(r *mesh.Runtime, deleted bool) {

@@ -18,6 +18,7 @@ type View struct {
 	instances   shards[mesh.ServiceName, []*mesh.Instance]   // sorted by ID
 	dependents  shards[mesh.ServiceName, []mesh.ServiceName] // callee → callers, sorted
 	routes      map[mesh.RouteName]*mesh.Route               // few; copied on each write
+	routesTo    map[mesh.ServiceName][]*mesh.Route           // by the services that they name; made anew when one changed
 	runtime     *mesh.Runtime
 	tokenKeys   *mesh.TokenKeys
 	authorizers []*mesh.Authorizer            // few, sorted by ID; copied on each write
@@ -97,6 +98,9 @@ func (v *View) Routes() []*mesh.Route {
 	}
 	return out
 }
+
+// RoutesTo are the north-south routes that name a service, by name.
+func (v *View) RoutesTo(service mesh.ServiceName) []*mesh.Route { return v.routesTo[service] }
 
 // Runtime is the runtime layer of all proxies; never nil.
 func (v *View) Runtime() *mesh.Runtime { return v.runtime }

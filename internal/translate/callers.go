@@ -53,10 +53,7 @@ func (b *builder) callers() (list []caller, anyGateway bool) {
 			list = append(list, caller{string(name), b.trust.serviceID(name)})
 		}
 	}
-	for _, route := range b.view.Routes() {
-		if !slices.Contains(route.Services(), s.Name) {
-			continue
-		}
+	for _, route := range b.view.RoutesTo(s.Name) {
 		gateways := route.Gateways
 		if len(gateways) == 0 { // all of them; which there are nobody declares
 			anyGateway = s.Access.Callers != mesh.ApprovedCallers
@@ -114,8 +111,8 @@ func (b *builder) callersOrigin() Origin {
 		}
 	}
 	origin := newest(from...)
-	for _, r := range b.view.Routes() {
-		if r.Meta.Revision > origin.Revision && slices.Contains(r.Services(), b.own.Name) {
+	for _, r := range b.view.RoutesTo(b.own.Name) {
+		if r.Meta.Revision > origin.Revision {
 			origin = Origin{Object: routeObject(r), Author: r.Meta.Author, Revision: r.Meta.Revision}
 		}
 	}
