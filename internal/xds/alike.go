@@ -47,18 +47,18 @@ func (a *alike) bytes(delta bool) []byte {
 	a.join.Do(func() {
 		size := 0
 		for _, r := range a.resources {
-			size += len(r.part(delta))
+			size += len(r.field(delta))
 		}
 		a.joined = make([]byte, 0, size)
 		for _, r := range a.resources {
-			a.joined = append(a.joined, r.part(delta)...)
+			a.joined = append(a.joined, r.field(delta)...)
 		}
 	})
 	return a.joined
 }
 
-// part is the resource as a field of a response of either variant.
-func (r *Resource) part(delta bool) []byte {
+// field is the resource as a field of a response of either variant.
+func (r *Resource) field(delta bool) []byte {
 	if delta {
 		return r.wire
 	}

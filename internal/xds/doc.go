@@ -23,8 +23,8 @@
 //   - compose.go what is put into a response;
 //   - cover.go how the version of endpoints tells whether they came behind their
 //     cluster;
-//   - request.go how names are asked for, names.go how a long list of them is read
-//     once; answer.go how responses are answered;
+//   - request.go how a request is taken in, asking.go how names are asked for, names.go
+//     how a long list of them is read once; answer.go how responses are answered;
 //   - turn.go how the table takes in an event;
 //   - canary.go, trial.go, leaving.go which proxy is sent a change first, and what
 //     the others keep until it was accepted; doubt.go what is kept to go back to;

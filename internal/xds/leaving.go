@@ -32,7 +32,7 @@ func (t *table) review(s *scope, tn *turn) {
 		needed := t.needed(s, e)
 		switch {
 		case s.trial == nil && !needed:
-			t.part(s, e, tn)
+			t.withdraw(s, e, tn)
 		case needed && !before:
 			s.leaving[e] = true
 			t.tellCanary(s, e, nil, tn)

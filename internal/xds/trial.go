@@ -243,7 +243,7 @@ func (t *table) settle(s *scope, tn *turn) {
 	}
 	for e, needed := range s.leaving {
 		if !needed {
-			t.part(s, e, tn)
+			t.withdraw(s, e, tn)
 		}
 	}
 	s.trial = nil

@@ -90,11 +90,11 @@ func encodeWrapped(wrapped *discoveryv3.Resource, delta bool) ([]byte, error) {
 	return proto.Marshal(&discoveryv3.DiscoveryResponse{Resources: []*anypb.Any{inAny}})
 }
 
-// part is a resource as this response has it.
-func (r *response) part(one *Resource, delta bool) []byte {
+// field is a resource as this response has it.
+func (r *response) field(one *Resource, delta bool) []byte {
 	switch {
 	case one.lease == nil || !r.ttl:
-		return one.part(delta)
+		return one.field(delta)
 	case r.heartbeat && !r.bodies:
 		return one.heartbeat(r.version.String(), delta)
 	case delta:

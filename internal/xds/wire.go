@@ -93,7 +93,7 @@ func encodeFrame(r *response, delta bool) *frame {
 	buffers := make(mem.BufferSlice, 0, 1+len(r.resources))
 	buffers = append(buffers, mem.SliceBuffer(own))
 	for _, resource := range r.resources {
-		buffers = append(buffers, mem.SliceBuffer(r.part(resource, delta)))
+		buffers = append(buffers, mem.SliceBuffer(r.field(resource, delta)))
 	}
 	return &frame{delta: delta, buffers: buffers}
 }
