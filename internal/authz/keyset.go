@@ -1,12 +1,14 @@
 package authz
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/google/uuid"
 )
 
 // Rotation says how keys follow each other.
@@ -19,15 +21,23 @@ type Rotation struct {
 // keySet is all keys at one moment, by when they begin to sign. It never
 // changes. The one that signs is the last that has begun to.
 type keySet struct {
-	keys []*key
-	jwks []byte
+	keys     []*key
+	jwks     []byte
+	ring     string // random name of the key store
+	sequence int64  // counts the changes there
+
+	// published says since when each key is known to be published; nil: they need
+	// not be.
+	published map[string]time.Time
 }
 
 // storedKeys is how a key set is stored. What is not known here is refused, so
 // that an older Heddle does not sign with what it does not understand.
 type storedKeys struct {
-	Version int         `json:"version"` // 1
-	Keys    []storedKey `json:"keys"`
+	Version  int         `json:"version"` // 1
+	Ring     string      `json:"ring,omitempty"`
+	Sequence int64       `json:"sequence,omitempty"`
+	Keys     []storedKey `json:"keys"`
 }
 
 type storedKey struct {
@@ -62,25 +72,52 @@ func decodeKeySet(data []byte) (*keySet, error) {
 		}
 		keys = append(keys, k)
 	}
-	return newKeySet(keys)
+	set, err := newKeySet(keys)
+	if err == nil {
+		set.ring, set.sequence = stored.Ring, stored.Sequence
+	}
+	return set, err
 }
 
 func (s *keySet) encode() ([]byte, error) {
-	stored := storedKeys{Version: 1}
+	stored := storedKeys{Version: 1, Ring: s.ring, Sequence: s.sequence}
 	for _, k := range s.keys {
 		stored.Keys = append(stored.Keys, storedKey{PKCS8: k.pkcs8, SignsFrom: k.signsFrom})
 	}
 	return json.Marshal(stored)
 }
 
-// signing gives the key that signs now, or nil.
+// signing gives the key that signs now, or nil: the last that has begun and that
+// all know. When none has begun, by this machine's clock, it is the first.
 func (s *keySet) signing(now time.Time) *key {
+	var known *key // the first that is published, should there be nothing better
 	for i := len(s.keys) - 1; i >= 0; i-- {
-		if !s.keys[i].signsFrom.After(now) {
+		since, is := s.published[s.keys[i].id]
+		switch {
+		case s.published != nil && !is:
+		case s.keys[i].signsFrom.After(now) || now.Before(since.Add(settling)):
+			known = s.keys[i]
+		default:
 			return s.keys[i]
 		}
 	}
-	return nil
+	return known
+}
+
+// with gives the set with what is known to be published of it.
+func (s *keySet) with(published map[string]time.Time) *keySet {
+	next := *s
+	next.published = published
+	return &next
+}
+
+// ids are the keys' ids, by when they begin to sign.
+func (s *keySet) ids() []string {
+	ids := make([]string, len(s.keys))
+	for i, k := range s.keys {
+		ids[i] = k.id
+	}
+	return ids
 }
 
 // find gives a published key by its id, or nil.
@@ -93,14 +130,20 @@ func (s *keySet) find(id string) *key {
 	return nil
 }
 
-// planned gives the set as it should be now: nil if it is so already. make gives
-// a new key, which signs from then.
+// planned gives the set as it should be now: nil if it is so already. generate
+// gives a new key, which signs from then.
 func (s *keySet) planned(now time.Time, r Rotation, generate func(signsFrom time.Time) (*key, error)) (*keySet, error) {
-	keys := slices.Clone(s.keys)
-	for len(keys) > 1 && keys[1].signsFrom.Add(r.Keep).Before(now) {
-		keys = keys[1:] // its last token has died
+	keys, changed := slices.Clone(s.keys), s.ring == ""
+	for i, k := range keys {
+		if _, is := s.published[k.id]; i > 0 && s.published != nil && !is && k.signsFrom.Before(now) {
+			late := *k // it could not be published in time, so it begins only now
+			late.signsFrom = now
+			keys[i], changed = &late, true
+		}
 	}
-	changed := len(keys) != len(s.keys)
+	for len(keys) > 1 && keys[1].signsFrom.Add(r.Keep).Before(now) {
+		keys, changed = keys[1:], true // its last token has died
+	}
 	from := now // the first key begins at once: nobody could know another
 	if len(keys) > 0 {
 		from = keys[len(keys)-1].signsFrom.Add(r.Every)
@@ -118,7 +161,16 @@ func (s *keySet) planned(now time.Time, r Rotation, generate func(signsFrom time
 	if !changed {
 		return nil, nil //nolint:nilnil // it is as it should be
 	}
-	return newKeySet(keys)
+	return s.next(keys)
+}
+
+// next gives the set that follows this one.
+func (s *keySet) next(keys []*key) (*keySet, error) {
+	next, err := newKeySet(keys)
+	if err == nil {
+		next.ring, next.sequence = cmp.Or(s.ring, uuid.NewString()), s.sequence+1
+	}
+	return next, err
 }
 
 // has says whether a key is still published.

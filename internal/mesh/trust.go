@@ -11,7 +11,13 @@ import (
 type TokenKeys struct {
 	Issuer string          `json:"issuer"` // what tokens say in iss
 	JWKS   json.RawMessage `json:"jwks"`   // JSON Web Key Set (RFC 7517)
-	Meta   Meta            `json:"meta,omitzero"`
+
+	// Whose they are: by these, AuthZ services that keep different keys notice it.
+	Keyring  string `json:"keyring,omitempty"`  // name of the place where the private ones are kept
+	Sequence int64  `json:"sequence,omitempty"` // counts the changes there
+	Digest   string `json:"digest,omitempty"`   // of issuer and keys, as they were written
+
+	Meta Meta `json:"meta,omitzero"`
 }
 
 // Validate reports every fault.

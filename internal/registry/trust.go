@@ -12,27 +12,68 @@ import (
 )
 
 // PutTokenKeys replaces the public keys by which tokens are checked.
-func (s *Store) PutTokenKeys(ctx context.Context, keys mesh.TokenKeys) error {
-	if err := mesh.Invalid("write the public keys of tokens", keys.Validate()); err != nil {
+func (s *Store) PutTokenKeys(ctx context.Context, keys mesh.TokenKeys, w Write) error {
+	const tried = "write the public keys of tokens"
+	if err := mesh.Invalid(tried, keys.Validate()); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	value, err := tokenKeys.encode(keys, Write{Author: "authz", Source: "authz"}, timeNow())
+	value, err := tokenKeys.encode(keys, w, timeNow())
 	if err != nil {
 		return err
 	}
-	entry := Write{Author: "authz", Source: "authz"}.entry("replace", "token-keys")
+	entry := w.entry("replace", "token-keys")
 	audit, err := auditOp(&entry)
 	if err != nil {
 		return err
 	}
-	answer, err := s.client.Txn(ctx).Then(clientv3.OpPut(tokenKeysKey, string(value)), audit).Commit()
+	var conditions []clientv3.Cmp
+	if w.Create || w.Revision != 0 { // 0 is the revision of what is not there
+		conditions = append(conditions, clientv3.Compare(clientv3.ModRevision(tokenKeysKey), "=", w.Revision))
+	}
+	answer, err := s.client.Txn(ctx).If(conditions...).Then(clientv3.OpPut(tokenKeysKey, string(value)), audit).Commit()
 	if err != nil {
-		return refusal(err, "write the public keys of tokens")
+		return refusal(err, tried)
+	}
+	if !answer.Succeeded {
+		return mesh.Conflict("%s: somebody else did meanwhile", tried)
 	}
 	s.audited(ctx, &entry, answer.Header.Revision)
 	return nil
+}
+
+// Trust is what AuthZ services have to know of each other, at one moment.
+type Trust struct {
+	// Keys are the public keys; nil when there are none. Of a value that cannot
+	// be read only the revision is there.
+	Keys        *mesh.TokenKeys
+	Authorizers []mesh.Authorizer
+}
+
+// Trust reads it, from etcd's majority.
+func (s *Store) Trust(ctx context.Context) (Trust, error) {
+	const tried = "read what AuthZ services have published"
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	got, err := s.client.Txn(ctx).Then(clientv3.OpGet(tokenKeysKey), clientv3.OpGet(authorizerPrefix, clientv3.WithPrefix())).Commit()
+	if err != nil {
+		return Trust{}, refusal(err, tried)
+	}
+	var t Trust
+	for _, kv := range got.Responses[0].GetResponseRange().GetKvs() {
+		keys, err := tokenKeys.decode(tokenKeysKey, kv.Value, kv.ModRevision)
+		if err != nil {
+			keys = &mesh.TokenKeys{Meta: mesh.Meta{Revision: kv.ModRevision}}
+		}
+		t.Keys = keys
+	}
+	for _, kv := range got.Responses[1].GetResponseRange().GetKvs() {
+		if a, err := authorizers.decode(string(kv.Key), kv.Value, kv.ModRevision); err == nil {
+			t.Authorizers = append(t.Authorizers, *a)
+		}
+	}
+	return t, nil
 }
 
 // announceTTL is how long an AuthZ service that is gone without a word is asked
@@ -75,23 +116,33 @@ func (s *Store) Announce(ctx context.Context, a mesh.Authorizer, failing func(er
 	}
 }
 
-// announced renews the lease, or registers anew if there is none (any more).
+// announced renews the lease, or registers anew if there is none (any more), or if
+// somebody removed what was registered.
 func (s *Store) announced(ctx context.Context, a mesh.Authorizer, lease clientv3.LeaseID) (clientv3.LeaseID, error) {
+	const tried = "announce the AuthZ service"
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	if lease != clientv3.NoLease {
 		_, err := s.client.KeepAliveOnce(ctx, lease)
-		if !errors.Is(err, rpctypes.ErrLeaseNotFound) {
-			return lease, refusal(err, "keep the AuthZ service announced")
+		switch {
+		case errors.Is(err, rpctypes.ErrLeaseNotFound):
+			lease = clientv3.NoLease
+		case err != nil:
+			return lease, refusal(err, tried)
 		}
 	}
-	granted, err := s.client.Grant(ctx, int64(announceTTL/time.Second))
-	if err != nil {
-		return clientv3.NoLease, refusal(err, "announce the AuthZ service")
+	if lease == clientv3.NoLease {
+		granted, err := s.client.Grant(ctx, int64(announceTTL/time.Second))
+		if err != nil {
+			return clientv3.NoLease, refusal(err, tried)
+		}
+		lease = granted.ID
 	}
+	key := authorizers.key(&a)
 	value, err := authorizers.encode(a, Write{Author: "authz", Source: "authz"}, timeNow())
 	if err == nil {
-		_, err = s.client.Put(ctx, authorizers.key(&a), string(value), clientv3.WithLease(granted.ID))
+		_, err = s.client.Txn(ctx).If(clientv3.Compare(clientv3.LeaseValue(key), "=", lease)).
+			Else(clientv3.OpPut(key, string(value), clientv3.WithLease(lease))).Commit()
 	}
-	return granted.ID, refusal(err, "announce the AuthZ service")
+	return lease, refusal(err, tried)
 }
