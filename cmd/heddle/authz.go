@@ -96,9 +96,10 @@ func (c *authzCmd) Run(ctx context.Context, line *globals, logger *slog.Logger) 
 	if err != nil {
 		return err
 	}
-	node, err := newAuthzNode(ctx, authzSetup{
-		flags: &c.authzFlags, callers: callers, trustDomain: c.TrustDomain, keys: keys, catalog: known,
-		listener: listener, http: web, handler: c.observation(metrics, known), registerer: metrics, logger: logger,
+	var node *authzNode // there before anything is served
+	node, err = newAuthzNode(ctx, authzSetup{
+		flags: &c.authzFlags, callers: callers, identity: own != nil, trustDomain: c.TrustDomain, keys: keys, store: store, catalog: known,
+		listener: listener, http: web, handler: c.observation(metrics, known, func() bool { return node.keyring.Ready() }), registerer: metrics, logger: logger,
 	})
 	if err != nil {
 		return err
@@ -138,13 +139,16 @@ func (c *authzCmd) callers(own *workload.Identity, logger *slog.Logger) (func() 
 }
 
 // observation serves what operators look at.
-func (*authzCmd) observation(metrics *prometheus.Registry, known *catalog.Catalog) http.Handler {
+func (*authzCmd) observation(metrics *prometheus.Registry, known *catalog.Catalog, ableToSign func() bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /livez", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if !known.View().Synced() {
+		switch {
+		case !known.View().Synced():
 			http.Error(w, "the mesh has not been read from etcd yet", http.StatusServiceUnavailable)
+		case !ableToSign():
+			http.Error(w, "there is no key that may sign: the log says why", http.StatusServiceUnavailable)
 		}
 	})
 	return mux

@@ -36,7 +36,9 @@ type authzFlags struct {
 	CertKey  string `name:"cert-key-file" type:"path" placeholder:"FILE" help:"PEM key of that certificate."`
 	ClientCA string `name:"client-ca-file" type:"path" placeholder:"FILE" help:"PEM certificates that sidecars' certificates are verified with. Who calls is taken from those (SPIFFE ID)."`
 
-	InsecurePlainCallers bool `help:"Listen without TLS, and believe each request about who calls. For development only."`
+	Advertise string `placeholder:"IP:PORT" help:"Where sidecars are told to ask. Default: where the service listens, if it has an identity of the mesh; needed if that is no address of its own, such as 0.0.0.0."`
+
+	InsecurePlainCallers bool `help:"Listen without TLS, and believe each request about who calls. For development only: neither it nor its keys are made known to sidecars."`
 
 	EdgeConfig string `type:"path" placeholder:"FILE" help:"JSON file that names who proves users at gateways: Cloudflare Access, OIDC issuers. Default: nobody does."`
 
@@ -96,6 +98,8 @@ func (f *authzFlags) check(identity bool) error {
 		return f.wrong("--insecure-plain-callers is instead of certificates: give one of them")
 	case files > 0 && identity:
 		return f.wrong("--cert-file, --cert-key-file and --client-ca-file are instead of --identity-dir: give one of them")
+	case f.Advertise != "" && f.InsecurePlainCallers:
+		return f.wrong("--advertise says where sidecars ask, and with --insecure-plain-callers they are not told to: give one of them")
 	case files > 0 && files < 3:
 		return f.wrong("--cert-file, --cert-key-file and --client-ca-file go together: give all three")
 	case len(f.Redis) == 0 && (f.RedisMaster+f.RedisUser+f.RedisPassword+f.RedisCA+f.RedisCert+f.RedisKey != "" || f.RedisTLS):

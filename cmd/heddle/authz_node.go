@@ -21,6 +21,8 @@ import (
 	"github.com/heddle-mesh/heddle/internal/authz"
 	"github.com/heddle-mesh/heddle/internal/authz/edge"
 	"github.com/heddle-mesh/heddle/internal/catalog"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/registry"
 )
 
 // authzSetup is what an AuthZ service is put together from.
@@ -28,6 +30,8 @@ type authzSetup struct {
 	flags       *authzFlags
 	trustDomain string
 	keys        authz.KeyStore
+	store       *registry.Store
+	identity    bool // the service has an identity of the mesh
 	catalog     *catalog.Catalog
 	callers     func() (*tls.Config, error) // how their connections are met, asked for each; nil: in plain text
 	listener    net.Listener                // of ext_authz
@@ -40,31 +44,40 @@ type authzSetup struct {
 // authzNode is an AuthZ service put together.
 type authzNode struct {
 	authzSetup
-	keyring   *authz.Keyring
-	issuer    *authz.Issuer
-	redis     *authz.Redis    // nil: none
-	providers *edge.Providers // nil: none
-	service   *authz.Service
-	grpc      *grpc.Server
-	health    *health.Server
-	web       *http.Server
+	authorizer *mesh.Authorizer // how it is announced to sidecars; nil: it is not
+	known      chan struct{}    // closed once the mesh is known
+	keyring    *authz.Keyring
+	issuer     *authz.Issuer
+	redis      *authz.Redis    // nil: none
+	providers  *edge.Providers // nil: none
+	service    *authz.Service
+	grpc       *grpc.Server
+	health     *health.Server
+	web        *http.Server
 }
 
 // newAuthzNode puts the parts together, and reads or makes the signing keys.
 func newAuthzNode(ctx context.Context, s authzSetup) (_ *authzNode, err error) {
-	n := &authzNode{authzSetup: s}
+	n := &authzNode{authzSetup: s, known: make(chan struct{})}
 	f := s.flags
 	if f.InsecurePlainCallers {
-		s.logger.Warn("--insecure-plain-callers: whoever reaches the AuthZ service is given tokens in any service's name")
+		s.logger.Warn("--insecure-plain-callers: whoever reaches the AuthZ service is given tokens in any service's name; Heddle's sidecars are not told of it, nor of its keys")
 	}
 	issuer := f.Issuer
 	if issuer == "" {
 		issuer = "https://" + s.trustDomain
 	}
-	n.keyring = authz.NewKeyring(authz.KeyringConfig{
-		Store: s.keys, Type: authz.KeyType(f.KeyType), Logger: s.logger,
+	if n.authorizer, err = f.authorizer(s.listener, s.identity); err != nil {
+		return nil, err
+	}
+	keyring := authz.KeyringConfig{
+		Store: s.keys, Issuer: issuer, Type: authz.KeyType(f.KeyType), Logger: s.logger,
 		Rotation: authz.Rotation{Every: f.RotateEvery, Ahead: f.PublishAhead, Keep: f.TokenLife + time.Minute},
-	})
+	}
+	if n.authorizer != nil {
+		keyring.Board = keyBoard{s.store, n.authorizer.ID}
+	}
+	n.keyring = authz.NewKeyring(keyring)
 	options := append(authz.ServerOptions(),
 		grpc.MaxHeaderListSize(64<<10),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
@@ -78,7 +91,8 @@ func newAuthzNode(ctx context.Context, s authzSetup) (_ *authzNode, err error) {
 	if n.providers, err = f.providers(s.registerer, s.logger); err != nil {
 		return nil, err
 	}
-	if err := n.keyring.Load(ctx); err != nil {
+	// Keys that may not be used are told by Run, again and again: they may be later.
+	if err := n.keyring.Load(ctx); err != nil && mesh.KindOf(err) != mesh.KindConflict {
 		return nil, err
 	}
 	n.issuer, err = authz.NewIssuer(authz.IssuerConfig{
@@ -117,7 +131,10 @@ func newAuthzNode(ctx context.Context, s authzSetup) (_ *authzNode, err error) {
 }
 
 // serving says that the mesh is known.
-func (n *authzNode) serving() { n.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING) }
+func (n *authzNode) serving() {
+	n.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
+	close(n.known)
+}
 
 // run serves until ctx ends or a part cannot go on; then the others end too.
 func (n *authzNode) run(ctx context.Context) error {
@@ -146,9 +163,15 @@ func (n *authzNode) run(ctx context.Context) error {
 			return nil
 		})
 	}
+	departed := make(chan struct{})
+	group.Go(func() error {
+		defer close(departed)
+		return n.announce(ctx)
+	})
 	group.Go(func() error { // whatever ended ctx: the servers end only by this
 		defer answered()
 		<-ctx.Done()
+		<-departed
 		n.shutdown(ctx)
 		return nil
 	})

@@ -30,7 +30,7 @@ func (c *serverCmd) newAuthz(ctx context.Context, n *serverNode, ports serverPor
 		return nil, err
 	}
 	return newAuthzNode(ctx, authzSetup{
-		flags: &c.Authz, callers: callers, trustDomain: c.TrustDomain, keys: keys, catalog: n.catalog,
+		flags: &c.Authz, callers: callers, identity: c.identifiesAuthz(), trustDomain: c.TrustDomain, keys: keys, store: n.store, catalog: n.catalog,
 		listener: ports.authzListener, http: ports.keysListener, registerer: n.prom, logger: n.logger,
 	})
 }
