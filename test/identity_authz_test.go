@@ -21,7 +21,8 @@ import (
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
-// startAuthz runs `heddle authz` on a server's etcd, and says where it listens.
+// startAuthz runs `heddle authz` on a server's etcd and with its signing keys, and
+// says where it listens.
 func startAuthz(t *testing.T, s *server, arguments ...string) (address string, log *lockedBuffer) {
 	t.Helper()
 	path, err := heddle()
@@ -31,7 +32,7 @@ func startAuthz(t *testing.T, s *server, arguments ...string) (address string, l
 	dir := t.TempDir()
 	ready := filepath.Join(dir, "ready.json")
 	command := exec.Command(path, append([]string{
-		"authz", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--ready-file", ready, "--key-dir", filepath.Join(dir, "keys"), "--key-type", "es256",
+		"authz", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--ready-file", ready, "--key-dir", filepath.Join(s.dataDir(), "signing-keys"), "--key-type", "es256",
 		"--etcd-endpoints", "unix://" + filepath.Join(s.dataDir(), "etcd.sock"), "--server", s.restTLS,
 	}, arguments...)...)
 	log = &lockedBuffer{}
