@@ -114,7 +114,10 @@ func (g *gateway) stripped() []*mutationv3.HeaderMutation {
 			}},
 		}})
 	}
-	names := []string{"x-original-url", "x-rewrite-url"} // take the place of the path in some frameworks
+	names := []string{
+		"x-original-url", "x-rewrite-url", // take the place of the path in some frameworks
+		"cf-access-authenticated-user-email", // Cloudflare writes it beside its token, and nothing signs it
+	}
 	if g.scope.Proxy.Gateway.TrustedHops == 0 {
 		names = append(names, "forwarded", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix", "x-real-ip")
 	}
