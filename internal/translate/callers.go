@@ -9,6 +9,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	celv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/filters/cel/v3"
 	jwtv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
 	httprbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -255,9 +256,17 @@ func tokenOf(id *matcherv3.StringMatcher) *rbacv3.Principal {
 func refusedHere(s *mesh.Service) []*hcmv3.ResponseMapper {
 	who := `the caller is "%DOWNSTREAM_PEER_URI_SAN%"`
 	return []*hcmv3.ResponseMapper{
-		explained(answered(401), reasonToken, `heddle: service "`+string(s.Name)+`" takes calls with a token of the mesh's AuthZ service for it, which the caller's sidecar adds; `+who),
-		explained(answered(403), reasonCaller, `heddle: service "`+string(s.Name)+`" takes calls by those who have declared it, with their own token; `+who),
+		explained(detailed("jwt_authn_access_denied"), reasonToken, `heddle: service "`+string(s.Name)+`" takes calls with a token of the mesh's AuthZ service for it, which the caller's sidecar adds; `+who),
+		explained(detailed("rbac_access_denied"), reasonCaller, `heddle: service "`+string(s.Name)+`" takes calls by those who have declared it, with their own token; `+who),
 	}
+}
+
+// detailed are Envoy's own answers whose details begin with a text.
+func detailed(prefix string) *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ExtensionFilter{ExtensionFilter: &accesslogv3.ExtensionFilter{
+		Name:       "envoy.access_loggers.extension_filters.cel",
+		ConfigType: &accesslogv3.ExtensionFilter_TypedConfig{TypedConfig: pack(&celv3.ExpressionFilter{Expression: `response.code_details.startsWith("` + prefix + `")`})},
+	}}}
 }
 
 // both are Envoy's answers that fit two filters.

@@ -1,0 +1,125 @@
+package test
+
+import (
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// startTrusted is startSecure with an AuthZ service, and nothing but mutual TLS.
+func startTrusted(t *testing.T, arguments ...string) *server {
+	t.Helper()
+	return startSecure(t, append([]string{"--mtls", "strict", "--authz-listen", "127.0.0.1:0", "--authz-http-listen", "127.0.0.1:0"}, arguments...)...)
+}
+
+// tokenIn is the one that an application told of.
+func tokenIn(t *testing.T, body string) (token string, claims map[string]any) {
+	t.Helper()
+	_, token, _ = strings.Cut(body, "token=")
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		t.Fatalf("no token in %q", body)
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err == nil {
+		err = json.Unmarshal(payload, &claims)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token, claims
+}
+
+// TestTokens: a caller's sidecar gets a token for the callee, whose sidecar takes
+// nothing else: no forged one, none of another callee, none that was stolen.
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	envoytest.Path(t)
+	s := startTrusted(t)
+	s.declare(service("stock", mesh.HTTP), service("orders", mesh.HTTP, "stock"), service("web", mesh.HTTP, "orders", "stock"), service("other", mesh.HTTP))
+	all := startMesh(t, s, "web", "orders", "stock", "other")
+	forged := func(r *http.Request) { r.Header.Set("x-heddle-token", "forged") }
+	got := all["web"].side().wants(t, "orders", "/", http.StatusOK, "orders token=ey", forged)
+	token, claims := tokenIn(t, got.body)
+	if claims["iss"] != "https://heddle.local" || claims["sub"] != "spiffe://heddle.local/service/web" || !names(claims["aud"], "spiffe://heddle.local/service/orders") {
+		t.Errorf("the token says %v", claims)
+	}
+	forStock, _ := tokenIn(t, all["web"].side().wants(t, "stock", "/", http.StatusOK, "stock token=ey").body)
+	fromOrders, _ := tokenIn(t, all["orders"].side().wants(t, "stock", "/", http.StatusOK, "stock token=ey").body)
+
+	web, other := all["web"].certificate(t), all["other"].certificate(t)
+	unsigned := strings.Join(append(strings.Split(token, ".")[:2], ""), ".")
+	for what, c := range map[string]struct {
+		callee      string
+		certificate tls.Certificate
+		token       string
+		status      int
+		reason      string
+	}{
+		"its own token":                         {"orders", web, token, http.StatusOK, ""},
+		"no token":                              {"orders", web, "", http.StatusUnauthorized, "token"},
+		"a token for another callee":            {"orders", web, forStock, http.StatusForbidden, "token"},
+		"no signature":                          {"orders", web, unsigned, http.StatusUnauthorized, "token"},
+		"another caller's token":                {"stock", web, fromOrders, http.StatusForbidden, "caller"},
+		"a stolen token by a stranger":          {"orders", other, token, http.StatusForbidden, "caller"},
+		"no token by a stranger":                {"orders", other, "", http.StatusUnauthorized, "token"},
+		"a token that is not one":               {"orders", web, "forged", http.StatusUnauthorized, "token"},
+		"a token for what the caller has, here": {"stock", web, forStock, http.StatusOK, ""},
+	} {
+		header := http.Header{}
+		if c.token != "" {
+			header.Set("x-heddle-token", c.token)
+		}
+		got, err := directly(t, all[c.callee].inbound(), "/", []tls.Certificate{c.certificate}, header)
+		if err != nil || got.status != c.status || got.header.Get("x-heddle-reason") != c.reason {
+			t.Errorf("%s: %d %q %s, %v; want %d %q", what, got.status, got.header.Get("x-heddle-reason"), got.body, err, c.status, c.reason)
+		}
+	}
+}
+
+func names(aud any, want string) bool {
+	list, _ := aud.([]any)
+	return aud == want || slices.Contains(list, any(want))
+}
+
+// TestTheEnforcementLadder: what is not allowed passes on the lower rungs, and is
+// refused on the last.
+func TestTheEnforcementLadder(t *testing.T) {
+	t.Parallel()
+	envoytest.Path(t)
+	s := startTrusted(t)
+	orders := service("orders", mesh.HTTP)
+	orders.Access = mesh.Access{Callers: mesh.ApprovedCallers, Enforcement: mesh.Observe}
+	s.declare(orders, service("web", mesh.HTTP, "orders"))
+	all := startMesh(t, s, "web", "orders")
+	web := all["web"].side()
+	if got := web.wants(t, "orders", "/", http.StatusOK, "orders token="); strings.Contains(got.body, "token=ey") {
+		t.Errorf("a caller that is not approved was given a token: %s", got.body)
+	}
+	orders.Access.Enforcement = mesh.Warn
+	s.declare(orders)
+	eventually(t, "the warning", func() error {
+		got, err := web.call(t, "orders", "/")
+		if err == nil && (got.status != http.StatusOK || !strings.Contains(got.header.Get("x-heddle-warning"), "approved")) {
+			err = fmt.Errorf("%d, warning %q", got.status, got.header.Get("x-heddle-warning"))
+		}
+		return err
+	})
+	orders.Access.Enforcement = mesh.Deny
+	s.declare(orders)
+	got := web.wants(t, "orders", "/", http.StatusForbidden, "unapproved")
+	if got.header.Get("x-heddle-reason") != "unapproved" {
+		t.Errorf("refused for %q", got.header.Get("x-heddle-reason"))
+	}
+	orders.Access.Approved = []string{"web"}
+	s.declare(orders)
+	web.wants(t, "orders", "/", http.StatusOK, "orders token=ey")
+}
