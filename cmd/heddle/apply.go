@@ -52,6 +52,7 @@ type step struct {
 	object  manifest.Object
 	before  *manifest.Object // what the mesh holds; nil: nothing
 	note    string
+	waiting []mesh.ServiceName // dependencies whose owners have not approved it
 	pending []mesh.ServiceName // dependencies that were missing when it was written
 }
 

@@ -25,7 +25,7 @@ func (s *step) write(ctx context.Context, api *client.Client, ttl time.Duration)
 	case manifest.KindService:
 		var written client.Service
 		written, err = api.PutService(ctx, *s.object.Service)
-		s.pending = written.Status.Pending
+		s.pending, s.waiting = written.Status.Pending, written.Status.Unapproved
 	case manifest.KindRoute:
 		_, err = api.PutRoute(ctx, *s.object.Route)
 	case manifest.KindRuntime:
@@ -47,6 +47,9 @@ func notePending(steps []step) {
 			if !declared[name] {
 				steps[i].note += fmt.Sprintf("; dependency %q is pending: no such service yet", name)
 			}
+		}
+		for _, name := range steps[i].waiting {
+			steps[i].note += fmt.Sprintf("; dependency %q waits for the approval of its owner: heddle approve %s %s", name, name, steps[i].object.Service.Name)
 		}
 	}
 }

@@ -16,6 +16,7 @@ type holding struct {
 	objects  []manifest.Object
 	declared map[mesh.ServiceName]bool               // for routes: which services there are; nil: not known
 	pending  map[mesh.ServiceName][]mesh.ServiceName // by service: dependencies that nobody has declared
+	waiting  map[mesh.ServiceName][]mesh.ServiceName // by service: dependencies whose owners have not approved it
 }
 
 func (h *holding) addService(s client.Service) {
@@ -23,11 +24,14 @@ func (h *holding) addService(s client.Service) {
 	if len(s.Status.Pending) > 0 {
 		h.pending[s.Name] = s.Status.Pending
 	}
+	if len(s.Status.Unapproved) > 0 {
+		h.waiting[s.Name] = s.Status.Unapproved
+	}
 }
 
 // list asks for all objects of a kind.
 func list(ctx context.Context, c *client.Client, kind string) (holding, error) {
-	h := holding{pending: map[mesh.ServiceName][]mesh.ServiceName{}}
+	h := holding{pending: map[mesh.ServiceName][]mesh.ServiceName{}, waiting: map[mesh.ServiceName][]mesh.ServiceName{}}
 	switch kind {
 	case kindServices, kindUpstreams:
 		services, err := c.Services(ctx)
@@ -54,7 +58,7 @@ func list(ctx context.Context, c *client.Client, kind string) (holding, error) {
 // pick asks for the objects of a kind with these names. Those that it found
 // come back also when others are missing, which the error tells.
 func pick(ctx context.Context, c *client.Client, kind string, names []string) (holding, error) {
-	h := holding{pending: map[mesh.ServiceName][]mesh.ServiceName{}}
+	h := holding{pending: map[mesh.ServiceName][]mesh.ServiceName{}, waiting: map[mesh.ServiceName][]mesh.ServiceName{}}
 	var missing []error
 	for _, name := range names {
 		err := pickOne(ctx, c, kind, name, &h)

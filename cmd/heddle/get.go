@@ -20,7 +20,7 @@ type getCmd struct {
 
 // Help shows examples below the flags.
 func (getCmd) Help() string {
-	return `Dependencies and backends that nobody has declared yet are marked "?". With -o json, one object that was named is written alone, everything else as a list.
+	return `Dependencies and backends that nobody has declared yet are marked "?", dependencies whose owners have not approved the service yet "!" (heddle approve). With -o json, one object that was named is written alone, everything else as a list.
 
 Examples:
 

@@ -31,8 +31,10 @@ type cli struct {
 	Register   registerCmd   `cmd:"" group:"objects" help:"Register one instance of a service, for as long as its lease."`
 	Deregister deregisterCmd `cmd:"" group:"objects" help:"Remove an instance of a service, or its stale ones."`
 	Runtime    runtimeCmd    `cmd:"" group:"objects" help:"Show or change the runtime layer of all proxies."`
+	Approve    approveCmd    `cmd:"" group:"objects" help:"Let a caller into a service that takes approved callers only, or list who waits."`
 
 	Status statusCmd `cmd:"" group:"seeing" help:"Show the health of the server, of each proxy, and what is wrong."`
+	Audit  auditCmd  `cmd:"" group:"seeing" help:"Show who changed what, and who was refused to."`
 	Watch  watchCmd  `cmd:"" group:"seeing" help:"Follow the changes of the mesh."`
 
 	Token      tokenCmd      `cmd:"" group:"other" help:"Create, list and revoke tokens, to write and to join."`

@@ -24,6 +24,8 @@ type serverCmd struct {
 
 	identityFlags
 
+	RequireReadToken bool `help:"Have reads of the REST and the gRPC API need a token, whichever, or a workload's certificate, as writes do. Health, metrics and /docs stay open; for xDS see --require-identity."`
+
 	CanaryWait time.Duration `default:"2s" placeholder:"TIME" help:"How long a changed cluster, listener or route is tried by one sidecar before the others are sent it, unless it answers sooner, as it mostly does within milliseconds. 0: no trial."`
 
 	MaxStreams int `default:"0" placeholder:"N" help:"How many xDS streams are served at most; proxies beyond that are told to try another server. 0: no limit."`

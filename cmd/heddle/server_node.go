@@ -76,7 +76,7 @@ func newServerNode(c *serverCmd, ports serverPorts, store *registry.Store, autho
 	var err error
 	n.restAPI, err = server.New(server.Config{
 		Registry: store, Catalog: n.catalog, Proxies: n.proxies, Problems: n.problems,
-		Hosts: c.hosts(), Identities: authority, Registerer: metrics,
+		Hosts: c.hosts(), Identities: authority, RequireReadToken: c.RequireReadToken, Registerer: metrics,
 		Metrics: promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}), Version: versionLine(), Logger: logger,
 	})
 	if err != nil {
@@ -84,7 +84,7 @@ func newServerNode(c *serverCmd, ports serverPorts, store *registry.Store, autho
 	}
 	n.rest = n.restAPI.HTTPServer()
 
-	n.grpcAPI = grpcapi.New(grpcapi.Config{Registry: store, Catalog: n.catalog, Registerer: metrics, Logger: logger})
+	n.grpcAPI = grpcapi.New(readers(c, authority, grpcapi.Config{Registry: store, Catalog: n.catalog, Registerer: metrics, Logger: logger}))
 	n.health = health.NewServer()
 	n.health.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING) // until synced
 	var plain []grpc.ServerOption
@@ -96,6 +96,15 @@ func newServerNode(c *serverCmd, ports serverPorts, store *registry.Store, autho
 		n.grpcTLS = n.newGRPC(append(withoutStatus(), grpc.Creds(credentials.NewTLS(authority.ServerTLS("h2"))))...)
 	}
 	return n, nil
+}
+
+// readers says whom the gRPC API lets read.
+func readers(c *serverCmd, authority *identity.Authority, cfg grpcapi.Config) grpcapi.Config {
+	cfg.RequireReadToken = c.RequireReadToken
+	if authority != nil {
+		cfg.Identities = authority
+	}
+	return cfg
 }
 
 // newGRPC makes a server of xDS and the gRPC API. Sidecars hold their streams open

@@ -61,6 +61,10 @@ func servicesTable(p present.Palette, wide bool, held holding, instances []mesh.
 				name += "?"
 				dependencies.Tone = present.Warn
 			}
+			if slices.Contains(held.waiting[s.Name], name) {
+				name += "!"
+				dependencies.Tone = present.Warn
+			}
 			names = append(names, string(name))
 		}
 		dependencies.Text = cutList(names)

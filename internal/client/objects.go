@@ -16,6 +16,8 @@ type Service struct {
 // ServiceStatus is what the server adds to a declaration.
 type ServiceStatus struct {
 	Pending []mesh.ServiceName `json:"pending,omitempty"` // declared dependencies that nobody has declared as a service yet
+	// Unapproved are declared dependencies whose owners have not approved the service.
+	Unapproved []mesh.ServiceName `json:"unapproved,omitempty"`
 }
 
 // page is a list as it travels.

@@ -100,8 +100,12 @@ func (t *txn) guard(guards ...guard) {
 // serviceRight: the owner's, before and after; and who has a token for the
 // service, who may not hand it over.
 func serviceRight(_ context.Context, by Token, before found[mesh.Service], after *mesh.Service) ([]guard, error) {
+	return nil, judgeService(by, before, after)
+}
+
+func judgeService(by Token, before found[mesh.Service], after *mesh.Service) error {
 	if by.Admin() {
-		return nil, nil
+		return nil
 	}
 	var name mesh.ServiceName
 	for _, one := range []*mesh.Service{before.object, after} {
@@ -111,20 +115,20 @@ func serviceRight(_ context.Context, by Token, before found[mesh.Service], after
 	}
 	switch {
 	case by.Kind != "", by.Service != "" && name != "" && by.Service != name:
-		return nil, mesh.Denied("the access token is limited to %s, and may not write the declaration of service %s", by.limit(), quoted(string(name)))
+		return mesh.Denied("the access token is limited to %s, and may not write the declaration of service %s", by.limit(), quoted(string(name)))
 	case before.unreadable() && len(by.Owners) > 0:
-		return nil, mesh.Denied("what is stored of the service cannot be read, so nobody can tell whose it is: an admin has to write or delete it")
+		return mesh.Denied("what is stored of the service cannot be read, so nobody can tell whose it is: an admin has to write or delete it")
 	case before.object != nil && len(by.Owners) > 0 && !by.Owns(before.object.Owner):
 		if by.Service != "" {
-			return nil, mesh.Denied("the access token is of the time when service %s belonged to %s; it belongs to %q now: have another token made", quoted(string(name)), strings.Join(by.Owners, ", "), before.object.Owner)
+			return mesh.Denied("the access token is of the time when service %s belonged to %s; it belongs to %q now: have another token made", quoted(string(name)), strings.Join(by.Owners, ", "), before.object.Owner)
 		}
-		return nil, mesh.Denied("service %s belongs to %q, and the access token is limited to %s", quoted(string(name)), before.object.Owner, by.limit())
+		return mesh.Denied("service %s belongs to %q, and the access token is limited to %s", quoted(string(name)), before.object.Owner, by.limit())
 	case after == nil:
-		return nil, nil
+		return nil
 	case len(by.Owners) > 0 && !by.Owns(after.Owner), by.Service != "" && before.object != nil && before.object.Owner != after.Owner:
-		return nil, mesh.Denied("the access token is limited to %s, and may not make service %s one of %q: an admin may, and a token of both owners", by.limit(), quoted(string(name)), after.Owner)
+		return mesh.Denied("the access token is limited to %s, and may not make service %s one of %q: an admin may, and a token of both owners", by.limit(), quoted(string(name)), after.Owner)
 	}
-	return nil, nil
+	return nil
 }
 
 // routeRight: the owner's, before and after, who also owns all services that the
@@ -264,4 +268,10 @@ func (t Token) MayRead(service mesh.ServiceName, owners []string) bool {
 		return t.Service == service
 	}
 	return slices.ContainsFunc(owners, t.Owns)
+}
+
+// MayDeclare says whether a token's holder may change what a service declares, its
+// owner aside. It is judged again when it is written.
+func MayDeclare(by Token, stored *mesh.Service) error {
+	return judgeService(by, found[mesh.Service]{object: stored, revision: stored.Meta.Revision}, stored)
 }

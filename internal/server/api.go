@@ -31,7 +31,7 @@ func newAPI(mux *http.ServeMux) huma.API {
 			OpenAPI: "3.1.0",
 			Info: &huma.Info{
 				Title: "Heddle", Version: apiVersion,
-				Description: "Declare services and what they call; register their instances; watch the mesh. Reading needs no token, access tokens aside; writing needs one. In a body, null means that a field is left out.",
+				Description: "Declare services and what they call; register their instances; watch the mesh. Reading needs no token, access tokens and the audit aside, unless the server is told otherwise; writing needs one. In a body, null means that a field is left out.",
 				License:     &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
 			},
 			Servers: []*huma.Server{{URL: "/"}},
@@ -43,6 +43,8 @@ func newAPI(mux *http.ServeMux) huma.API {
 				{Name: "status", Description: "How the mesh is, and its changes as they happen."},
 				{Name: "tokens", Description: "Who may write, and who may join."},
 				{Name: "identities", Description: "Certificates of workloads."},
+				{Name: "approvals", Description: "Callers that a service's owner lets in."},
+				{Name: "audit", Description: "Who changed what."},
 				{Name: "health", Description: "For whoever runs the server."},
 			},
 			Components: &huma.Components{
@@ -104,6 +106,9 @@ func register[I, O any](s *Server, o operation, handle func(context.Context, *I)
 	s.operations[o.method+" "+o.path] = o.id
 	known := map[string]bool{}
 	op.Middlewares = huma.Middlewares{s.onlyKnownParameters(known)}
+	if s.cfg.RequireReadToken && !o.token && o.tag != "health" {
+		op.Middlewares = huma.Middlewares{s.onlyReaders, s.onlyKnownParameters(known)}
+	}
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
 		if err != nil {

@@ -2,8 +2,12 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/heddle-mesh/heddle/internal/identity"
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -99,4 +103,29 @@ func (s *Server) authenticateWorkload(ctx context.Context, call *Call) (registry
 	}
 	call.by = registry.Token{ID: id.String(), Kind: registry.InstancesToken, Service: of.Name}
 	return call.by, nil
+}
+
+// onlyReaders refuses reads of callers that show neither a token nor a certificate
+// of the mesh.
+func (s *Server) onlyReaders(ctx huma.Context, next func(huma.Context)) {
+	r, w := humago.Unwrap(ctx)
+	err := s.reader(ctx.Context(), r)
+	if err == nil {
+		next(ctx)
+		return
+	}
+	var p *refusal
+	if errors.As(s.refuse(err), &p) {
+		writeProblem(w, p)
+	}
+}
+
+func (s *Server) reader(ctx context.Context, r *http.Request) error {
+	if s.cfg.Identities != nil && r.TLS != nil && len(r.Header.Values("Authorization")) == 0 {
+		if of, err := s.cfg.Identities.Client(r.TLS); err != nil || of != (mesh.Identity{}) {
+			return err
+		}
+	}
+	_, err := s.authenticate(ctx, &Call{request: r})
+	return err
 }

@@ -28,7 +28,7 @@ type secure struct {
 	address   string // https://…
 }
 
-func newSecure(t *testing.T) *secure {
+func newSecure(t *testing.T, change ...func(*server.Config)) *secure {
 	t.Helper()
 	files := identity.In(t.TempDir())
 	if err := identity.Create(identity.Config{}, files); err != nil {
@@ -38,7 +38,7 @@ func newSecure(t *testing.T) *secure {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newWorld(t, func(cfg *server.Config) { cfg.Identities = authority })
+	w := newWorld(t, append(change, func(cfg *server.Config) { cfg.Identities = authority })...)
 	plain, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -21,21 +21,23 @@ var callers = []string{"admin", "owner", "other owner", "token of the service", 
 // writes is every endpoint that changes something, and what becomes of each
 // caller: y, it is done; n, 403; u, 401.
 var writes = map[string]string{
-	"POST /api/v1/services":                          "yynnnuu",
-	"PUT /api/v1/services/{name}":                    "yynynuu",
-	"DELETE /api/v1/services/{name}":                 "yynynuu",
-	"POST /api/v1/instances":                         "yynyyyu",
-	"PUT /api/v1/instances/{service}/{id}/lease":     "yynyyyu",
-	"PUT /api/v1/instances/{service}/{id}/health":    "yynyyyu",
-	"DELETE /api/v1/instances/{service}/{id}":        "yynyyyu",
-	"DELETE /api/v1/services/{name}/stale-instances": "yynyyyu",
-	"POST /api/v1/routes":                            "yynnnuu",
-	"PUT /api/v1/routes/{name}":                      "yynnnuu",
-	"DELETE /api/v1/routes/{name}":                   "yynnnuu",
-	"PUT /api/v1/runtime":                            "ynnnnuu",
-	"POST /api/v1/tokens":                            "yynnnuu",
-	"DELETE /api/v1/tokens/{id}":                     "yynnnuu",
-	"POST /api/v1/identities":                        "nnnnnyu",
+	"POST /api/v1/services":                           "yynnnuu",
+	"PUT /api/v1/services/{name}":                     "yynynuu",
+	"DELETE /api/v1/services/{name}":                  "yynynuu",
+	"POST /api/v1/instances":                          "yynyyyu",
+	"PUT /api/v1/instances/{service}/{id}/lease":      "yynyyyu",
+	"PUT /api/v1/instances/{service}/{id}/health":     "yynyyyu",
+	"DELETE /api/v1/instances/{service}/{id}":         "yynyyyu",
+	"DELETE /api/v1/services/{name}/stale-instances":  "yynyyyu",
+	"POST /api/v1/routes":                             "yynnnuu",
+	"PUT /api/v1/routes/{name}":                       "yynnnuu",
+	"DELETE /api/v1/routes/{name}":                    "yynnnuu",
+	"PUT /api/v1/runtime":                             "ynnnnuu",
+	"POST /api/v1/tokens":                             "yynnnuu",
+	"DELETE /api/v1/tokens/{id}":                      "yynnnuu",
+	"POST /api/v1/identities":                         "nnnnnyu",
+	"PUT /api/v1/services/{name}/callers/{caller}":    "yynynuu",
+	"DELETE /api/v1/services/{name}/callers/{caller}": "yynynuu",
 }
 
 const (
@@ -53,7 +55,7 @@ func (s *secure) stage(endpoint string) (path, body string) {
 		}
 		return got
 	}
-	must(s.write("PUT", "/api/v1/services/orders", ordersBody), 200)
+	must(s.write("PUT", "/api/v1/services/orders", strings.Replace(ordersBody, "{", `{"access":{"callers":"approved","approved":["web"]},`, 1)), 200)
 	must(s.write("DELETE", "/api/v1/services/fresh", ""), 204, 404)
 	must(s.write("DELETE", "/api/v1/routes/fresh", ""), 204, 404)
 	must(s.write("PUT", "/api/v1/routes/shop", routeBody), 200)
@@ -63,7 +65,7 @@ func (s *secure) stage(endpoint string) (path, body string) {
 		s.t.Fatal(err)
 	}
 	_, path, _ = strings.Cut(endpoint, " ")
-	path = strings.NewReplacer("/services/{name}", "/services/orders", "/routes/{name}", "/routes/shop", "{service}", "orders", "instances/orders/{id}", "instances/orders/o-1").Replace(path)
+	path = strings.NewReplacer("/services/{name}", "/services/orders", "/routes/{name}", "/routes/shop", "{service}", "orders", "{caller}", "web").Replace(path)
 	path = strings.Replace(path, "instances/orders/{id}", "instances/orders/o-1", 1)
 	switch endpoint {
 	case "POST /api/v1/services":

@@ -32,9 +32,11 @@ type Config struct {
 	Hosts []string
 	// Identities gives workloads their certificates; nil: there are none.
 	Identities *identity.Authority
-	Metrics    http.Handler          // serves /metrics; nil: not served
-	Registerer prometheus.Registerer // of the server's own metrics; nil: not registered
-	Version    string
+	// RequireReadToken has reads need a token or a workload's certificate, too.
+	RequireReadToken bool
+	Metrics          http.Handler          // serves /metrics; nil: not served
+	Registerer       prometheus.Registerer // of the server's own metrics; nil: not registered
+	Version          string
 	// BodyTimeout is how long a request's body may take to come; default 10 s.
 	BodyTimeout time.Duration
 	Logger      *slog.Logger // default: discard
@@ -86,6 +88,8 @@ func New(cfg Config) (*Server, error) {
 	s.eventOperations()
 	s.tokenOperations()
 	s.identityOperations()
+	s.approvalOperations()
+	s.auditOperations()
 	s.healthEndpoints()
 	if err := s.documents(); err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/heddle-mesh/heddle/internal/admission"
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -18,7 +19,8 @@ type Service struct {
 
 // ServiceStatus is what follows from the rest of the mesh.
 type ServiceStatus struct {
-	Pending []mesh.ServiceName `json:"pending,omitempty" doc:"Declared dependencies that nobody has declared as a service yet; calls to them get a 503 that says so."`
+	Pending    []mesh.ServiceName `json:"pending,omitempty" doc:"Declared dependencies that nobody has declared as a service yet; calls to them get a 503 that says so."`
+	Unapproved []mesh.ServiceName `json:"unapproved,omitempty" doc:"Declared dependencies whose owners have not approved this caller yet (heddle approve); calls to them are refused as their access.enforcement says."`
 }
 
 // ServicePath is the path parameter.
@@ -67,11 +69,17 @@ func (s *Server) listServices(ctx context.Context, _ *struct{}) (*Listed[Service
 	for i := range all {
 		known[all[i].Name] = true
 	}
+	callees := func(name mesh.ServiceName) *mesh.Service {
+		if at, is := slices.BinarySearchFunc(all, name, func(s mesh.Service, name mesh.ServiceName) int { return strings.Compare(string(s.Name), string(name)) }); is {
+			return &all[at]
+		}
+		return nil
+	}
 	out := make([]Service, len(all))
 	for i := range all {
 		pending := slices.Clone(all[i].Dependencies)
 		pending = slices.DeleteFunc(pending, func(name mesh.ServiceName) bool { return known[name] })
-		out[i] = Service{Service: all[i], Status: ServiceStatus{Pending: pending}}
+		out[i] = Service{Service: all[i], Status: ServiceStatus{Pending: pending, Unapproved: unapproved(&all[i], callees)}}
 	}
 	return listed(out, revision), nil
 }
@@ -178,7 +186,24 @@ func (s *Server) serviceAnswer(ctx context.Context, stored mesh.Service) (*Servi
 	if err != nil {
 		return nil, err
 	}
-	return &ServiceAnswer{ETag: etag(stored.Meta.Revision), Body: Service{Service: stored, Status: ServiceStatus{Pending: pending}}}, nil
+	return &ServiceAnswer{ETag: etag(stored.Meta.Revision), Body: Service{Service: stored, Status: ServiceStatus{Pending: pending, Unapproved: unapproved(&stored, s.seenService)}}}, nil
+}
+
+// seenService gives a service as the catalog knows it, or nil.
+func (s *Server) seenService(name mesh.ServiceName) *mesh.Service {
+	service, _ := s.cfg.Catalog.View().Service(name)
+	return service
+}
+
+// unapproved gives the dependencies that wait for their owners' approval.
+func unapproved(caller *mesh.Service, service func(mesh.ServiceName) *mesh.Service) []mesh.ServiceName {
+	var names []mesh.ServiceName
+	for _, name := range caller.Dependencies {
+		if callee := service(name); callee != nil && !callee.Access.Admits(string(caller.Name)) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // pending gives the names that nobody has declared. The catalog knows most;

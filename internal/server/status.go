@@ -68,7 +68,7 @@ func (s *Server) statusOperations() {
 	register(s, operation{method: http.MethodGet, path: "/api/v1/proxies", tag: tag, id: "listProxies", summary: "List the proxies that are connected to this server"}, s.listProxies)
 	register(s, operation{
 		method: http.MethodGet, path: "/api/v1/problems", tag: tag, id: "listProblems", summary: "List what is wrong in the mesh",
-		description: "Stored values that cannot be read and were set aside, those that would be refused if they were written now, dependencies that nobody has declared, subsets without instances, what could not be translated, and what a proxy refused and is therefore kept from the others.",
+		description: "Stored values that cannot be read and were set aside, those that would be refused if they were written now, dependencies that nobody has declared, those whose owners have not approved the caller, subsets without instances, what could not be translated, and what a proxy refused and is therefore kept from the others.",
 	}, s.listProblems)
 	register(s, operation{method: http.MethodGet, path: "/api/v1/version", tag: tag, id: "getVersion", summary: "Which Heddle this is"}, s.getVersion)
 }
@@ -102,6 +102,12 @@ func (s *Server) listProblems(context.Context, *struct{}) (*Listed[Problem], err
 				why = "whose stored declaration cannot be read: calls to it get a 503 until it is applied again"
 			}
 			all = append(all, Problem{Object: "service/" + string(service.Name), Message: fmt.Sprintf("depends on %q, %s", name, why)})
+		}
+	}
+	for service := range view.Services() {
+		for _, name := range unapproved(service, s.seenService) {
+			callee := s.seenService(name)
+			all = append(all, Problem{Object: "service/" + string(service.Name), Message: fmt.Sprintf("depends on %q, whose owner %q has not approved it: calls to it are refused as its access.enforcement says, until heddle approve %s %s", name, callee.Owner, name, service.Name)})
 		}
 	}
 	for _, route := range view.Routes() {

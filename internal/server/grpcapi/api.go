@@ -28,6 +28,15 @@ type Config struct {
 	// up etcd's changes with; default 10 s, as in the REST API.
 	TakeTimeout time.Duration
 	Logger      *slog.Logger // default: discard
+	// RequireReadToken has reads need a token, or a certificate that Identities
+	// knows (nil: none).
+	RequireReadToken bool
+	Identities       Identities
+}
+
+// Identities finds whom a connection's certificate is of; the zero value: it has none.
+type Identities interface {
+	Peer(ctx context.Context) (mesh.Identity, error)
 }
 
 // API implements the gRPC services. Make it with [New].
@@ -38,6 +47,9 @@ type API struct {
 	metrics  metrics
 	watches  watches
 	timeout  time.Duration // of a watcher
+
+	requireReader bool
+	identities    Identities // nil: none
 }
 
 // New makes the API.
@@ -49,6 +61,7 @@ func New(cfg Config) *API {
 	return &API{
 		registry: cfg.Registry, catalog: cfg.Catalog, logger: logger,
 		metrics: newMetrics(cfg.Registerer), timeout: cmp.Or(cfg.TakeTimeout, 10*time.Second),
+		requireReader: cfg.RequireReadToken, identities: cfg.Identities,
 	}
 }
 

@@ -2,6 +2,7 @@ package grpcapi
 
 import (
 	"context"
+	"path"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -20,7 +21,7 @@ const maxCredential = 512
 func (a *API) authenticate(ctx context.Context) (registry.Token, error) {
 	given := metadata.ValueFromIncomingContext(ctx, "authorization")
 	if len(given) != 1 {
-		return registry.Token{}, unauthenticated("writes need one metadata entry \"authorization: Bearer TOKEN\"; heddle token makes one")
+		return registry.Token{}, unauthenticated("you need one metadata entry \"authorization: Bearer TOKEN\"; heddle token makes one")
 	}
 	scheme, secret, _ := strings.Cut(given[0], " ")
 	secret = strings.TrimSpace(secret)
@@ -39,4 +40,21 @@ func authorOf(token registry.Token) string { return "token:" + token.ID }
 
 func unauthenticated(message string) error {
 	return status.Error(codes.Unauthenticated, shorten(message))
+}
+
+// mayRead refuses reads of callers that show neither a token nor a certificate of
+// the mesh, if they need one. Writes see to it themselves.
+func (a *API) mayRead(ctx context.Context, method string) error {
+	name := path.Base(method)
+	if !a.requireReader || !strings.HasPrefix(name, "Get") && !strings.HasPrefix(name, "List") && !strings.HasPrefix(name, "Watch") {
+		return nil
+	}
+	if a.identities != nil && len(metadata.ValueFromIncomingContext(ctx, "authorization")) == 0 {
+		of, err := a.identities.Peer(ctx)
+		if err == nil && of != (mesh.Identity{}) {
+			return nil
+		}
+	}
+	_, err := a.authenticate(ctx)
+	return a.refusal(ctx, err, codes.Aborted)
 }

@@ -35,6 +35,7 @@ type harness struct {
 	metrics     prometheus.Registerer // of the servers; nil: none
 	admin       string                // a token's secret
 	takeTimeout time.Duration         // of the servers; 0: the default
+	change      func(*grpcapi.Config) // of the servers; nil: nothing
 	server      *server
 }
 
@@ -67,7 +68,11 @@ func (h *harness) serve() *server {
 	h.t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	ok(h.t, err)
-	s := &server{api: grpcapi.New(grpcapi.Config{Registry: h.store, Catalog: h.catalog, Registerer: h.metrics, TakeTimeout: h.takeTimeout})}
+	cfg := grpcapi.Config{Registry: h.store, Catalog: h.catalog, Registerer: h.metrics, TakeTimeout: h.takeTimeout}
+	if h.change != nil {
+		h.change(&cfg)
+	}
+	s := &server{api: grpcapi.New(cfg)}
 	s.grpc = grpc.NewServer(s.api.ServerOptions()...)
 	s.api.Register(s.grpc)
 	served := make(chan error, 1)

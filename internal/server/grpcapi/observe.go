@@ -55,6 +55,9 @@ func (a *API) ServerOptions() []grpc.ServerOption {
 			a.observe(ctx, info.FullMethod, requestID(request), err, began)
 		}(time.Now())
 		defer a.recovered(ctx, info.FullMethod, &err)
+		if err = a.mayRead(ctx, info.FullMethod); err != nil {
+			return nil, err
+		}
 		answer, err = handle(ctx, request)
 		a.auditRefused(ctx, info.FullMethod, request, err)
 		return answer, err
@@ -67,6 +70,9 @@ func (a *API) ServerOptions() []grpc.ServerOption {
 		defer a.metrics.watches.Dec()
 		defer func(began time.Time) { a.observe(stream.Context(), info.FullMethod, "", err, began) }(time.Now())
 		defer a.recovered(stream.Context(), info.FullMethod, &err)
+		if err := a.mayRead(stream.Context(), info.FullMethod); err != nil {
+			return err
+		}
 		return handle(server, stream)
 	}
 	return []grpc.ServerOption{grpc.ChainUnaryInterceptor(unary), grpc.ChainStreamInterceptor(stream)}

@@ -14,6 +14,7 @@ import (
 	heddlev1 "github.com/heddle-mesh/heddle/api/heddle/v1"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
+	"github.com/heddle-mesh/heddle/internal/server/grpcapi"
 )
 
 func TestWhoMayWriteWhat(t *testing.T) {
@@ -110,5 +111,38 @@ func TestWhoMayWriteWhat(t *testing.T) {
 	ok(t, err)
 	if len(refusedEntries) == 0 || refusedEntries[0].Source != "grpc" || refusedEntries[0].Author == "" || refusedEntries[0].Reason == "" || refusedEntries[0].From == "" {
 		t.Errorf("%+v", refusedEntries)
+	}
+}
+
+// identities is whom every connection proves to be.
+type identities struct{ of mesh.Identity }
+
+func (i identities) Peer(context.Context) (mesh.Identity, error) { return i.of, nil }
+
+func TestReadsMayNeedAToken(t *testing.T) {
+	h := start(t)
+	h.declare("orders")
+	for name, c := range map[string]struct {
+		of   mesh.Identity
+		ctx  func() context.Context
+		want codes.Code
+	}{
+		"nothing":       {mesh.Identity{}, h.reader, codes.Unauthenticated},
+		"a wrong token": {mesh.Identity{Kind: mesh.AuthzIdentity}, func() context.Context { return h.as("hdl_a_b") }, codes.Unauthenticated},
+		"a token":       {mesh.Identity{}, h.writer, codes.OK},
+		"a certificate": {mesh.Identity{Kind: mesh.GatewayIdentity, Name: "edge"}, h.reader, codes.OK},
+	} {
+		h.change = func(cfg *grpcapi.Config) { cfg.RequireReadToken, cfg.Identities = true, identities{c.of} }
+		s := h.serve()
+		_, get := s.services.GetService(c.ctx(), &heddlev1.GetServiceRequest{Name: "orders"})
+		_, list := s.upstreams.ListUpstreams(c.ctx(), &heddlev1.ListUpstreamsRequest{})
+		watching, err := s.services.WatchServices(c.ctx(), &heddlev1.WatchServicesRequest{})
+		ok(t, err)
+		_, watch := watching.Recv()
+		for call, err := range map[string]error{"get": get, "list": list, "watch": watch} {
+			if status.Code(err) != c.want {
+				t.Errorf("%s with %s: %v, want %v", call, name, err, c.want)
+			}
+		}
 	}
 }
