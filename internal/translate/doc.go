@@ -17,10 +17,17 @@
 //	secret "ca.<dependency>", "trust.system"   what TLS upstreams are verified by
 //	routes "outbound.<service>"                what a service may call by host name
 //	runtime "heddle"                           one for all proxies
+//	secret "trust.mesh"                        the roots that peers are verified by
+//	cluster, endpoints "heddle.authz"          the AuthZ services
+//	filters "callers.<service>", "token.<service>"
+//	                                           what its sidecars check callers by
 //	listener "inbound.<scope>", "outbound.<scope>", "own.<dependency>.<scope>"
 //	listener "<dependency>"; routes and cluster "proxyless.<dependency>"
 //	                                           for gRPC libraries, one for all callers
 //	cluster "app.<scope>"                      the application itself
+//
+// Proxies without an identity, in a mesh that has them, share clusters and routes
+// named "plain.<name>".
 //
 // What is declared has passed the model's validation, which keeps out what Envoy
 // would refuse. Listeners that clash on one sidecar's machine, which no
