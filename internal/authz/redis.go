@@ -120,7 +120,8 @@ func (r *Redis) connect() (rueidis.Client, error) {
 		Dialer:           net.Dialer{Timeout: time.Second, KeepAlive: time.Second},
 		ConnWriteTimeout: time.Second, // a connection that says nothing for that long is replaced
 		DisableRetry:     true, DisableCache: true,
-		Sentinel: rueidis.SentinelOption{MasterSet: r.cfg.SentinelMaster, TLSConfig: r.cfg.TLS},
+		PipelineMultiplex: -1, // one connection to each server: what waits at the same time goes out together
+		Sentinel:          rueidis.SentinelOption{MasterSet: r.cfg.SentinelMaster, TLSConfig: r.cfg.TLS},
 	}
 	if r.cfg.Username != "" || r.cfg.PasswordFile != "" {
 		option.AuthCredentialsFn = credentials

@@ -23,13 +23,13 @@ type write struct {
 // place names a token in Redis: it tells nothing about the pair, and each part
 // is preceded by its length, so that no two pairs have one name.
 func place(k *key, p Pair) (name string, sum []byte) {
-	h := sha256.New()
-	for _, part := range []string{k.id, p.Caller, p.Callee, p.User} {
-		_ = binary.Write(h, binary.BigEndian, uint32(len(part))) // a hash takes everything
-		h.Write([]byte(part))
+	parts := make([]byte, 0, 512)
+	for _, part := range [...]string{k.id, p.Caller, p.Callee, p.User} {
+		parts = binary.BigEndian.AppendUint32(parts, uint32(len(part)))
+		parts = append(parts, part...)
 	}
-	sum = h.Sum(nil)
-	return "heddle:authz:1:" + base64.RawURLEncoding.EncodeToString(sum), sum
+	hash := sha256.Sum256(parts)
+	return "heddle:authz:1:" + base64.RawURLEncoding.EncodeToString(hash[:]), hash[:]
 }
 
 // fetch takes a token from Redis. What is there is not believed: it has to open
