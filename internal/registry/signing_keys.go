@@ -34,13 +34,20 @@ func (k SigningKeys) Read(ctx context.Context) ([]byte, int64, error) {
 func (k SigningKeys) Write(ctx context.Context, value []byte, revision int64) error {
 	ctx, cancel := context.WithTimeout(ctx, k.store.timeout)
 	defer cancel()
+	entry := Write{Author: "authz", Source: "authz"}.entry("replace", "signing-keys")
+	entry.Previous = revision
+	audit, err := auditOp(&entry)
+	if err != nil {
+		return err
+	}
 	answer, err := k.store.client.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(signingKeysKey), "=", revision)).
-		Then(clientv3.OpPut(signingKeysKey, string(value))).Commit()
+		Then(clientv3.OpPut(signingKeysKey, string(value)), audit).Commit()
 	if err != nil {
 		return refusal(err, "write the signing keys")
 	}
 	if !answer.Succeeded {
 		return mesh.Conflict("write the signing keys: somebody else did meanwhile")
 	}
+	k.store.audited(ctx, &entry, answer.Header.Revision)
 	return nil
 }

@@ -35,8 +35,10 @@ const (
 // services while the mesh runs. Their instances are registered through the REST
 // API, with leases.
 //
-// Writes need the metadata `authorization: Bearer TOKEN`; a token limited to one
-// service may write that service's declaration only. Reads need none.
+// Writes need the metadata `authorization: Bearer TOKEN`; a token may be limited to
+// one service or to what owners have. Reads need none, unless the server was
+// started with --require-read-token. Approvals are in a service's access, and also
+// in the REST API, where the audit is.
 type ServiceServiceClient interface {
 	// CreateService adds a service. ALREADY_EXISTS when there is one of that name.
 	CreateService(ctx context.Context, in *CreateServiceRequest, opts ...grpc.CallOption) (*CreateServiceResponse, error)
@@ -139,8 +141,10 @@ type ServiceService_WatchServicesClient = grpc.ServerStreamingClient[WatchServic
 // services while the mesh runs. Their instances are registered through the REST
 // API, with leases.
 //
-// Writes need the metadata `authorization: Bearer TOKEN`; a token limited to one
-// service may write that service's declaration only. Reads need none.
+// Writes need the metadata `authorization: Bearer TOKEN`; a token may be limited to
+// one service or to what owners have. Reads need none, unless the server was
+// started with --require-read-token. Approvals are in a service's access, and also
+// in the REST API, where the audit is.
 type ServiceServiceServer interface {
 	// CreateService adds a service. ALREADY_EXISTS when there is one of that name.
 	CreateService(context.Context, *CreateServiceRequest) (*CreateServiceResponse, error)

@@ -40,7 +40,8 @@ const (
 // all services. UpstreamService changes upstreams only, never a service whose
 // instances are registered.
 //
-// Writes need the metadata `authorization: Bearer TOKEN`; reads need none.
+// Writes need the metadata `authorization: Bearer TOKEN`; reads need none, unless
+// the server was started with --require-read-token.
 type UpstreamServiceClient interface {
 	// CreateUpstream adds an upstream. ALREADY_EXISTS when a service has the name.
 	CreateUpstream(ctx context.Context, in *CreateUpstreamRequest, opts ...grpc.CallOption) (*CreateUpstreamResponse, error)
@@ -148,7 +149,8 @@ type UpstreamService_WatchUpstreamsClient = grpc.ServerStreamingClient[WatchUpst
 // all services. UpstreamService changes upstreams only, never a service whose
 // instances are registered.
 //
-// Writes need the metadata `authorization: Bearer TOKEN`; reads need none.
+// Writes need the metadata `authorization: Bearer TOKEN`; reads need none, unless
+// the server was started with --require-read-token.
 type UpstreamServiceServer interface {
 	// CreateUpstream adds an upstream. ALREADY_EXISTS when a service has the name.
 	CreateUpstream(context.Context, *CreateUpstreamRequest) (*CreateUpstreamResponse, error)
