@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/registry"
@@ -16,11 +17,12 @@ import (
 
 // serverCmd runs the registry, its APIs and the control plane.
 type serverCmd struct {
-	Listen         string   `default:"127.0.0.1:7080" env:"HEDDLE_LISTEN" placeholder:"HOST:PORT" help:"Where the REST API listens; port 0 takes a free one."`
-	Host           []string `placeholder:"NAME" help:"A name that clients call the REST API by, beside localhost, IP addresses and the one in --listen; requests for others are refused (421). May be repeated."`
-	XDSListen      string   `name:"xds-listen" default:"127.0.0.1:18000" env:"HEDDLE_XDS_LISTEN" placeholder:"HOST:PORT" help:"Where xDS and the gRPC API listen; port 0 takes a free one."`
-	ReadyFile      string   `type:"path" placeholder:"FILE" help:"Written once the server is ready, with its addresses as JSON; for scripts that start it on free ports."`
-	AdminTokenFile string   `type:"path" placeholder:"FILE" help:"Where the admin token is written at the first start (mode 0600), instead of printing it."`
+	Listen            string   `default:"127.0.0.1:7080" env:"HEDDLE_LISTEN" placeholder:"HOST:PORT" help:"Where the REST API listens; port 0 takes a free one."`
+	Host              []string `placeholder:"NAME" help:"A name that clients call the REST API by, beside localhost, IP addresses and the one in --listen; requests for others are refused (421). May be repeated."`
+	XDSListen         string   `name:"xds-listen" default:"127.0.0.1:18000" env:"HEDDLE_XDS_LISTEN" placeholder:"HOST:PORT" help:"Where xDS and the gRPC API listen; port 0 takes a free one."`
+	InsecurePlainText bool     `help:"Let --listen and --xds-listen be on addresses that other machines reach, although tokens can be read on the way. For networks that you trust."`
+	ReadyFile         string   `type:"path" placeholder:"FILE" help:"Written once the server is ready, with its addresses as JSON; for scripts that start it on free ports."`
+	AdminTokenFile    string   `type:"path" placeholder:"FILE" help:"Where the admin token is written at the first start (mode 0600), instead of printing it."`
 
 	identityFlags
 
@@ -50,7 +52,8 @@ func (*serverCmd) Help() string {
 Examples:
 
   heddle server
-  heddle server --data-dir /var/lib/heddle --admin-token-file /etc/heddle/admin-token
+  heddle server --data-dir /var/lib/heddle --admin-token-file /etc/heddle/admin-token \
+    --tls-listen 10.0.0.1:7443 --xds-tls-listen 10.0.0.1:18443 --require-identity --mtls strict --authz-listen 10.0.0.1:18001
   heddle server --etcd-endpoints https://10.0.0.1:2379 --etcd-ca-file ca.pem --etcd-user heddle --etcd-password-file pw`
 }
 
@@ -139,6 +142,11 @@ func (c *serverCmd) check() error {
 		}
 	} else if c.AuthzHTTPListen != "" {
 		return c.wrongFlag("--authz-http-listen serves the keys of the AuthZ service: it needs --authz-listen")
+	}
+	for _, one := range []struct{ flag, address, secure string }{{"--listen", c.Listen, "--tls-listen"}, {"--xds-listen", c.XDSListen, "--xds-tls-listen"}} {
+		if !onLoopback(one.address) && !strings.HasPrefix(one.address, "localhost:") && !c.InsecurePlainText {
+			return c.wrongFlag("%s %q can be reached from other machines, and is plain text: whoever is on the way reads tokens, and changes what proxies are told. Give %s that address instead, or, on a network that you trust, add --insecure-plain-text", one.flag, one.address, one.secure)
+		}
 	}
 	switch {
 	case c.CanaryWait < 0:
