@@ -38,6 +38,7 @@ type cli struct {
 	Watch  watchCmd  `cmd:"" group:"seeing" help:"Follow the changes of the mesh."`
 
 	Token      tokenCmd      `cmd:"" group:"other" help:"Create, list and revoke tokens, to write and to join."`
+	Revocation revocationCmd `cmd:"" group:"other" help:"Revoke certificates of services, gateways and workloads."`
 	Completion completionCmd `cmd:"" group:"other" help:"Print a script that completes heddle's commands in a shell."`
 	Version    versionCmd    `cmd:"" group:"other" help:"Print the version."`
 

@@ -85,6 +85,44 @@ func (c *serverCmd) certifiedHosts() []string {
 	return slices.Compact(hosts)
 }
 
+// whileProven ends the streams of those whose certificates are revoked, and the
+// connections of those whose certificates are not good any more.
+func (n *serverNode) whileProven() grpc.ServerOption {
+	return grpc.ChainStreamInterceptor(func(server any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+		of, err := n.authority.Proven(stream.Context())
+		if err != nil {
+			identity.End(stream.Context())
+			return handle(server, stream) // whoever needs a proof says so
+		}
+		ctx, err := n.authority.Revocations().Until(stream.Context(), of)
+		if err != nil {
+			identity.End(stream.Context())
+			return status.Error(codes.Unauthenticated, err.Error())
+		}
+		err = handle(server, provenStream{stream, ctx})
+		if stream.Context().Err() != nil || ctx.Err() == nil {
+			return err
+		}
+		identity.End(stream.Context())
+		revoked := context.Cause(ctx)
+		entry := mesh.AuditEntry{
+			Outcome: mesh.AuditRefused, Action: "stream", Object: mesh.RevocationOfWorkload(of.Workload), Author: of.String(),
+			Source: "xds", Reason: revoked.Error(),
+		}
+		entry.Log(ctx, n.logger)
+		return status.Error(codes.Unauthenticated, revoked.Error())
+	})
+}
+
+// provenStream is a stream with a context of its own.
+type provenStream struct {
+	grpc.ServerStream
+	ctx context.Context //nolint:containedctx // that of the stream, as gRPC has it
+}
+
+// Context ends when what was proven is revoked.
+func (s provenStream) Context() context.Context { return s.ctx }
+
 // withoutStatus refuses the service by which one client sees what all are sent
 // (CSDS): a workload's certificate is for its own.
 func withoutStatus() []grpc.ServerOption {

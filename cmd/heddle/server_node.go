@@ -16,7 +16,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
@@ -93,7 +92,7 @@ func newServerNode(c *serverCmd, ports serverPorts, store *registry.Store, autho
 	}
 	n.grpc = n.newGRPC(plain...)
 	if n.xdsTLSListener != nil {
-		n.grpcTLS = n.newGRPC(append(withoutStatus(), grpc.Creds(credentials.NewTLS(authority.ServerTLS("h2"))))...)
+		n.grpcTLS = n.newGRPC(append(withoutStatus(), n.whileProven(), grpc.Creds(authority.Credentials()))...)
 	}
 	return n, nil
 }
@@ -130,6 +129,9 @@ func (n *serverNode) run(ctx context.Context, etcdFailed <-chan error, ready fun
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		n.store.Watch(ctx, registry.WatchConfig{Diverged: n.metrics.diverged, Down: n.metrics.down}, func(b registry.Batch) {
+			if n.authority != nil {
+				n.authority.Revocations().Apply(b.Synced, b.Changes)
+			}
 			n.catalog.Apply(b.Revision, b.Synced, b.Changes)
 			n.metrics.revision.Set(float64(b.Revision))
 		})

@@ -11,6 +11,7 @@ import (
 // Certificate is an identity and whom its holder is to trust.
 type Certificate struct {
 	ID        string    `json:"id"`        // SPIFFE ID
+	Workload  string    `json:"workload"`  // names it and those that renew it
 	Chain     string    `json:"chain"`     // PEM
 	Bundle    string    `json:"bundle"`    // PEM
 	ExpiresAt time.Time `json:"expiresAt"` // of the certificate

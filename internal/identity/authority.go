@@ -4,8 +4,8 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/hex"
 	"fmt"
-	"math/big"
 	"net"
 	"net/url"
 	"sync"
@@ -43,6 +43,7 @@ type Authority struct {
 	key      crypto.Signer
 	chain    []*x509.Certificate // the signing certificate first, its root last
 	roots    []*x509.Certificate // whom everyone trusts, the own root first
+	revoked  Revocations
 
 	mu  sync.Mutex
 	own ownCertificate // guarded by mu
@@ -51,6 +52,7 @@ type Authority struct {
 // Issued is what a workload gets.
 type Issued struct {
 	ID        string    // SPIFFE ID
+	Workload  string    // see [Proof]
 	Chain     string    // PEM: the certificate, then those between it and a root
 	Bundle    string    // PEM: the roots to trust
 	ExpiresAt time.Time // of the certificate
@@ -138,9 +140,29 @@ func (a *Authority) Bundle() string { return EncodeCertificates(a.roots...) }
 
 func (a *Authority) root() *x509.Certificate { return a.chain[len(a.chain)-1] }
 
-// Issue signs a certificate request for an identity that its sender has proven.
-// What names the request holds does not matter.
+// Revocations are what the authority refuses; it has to be told of them.
+func (a *Authority) Revocations() *Revocations { return &a.revoked }
+
+// Issue signs a certificate request of somebody who joins as an identity. What
+// names the request holds does not matter.
 func (a *Authority) Issue(request string, of mesh.Identity) (Issued, error) {
+	return a.issue(request, of, newWorkload(a.revoked.joining(of, a.now())))
+}
+
+// Renew signs a certificate request of somebody who has proven an identity, unless
+// that is revoked.
+func (a *Authority) Renew(request string, of Proof) (Issued, error) {
+	if err := a.revoked.renewable(of); err != nil {
+		return Issued{}, err
+	}
+	workload, err := hex.DecodeString(of.Workload)
+	if err != nil || len(workload) != workloadLength {
+		workload = newWorkload(a.now())
+	}
+	return a.issue(request, of.Identity, workload)
+}
+
+func (a *Authority) issue(request string, of mesh.Identity, workload []byte) (Issued, error) {
 	if of.Kind == mesh.ServerIdentity {
 		return Issued{}, mesh.Denied("the identity of the control plane is not given away")
 	}
@@ -152,23 +174,19 @@ func (a *Authority) Issue(request string, of mesh.Identity) (Issued, error) {
 	if err != nil {
 		return Issued{}, err
 	}
-	certificate, err := a.sign(parsed.PublicKey, x509.Certificate{URIs: []*url.URL{id.URL()}})
+	certificate, err := a.sign(parsed.PublicKey, workload, x509.Certificate{URIs: []*url.URL{id.URL()}})
 	if err != nil {
 		return Issued{}, err
 	}
 	between := a.chain[:len(a.chain)-1]
 	return Issued{
-		ID: id.String(), Chain: EncodeCertificates(certificate) + EncodeCertificates(between...),
+		ID: id.String(), Workload: nameOf(workload), Chain: EncodeCertificates(certificate) + EncodeCertificates(between...),
 		Bundle: a.Bundle(), ExpiresAt: certificate.NotAfter,
 	}, nil
 }
 
-// sign makes a certificate with the names of names.
-func (a *Authority) sign(key crypto.PublicKey, names x509.Certificate) (*x509.Certificate, error) {
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
-	if err != nil {
-		return nil, err
-	}
+// sign makes a workload's certificate with the names of names.
+func (a *Authority) sign(key crypto.PublicKey, workload []byte, names x509.Certificate) (*x509.Certificate, error) {
 	now, signer := a.now(), a.chain[0]
 	expires := now.Add(a.lifetime)
 	for _, one := range a.chain {
@@ -180,7 +198,7 @@ func (a *Authority) sign(key crypto.PublicKey, names x509.Certificate) (*x509.Ce
 		return nil, mesh.Unavailable(nil, "issue a certificate: the authority's own expired; give the server another (--ca-key, --ca-cert)")
 	}
 	template := &x509.Certificate{
-		SerialNumber: serial.Add(serial, big.NewInt(1)),
+		SerialNumber: serialOf(workload),
 		NotBefore:    now.Add(-backdate), NotAfter: expires,
 		KeyUsage:              x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},

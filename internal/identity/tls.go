@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -54,7 +53,7 @@ func (a *Authority) ownCertificate() (*tls.Certificate, error) {
 	}
 	id := ServerID(a.domain)
 	dns, addresses := names(a.hosts)
-	leaf, err := a.sign(key.Public(), x509.Certificate{URIs: []*url.URL{id.URL()}, DNSNames: dns, IPAddresses: addresses})
+	leaf, err := a.sign(key.Public(), newWorkload(a.now()), x509.Certificate{URIs: []*url.URL{id.URL()}, DNSNames: dns, IPAddresses: addresses})
 	if err != nil {
 		return nil, err
 	}
@@ -68,39 +67,50 @@ func (a *Authority) ownCertificate() (*tls.Certificate, error) {
 }
 
 // Client gives who has proven to be the client of a connection; nobody if it showed
-// no certificate. A certificate that this mesh gives to no client, or that has
-// expired since it was shown, is an error.
-func (a *Authority) Client(connection *tls.ConnectionState) (mesh.Identity, error) {
+// no certificate. A certificate that this mesh gives to no client, that has expired
+// since it was shown or is revoked, is an error.
+func (a *Authority) Client(connection *tls.ConnectionState) (Proof, error) {
 	if connection == nil || len(connection.VerifiedChains) == 0 {
-		return mesh.Identity{}, nil
+		return Proof{}, nil
 	}
 	leaf := connection.PeerCertificates[0]
 	if a.now().After(leaf.NotAfter) {
-		return mesh.Identity{}, mesh.Denied("the certificate that the connection was made with expired at %s: connect again with the present one", leaf.NotAfter.UTC().Format(time.RFC3339))
+		return Proof{}, mesh.Denied("the certificate that the connection was made with expired at %s: connect again with the present one", leaf.NotAfter.UTC().Format(time.RFC3339))
 	}
 	of, err := identityOf(leaf, a.domain)
 	if err != nil {
-		return mesh.Identity{}, mesh.Denied("%v", err)
+		return Proof{}, mesh.Denied("%v", err)
 	}
 	if of == server {
-		return mesh.Identity{}, mesh.Denied("the certificate is that of a control plane, which is nobody's client")
+		return Proof{}, mesh.Denied("the certificate is that of a control plane, which is nobody's client")
 	}
-	return of, nil
+	workload, joined := joinOf(leaf)
+	proof := Proof{of, nameOf(workload), joined}
+	if err := a.revoked.Check(proof); err != nil {
+		return Proof{}, err
+	}
+	return proof, nil
 }
 
 // Peer gives who has proven to make a gRPC call; nobody on a connection without
-// TLS. With TLS, a caller that has not proven anything is an error.
+// [Authority.Credentials]. With TLS, a caller that has not proven anything is an error.
 func (a *Authority) Peer(ctx context.Context) (mesh.Identity, error) {
+	proof, err := a.Proven(ctx)
+	return proof.Identity, err
+}
+
+// Proven is Peer with all that was proven.
+func (a *Authority) Proven(ctx context.Context) (Proof, error) {
 	caller, ok := peer.FromContext(ctx)
 	if !ok {
-		return mesh.Identity{}, nil
+		return Proof{}, nil
 	}
-	info, ok := caller.AuthInfo.(credentials.TLSInfo)
+	over, ok := caller.AuthInfo.(connection)
 	if !ok {
-		return mesh.Identity{}, nil
+		return Proof{}, nil
 	}
-	of, err := a.Client(&info.State)
-	if err == nil && of == (mesh.Identity{}) {
+	of, err := a.Client(&over.State)
+	if err == nil && of == (Proof{}) {
 		err = mesh.Denied("this port needs the certificate of a workload, and none was shown: heddle proxy and heddle identity get one with a join token")
 	}
 	return of, err

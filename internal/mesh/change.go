@@ -10,6 +10,7 @@ type Change struct {
 	Runtime    *Runtime
 	TokenKeys  *TokenKeys
 	Authorizer *Authorizer
+	Revocation *Revocation
 	Deleted    bool
 	// Unreadable, with Deleted, says of a service that its value is there but cannot
 	// be read, and that none before it is known.

@@ -78,7 +78,9 @@ func readable(listed map[string]stored, revision int64) []mesh.Change {
 
 // ofTrust says of a change that no reader of declarations has to know it: it is
 // for the control planes.
-func ofTrust(c mesh.Change) bool { return c.TokenKeys != nil || c.Authorizer != nil }
+func ofTrust(c mesh.Change) bool {
+	return c.TokenKeys != nil || c.Authorizer != nil || c.Revocation != nil
+}
 
 func eventChanges(events []*clientv3.Event) []mesh.Change {
 	var changes []mesh.Change

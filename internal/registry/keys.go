@@ -22,10 +22,11 @@ const (
 	signingKeysKey     = root + "signing-keys"
 	tokenKeysKey       = root + "token-keys"
 	authorizerPrefix   = root + "authorizers/"
+	revocationPrefix   = root + "revocations/"
 )
 
 // meshPrefixes are what a watcher of the mesh lists.
-var meshPrefixes = [...]string{servicePrefix, instancePrefix, routePrefix, runtimeKey, tokenKeysKey, authorizerPrefix}
+var meshPrefixes = [...]string{servicePrefix, instancePrefix, routePrefix, runtimeKey, tokenKeysKey, authorizerPrefix, revocationPrefix}
 
 func instanceKey(key mesh.InstanceKey) string {
 	return instancePrefix + string(key.Service) + "/" + string(key.ID)

@@ -77,6 +77,14 @@ var authorizers = kind[mesh.Authorizer]{
 	change:   func(a *mesh.Authorizer) mesh.Change { return mesh.Change{Authorizer: a} },
 }
 
+var revocations = kind[mesh.Revocation]{
+	noun: "revocation", prefix: revocationPrefix,
+	name:     func(r *mesh.Revocation) string { return r.Of },
+	meta:     func(r *mesh.Revocation) *mesh.Meta { return &r.Meta },
+	validate: (*mesh.Revocation).Validate,
+	change:   func(r *mesh.Revocation) mesh.Change { return mesh.Change{Revocation: r} },
+}
+
 func (k *kind[T]) key(object *T) string { return k.prefix + k.name(object) }
 
 func (k *kind[T]) title(object *T) string {
@@ -145,6 +153,8 @@ func decodeChange(key string, value []byte, revision int64) (mesh.Change, mesh.F
 		return changeOf(&tokenKeys, key, value, revision)
 	case strings.HasPrefix(key, authorizerPrefix):
 		return changeOf(&authorizers, key, value, revision)
+	case strings.HasPrefix(key, revocationPrefix):
+		return changeOf(&revocations, key, value, revision)
 	}
 	return mesh.Change{}, nil, fmt.Errorf("nothing of the mesh has the key %q", key)
 }
@@ -162,23 +172,26 @@ func changeOf[T any](k *kind[T], key string, value []byte, revision int64) (mesh
 // deletionOf names what was deleted, by its key alone.
 func deletionOf(key string, revision int64) (mesh.Change, bool) {
 	change := mesh.Change{Deleted: true, Revision: revision}
-	if name, is := strings.CutPrefix(key, servicePrefix); is {
-		change.Service = &mesh.Service{Name: mesh.ServiceName(name)}
-	} else if name, is := strings.CutPrefix(key, routePrefix); is {
-		change.Route = &mesh.Route{Name: mesh.RouteName(name)}
-	} else if name, is := strings.CutPrefix(key, instancePrefix); is {
-		service, id, ok := strings.Cut(name, "/")
+	switch {
+	case strings.HasPrefix(key, servicePrefix):
+		change.Service = &mesh.Service{Name: mesh.ServiceName(key[len(servicePrefix):])}
+	case strings.HasPrefix(key, routePrefix):
+		change.Route = &mesh.Route{Name: mesh.RouteName(key[len(routePrefix):])}
+	case strings.HasPrefix(key, instancePrefix):
+		service, id, ok := strings.Cut(key[len(instancePrefix):], "/")
 		if !ok {
 			return mesh.Change{}, false
 		}
 		change.Instance = &mesh.Instance{Service: mesh.ServiceName(service), ID: mesh.InstanceID(id)}
-	} else if key == runtimeKey {
+	case key == runtimeKey:
 		change.Runtime = &mesh.Runtime{}
-	} else if key == tokenKeysKey {
+	case key == tokenKeysKey:
 		change.TokenKeys = &mesh.TokenKeys{}
-	} else if id, is := strings.CutPrefix(key, authorizerPrefix); is {
-		change.Authorizer = &mesh.Authorizer{ID: id}
-	} else {
+	case strings.HasPrefix(key, authorizerPrefix):
+		change.Authorizer = &mesh.Authorizer{ID: key[len(authorizerPrefix):]}
+	case strings.HasPrefix(key, revocationPrefix):
+		change.Revocation = &mesh.Revocation{Of: key[len(revocationPrefix):]}
+	default:
 		return mesh.Change{}, false
 	}
 	return change, true

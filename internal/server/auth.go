@@ -97,7 +97,7 @@ func (s *Server) authenticateWorkload(ctx context.Context, call *Call) (registry
 	default: // a right without a service would be one to write everything
 		return registry.Token{}, mesh.Denied("the certificate of %s is no right to write", of.Phrase())
 	}
-	id, err := identity.ID(s.cfg.Identities.TrustDomain(), of)
+	id, err := identity.ID(s.cfg.Identities.TrustDomain(), of.Identity)
 	if err != nil {
 		return registry.Token{}, err
 	}
@@ -122,7 +122,7 @@ func (s *Server) onlyReaders(ctx huma.Context, next func(huma.Context)) {
 
 func (s *Server) reader(ctx context.Context, r *http.Request) error {
 	if s.cfg.Identities != nil && r.TLS != nil && len(r.Header.Values("Authorization")) == 0 {
-		if of, err := s.cfg.Identities.Client(r.TLS); err != nil || of != (mesh.Identity{}) {
+		if of, err := s.cfg.Identities.Client(r.TLS); err != nil || of.Identity != (mesh.Identity{}) {
 			return err
 		}
 	}

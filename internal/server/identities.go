@@ -19,6 +19,7 @@ type CertificateRequest struct {
 // Certificate is an identity and whom its holder is to trust.
 type Certificate struct {
 	ID        string    `json:"id" doc:"SPIFFE ID." example:"spiffe://heddle.local/service/orders"`
+	Workload  string    `json:"workload" doc:"Names this certificate and those that renew it, in the audit log and for a revocation." example:"6920a1b40c5be1f372"`
 	Chain     string    `json:"chain" doc:"The certificate and those between it and a root, PEM."`
 	Bundle    string    `json:"bundle" doc:"The root certificates to trust, PEM."`
 	ExpiresAt time.Time `json:"expiresAt" doc:"When the certificate does; get another after half of the time."`
@@ -51,7 +52,7 @@ func (s *Server) issueIdentity(ctx context.Context, in *struct{ Call }) (*certif
 		return nil, err
 	}
 	joining := len(r.Header.Values("Authorization")) > 0
-	if proven == (mesh.Identity{}) && !joining {
+	if proven == (identity.Proof{}) && !joining {
 		return nil, unauthorized("this needs a join token (\"Authorization: Bearer <join token>\"), made with \"heddle token create --join SERVICE\" (or --join-gateway, --join-authz), or a connection with the certificate that is to be renewed")
 	}
 	var body CertificateRequest
@@ -63,17 +64,21 @@ func (s *Server) issueIdentity(ctx context.Context, in *struct{ Call }) (*certif
 		return nil, err
 	}
 	how := "renewed"
+	var issued identity.Issued
 	if joining {
 		how = "joined"
-		if proven, err = s.join(ctx, r, key); err != nil {
+		as, err := s.join(ctx, r, key)
+		if err != nil {
 			return nil, err
 		}
-	}
-	issued, err := authority.Issue(body.CSR, proven)
-	if err != nil {
+		issued, err = authority.Issue(body.CSR, as)
+		if err != nil {
+			return nil, err
+		}
+	} else if issued, err = authority.Renew(body.CSR, proven); err != nil {
 		return nil, err
 	}
-	s.cfg.Registry.LogAudit(ctx, registry.Write{Author: issued.ID, From: r.RemoteAddr, Source: "rest"}, how, "identity/"+proven.String(), "")
+	s.cfg.Registry.LogAudit(ctx, registry.Write{Author: issued.ID, From: r.RemoteAddr, Source: "rest"}, how, mesh.RevocationOfWorkload(issued.Workload), "")
 	return &certificateAnswer{Body: Certificate(issued)}, nil
 }
 

@@ -38,6 +38,7 @@ func newSecure(t *testing.T, change ...func(*server.Config)) *secure {
 	if err != nil {
 		t.Fatal(err)
 	}
+	authority.Revocations().Apply(true, nil)
 	w := newWorld(t, append(change, func(cfg *server.Config) { cfg.Identities = authority })...)
 	plain, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -237,6 +238,56 @@ func TestOtherIdentitiesMayWriteNothing(t *testing.T) {
 	}
 	if gateways != 1 || authorizers != 1 {
 		t.Errorf("the tokens are listed as %+v", tokens)
+	}
+}
+
+// Revocations are for administrators; a certificate that is revoked is refused.
+func TestCertificatesAreRevoked(t *testing.T) {
+	s := newSecure(t)
+	ctx := t.Context()
+	web := s.join(of("web"))
+	admin := s.client(s.admin)
+	_, limited, err := admin.CreateToken(ctx, "web", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]*client.Client{"nobody": s.client(""), "a service's token": s.client(limited), "its own certificate": s.as("", web)} {
+		if _, err := c.Revoke(ctx, "service/web"); mesh.KindOf(err) != mesh.KindDenied {
+			t.Errorf("%s revokes: %v", name, err)
+		}
+		if _, err := c.Revocations(ctx); mesh.KindOf(err) != mesh.KindDenied {
+			t.Errorf("%s lists: %v", name, err)
+		}
+		if err := c.Unrevoke(ctx, "service/web"); mesh.KindOf(err) != mesh.KindDenied {
+			t.Errorf("%s takes back: %v", name, err)
+		}
+	}
+	for _, body := range []string{`{}`, `{"of":"web"}`, `{"of":"heddle/server"}`, `{"of":"workload/0"}`, `{"of":7}`} {
+		if p := s.write("POST", "/api/v1/revocations", body).problem(t); p.Status != 422 && p.Status != 400 {
+			t.Errorf("%s: %+v", body, p)
+		}
+	}
+	made, err := admin.Revoke(ctx, "service/web")
+	if err != nil || made.Of != "service/web" || made.Meta.Author == "" {
+		t.Fatalf("%+v, %v", made, err)
+	}
+	if list, err := admin.Revocations(ctx); err != nil || len(list) != 1 || list[0].Of != made.Of || !list[0].At.Equal(made.At) {
+		t.Errorf("%+v, %v", list, err)
+	}
+	s.authority.Revocations().Apply(true, []mesh.Change{{Revocation: &made}})
+	_, csr := newRequest(t)
+	c := s.as("", web)
+	if _, err := c.IssueIdentity(ctx, csr); mesh.KindOf(err) != mesh.KindDenied || !strings.Contains(err.Error(), "are revoked") {
+		t.Errorf("it renews: %v", err)
+	}
+	if _, err := c.Register(ctx, []mesh.Instance{{Service: "web", ID: "w-1", Address: "10.0.0.1", Port: 80}}, 0); mesh.KindOf(err) != mesh.KindDenied {
+		t.Errorf("it registers: %v", err)
+	}
+	if err := admin.Unrevoke(ctx, "service/web"); err != nil {
+		t.Error(err)
+	}
+	if err := admin.Unrevoke(ctx, "service/web"); mesh.KindOf(err) != mesh.KindNotFound {
+		t.Errorf("taken back twice: %v", err)
 	}
 }
 

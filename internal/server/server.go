@@ -88,6 +88,7 @@ func New(cfg Config) (*Server, error) {
 	s.eventOperations()
 	s.tokenOperations()
 	s.identityOperations()
+	s.revocationOperations()
 	s.approvalOperations()
 	s.auditOperations()
 	s.healthEndpoints()

@@ -226,8 +226,8 @@ func (f Files) forgetPending() error {
 }
 
 // Run renews the certificate at half its life until ctx ends. One that cannot be
-// renewed is tried again and again; once it has expired, with the join token that
-// the file holds by then.
+// renewed is tried again and again; once it is refused, or has expired, with the
+// join token that the file holds by then.
 func (i *Identity) Run(ctx context.Context) {
 	for {
 		left := i.current().certificate.Leaf.NotAfter.Sub(i.cfg.Now())
@@ -251,7 +251,14 @@ func (i *Identity) Run(ctx context.Context) {
 func (i *Identity) renew(ctx context.Context) error {
 	ended := i.current().certificate.Leaf.NotAfter
 	if i.cfg.Now().Before(ended) {
-		return i.get(ctx, i.TLS(), "")
+		err := i.get(ctx, i.TLS(), "")
+		if mesh.KindOf(err) != mesh.KindDenied || i.cfg.JoinTokenFile == "" {
+			return err
+		}
+		if joining := i.join(ctx); joining != nil {
+			return fmt.Errorf("%w; and joining anew: %w", err, joining)
+		}
+		return nil
 	}
 	if i.cfg.JoinTokenFile == "" {
 		return i.expired(ended)
