@@ -123,3 +123,36 @@ func TestTheEnforcementLadder(t *testing.T) {
 	s.declare(orders)
 	web.wants(t, "orders", "/", http.StatusOK, "orders token=ey")
 }
+
+// TestTheKindsOfSigningKeys: Envoy takes tokens by each kind of key.
+func TestTheKindsOfSigningKeys(t *testing.T) {
+	t.Parallel()
+	envoytest.Path(t)
+	for _, kind := range []string{"rsa-4096", "es256", "eddsa"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			s := startTrusted(t, "--authz-key-type", kind)
+			s.declare(service("orders", mesh.HTTP), service("web", mesh.HTTP, "orders"))
+			all := startMesh(t, s, "web", "orders")
+			all["web"].side().wants(t, "orders", "/", http.StatusOK, "orders token=ey")
+		})
+	}
+}
+
+// TestWithoutAnAuthorizer: it fails closed, says so, and goes on by itself.
+func TestWithoutAnAuthorizer(t *testing.T) {
+	t.Parallel()
+	envoytest.Path(t)
+	s := startTrusted(t)
+	s.declare(service("orders", mesh.HTTP), service("web", mesh.HTTP, "orders"))
+	all := startMesh(t, s, "web", "orders")
+	web := all["web"].side()
+	web.wants(t, "orders", "/", http.StatusOK, "orders token=ey")
+	s.kill() // the AuthZ service is part of it
+	web.wants(t, "orders", "/", http.StatusServiceUnavailable, "no AuthZ service could be asked")
+	if got, err := web.call(t, "orders", "/"); err != nil || got.header.Get("x-heddle-reason") != "no-authorizer" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	s.restart()
+	web.wants(t, "orders", "/", http.StatusOK, "orders token=ey")
+}
