@@ -2,6 +2,8 @@ package main
 
 import (
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/heddle-mesh/heddle/internal/authz"
 	"github.com/heddle-mesh/heddle/internal/catalog"
@@ -9,7 +11,31 @@ import (
 )
 
 // meshEdges answers who may call whom from what is declared.
-type meshEdges struct{ catalog *catalog.Catalog }
+type meshEdges struct {
+	catalog *catalog.Catalog
+	routed  sync.Map // map[routedPair]time.Time: when a gateway was last routed to a service
+}
+
+type routedPair struct{ gateway, callee mesh.ServiceName }
+
+// routesLinger is for how long a gateway may go on calling a service that its routes
+// have left: a change is tried by one gateway first, and the others follow.
+const routesLinger = 30 * time.Second
+
+// lingers says whether a gateway is routed to a service, or was until just now.
+func (e *meshEdges) lingers(pair routedPair, routed bool) bool {
+	now := time.Now()
+	last, is := e.routed.Load(pair)
+	at, _ := last.(time.Time)
+	switch {
+	case routed && (!is || now.Sub(at) > time.Second): // one in a second is noted
+		e.routed.Store(pair, now)
+	case !routed && is && now.Sub(at) > routesLinger:
+		e.routed.Delete(pair)
+		return false
+	}
+	return routed || is
+}
 
 // Edge implements [authz.Edges].
 func (e *meshEdges) Edge(caller authz.Caller, callee mesh.ServiceName) (authz.Edge, error) {
@@ -24,8 +50,9 @@ func (e *meshEdges) Edge(caller authz.Caller, callee mesh.ServiceName) (authz.Ed
 	edge := authz.Edge{Enforcement: service.Access.Enforcement}
 	if caller.Kind == authz.GatewayCaller {
 		gateway := mesh.ServiceName(caller.Name)
+		routed := slices.ContainsFunc(view.RoutesTo(callee), func(r *mesh.Route) bool { return r.ServedBy(gateway) })
 		switch {
-		case !slices.ContainsFunc(view.RoutesTo(callee), func(r *mesh.Route) bool { return r.ServedBy(gateway) }):
+		case !e.lingers(routedPair{gateway, callee}, routed):
 			edge.Reason = authz.NotRouted
 		case !service.Access.Admits(mesh.GatewayCaller(gateway)):
 			edge.Reason = authz.Unapproved

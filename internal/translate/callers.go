@@ -46,16 +46,18 @@ type caller struct {
 }
 
 // callers are those who have declared the service, and the gateways with a route
-// to it, if its owner lets them; sorted. A route on every gateway gives "".
-func (b *builder) callers() (list []caller, anyGateway bool) {
+// to it, if its owner lets them; sorted. A route on every gateway gives anyGateway. So
+// does having no route where there are tokens: the AuthZ service gives gateways none
+// then, and a first route, or a last one, costs no request while some sidecar has not
+// heard of it.
+func (b *builder) callers(withTokens bool) (list []caller, anyGateway bool) {
 	s := b.own
 	for _, name := range b.view.Dependents(s.Name) {
 		if s.Access.Admits(string(name)) {
 			list = append(list, caller{string(name), b.trust.serviceID(name)})
 		}
 	}
-	for _, route := range b.view.RoutesTo(s.Name) {
-		gateways := route.Gateways
+	admit := func(gateways []mesh.ServiceName) {
 		if len(gateways) == 0 { // all of them; which there are nobody declares
 			anyGateway = s.Access.Callers != mesh.ApprovedCallers
 			for _, name := range s.Access.Approved {
@@ -69,6 +71,13 @@ func (b *builder) callers() (list []caller, anyGateway bool) {
 				list = append(list, caller{name, b.trust.gatewayID(gateway)})
 			}
 		}
+	}
+	routes := b.view.RoutesTo(s.Name)
+	for _, route := range routes {
+		admit(route.Gateways)
+	}
+	if withTokens && len(routes) == 0 {
+		admit(nil)
 	}
 	slices.SortFunc(list, func(a, b caller) int { return strings.Compare(a.name, b.name) })
 	return slices.Compact(list), anyGateway
@@ -203,7 +212,7 @@ func (b *builder) tcpCheck() *listenerv3.Filter {
 }
 
 func (b *builder) rules(withTokens bool) *rbacv3.RBAC {
-	list, anyGateway := b.callers()
+	list, anyGateway := b.callers(withTokens)
 	rules := &rbacv3.RBAC{Action: rbacv3.RBAC_ALLOW, Policies: map[string]*rbacv3.Policy{}}
 	peers := &rbacv3.Principal_Set{}
 	admit := func(name string, id *matcherv3.StringMatcher) {
