@@ -173,19 +173,13 @@ func (s *Store) routeRight(ctx context.Context, by Token, before found[mesh.Rout
 // overlapping gives the first of the hosts that means some of the same requests
 // as host, in whichever direction, or "".
 func overlapping(host string, hosts []string) string {
-	host = strings.ToLower(host)
+	host = mesh.PlainHost(host)
 	for _, other := range hosts {
-		if o := strings.ToLower(other); o == host || below(host, o) || below(o, host) {
+		if o := mesh.PlainHost(other); mesh.HostCovers(o, host) || mesh.HostCovers(host, o) {
 			return other
 		}
 	}
 	return ""
-}
-
-// below says whether a host, or a pattern of hosts, is below the pattern "*.…".
-func below(host, pattern string) bool {
-	suffix, is := strings.CutPrefix(pattern, "*")
-	return is && strings.HasSuffix(host, suffix)
 }
 
 // runtimeRight: an admin's.

@@ -239,6 +239,7 @@ func TestRoutesExposeWhatTheirOwnerHas(t *testing.T) {
 		"a service that nobody has":   {[]string{`"orders"`, `"later"`}, "nobody has declared"},
 		"a host below another's":      {[]string{"shop.example.com", "shop.bank.example.com"}, "within reach"},
 		"a host that is another's":    {[]string{"shop.example.com", "*.bank.example.com"}, "within reach"},
+		"the same, with a dot behind": {[]string{"shop.example.com", "shop.bank.example.com."}, "within reach"},
 		"a pattern above another's":   {[]string{"shop.example.com", "*.example.com"}, "within reach"},
 		"a host that only looks like": {[]string{"shop.example.com", "notbank.example.com"}, ""},
 	} {
