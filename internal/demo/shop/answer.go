@@ -21,6 +21,8 @@ type Answer struct {
 	Service  string   `json:"service"`
 	Instance string   `json:"instance"`
 	Version  string   `json:"version,omitempty"`
+	Caller   string   `json:"caller,omitempty"` // who asked, as the mesh's token says: service/web, gateway/edge
+	User     string   `json:"user,omitempty"`   // for whom, if a gateway knows
 	Detail   string   `json:"detail,omitempty"`
 	Calls    []Answer `json:"calls,omitempty"`
 	Error    string   `json:"error,omitempty"` // what went wrong in this app, with the sidecar's words
@@ -72,6 +74,21 @@ func (a *Answer) Checkout() error {
 	return orders.Calls[0].Check(Payments, Ledger)
 }
 
+// Proven says whether each part of the answer was asked for with a token of who
+// is said to call it; nil means that it was. TCP has no tokens.
+func (a *Answer) Proven() error {
+	for i := range a.Calls {
+		call := &a.Calls[i]
+		if want := "service/" + a.Service; call.Service != Ledger && call.Caller != want {
+			return fmt.Errorf("%s was called by %q, as its token says, expected %s", call.Instance, call.Caller, want)
+		}
+		if err := call.Proven(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Explain makes a refusal short: what an app says went wrong, if an app said
 // it, else the body as it is.
 func Explain(status int, body []byte) error {
@@ -91,8 +108,9 @@ func (a *App) write(w http.ResponseWriter, status int, answer Answer) {
 }
 
 // finish answers with the calls that went well, or says which did not.
-func (a *App) finish(w http.ResponseWriter, detail string, err error, calls ...Answer) {
+func (a *App) finish(w http.ResponseWriter, r *http.Request, detail string, err error, calls ...Answer) {
 	answer := a.answer(detail, calls...)
+	answer.Caller, answer.User = readToken(r.Header.Get(TokenHeader))
 	if err != nil {
 		answer.Error = err.Error()
 		a.write(w, http.StatusBadGateway, answer)

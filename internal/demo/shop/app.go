@@ -36,6 +36,7 @@ type App struct {
 	id     Identity
 	served atomic.Int64
 	last   atomic.Int64 // when the last request came, in Unix nanoseconds
+	token  atomic.Value // string: of the last request
 	serve  func(context.Context, net.Listener) error
 }
 
@@ -59,9 +60,19 @@ func (a *App) LastServed() time.Time {
 	return time.Time{}
 }
 
-func (a *App) count() {
+// Token is the mesh's token of the last request that had one; "" if none has.
+func (a *App) Token() string {
+	token, _ := a.token.Load().(string)
+	return token
+}
+
+// count counts a request with its token, "" if it has none.
+func (a *App) count(token string) {
 	a.served.Add(1)
 	a.last.Store(time.Now().UnixNano())
+	if token != "" {
+		a.token.Store(token)
+	}
 }
 
 // New makes a copy of the sample application named by id.Service. It does
@@ -91,7 +102,7 @@ func New(id Identity, sidecar Sidecar) (*App, error) {
 func (a *App) serveHTTP(ctx context.Context, l net.Listener, handler http.Handler) error {
 	server := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			a.count()
+			a.count(r.Header.Get(TokenHeader))
 			handler.ServeHTTP(w, r)
 		}),
 		ReadHeaderTimeout: 10 * time.Second,

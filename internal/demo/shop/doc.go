@@ -1,7 +1,8 @@
 // Package shop holds the sample applications of the demo: web, orders, payments,
-// ledger, stock and reviews. They know nothing of Heddle: each listens where it
-// is told, and makes every call to its own sidecar, naming the service it wants
-// by the Host header, the gRPC authority, or the port.
+// ledger, stock and reviews. Each listens where it is told, and makes every call to
+// its own sidecar, naming the service it wants by the Host header, the gRPC
+// authority, or the port. All that they know of Heddle is the header with the
+// mesh's token: they read who calls from it, for their sidecars have checked it.
 //
 // Main types: [App], one running copy of one of them, and [Answer], what every
 // app says: who served, and what those said that it called. So the answer to

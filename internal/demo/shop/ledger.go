@@ -45,7 +45,7 @@ func (a *App) book(conn net.Conn, balance *atomic.Int64) {
 	lines := bufio.NewScanner(conn)
 	encoder := json.NewEncoder(conn)
 	for lines.Scan() {
-		a.count()
+		a.count("")
 		answer := a.answer("")
 		if line := strings.TrimSpace(lines.Text()); line == "PAY" {
 			answer.Detail = fmt.Sprintf("balance %d", balance.Add(1))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -13,8 +14,8 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// servedBy is the header in which stock says which instance answered.
-const servedBy = "x-served-by"
+// The headers in which stock says which instance answered, and who called it.
+const servedBy, calledBy = "x-served-by", "x-called-by"
 
 // orders takes an order: it charges by payments (HTTP) and asks stock (gRPC).
 func (a *App) orders(sidecar Sidecar) func(context.Context, net.Listener) error {
@@ -27,21 +28,21 @@ func (a *App) orders(sidecar Sidecar) func(context.Context, net.Listener) error 
 		}
 		defer stock.Close()
 		mux := http.NewServeMux()
-		mux.HandleFunc("GET /orders", func(w http.ResponseWriter, _ *http.Request) {
-			a.finish(w, "", nil)
+		mux.HandleFunc("GET /orders", func(w http.ResponseWriter, r *http.Request) {
+			a.finish(w, r, "", nil)
 		})
 		mux.HandleFunc("GET /orders/checkout", func(w http.ResponseWriter, r *http.Request) {
 			payments, err := out.ask(r.Context(), Payments, "/payments")
 			if err != nil {
-				a.finish(w, "", err)
+				a.finish(w, r, "", err)
 				return
 			}
 			shelf, err := askStock(r.Context(), stock)
 			if err != nil {
-				a.finish(w, "", err, payments)
+				a.finish(w, r, "", err, payments)
 				return
 			}
-			a.finish(w, "ordered", nil, payments, shelf)
+			a.finish(w, r, "ordered", nil, payments, shelf)
 		})
 		return a.serveHTTP(ctx, l, mux)
 	}
@@ -75,5 +76,5 @@ func askStock(ctx context.Context, conn *grpc.ClientConn) (Answer, error) {
 	if response.GetStatus() == healthpb.HealthCheckResponse_SERVING {
 		detail = "tea: in stock"
 	}
-	return Answer{Service: Stock, Instance: who[0], Detail: detail}, nil
+	return Answer{Service: Stock, Instance: who[0], Caller: strings.Join(header.Get(calledBy), ""), Detail: detail}, nil
 }

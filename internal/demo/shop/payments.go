@@ -13,10 +13,10 @@ func (a *App) payments(sidecar Sidecar) func(context.Context, net.Listener) erro
 	mux.HandleFunc("GET /payments", func(w http.ResponseWriter, r *http.Request) {
 		booked, err := books.ask(r.Context())
 		if err != nil {
-			a.finish(w, "", err)
+			a.finish(w, r, "", err)
 			return
 		}
-		a.finish(w, "paid", nil, booked)
+		a.finish(w, r, "paid", nil, booked)
 	})
 	return func(ctx context.Context, l net.Listener) error {
 		defer books.close()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -18,10 +19,12 @@ type shelf struct {
 	app *App
 }
 
-// Check says whether an article is there, and in a header who says so.
+// Check says whether an article is there, and in headers who says so, and to whom.
 func (s shelf) Check(ctx context.Context, _ *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
-	s.app.count()
-	if err := grpc.SetHeader(ctx, metadata.Pairs(servedBy, s.app.id.Instance)); err != nil {
+	token := strings.Join(metadata.ValueFromIncomingContext(ctx, TokenHeader), "")
+	s.app.count(token)
+	caller, _ := readToken(token)
+	if err := grpc.SetHeader(ctx, metadata.Pairs(servedBy, s.app.id.Instance, calledBy, caller)); err != nil {
 		return nil, err
 	}
 	return &healthpb.HealthCheckResponse{Status: healthpb.HealthCheckResponse_SERVING}, nil

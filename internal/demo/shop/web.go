@@ -11,29 +11,29 @@ import (
 func (a *App) web(sidecar Sidecar) func(context.Context, net.Listener) error {
 	out := newCaller(sidecar.HTTP)
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		a.finish(w, "try /checkout, /orders or /call/reviews", nil)
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		a.finish(w, r, "try /checkout, /orders or /call/reviews", nil)
 	})
 	mux.HandleFunc("GET /checkout", func(w http.ResponseWriter, r *http.Request) {
 		orders, err := out.ask(r.Context(), Orders, "/orders/checkout")
 		if err != nil {
-			a.finish(w, "", err)
+			a.finish(w, r, "", err)
 			return
 		}
-		a.finish(w, "bought", nil, orders)
+		a.finish(w, r, "bought", nil, orders)
 	})
 	mux.HandleFunc("GET /orders", func(w http.ResponseWriter, r *http.Request) {
 		orders, err := out.ask(r.Context(), Orders, "/orders")
 		if err != nil {
-			a.finish(w, "", err)
+			a.finish(w, r, "", err)
 			return
 		}
-		a.finish(w, "", nil, orders)
+		a.finish(w, r, "", nil, orders)
 	})
 	mux.HandleFunc("GET /call/{service}", func(w http.ResponseWriter, r *http.Request) {
 		got, err := out.get(r.Context(), r.PathValue("service"), "/")
 		if err != nil {
-			a.finish(w, "", err)
+			a.finish(w, r, "", err)
 			return
 		}
 		for from, to := range map[string]string{"Content-Type": "Content-Type", "X-Heddle-Reason": ReasonHeader} {
@@ -57,7 +57,7 @@ const ReasonHeader = "X-Shop-Reason"
 
 // reviews answers for itself.
 func (a *App) reviews(ctx context.Context, l net.Listener) error {
-	return a.serveHTTP(ctx, l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		a.finish(w, "five stars", nil)
+	return a.serveHTTP(ctx, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.finish(w, r, "five stars", nil)
 	}))
 }
