@@ -57,7 +57,7 @@ var mayImport = map[string][]string{
 var confined = map[string][]string{
 	"go.etcd.io/etcd": {"internal/registry"},
 	"go.uber.org/zap": {"internal/registry"},
-	"github.com/envoyproxy/go-control-plane/envoy": {"internal/translate", "internal/xds", "internal/controlplane", "internal/proxy", "internal/authz", "bench/authz", "bench/spine", "bench/xds/peers"},
+	"github.com/envoyproxy/go-control-plane/envoy": {"internal/translate", "internal/xds", "internal/controlplane", "internal/proxy", "internal/authz", "internal/demo", "bench/authz", "bench/spine", "bench/xds/peers"},
 	"github.com/envoyproxy/go-control-plane/pkg":   {"bench/xds/peers"},
 	"github.com/alecthomas/kong":                   {"cmd/heddle"},
 	"github.com/danielgtaylor/huma":                {"internal/server"},
@@ -72,7 +72,7 @@ var confined = map[string][]string{
 	"github.com/redis/rueidis":                     {"internal/authz"},
 	"github.com/failsafe-go/failsafe-go":           {"internal/authz"},
 	"github.com/maypok86/otter":                    {"internal/authz"},
-	"github.com/go-jose/go-jose":                   {"internal/authz", "internal/authz/edge"},
+	"github.com/go-jose/go-jose":                   {"internal/authz", "internal/authz/edge", "internal/demo"},
 }
 
 // onlyStandardLibrary lists the packages that import nothing else.

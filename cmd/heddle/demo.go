@@ -20,9 +20,9 @@ type demoCmd struct {
 
 // Help shows examples below the flags.
 func (*demoCmd) Help() string {
-	return `Starts a server with embedded etcd and a small shop: web → orders → payments over HTTP, two instances each, orders → stock over gRPC, payments → ledger over TCP; each instance stands behind a real Envoy run by heddle proxy. It prints what to try, and stays until Ctrl-C, which leaves nothing behind; a second Ctrl-C hurries. Several demos run side by side.
+	return `Starts a server with embedded etcd, two AuthZ services and a small shop: web → orders → payments over HTTP, two instances each, orders → stock over gRPC, payments → ledger over TCP; each instance stands behind a real Envoy run by heddle proxy. All have identities, and take nothing but mutual TLS and tokens of the mesh. From outside a gateway leads to web, over HTTPS and for users who prove who they are; an issuer inside the demo stands in for Cloudflare Access. It prints what to try, and stays until Ctrl-C, which leaves nothing behind; a second Ctrl-C hurries. Several demos run side by side.
 
-It is a demo: its traffic is not encrypted yet, and nothing of it listens beyond this machine.
+It is a demo: its certificates and tokens are its own, and nothing of it listens beyond this machine.
 
 Examples:
   heddle demo                                    start it, and read on the screen what to try

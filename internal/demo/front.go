@@ -1,10 +1,13 @@
 package demo
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -15,27 +18,36 @@ import (
 // requestTime bounds one request; none should come near it.
 const requestTime = 10 * time.Second
 
-// front is the way into the mesh by one sidecar: its inbound listener.
+// front is a place where requests come in: an app of web, which then makes its
+// calls by its sidecar, or the gateway.
 type front struct {
 	id, service, address string
+	scheme               string
+	header               http.Header // of every request
 	client               *http.Client
 }
 
 // reply is what came back, whoever answered.
 type reply struct {
 	status int
-	reason string // of a sidecar that refused
+	reason string // of a sidecar or a gateway that refused
 	body   string
 }
 
 func newFront(id, service, address string) *front {
-	return &front{id: id, service: service, address: address, client: &http.Client{
+	return &front{id: id, service: service, address: address, scheme: "http", client: &http.Client{
 		Timeout:   requestTime,
 		Transport: &http.Transport{MaxIdleConnsPerHost: 32, IdleConnTimeout: 30 * time.Second},
 	}}
 }
 
-func (f *front) url(path string) string { return "http://" + f.address + path }
+// secure has requests go over TLS.
+func (f *front) secure(config *tls.Config) {
+	f.scheme = "https"
+	f.client.Transport.(*http.Transport).TLSClientConfig = config
+}
+
+func (f *front) url(path string) string { return f.scheme + "://" + f.address + path }
 
 // get makes a request; the error is only of what has no answer.
 func (f *front) get(ctx context.Context, path string) (reply, error) {
@@ -44,6 +56,7 @@ func (f *front) get(ctx context.Context, path string) (reply, error) {
 		return reply{}, err
 	}
 	request.Host = f.service
+	maps.Copy(request.Header, f.header)
 	response, err := f.client.Do(request)
 	if err != nil {
 		return reply{}, fmt.Errorf("through %s: %w", f.id, err)
@@ -53,7 +66,8 @@ func (f *front) get(ctx context.Context, path string) (reply, error) {
 	if err != nil {
 		return reply{}, fmt.Errorf("through %s: read the answer: %w", f.id, err)
 	}
-	return reply{response.StatusCode, response.Header.Get(shop.ReasonHeader), strings.TrimSpace(string(body))}, nil
+	reason := cmp.Or(response.Header.Get(shop.ReasonHeader), response.Header.Get("X-Heddle-Reason"))
+	return reply{response.StatusCode, reason, strings.TrimSpace(string(body))}, nil
 }
 
 // ask makes a request that an app is to answer.

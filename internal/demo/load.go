@@ -26,8 +26,8 @@ type Failure struct {
 	Why    string `json:"why"`
 }
 
-// load keeps requests flowing, and counts every request that is to succeed,
-// those of the checks included.
+// load keeps requests flowing through the gateway, and counts every request that is
+// to succeed, those of the checks included.
 type load struct {
 	fronts []*front
 	began  time.Time
@@ -78,7 +78,7 @@ func (l *load) run(ctx context.Context) {
 func (l *load) checkout(ctx context.Context, f *front) {
 	answer, err := f.ask(ctx, "/checkout")
 	if err == nil {
-		err = answer.Checkout()
+		err = visited(&answer)
 	}
 	l.note(answer, err)
 }

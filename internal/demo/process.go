@@ -34,6 +34,7 @@ type process struct {
 type launcher struct {
 	mark   string
 	folder string          // for their logs
+	dir    string          // that they run in; "": the demo's own
 	died   chan<- *process // gets those that end unasked, as far as there is room
 }
 
@@ -48,7 +49,7 @@ func (l launcher) start(name, path string, args ...string) (*process, error) {
 	}
 	defer log.Close()                  // the child has its own copy
 	cmd := exec.Command(path, args...) //nolint:noctx // it outlives ctx on purpose: it is stopped in its turn
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, l.dir
 	cmd.Env = l.environment(cmd.Environ())
 	cmd.SysProcAttr = childAttributes()
 
@@ -59,6 +60,21 @@ func (l launcher) start(name, path string, args ...string) (*process, error) {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	return p, nil
+}
+
+// run runs a program to its end, and gives what it wrote on standard output.
+func (l launcher) run(ctx context.Context, path string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env = l.environment(cmd.Environ())
+	out, err := cmd.Output()
+	if err != nil {
+		var failed *exec.ExitError
+		if errors.As(err, &failed) {
+			err = fmt.Errorf("%w: %s", err, bytes.TrimSpace(failed.Stderr))
+		}
+		return nil, fmt.Errorf("run %s %s: %w", filepath.Base(path), args[0], err)
+	}
+	return out, nil
 }
 
 // environmentMark is the entry in the environment of all that a demo started.

@@ -81,9 +81,9 @@ func (c Check) line() string {
 	for _, name := range slices.Sorted(maps.Keys(c.Figures)) {
 		figures = append(figures, name+" "+strconv.FormatFloat(c.Figures[name], 'f', -1, 64))
 	}
-	line := fmt.Sprintf("%s %-9s %s", mark, c.Name, c.Detail)
+	line := fmt.Sprintf("%s %-10s %s", mark, c.Name, c.Detail)
 	if len(figures) > 0 {
-		line += "\n                 " + strings.Join(figures, ", ")
+		line += "\n                  " + strings.Join(figures, ", ")
 	}
 	return line
 }

@@ -20,9 +20,10 @@ import (
 )
 
 // checkout is the answer to a whole checkout.
-const checkout = `{"service":"web","instance":"web-1","calls":[{"service":"orders","instance":"orders-2","calls":[
-	{"service":"payments","instance":"payments-1","calls":[{"service":"ledger","instance":"ledger-1"}]},
-	{"service":"stock","instance":"stock-1"}]}]}`
+const checkout = `{"service":"web","instance":"web-1","caller":"gateway/edge","user":"ada@acme.example","calls":[
+	{"service":"orders","instance":"orders-2","caller":"service/web","calls":[
+		{"service":"payments","instance":"payments-1","caller":"service/orders","calls":[{"service":"ledger","instance":"ledger-1"}]},
+		{"service":"stock","instance":"stock-1","caller":"service/orders"}]}]}`
 
 // fronts gives one front onto a handler.
 func testFront(t *testing.T, handler http.HandlerFunc) *front {
@@ -92,7 +93,7 @@ func TestChecksThatWereNotPlayedAreSaidToHaveFailed(t *testing.T) {
 		t.Errorf("got %+v", check)
 	}
 	r := notPlayed(errors.New("no ports"))
-	if len(r.Checks) != 7 || r.Err() == nil || !strings.Contains(r.Err().Error(), "7 of 7 checks failed") {
+	if len(r.Checks) != 11 || r.Err() == nil || !strings.Contains(r.Err().Error(), "11 of 11 checks failed") {
 		t.Errorf("got %+v: %v", r, r.Err())
 	}
 }
@@ -157,10 +158,10 @@ func TestAServerThatDoesNotStartIsReported(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	var r Result
-	if err := json.Unmarshal(out.Bytes(), &r); err != nil || len(r.Checks) != 7 || r.Checks[0].OK || r.OK || !strings.Contains(r.Error, "server ended") {
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil || len(r.Checks) != 11 || r.Checks[0].OK || r.OK || !strings.Contains(r.Error, "server ended") {
 		t.Errorf("%v: %s", err, out.String())
 	}
-	if !strings.Contains(progress.String(), "not encrypted") || !strings.Contains(progress.String(), "is kept in") {
+	if !strings.Contains(progress.String(), "a demo") || !strings.Contains(progress.String(), "is kept in") {
 		t.Errorf("progress: %s", progress.String())
 	}
 }
@@ -176,7 +177,7 @@ func TestAScenarioThatIsBrokenOffSaysInterrupted(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	var r Result
-	if err := json.Unmarshal(out.Bytes(), &r); err != nil || r.OK || !strings.HasPrefix(r.Error, "interrupted") || len(r.Checks) != 7 {
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil || r.OK || !strings.HasPrefix(r.Error, "interrupted") || len(r.Checks) != 11 {
 		t.Errorf("%v: %s", err, out.String())
 	}
 }

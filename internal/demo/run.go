@@ -41,7 +41,7 @@ func Run(ctx context.Context, config Config) error {
 		say:    func(format string, args ...any) { fmt.Fprintf(progress, format+"\n", args...) },
 		launch: launcher{mark: rand.Text(), folder: folder, died: died},
 	}
-	t.say("This is a demo: its traffic is not encrypted yet, and everything listens on %s only.", loopback)
+	t.say("This is a demo: its certificates and tokens are its own, and everything listens on %s only.", loopback)
 	err = t.open(demoCtx)
 	var result Result
 	switch {
@@ -57,7 +57,7 @@ func Run(ctx context.Context, config Config) error {
 		err = t.stay(demoCtx)
 	}
 	if t.begun() {
-		t.say("stopping the sidecars, callers first, then the server …")
+		t.say("stopping the gateway and the sidecars, callers first, then the AuthZ services and the server …")
 		if config.Hurry != nil && ctx.Err() != nil {
 			t.say("  (some seconds, as requests under way are finished; Ctrl-C again ends it at once)")
 		}

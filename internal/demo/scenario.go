@@ -32,6 +32,10 @@ type step struct {
 func steps() []step {
 	return []step{
 		{"spread", (*scenario).spread},
+		{"mtls", (*scenario).mtls},
+		{"token", (*scenario).token},
+		{"undeclared", (*scenario).undeclared},
+		{"edge", (*scenario).edge},
 		{"register", (*scenario).register},
 		{"remove", (*scenario).remove},
 		{"declare", (*scenario).declare},
@@ -62,7 +66,7 @@ func skipped(why error) string {
 func play(ctx context.Context, t *town) Result {
 	ctx, cancel := context.WithTimeoutCause(ctx, scenarioTime, fmt.Errorf("the scenario took longer than %s", scenarioTime))
 	defer cancel()
-	s := &scenario{town: t, load: newLoad(t.fronts)}
+	s := &scenario{town: t, load: newLoad([]*front{t.gateway.front})}
 	loadCtx, endLoad := context.WithCancel(context.WithoutCancel(ctx))
 	var loading sync.WaitGroup
 	loading.Go(func() { s.load.run(loadCtx) })

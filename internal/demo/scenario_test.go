@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -99,7 +101,7 @@ func playsTheScenario(t *testing.T, heddle, envoy string) {
 			t.Errorf("%s: %s, figures %v", check.Name, check.Detail, check.Figures)
 		}
 	}
-	if len(r.Checks) != 7 || r.Requests.Sent < 1000 || r.Requests.Failed != 0 {
+	if len(r.Checks) != 11 || r.Requests.Sent < 1000 || r.Requests.Failed != 0 {
 		t.Errorf("%d checks; requests %+v", len(r.Checks), r.Requests)
 	}
 }
@@ -171,36 +173,29 @@ func doesWhatItSays(t *testing.T, heddle, envoy string) {
 	c := runDemo(t, heddle, envoy)
 	c.until(t, "Ctrl-C stops everything")
 	screen := c.seen.String()
-	urls := regexp.MustCompile(`curl -s (http\S+)`).FindAllStringSubmatch(screen, -1)
-	if len(urls) != 2 || !strings.Contains(screen, "NOT ENCRYPTED") {
+	lines := regexp.MustCompile(`(?m)^  curl .*$`).FindAllString(screen, -1)
+	if len(lines) != 4 {
 		t.Fatalf("the screen:\n%s", screen)
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
-	body := func(url string) (int, string) {
-		response, err := client.Get(url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer response.Body.Close()
-		data, err := io.ReadAll(response.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return response.StatusCode, string(data)
-	}
-	_, text := body(urls[0][1])
+	_, text, err := curl(t.Context(), t, lines[0])
 	var answer shop.Answer
-	if err := json.Unmarshal([]byte(text), &answer); err != nil || answer.Checkout() != nil {
-		t.Errorf("the request on the screen: %v: %s", errors.Join(err, answer.Checkout()), text)
+	if err := errors.Join(err, json.Unmarshal([]byte(text), &answer)); err != nil || visited(&answer) != nil {
+		t.Errorf("the request on the screen: %v: %s", errors.Join(err, visited(&answer)), text)
 	}
-	if status, text := body(urls[1][1]); status != http.StatusForbidden || !strings.Contains(text, "declare it") {
-		t.Errorf("the call that is not declared: status %d: %s", status, text)
+	if status, text, err := curl(t.Context(), t, lines[1]); err != nil || status != http.StatusUnauthorized || !strings.Contains(text, "token") {
+		t.Errorf("without a user's token: status %d: %s, %v", status, text, err)
+	}
+	if status, text, err := curl(t.Context(), t, lines[2]); err != nil || status != http.StatusForbidden || !strings.Contains(text, "declare it") {
+		t.Errorf("the call that is not declared: status %d: %s, %v", status, text, err)
+	}
+	if status, text, err := curl(t.Context(), t, lines[3]); err == nil {
+		t.Errorf("plain text to a sidecar's port: status %d: %s", status, text)
 	}
 	settings := regexp.MustCompile(`export (HEDDLE_SERVER=\S+) (HEDDLE_TOKEN_FILE=\S+)`).FindStringSubmatch(screen)
 	if len(settings) != 3 {
 		t.Fatalf("no settings on the screen:\n%s", screen)
 	}
-	for line, want := range map[string]string{"status": "orders", "get services": "payments", "get instances": "web-2", "get service web -o yaml": "dependencies"} {
+	for line, want := range map[string]string{"status": "orders", "get services": "payments", "get instances": "web-2", "get routes": "localhost", "get service web -o yaml": "dependencies"} {
 		look := exec.Command(c.process.Path, strings.Fields(line)...)
 		look.Env = append(look.Environ(), settings[1:]...)
 		if output, err := look.CombinedOutput(); err != nil || !strings.Contains(string(output), want) {
@@ -213,11 +208,12 @@ func doesWhatItSays(t *testing.T, heddle, envoy string) {
 	if output, err := change.CombinedOutput(); err != nil {
 		t.Errorf("%s: %v\n%s", declare, err, output)
 	}
-	if err := poll(t.Context(), 10*time.Second, "reviews to be callable", func(context.Context) error {
-		if status, text := body(urls[1][1]); status != http.StatusOK {
-			return reply{status: status, body: text}
+	if err := poll(t.Context(), 10*time.Second, "reviews to be callable", func(ctx context.Context) error {
+		status, text, err := curl(ctx, t, lines[2])
+		if err == nil && status != http.StatusOK {
+			err = reply{status: status, body: text}
 		}
-		return nil
+		return err
 	}); err != nil {
 		t.Error(err)
 	}
@@ -228,7 +224,7 @@ func doesWhatItSays(t *testing.T, heddle, envoy string) {
 		t.Fatal(err)
 	}
 	c.until(t, "nothing is left running")
-	if !strings.Contains(c.seen.String(), "\n  web-1, web-2\n  orders-1, orders-2\n") {
+	if !strings.Contains(c.seen.String(), "\n  gateway\n  web-1, web-2\n  orders-1, orders-2\n") {
 		t.Errorf("it does not say what it stops:\n%s", c.seen.String())
 	}
 	if err := c.process.Wait(); err != nil {
@@ -238,6 +234,48 @@ func doesWhatItSays(t *testing.T, heddle, envoy string) {
 	if left, err := os.ReadDir(c.tmp); err != nil || len(left) > 0 {
 		t.Errorf("its temporary folder holds %v: %v", left, err)
 	}
+}
+
+// curl does what a line on the screen says, as curl would.
+func curl(ctx context.Context, t *testing.T, line string) (status int, body string, err error) {
+	t.Helper()
+	transport := &http.Transport{DisableKeepAlives: true}
+	var request *http.Request
+	words := strings.Fields(line)
+	for n, word := range words {
+		switch {
+		case word == "--cacert":
+			data, err := os.ReadFile(words[n+1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			roots := x509.NewCertPool()
+			roots.AppendCertsFromPEM(data)
+			transport.TLSClientConfig = &tls.Config{RootCAs: roots}
+		case strings.HasPrefix(word, "http"):
+			if request, err = http.NewRequestWithContext(ctx, http.MethodGet, word, http.NoBody); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, word := range words {
+		if file, is := strings.CutPrefix(word, "@"); is {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			name, value, _ := strings.Cut(strings.TrimSpace(string(data)), ": ")
+			request.Header.Set(name, value)
+		}
+	}
+	client := http.Client{Transport: transport, Timeout: 20 * time.Second}
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, "", err
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	return response.StatusCode, string(data), err
 }
 
 func leavesNoProcess(t *testing.T, heddle, envoy string) {

@@ -23,29 +23,46 @@ type controlPlane struct {
 	heddle string
 	folder string // of its data
 
-	rest, xds string // host:port
-	tokenFile string
+	rest, xds       string // host:port, for the command line and the gRPC API
+	restTLS, xdsTLS string // host:port, for proxies and AuthZ services
+	etcd            string // URL, for AuthZ services
+	etcdListen      string // host:port of etcd, if it is not on its socket; or ""
+	tokenFile       string
 
 	process *process
 	client  *client.Client // of the whole mesh
 }
 
 func newControlPlane(l launcher, heddle, folder string, block *ports) (*controlPlane, error) {
-	rest, err := block.take()
-	if err != nil {
-		return nil, err
+	c := &controlPlane{launch: l, heddle: heddle, folder: folder, tokenFile: filepath.Join(folder, "admin-token")}
+	taken := []*string{&c.rest, &c.xds, &c.restTLS, &c.xdsTLS}
+	c.etcd = "unix://" + filepath.Join(c.data(), "etcd.sock")
+	if len(c.data()) > longestSocketFolder {
+		taken = append(taken, &c.etcdListen)
 	}
-	xds, err := block.take()
-	if err != nil {
-		return nil, err
+	for _, at := range taken {
+		port, err := block.take()
+		if err != nil {
+			return nil, err
+		}
+		*at = address(port)
 	}
-	return &controlPlane{
-		launch: l, heddle: heddle, folder: folder, rest: address(rest), xds: address(xds),
-		tokenFile: filepath.Join(folder, "admin-token"),
-	}, nil
+	if c.etcdListen != "" {
+		c.etcd = "http://" + c.etcdListen
+	}
+	return c, nil
 }
 
-func (c *controlPlane) url() string { return "http://" + c.rest }
+// longestSocketFolder is up to where the embedded etcd has its socket in the data
+// folder, since paths of sockets are bounded. With a longer one it listens on
+// loopback instead.
+const longestSocketFolder = 80
+
+// data is where etcd and the certificate authority are.
+func (c *controlPlane) data() string { return filepath.Join(c.folder, "etcd") }
+
+func (c *controlPlane) url() string    { return "http://" + c.rest }
+func (c *controlPlane) tlsURL() string { return "https://" + c.restTLS }
 
 // start runs the server and returns when it is ready. The admin token is
 // written by the first start and is the same ever after.
@@ -54,9 +71,15 @@ func (c *controlPlane) start(ctx context.Context) error {
 	if err := os.Remove(ready); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("start the server: %w", err)
 	}
-	process, err := c.launch.start("server", c.heddle, "server",
-		"--listen", c.rest, "--xds-listen", c.xds,
-		"--data-dir", filepath.Join(c.folder, "etcd"), "--admin-token-file", c.tokenFile, "--ready-file", ready)
+	arguments := []string{
+		"server", "--listen", c.rest, "--xds-listen", c.xds, "--tls-listen", c.restTLS, "--xds-tls-listen", c.xdsTLS,
+		"--require-identity", "--mtls", "strict",
+		"--data-dir", c.data(), "--admin-token-file", c.tokenFile, "--ready-file", ready,
+	}
+	if c.etcdListen != "" {
+		arguments = append(arguments, "--etcd-listen", c.etcdListen)
+	}
+	process, err := c.launch.start("server", c.heddle, arguments...)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/demo/shop"
 	"github.com/heddle-mesh/heddle/internal/mesh"
-	"github.com/heddle-mesh/heddle/internal/proxy"
 )
 
 const (
@@ -30,28 +29,17 @@ type instance struct {
 
 	app               *shop.App
 	appPort           int
+	admin             string // host:port of its Envoy, if `heddle proxy` runs it
 	inbound, outbound int
 	ledger            int // of payments only: the sidecar's port for ledger
 	process           *process
-}
-
-func (i *instance) profile() mesh.Proxy {
-	p := mesh.Proxy{
-		Service: mesh.ServiceName(i.service), Instance: mesh.InstanceID(i.id),
-		InboundAddress: loopback, InboundPort: mesh.Port(i.inbound),
-		AppPort: mesh.Port(i.appPort), OutboundPort: mesh.Port(i.outbound),
-	}
-	if i.ledger != 0 {
-		p.DependencyPorts = map[mesh.ServiceName]mesh.Port{shop.Ledger: mesh.Port(i.ledger)}
-	}
-	return p
 }
 
 // registration is the instance as it is registered by hand.
 func (i *instance) registration() mesh.Instance {
 	return mesh.Instance{
 		ID: mesh.InstanceID(i.id), Service: mesh.ServiceName(i.service), Address: loopback, Port: mesh.Port(i.inbound),
-		Labels: map[string]string{"version": i.version},
+		Labels: map[string]string{"version": i.version}, MTLS: true,
 	}
 }
 
@@ -96,12 +84,12 @@ func (i *instance) serveApp(ctx context.Context, apps *sync.WaitGroup, failed fu
 
 // runProxy starts `heddle proxy` beside the app and returns when the instance
 // is registered.
-func (i *instance) runProxy(ctx context.Context, t *town, tokenFile string) error {
+func (i *instance) runProxy(ctx context.Context, t *town, joinToken string) error {
 	ready := filepath.Join(t.folder, i.id+"-ready.json")
 	_ = os.Remove(ready) // of a demo that had the same folder; a failure shows when it is read
 	arguments := []string{
 		"proxy", "--service", i.service, "--instance", i.id,
-		"--server", t.plane.url(), "--xds", t.plane.xds, "--token-file", tokenFile,
+		"--server", t.plane.tlsURL(), "--xds", t.plane.xdsTLS, "--identity-dir", t.identityFolder(i.id), "--join-token-file", joinToken,
 		"--envoy", t.config.Envoy, "--ready-file", ready, "--ttl", sidecarTTL,
 		"--advertise-address", loopback, "--inbound-address", loopback,
 		"--inbound-port", strconv.Itoa(i.inbound), "--outbound-port", strconv.Itoa(i.outbound),
@@ -119,15 +107,23 @@ func (i *instance) runProxy(ctx context.Context, t *town, tokenFile string) erro
 	}
 	i.process = started
 	return started.awaitFile(ctx, ready, sidecarStart, func(data []byte) error {
-		var said map[string]any
-		return json.Unmarshal(data, &said)
+		var said struct{ Admin string }
+		err := json.Unmarshal(data, &said)
+		i.admin = said.Admin
+		return err
 	})
 }
 
 // runEnvoy starts an Envoy without `heddle proxy`: someone else registers this
-// instance, or nobody does. It returns when the app answers through it.
-func (i *instance) runEnvoy(ctx context.Context, t *town) error {
-	bootstrap, err := proxy.Bootstrap(proxy.BootstrapConfig{Proxy: i.profile(), XDS: []string{t.plane.xds}})
+// instance, or nobody does. It returns when the Envoy takes calls.
+func (i *instance) runEnvoy(ctx context.Context, t *town, joinToken string) error {
+	identity := t.identityFolder(i.id)
+	if _, err := t.launch.run(ctx, t.config.Heddle, "identity", "--once", "--service", i.service,
+		"--identity-dir", identity, "--join-token-file", joinToken, "--server", t.plane.tlsURL()); err != nil {
+		return err
+	}
+	bootstrap, err := t.launch.run(ctx, t.config.Heddle, "bootstrap", "--service", i.service, "--instance", i.id, "--xds", t.plane.xdsTLS, "--identity-dir", identity,
+		"--inbound-address", loopback, "--inbound-port", strconv.Itoa(i.inbound), "--outbound-port", strconv.Itoa(i.outbound), "--app-port", strconv.Itoa(i.appPort))
 	if err != nil {
 		return err
 	}
@@ -135,18 +131,26 @@ func (i *instance) runEnvoy(ctx context.Context, t *town) error {
 	if err := os.WriteFile(file, bootstrap, 0o600); err != nil {
 		return fmt.Errorf("start Envoy of %s: %w", i.id, err)
 	}
-	started, err := t.launch.start(i.id, t.config.Envoy, "-c", file, "--disable-hot-restart", "--concurrency", "1", "--log-level", "warning")
+	envoy, err := filepath.Abs(t.config.Envoy)
+	if err != nil {
+		return fmt.Errorf("start Envoy of %s: %w", i.id, err)
+	}
+	launch := t.launch
+	launch.dir = identity // what the control plane sends names files there
+	started, err := launch.start(i.id, envoy, "-c", file, "--disable-hot-restart", "--concurrency", "1", "--log-level", "warning")
 	if err != nil {
 		return err
 	}
 	i.process = started
-	door := newFront(i.id, i.service, address(i.inbound))
-	defer door.close()
-	return poll(ctx, sidecarStart, i.id+" to answer through its Envoy", func(ctx context.Context) error {
+	own, err := t.bearerOf(i.id)
+	if err != nil {
+		return err
+	}
+	return poll(ctx, sidecarStart, i.id+" to take calls by its Envoy", func(ctx context.Context) error {
 		if err := started.ended(); err != nil {
 			return err
 		}
-		_, err := door.ask(ctx, "/orders")
+		_, _, err := own.ask(ctx, i, "/", "") // whatever the answer is
 		return err
 	})
 }

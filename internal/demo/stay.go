@@ -18,15 +18,15 @@ func (t *town) stay(ctx context.Context) error {
 }
 
 const picture = `
-            ┌───────┐ HTTP ┌────────┐ HTTP ┌──────────┐ TCP ┌────────┐
-  you ────▶ │  web  │ ───▶ │ orders │ ───▶ │ payments │ ──▶ │ ledger │
-            └───┬───┘      └───┬────┘      └──────────┘     └────────┘
-                ┊              │ gRPC      ┌──────────┐
-                ┊              └─────────▶ │  stock   │     Each instance has an Envoy of its
-                ┊                          └──────────┘     own, which takes and makes its calls.
-                ┊ not declared             ┌──────────┐
-                └┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄▶ │ reviews  │
-                                           └──────────┘
+                      ┌───────┐ HTTP ┌────────┐ HTTP ┌──────────┐ TCP ┌────────┐
+  you ──▶ gateway ──▶ │  web  │ ───▶ │ orders │ ───▶ │ payments │ ──▶ │ ledger │
+  HTTPS,              └───┬───┘      └───┬────┘      └──────────┘     └────────┘
+  a user's token          ┊              │ gRPC      ┌──────────┐
+                          ┊              └─────────▶ │  stock   │     Each instance has an Envoy of its
+                          ┊                          └──────────┘     own, which takes and makes its calls:
+                          ┊ not declared             ┌──────────┐     by mutual TLS, each request with a
+                          └┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄▶ │ reviews  │     token that says who calls.
+                                                     └──────────┘
 
 `
 
@@ -42,27 +42,38 @@ func (t *town) show() error {
 	if err := table.Write(out); err != nil {
 		return err
 	}
-	web := t.fronts[0]
+	g := t.gateway
+	curl := "curl -sS --cacert " + g.files.certificate + " "
 	_, err := fmt.Fprintf(out, `
-Send a request; the answer tells its way through the mesh:
-  curl -s %[1]s
+Send a request as %[8]s; the answer tells its way, and at each stop who called, by the token there:
+  %[9]s-H @%[10]s %[1]s
+
+The same without a user's token is refused at the gateway:
+  %[9]s-i %[1]s
 
 Call what web has not declared, and read why it may not:
-  curl -s %[2]s
+  %[9]s-H @%[10]s %[2]s
+
+Go around the sidecars: the port of %[11]s takes nothing but mutual TLS:
+  curl -sS http://%[12]s/orders
 
 Look, from another terminal:
   export HEDDLE_SERVER=%[3]s HEDDLE_TOKEN_FILE=%[4]s
   %[5]s status
   %[5]s get services
   %[5]s get instances
+  %[5]s get routes
 
 Declare that web calls reviews, and call it again:
   %[5]s get service web -o yaml | sed 's/- orders/- orders\n  - reviews/' | %[5]s apply -f -
 
-The REST API and its description: %[3]s/docs   the gRPC API and xDS: %[6]s   logs: %[7]s
-This is a demo: the traffic between the sidecars is NOT ENCRYPTED yet. Nothing listens beyond this machine.
+The user's token is in %[10]s. Cloudflare Access would give it to a user who has logged in; here an issuer inside the demo stands
+in for it, whose public keys the AuthZ services fetch: %[13]s says where.
+The REST API and its description: %[3]s/docs   the gRPC API: %[6]s   logs: %[7]s
+Nothing listens beyond this machine.
 
 Ctrl-C stops everything.
-`, web.url("/checkout"), web.url("/call/"+shop.Reviews), t.plane.url(), t.plane.tokenFile, t.config.Heddle, t.plane.xds, t.folder)
+`, g.url("/checkout"), g.url("/call/"+shop.Reviews), t.plane.url(), t.plane.tokenFile, t.config.Heddle, t.plane.xds, t.folder,
+		user, curl, g.user, t.instances[2].id, address(t.instances[2].inbound), t.issuer.config)
 	return err
 }

@@ -35,10 +35,13 @@ type town struct {
 	launch launcher
 	block  *ports
 	plane  *controlPlane
+	issuer *issuer
 
-	instances []*instance // with sidecars run by `heddle proxy`
-	spares    []*instance // with Envoys alone, registered in the scenario
-	fronts    []*front    // into web's sidecars
+	authorizers []*authorizer
+	gateway     *gateway    // nil: none yet, or the town has none
+	instances   []*instance // with sidecars run by `heddle proxy`
+	spares      []*instance // with Envoys alone, registered in the scenario
+	fronts      []*front    // the apps of web, each behind its sidecar
 
 	apps    sync.WaitGroup
 	endApps context.CancelFunc
@@ -76,20 +79,23 @@ func sampleInstances() []*instance {
 	}
 }
 
-// open starts everything and returns when a checkout goes its whole way from
-// each of web's sidecars. What it started is ended by close, also after an error.
+// open starts everything and returns when checkouts go their whole way. What it started is ended by close, also after an error.
 func (t *town) open(ctx context.Context) error {
 	t.instances = sampleInstances()
+	t.authorizers = []*authorizer{{id: "authz-1"}, {id: "authz-2"}}
 	if t.config.Once {
 		t.spares = []*instance{{service: shop.Orders, id: "orders-3", version: "v1"}, {service: shop.Orders, id: "orders-4", version: "v1"}}
 	}
 	if err := t.start(ctx); err != nil {
 		return err
 	}
+	if err := t.startGateway(ctx); err != nil {
+		return err
+	}
 	return t.firstCheckouts(ctx)
 }
 
-// start starts the control plane, the apps and their sidecars.
+// start starts the control plane, the AuthZ services, the apps and their sidecars.
 func (t *town) start(ctx context.Context) error {
 	var err error
 	if t.block, err = reservePorts(t.config.BasePort); err != nil {
@@ -104,11 +110,23 @@ func (t *town) start(ctx context.Context) error {
 		return err
 	}
 	t.say("  ready after %s; declaring the services of the shop", since(began))
-	tokens, err := t.declare(ctx)
-	if err != nil {
+	if err := t.declare(ctx); err != nil {
 		return err
 	}
+	began = time.Now()
+	t.say("starting %d AuthZ services, which give callers tokens …", len(t.authorizers))
+	if t.issuer, err = openIssuer(ctx, t.folder); err != nil {
+		return err
+	}
+	if err := t.startAuthorizers(ctx); err != nil {
+		return err
+	}
+	t.say("  ready after %s", since(began))
 	if err := t.openApps(ctx); err != nil {
+		return err
+	}
+	tokens, err := t.joinTokens(ctx)
+	if err != nil {
 		return err
 	}
 	t.say("starting %d Envoys, one beside each app (the longest part: each is a program of 100 MB) …", len(t.instances)+len(t.spares))
@@ -118,7 +136,7 @@ func (t *town) start(ctx context.Context) error {
 		group.Go(func() error { return i.runProxy(groupCtx, t, tokens[i.service]) })
 	}
 	for _, i := range t.spares {
-		group.Go(func() error { return i.runEnvoy(groupCtx, t) })
+		group.Go(func() error { return i.runEnvoy(groupCtx, t, tokens[i.service]) })
 	}
 	if err := group.Wait(); err != nil {
 		return err
@@ -127,26 +145,53 @@ func (t *town) start(ctx context.Context) error {
 	return nil
 }
 
-// declare applies the declarations, and gives a file with a token of its own
-// for each service, as its owner would have.
-func (t *town) declare(ctx context.Context) (tokenFiles map[string]string, err error) {
-	tokenFiles = map[string]string{}
+// declare applies the declarations, and the route that leads to them from outside.
+func (t *town) declare(ctx context.Context) error {
 	for _, service := range declarations() {
 		if _, err := t.plane.client.PutService(ctx, service); err != nil {
-			return nil, fmt.Errorf("declare %s: %w", service.Name, err)
+			return fmt.Errorf("declare %s: %w", service.Name, err)
 		}
-		_, secret, err := t.plane.client.CreateToken(ctx, service.Name, "the demo's sidecars")
-		if err != nil {
-			return nil, fmt.Errorf("make a token for %s: %w", service.Name, err)
-		}
-		file := filepath.Join(t.folder, string(service.Name)+"-token")
-		if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
-			return nil, fmt.Errorf("make a token for %s: %w", service.Name, err)
-		}
-		tokenFiles[string(service.Name)] = file
 	}
-	return tokenFiles, nil
+	route := shopRoute()
+	if before, err := t.plane.client.Route(ctx, route.Name); err == nil { // of a demo that had the same folder
+		route.Meta = before.Meta
+	}
+	if _, err := t.plane.client.PutRoute(ctx, route); err != nil {
+		return fmt.Errorf("declare the route %s: %w", route.Name, err)
+	}
+	return nil
 }
+
+// joinTokens gives a file with a join token for each service that has instances.
+func (t *town) joinTokens(ctx context.Context) (files map[string]string, err error) {
+	uses := map[string]int{}
+	for _, i := range slices.Concat(t.instances, t.spares) {
+		uses[i.service]++
+	}
+	files = map[string]string{}
+	for service, n := range uses {
+		if files[service], err = t.joinToken(ctx, mesh.Identity{Kind: mesh.ServiceIdentity, Name: mesh.ServiceName(service)}, n); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+// joinToken gives a file with a token by which that many get their first certificates.
+func (t *town) joinToken(ctx context.Context, of mesh.Identity, uses int) (file string, err error) {
+	_, secret, err := t.plane.client.CreateJoinToken(ctx, of, "the demo", 0, uses)
+	if err != nil {
+		return "", fmt.Errorf("make a join token for %s: %w", of.Phrase(), err)
+	}
+	file = filepath.Join(t.folder, strings.ReplaceAll(of.String(), "/", "-")+".join")
+	if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("make a join token for %s: %w", of.Phrase(), err)
+	}
+	return file, nil
+}
+
+// identityFolder is where a proxy or an AuthZ service keeps its identity.
+func (t *town) identityFolder(id string) string { return filepath.Join(t.folder, id+"-identity") }
 
 // openApps runs the apps. They outlive ctx: a sidecar that drains needs its app.
 func (t *town) openApps(ctx context.Context) error {
@@ -160,36 +205,67 @@ func (t *town) openApps(ctx context.Context) error {
 			return err
 		}
 		if i.service == shop.Web {
-			t.fronts = append(t.fronts, newFront(i.id, i.service, address(i.inbound)))
+			t.fronts = append(t.fronts, newFront(i.id, i.service, address(i.appPort)))
 		}
 	}
 	return nil
 }
 
+// firstCheckouts waits until checkouts go their whole way, many in a row.
 func (t *town) firstCheckouts(ctx context.Context) error {
-	t.say("waiting for a first checkout through the whole mesh")
-	for _, f := range t.fronts {
-		if err := poll(ctx, 20*time.Second, "a checkout through "+f.id, func(ctx context.Context) error {
-			answer, err := f.ask(ctx, "/checkout")
+	const inARow = 10
+	t.say("waiting for first checkouts through the whole mesh")
+	return poll(ctx, 20*time.Second, "checkouts through the gateway", func(ctx context.Context) error {
+		for range inARow {
+			answer, err := t.gateway.front.ask(ctx, "/checkout")
 			if err != nil {
 				return err
 			}
-			return answer.Checkout()
-		}); err != nil {
-			return err
+			if err := visited(&answer); err != nil {
+				return err
+			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
-// closing is the order in which sidecars end: callers before whom they call.
-// Without a server they cannot tell anybody that they leave, and try to for
-// some seconds: then all end at once.
-func (t *town) closing() [][]string {
-	if t.plane == nil || t.plane.process == nil || t.plane.process.gone() {
-		return [][]string{{shop.Web, shop.Orders, shop.Payments, shop.Stock, shop.Reviews, shop.Ledger}}
+// visited says whether an answer is that of a whole checkout for ada, each call of
+// it with a token of its caller; nil means that it is.
+func visited(answer *shop.Answer) error {
+	if err := answer.Checkout(); err != nil {
+		return err
 	}
-	return [][]string{{shop.Web}, {shop.Orders}, {shop.Payments, shop.Stock, shop.Reviews}, {shop.Ledger}}
+	if answer.Caller != "gateway/"+edge || answer.User != user {
+		return fmt.Errorf("%s was called by %q for %q, as its token says", answer.Instance, answer.Caller, answer.User)
+	}
+	return answer.Proven()
+}
+
+// closing is the order in which all but the server end: callers before whom they
+// call. Without a server they cannot tell anybody that they leave, and try to for
+// some seconds: then all end at once.
+func (t *town) closing() [][]child {
+	tiers := make([][]child, 6)
+	if t.gateway != nil {
+		tiers[0] = []child{{"gateway", t.gateway.process}}
+	}
+	tier := map[string]int{shop.Web: 1, shop.Orders: 2, shop.Payments: 3, shop.Stock: 3, shop.Reviews: 3, shop.Ledger: 4}
+	for _, i := range slices.Concat(t.instances, t.spares) {
+		tiers[tier[i.service]] = append(tiers[tier[i.service]], child{i.id, i.process})
+	}
+	for _, a := range t.authorizers {
+		tiers[5] = append(tiers[5], child{a.id, a.process})
+	}
+	if t.plane == nil || t.plane.process == nil || t.plane.process.gone() {
+		return [][]child{slices.Concat(tiers...)}
+	}
+	return tiers
+}
+
+// child is a process with its name; nil when it was not started.
+type child struct {
+	id      string
+	process *process
 }
 
 // begun says whether there is something to stop.
@@ -201,10 +277,10 @@ func (t *town) close(ctx context.Context) error {
 	var forced []string
 	var mu sync.Mutex // guards forced
 	for _, tier := range t.closing() {
-		var leaving []*instance
+		var leaving []child
 		var names []string
-		for _, i := range slices.Concat(t.instances, t.spares) {
-			if i.process != nil && slices.Contains(tier, i.service) {
+		for _, i := range tier {
+			if i.process != nil {
 				leaving, names = append(leaving, i), append(names, i.id)
 			}
 		}
@@ -234,8 +310,14 @@ func (t *town) close(ctx context.Context) error {
 		t.endApps()
 	}
 	t.apps.Wait()
+	if t.issuer != nil {
+		t.issuer.close(ctx)
+	}
 	for _, f := range t.fronts {
 		f.close()
+	}
+	if t.gateway != nil && t.gateway.front != nil {
+		t.gateway.front.close()
 	}
 	if t.block != nil {
 		t.block.close()

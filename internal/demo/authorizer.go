@@ -1,0 +1,75 @@
+package demo
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// authzStart bounds how long an AuthZ service takes until it can give tokens.
+const authzStart = 30 * time.Second
+
+// authorizer is `heddle authz`, apart from the control plane: tokens are given
+// also while that is away.
+type authorizer struct {
+	id         string
+	grpc, http string // host:port
+	process    *process
+}
+
+// startAuthorizers runs the AuthZ services, and returns when they can give tokens.
+// They share their signing keys through etcd.
+func (t *town) startAuthorizers(ctx context.Context) error {
+	secret := filepath.Join(t.folder, "authz-secret")
+	if err := os.WriteFile(secret, []byte(rand.Text()+rand.Text()+"\n"), 0o600); err != nil {
+		return fmt.Errorf("start the AuthZ services: %w", err)
+	}
+	join, err := t.joinToken(ctx, mesh.Identity{Kind: mesh.AuthzIdentity}, len(t.authorizers))
+	if err != nil {
+		return err
+	}
+	for _, a := range t.authorizers {
+		for _, at := range []*string{&a.grpc, &a.http} {
+			port, err := t.block.take()
+			if err != nil {
+				return err
+			}
+			*at = address(port)
+		}
+		if a.process, err = t.launch.start(a.id, t.config.Heddle, "authz",
+			"--listen", a.grpc, "--http-listen", a.http, "--etcd-endpoints", t.plane.etcd, "--key-file", secret,
+			"--server", t.plane.tlsURL(), "--identity-dir", t.identityFolder(a.id), "--join-token-file", join,
+			"--edge-config", t.issuer.config); err != nil {
+			return err
+		}
+	}
+	for _, a := range t.authorizers {
+		if err := poll(ctx, authzStart, a.id+" to be ready", a.ready); err != nil {
+			return fmt.Errorf("%w; its log (%s) ends with:\n%s", err, a.process.logPath, lastLines(a.process.logPath, 8))
+		}
+		if err := a.process.ended(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ready says whether the service can give tokens; nil also when it has ended.
+func (a *authorizer) ready(ctx context.Context) error {
+	if a.process.gone() {
+		return nil
+	}
+	door := newFront(a.id, a.http, a.http)
+	defer door.close()
+	got, err := door.get(ctx, "/readyz")
+	if err == nil && got.status != http.StatusOK {
+		err = got
+	}
+	return err
+}
