@@ -66,7 +66,8 @@ bench-xds: build ## cold starts and changes of up to 1,000 streams, beside a raw
 	@bin/bench-xds $(ARGS)
 
 .PHONY: bench-authz
-bench-authz: build ## checks of the AuthZ service, beside a server that says yes to everything; ARGS='-rounds 2 -time 1s'
+bench-authz: build ## checks of the AuthZ service, requests through two sidecars, validation of tokens; ARGS='-only mesh -rounds 2 -time 1s'
+	@hack/envoy.sh >&2
 	@hack/system.sh redis-server >&2
 	@go build -o bin/bench-authz ./bench/authz
 	@bin/bench-authz $(ARGS)

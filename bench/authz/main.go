@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -14,6 +16,7 @@ import (
 // options say how much is run, and with which program.
 type options struct {
 	heddle string // path
+	envoy  string // path
 	rounds int
 	time   time.Duration // of one measurement
 }
@@ -21,9 +24,12 @@ type options struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	var err error
-	if len(os.Args) == 3 && os.Args[1] == floorCommand {
+	switch {
+	case len(os.Args) == 3 && os.Args[1] == floorCommand:
 		err = serveFloor(ctx, os.Args[2] == "token")
-	} else {
+	case len(os.Args) == 2 && os.Args[1] == appCommand:
+		err = serveApp(ctx)
+	default:
 		err = run(ctx, os.Args[1:])
 	}
 	stop()
@@ -37,9 +43,15 @@ func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench-authz", flag.ContinueOnError)
 	o := options{}
 	flags.StringVar(&o.heddle, "heddle", "bin/heddle", "the heddle program")
+	flags.StringVar(&o.envoy, "envoy", ".tools/envoy/envoy", "the Envoy program")
+	only := flags.String("only", "checks,mesh,validation", "which parts are run")
 	flags.IntVar(&o.rounds, "rounds", 5, "how often each is measured")
 	flags.DurationVar(&o.time, "time", 2*time.Second, "how long each measurement takes")
 	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	var err error
+	if o.envoy, err = filepath.Abs(o.envoy); err != nil { // it runs in a folder of its own
 		return err
 	}
 	dir, err := os.MkdirTemp("", "heddle-bench-authz-")
@@ -47,18 +59,22 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	subjects, err := startAll(ctx, o, dir)
-	defer func() {
-		for i := len(subjects) - 1; i >= 0; i-- {
-			subjects[i].close()
+	parts := map[string]func(context.Context, options, string) ([]row, error){"checks": measureChecks, "mesh": measureMesh, "validation": measureValidation}
+	var results []row
+	for _, name := range strings.Split(*only, ",") {
+		part, known := parts[name]
+		if !known {
+			return fmt.Errorf("-only %s: there are checks, mesh and validation", name)
 		}
-	}()
-	if err != nil {
-		return err
-	}
-	results, err := measureAll(ctx, o, subjects)
-	if err != nil {
-		return err
+		room := filepath.Join(dir, name)
+		if err := os.Mkdir(room, 0o700); err != nil {
+			return err
+		}
+		rows, err := part(ctx, o, room)
+		if err != nil {
+			return err
+		}
+		results = append(results, rows...)
 	}
 	return publish(os.Stdout, results)
 }

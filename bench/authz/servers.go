@@ -40,6 +40,38 @@ func (s *subject) close() {
 	}
 }
 
+// measureChecks asks AuthZ services themselves.
+func measureChecks(ctx context.Context, o options, dir string) ([]row, error) {
+	subjects, err := startAll(ctx, o, dir)
+	defer func() {
+		for i := len(subjects) - 1; i >= 0; i-- {
+			subjects[i].close()
+		}
+	}()
+	if err != nil {
+		return nil, err
+	}
+	contenders := make([]contender, len(subjects))
+	for i, s := range subjects {
+		l, err := newLoad(s.address)
+		if err != nil {
+			return nil, err
+		}
+		defer l.close()
+		if err := l.warm(ctx); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.name, err)
+		}
+		smallest := 0
+		if !strings.HasPrefix(s.name, "floor") {
+			smallest = tokenSize / 2
+		}
+		contenders[i] = contender{s.name, func(ctx context.Context, inFlight int, d time.Duration) ([]time.Duration, error) {
+			return l.run(ctx, inFlight, d, s.cold, smallest)
+		}, s.server.CPU}
+	}
+	return measureAll(ctx, o, []int{1, 16, 64}, contenders)
+}
+
 // startAll starts every server. What was started is given with an error too.
 func startAll(ctx context.Context, o options, dir string) ([]*subject, error) {
 	var all []*subject

@@ -72,10 +72,16 @@ func (p *Process) Await(ctx context.Context, file string, patience time.Duration
 
 // CPU is the processor time that the process has used. The scheduler's own
 // figures are exact to the nanosecond; those of /proc/<pid>/stat to 10 ms.
-func (p *Process) CPU() (time.Duration, error) {
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.command.Process.Pid))
+func (p *Process) CPU() (time.Duration, error) { return CPU(p.PID()) }
+
+// PID is the process's id.
+func (p *Process) PID() int { return p.command.Process.Pid }
+
+// CPU is the processor time that the process of an id has used.
+func CPU(pid int) (time.Duration, error) {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil || len(threads) == 0 {
-		return 0, fmt.Errorf("no schedstat of process %d: %w", p.command.Process.Pid, err)
+		return 0, fmt.Errorf("no schedstat of process %d: %w", pid, err)
 	}
 	var sum time.Duration
 	for _, one := range threads {
