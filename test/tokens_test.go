@@ -43,8 +43,24 @@ func tokenIn(t *testing.T, body string) (token string, claims map[string]any) {
 func TestTokens(t *testing.T) {
 	t.Parallel()
 	envoytest.Path(t)
+	for name, more := range map[string]int{"few callers": 0, "many callers": 20} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testTokens(t, more)
+		})
+	}
+}
+
+// testTokens has so many more callers of each callee: sidecars look for the caller
+// otherwise then.
+func testTokens(t *testing.T, more int) {
 	s := startTrusted(t)
-	s.declare(service("stock", mesh.HTTP), service("orders", mesh.HTTP, "stock"), service("web", mesh.HTTP, "orders", "stock"), service("other", mesh.HTTP))
+	orders, stock := service("orders", mesh.HTTP, "stock"), service("stock", mesh.HTTP)
+	orders.HealthCheck = &mesh.HealthCheck{Type: mesh.CheckHTTP, Path: "/healthz"}
+	s.declare(stock, orders, service("web", mesh.HTTP, "orders", "stock"), service("other", mesh.HTTP))
+	for i := range more {
+		s.declare(service(fmt.Sprintf("caller-%d", i), mesh.HTTP, "orders", "stock"))
+	}
 	all := startMesh(t, s, "web", "orders", "stock", "other")
 	forged := func(r *http.Request) { r.Header.Set("x-heddle-token", "forged") }
 	got := all["web"].side().wants(t, "orders", "/", http.StatusOK, "orders token=ey", forged)
@@ -64,21 +80,27 @@ func TestTokens(t *testing.T) {
 		status      int
 		reason      string
 	}{
-		"its own token":                         {"orders", web, token, http.StatusOK, ""},
-		"no token":                              {"orders", web, "", http.StatusUnauthorized, "token"},
-		"a token for another callee":            {"orders", web, forStock, http.StatusForbidden, "token"},
-		"no signature":                          {"orders", web, unsigned, http.StatusUnauthorized, "token"},
-		"another caller's token":                {"stock", web, fromOrders, http.StatusForbidden, "caller"},
-		"a stolen token by a stranger":          {"orders", other, token, http.StatusForbidden, "caller"},
-		"no token by a stranger":                {"orders", other, "", http.StatusUnauthorized, "token"},
-		"a token that is not one":               {"orders", web, "forged", http.StatusUnauthorized, "token"},
-		"a token for what the caller has, here": {"stock", web, forStock, http.StatusOK, ""},
+		"its own token":                           {"orders", web, token, http.StatusOK, ""},
+		"no token":                                {"orders", web, "", http.StatusUnauthorized, "token"},
+		"a token for another callee":              {"orders", web, forStock, http.StatusForbidden, "token"},
+		"no signature":                            {"orders", web, unsigned, http.StatusUnauthorized, "token"},
+		"another caller's token":                  {"stock", web, fromOrders, http.StatusForbidden, "caller"},
+		"a stolen token by a stranger":            {"orders", other, token, http.StatusForbidden, "caller"},
+		"no token by a stranger":                  {"orders", other, "", http.StatusUnauthorized, "token"},
+		"a token that is not one":                 {"orders", web, "forged", http.StatusUnauthorized, "token"},
+		"a token for what the caller has, here":   {"stock", web, forStock, http.StatusOK, ""},
+		"a check by a caller, which has no token": {"orders/healthz", web, "", http.StatusOK, ""},
+		"a check with words behind it":            {"orders/healthz?a=b", web, "", http.StatusOK, ""},
+		"a check by a stranger":                   {"orders/healthz", other, "", http.StatusForbidden, "caller"},
+		"a path that begins as that of checks":    {"orders/healthzz", web, "", http.StatusUnauthorized, "token"},
+		"a path below that of checks":             {"orders/healthz/x", web, "", http.StatusUnauthorized, "token"},
 	} {
 		header := http.Header{}
 		if c.token != "" {
 			header.Set("x-heddle-token", c.token)
 		}
-		got, err := directly(t, all[c.callee].inbound(), "/", []tls.Certificate{c.certificate}, header)
+		callee, path, _ := strings.Cut(c.callee, "/")
+		got, err := directly(t, all[callee].inbound(), "/"+path, []tls.Certificate{c.certificate}, header)
 		if err != nil || got.status != c.status || got.header.Get("x-heddle-reason") != c.reason {
 			t.Errorf("%s: %d %q %s, %v; want %d %q", what, got.status, got.header.Get("x-heddle-reason"), got.body, err, c.status, c.reason)
 		}

@@ -37,6 +37,8 @@ const (
 	// tokensKept is how many tokens each worker of a sidecar does not verify again: one of each
 	// caller, and one of each user behind a gateway.
 	tokensKept = 1000
+	// healthPolicy is no caller's name: those have no spaces.
+	healthPolicy = "health check"
 )
 
 // caller is one of those who may call the proxy's service.
@@ -188,7 +190,16 @@ func checkedPath(s *mesh.Service) []string {
 // httpCallers admits who may call: the caller that the certificate names, who is
 // also the one that the token was given to. A stolen token is of no use.
 func (b *builder) httpCallers(stats string) *httprbacv3.RBAC {
-	rules := b.rules(b.view.TokenKeys() != nil)
+	withTokens := b.view.TokenKeys() != nil
+	list, anyGateway := b.callers(withTokens)
+	if len(list) >= manyCallers {
+		tree := b.callerTree(list, anyGateway, withTokens)
+		if enforced(b.own) {
+			return &httprbacv3.RBAC{Matcher: tree, RulesStatPrefix: stats + "."}
+		}
+		return &httprbacv3.RBAC{ShadowMatcher: tree, ShadowRulesStatPrefix: stats + "."}
+	}
+	rules := b.rules(list, anyGateway, withTokens)
 	if enforced(b.own) {
 		return &httprbacv3.RBAC{Rules: rules, RulesStatPrefix: stats + "."}
 	}
@@ -197,7 +208,8 @@ func (b *builder) httpCallers(stats string) *httprbacv3.RBAC {
 
 // tcpCallers is the same for connections, which have no tokens.
 func (b *builder) tcpCallers(stats string) *netrbacv3.RBAC {
-	rules := b.rules(false)
+	list, anyGateway := b.callers(false) // looked at once for each connection: there may be many
+	rules := b.rules(list, anyGateway, false)
 	if enforced(b.own) {
 		return &netrbacv3.RBAC{Rules: rules, StatPrefix: stats + "."}
 	}
@@ -211,8 +223,7 @@ func (b *builder) tcpCheck() *listenerv3.Filter {
 	return &listenerv3.Filter{Name: name, ConfigType: &listenerv3.Filter_ConfigDiscovery{ConfigDiscovery: extensionOverADS(&netrbacv3.RBAC{})}}
 }
 
-func (b *builder) rules(withTokens bool) *rbacv3.RBAC {
-	list, anyGateway := b.callers(withTokens)
+func (b *builder) rules(list []caller, anyGateway, withTokens bool) *rbacv3.RBAC {
 	rules := &rbacv3.RBAC{Action: rbacv3.RBAC_ALLOW, Policies: map[string]*rbacv3.Policy{}}
 	peers := &rbacv3.Principal_Set{}
 	admit := func(name string, id *matcherv3.StringMatcher) {
@@ -233,7 +244,7 @@ func (b *builder) rules(withTokens bool) *rbacv3.RBAC {
 	}
 	if withTokens && len(peers.Ids) > 0 {
 		for _, path := range checkedPath(b.own) {
-			rules.Policies["health check"] = &rbacv3.Policy{ // no caller has a space in its name
+			rules.Policies[healthPolicy] = &rbacv3.Policy{
 				Permissions: []*rbacv3.Permission{{Rule: &rbacv3.Permission_UrlPath{UrlPath: &matcherv3.PathMatcher{
 					Rule: &matcherv3.PathMatcher_Path{Path: exactly(path)},
 				}}}},
