@@ -94,8 +94,10 @@ func inline(v any, filters map[string]object, keeps []string) any {
 		if v["name"] == "trust.mesh" {
 			return object{"name": "bundle", "sds_config": object{"path_config_source": object{"path": "identity/envoy-bundle.json"}}}
 		}
-		if both, is := v["and_ids"].(object); is && !slices.Contains(keeps, "token.") {
-			return both["ids"].([]any)[0] // the caller's certificate; the second is its token
+		if !slices.Contains(keeps, "token.") {
+			if plain, is := withoutToken(v); is {
+				return plain
+			}
 		}
 		out := object{}
 		for key, one := range v {
@@ -105,4 +107,18 @@ func inline(v any, filters map[string]object, keeps []string) any {
 	default:
 		return v
 	}
+}
+
+// withoutToken takes the caller's token out of what says whether it may call.
+func withoutToken(v object) (any, bool) {
+	if both, is := v["and_ids"].(object); is {
+		return both["ids"].([]any)[0], true // the caller's certificate; the second is its token
+	}
+	nested, _ := v["matcher"].(object)
+	list, _ := nested["matcher_list"].(object)
+	passes, is := list["matchers"].([]any)
+	if !is {
+		return nil, false
+	}
+	return passes[0].(object)["on_match"], true
 }
