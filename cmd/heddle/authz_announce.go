@@ -45,22 +45,23 @@ func (f *authzFlags) authorizer(listener net.Listener, identity bool) (*mesh.Aut
 // keyBoard publishes in the registry, for one AuthZ service.
 type keyBoard struct {
 	store *registry.Store
-	id    string // under which the service is announced
+	id    string // under which the service is announced; "": it is not
 }
 
 // Look implements [authz.Board].
 func (b keyBoard) Look(ctx context.Context) (authz.Posted, error) {
 	trust, err := b.store.Trust(ctx)
+	self := func(a mesh.Authorizer) bool { return a.ID == b.id }
 	return authz.Posted{
-		Keys:   trust.Keys,
-		Others: slices.ContainsFunc(trust.Authorizers, func(a mesh.Authorizer) bool { return a.ID != b.id }),
+		Keys: trust.Keys, Orders: trust.Orders,
+		Self:   slices.ContainsFunc(trust.Authorizers, self),
+		Others: slices.ContainsFunc(trust.Authorizers, func(a mesh.Authorizer) bool { return !self(a) }),
 	}, err
 }
 
 // Post implements [authz.Board].
-func (b keyBoard) Post(ctx context.Context, keys mesh.TokenKeys) error {
-	revision := keys.Meta.Revision
-	return b.store.PutTokenKeys(ctx, keys, registry.Write{Author: b.id, Source: "authz", Revision: revision, Create: revision == 0})
+func (b keyBoard) Post(ctx context.Context, keys mesh.TokenKeys, found authz.Posted) error {
+	return b.store.PutTokenKeys(ctx, keys, registry.Trust{Keys: found.Keys, Orders: found.Orders}, registry.Write{Author: b.id, Source: "authz"})
 }
 
 // announce tells sidecars of the service, from when it knows the mesh, for as long

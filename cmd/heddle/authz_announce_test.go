@@ -93,6 +93,7 @@ func TestAuthzServicesMakeThemselvesKnown(t *testing.T) {
 
 	one := authzWith("one.json", "--key-file", file("secret"), "--advertise", "127.0.0.1:18001")
 	announced(1)
+	await(t, "the keys to be published", func() bool { return trust().Keys != nil })
 	first := trust()
 	if first.Keys == nil || first.Keys.Issuer != "https://heddle.local" || len(first.Keys.JWKS) < 100 || first.Authorizers[0].Address != "127.0.0.1" {
 		t.Fatalf("published: %+v", first)

@@ -71,13 +71,14 @@ func newAuthzNode(ctx context.Context, s authzSetup) (_ *authzNode, err error) {
 		return nil, err
 	}
 	keyring := authz.KeyringConfig{
-		Store: s.keys, Issuer: issuer, Type: authz.KeyType(f.KeyType), Logger: s.logger,
+		Store: s.keys, Board: keyBoard{store: s.store}, Silent: true, Issuer: issuer, Type: authz.KeyType(f.KeyType), Logger: s.logger,
 		Rotation: authz.Rotation{Every: f.RotateEvery, Ahead: f.PublishAhead, Keep: f.TokenLife + time.Minute},
 	}
 	if n.authorizer != nil {
-		keyring.Board = keyBoard{s.store, n.authorizer.ID}
+		keyring.Board, keyring.Silent = keyBoard{s.store, n.authorizer.ID}, false
 	}
 	n.keyring = authz.NewKeyring(keyring)
+	s.registerer.MustRegister(newKeyMetrics(n.keyring, s.catalog))
 	options := append(authz.ServerOptions(),
 		grpc.MaxHeaderListSize(64<<10),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),

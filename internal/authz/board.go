@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,15 +21,17 @@ import (
 type Board interface {
 	// Look says what is there now.
 	Look(ctx context.Context) (Posted, error)
-	// Post replaces the keys of revision keys.Meta.Revision (0: there are none),
-	// and gives a conflict ([mesh.KindConflict]) when there are others by now.
-	Post(ctx context.Context, keys mesh.TokenKeys) error
+	// Post replaces the keys that a look found. It gives a conflict
+	// ([mesh.KindConflict]) when there are others by now, or other orders.
+	Post(ctx context.Context, keys mesh.TokenKeys, found Posted) error
 }
 
 // Posted is what a [Board] holds.
 type Posted struct {
 	Keys   *mesh.TokenKeys // nil: none
-	Others bool            // another AuthZ service is announced to sidecars
+	Orders mesh.KeyOrders
+	Self   bool // this AuthZ service is announced to sidecars
+	Others bool // another one is
 }
 
 const (
@@ -38,7 +41,16 @@ const (
 	// fresh is for how long published keys are somebody's who is at work, whether
 	// announced or not: somewhat longer than an announcement outlives its service.
 	fresh = 20 * time.Second
+	// changeover is how long a revoked key stays published once another one signs.
+	// In its first half each of its tokens that is asked for is replaced behind the
+	// request, in its second half none is handed out: other replicas may be later
+	// by a [KeyringConfig.Poll].
+	changeover = 2 * time.Second
 )
+
+// errEarly is why the first keys of a mesh are not published yet: from then on
+// sidecars ask for tokens, so there has to be somebody to ask.
+var errEarly = errors.New("the AuthZ service is not announced to sidecars yet")
 
 // errForeign is why a keyring does not publish: somebody else's keys are in force.
 type errForeign struct{ reason string }
@@ -55,8 +67,12 @@ func (s *keySet) posting(issuer string) mesh.TokenKeys {
 	for _, k := range s.keys {
 		_ = json.NewEncoder(digest).Encode(k.id)
 	}
+	var schedule []mesh.KeyTime
+	for _, k := range s.keys {
+		schedule = append(schedule, mesh.KeyTime{ID: k.id, SignsFrom: k.signsFrom.UTC()})
+	}
 	return mesh.TokenKeys{
-		Issuer: issuer, JWKS: s.jwks,
+		Issuer: issuer, JWKS: s.jwks, Schedule: schedule,
 		Keyring: s.ring, Sequence: s.sequence, Digest: base64.RawURLEncoding.EncodeToString(digest.Sum(nil)),
 	}
 }
@@ -89,8 +105,10 @@ func (k *Keyring) publish(ctx context.Context, set *keySet, posted Posted) (rais
 	if ours(p, want) {
 		return 0, nil
 	}
+	if p == nil && !posted.Self {
+		return 0, errEarly
+	}
 	if p != nil {
-		want.Meta.Revision = p.Meta.Revision
 		if reason := foreign(p, want); reason != "" {
 			if posted.Others || k.cfg.Now().Sub(p.Meta.UpdatedAt).Abs() < fresh {
 				return 0, errForeign{reason}
@@ -101,7 +119,7 @@ func (k *Keyring) publish(ctx context.Context, set *keySet, posted Posted) (rais
 			}
 		}
 	}
-	if err := k.cfg.Board.Post(ctx, want); err != nil {
+	if err := k.cfg.Board.Post(ctx, want, posted); err != nil {
 		return 0, err
 	}
 	k.cfg.Logger.Info("published the public keys of tokens", "issuer", want.Issuer, "keys", set.ids())
@@ -126,24 +144,43 @@ func foreign(p *mesh.TokenKeys, want mesh.TokenKeys) string {
 	return ""
 }
 
-// notes keeps since when each published key has been seen there: from when it may
-// sign. What the first look finds was there long before.
-func (k *Keyring) notes(set *keySet, posted Posted, first bool) map[string]time.Time {
-	published := map[string]time.Time{}
-	at := k.cfg.Now()
-	if first {
-		at = time.Time{}
+// noted gives a set with what the board says of its keys.
+func (k *Keyring) noted(set *keySet, posted Posted) *keySet {
+	next := *set
+	next.published = nil
+	if len(next.keys) == 0 {
+		next.rotation = posted.Orders.Rotation // the first key is new enough
 	}
-	for _, id := range publishedIDs(posted.Keys) {
-		if set.find(id) == nil {
-			continue
-		}
-		published[id] = at
-		if before, is := k.published[id]; is {
-			published[id] = before
+	now, revoked := k.cfg.Now(), map[string]time.Time{}
+	for _, one := range set.keys {
+		if posted.Orders.Revokes(one.id) {
+			if revoked[one.id] = k.revoked[one.id]; revoked[one.id].IsZero() {
+				revoked[one.id] = now
+				k.cfg.Logger.Warn("a signing key is revoked", "kid", one.id)
+			}
 		}
 	}
-	return published
+	k.revoked, next.revoked = revoked, revoked
+	if k.publishes(posted) {
+		next.published = map[string]time.Time{}
+		for _, id := range publishedIDs(posted.Keys) {
+			if set.find(id) == nil {
+				continue
+			}
+			since, is := k.published[id]
+			if !is && k.looked { // what the first look finds was there long before
+				since = now
+			}
+			next.published[id] = since
+		}
+	}
+	k.published, k.looked = next.published, true
+	return &next
+}
+
+// publishes says whether the keys have to be published before they sign.
+func (k *Keyring) publishes(posted Posted) bool {
+	return k.cfg.Board != nil && !k.cfg.Silent && !posted.Orders.Withdrawn
 }
 
 // publishedIDs gives the ids of published keys.

@@ -27,7 +27,9 @@ type memoryBoard struct {
 	away   error            // guarded by mu
 }
 
-func newMemoryBoard(c *clock) *memoryBoard { return &memoryBoard{now: c.Now} }
+func newMemoryBoard(c *clock) *memoryBoard {
+	return &memoryBoard{now: c.Now, posted: Posted{Self: true}}
+}
 
 func (b *memoryBoard) Look(context.Context) (Posted, error) {
 	b.mu.Lock()
@@ -35,22 +37,35 @@ func (b *memoryBoard) Look(context.Context) (Posted, error) {
 	return b.posted, b.away
 }
 
-func (b *memoryBoard) Post(_ context.Context, keys mesh.TokenKeys) error {
+func (b *memoryBoard) Post(_ context.Context, keys mesh.TokenKeys, found Posted) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.away != nil {
 		return b.away
 	}
-	var at int64
-	if b.posted.Keys != nil {
-		at = b.posted.Keys.Meta.Revision
-	}
-	if keys.Meta.Revision != at {
+	if found.Keys != b.posted.Keys || found.Orders.Meta.Revision != b.posted.Orders.Meta.Revision {
 		return mesh.Conflict("there are others")
 	}
+	at := int64(len(b.all))
 	keys.Meta = mesh.Meta{Revision: at + 1, UpdatedAt: b.now()}
 	b.posted.Keys = &keys
 	b.all = append(b.all, keys)
+	return nil
+}
+
+// memoryStore is a key store without a disk.
+type memoryStore struct {
+	value    []byte
+	revision int64
+}
+
+func (s *memoryStore) Read(context.Context) ([]byte, int64, error) { return s.value, s.revision, nil }
+
+func (s *memoryStore) Write(_ context.Context, value []byte, revision int64) error {
+	if revision != s.revision {
+		return mesh.Conflict("somebody else did")
+	}
+	s.value, s.revision = value, revision+1
 	return nil
 }
 
@@ -121,7 +136,7 @@ func TestNoKeySignsBeforeItIsPublished(t *testing.T) {
 // lookOnly is a board that cannot be written.
 type lookOnly struct{ Board }
 
-func (lookOnly) Post(context.Context, mesh.TokenKeys) error {
+func (lookOnly) Post(context.Context, mesh.TokenKeys, Posted) error {
 	return mesh.Unavailable(nil, "no quorum")
 }
 
@@ -246,15 +261,11 @@ func TestOtherKeysInTheSameMeshAreNotUsed(t *testing.T) {
 // publish each state once, in order, and sign only with what is published.
 func TestKeyringsThatShareAStoreDoNotFight(t *testing.T) {
 	propertytest.Check(t, func(r *rapid.T) {
-		dir, err := os.MkdirTemp(t.TempDir(), "keys")
-		if err != nil {
-			r.Fatal(err)
-		}
-		now := newClock()
+		store, now := &memoryStore{}, newClock()
 		board := newMemoryBoard(now)
 		rings := make([]*Keyring, rapid.IntRange(1, 4).Draw(r, "services"))
 		for i := range rings {
-			rings[i] = NewKeyring(KeyringConfig{Store: Dir(dir), Board: board, Issuer: testIssuer, Type: EdDSA, Now: now.Now, Rotation: Rotation{Every: time.Hour, Ahead: 10 * time.Minute}})
+			rings[i] = NewKeyring(KeyringConfig{Store: store, Board: board, Issuer: testIssuer, Type: EdDSA, Now: now.Now, Rotation: Rotation{Every: time.Hour, Ahead: 10 * time.Minute}})
 		}
 		for range rapid.IntRange(1, 60).Draw(r, "steps") {
 			k := rapid.SampledFrom(rings).Draw(r, "who")

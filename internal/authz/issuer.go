@@ -102,27 +102,38 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 // the caller may have it is not asked here. Unavailable: there is none in time;
 // it is made all the same, for who asks next.
 func (i *Issuer) Token(ctx context.Context, p Pair) (*Token, error) {
-	now := i.cfg.Now()
-	if t, is := i.memory.GetIfPresent(p); is && now.Before(t.lastUse) && i.cfg.Keys.current.Load().has(t.key) {
-		if now.After(t.refresh) && t.refreshing.CompareAndSwap(false, true) {
-			i.renew(ctx, p, t)
+	for range 3 {
+		now, keys := i.cfg.Now(), i.cfg.Keys.current.Load()
+		if t, is := i.memory.GetIfPresent(p); is && now.Before(t.lastUse) {
+			if may, replace := keys.handsOut(t.key, now); may {
+				if (replace || now.After(t.refresh)) && t.refreshing.CompareAndSwap(false, true) {
+					i.renew(ctx, p, t)
+				}
+				i.metrics.memory.Inc()
+				return t, nil
+			}
 		}
-		i.metrics.memory.Inc()
-		return t, nil
+		f, first, err := i.join(p)
+		if err != nil {
+			return nil, err
+		}
+		if first {
+			i.lead(ctx, p, f)
+		}
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return nil, mesh.Unavailable(ctx.Err(), "no token was made in time")
+		}
+		if f.err != nil {
+			return nil, f.err
+		}
+		if may, _ := i.cfg.Keys.current.Load().handsOut(f.token.key, i.cfg.Now()); may {
+			return f.token, nil
+		}
+		// Its key was revoked while it waited for a signer.
 	}
-	f, first, err := i.join(p)
-	if err != nil {
-		return nil, err
-	}
-	if first {
-		i.lead(ctx, p, f)
-	}
-	select {
-	case <-f.done:
-		return f.token, f.err
-	case <-ctx.Done():
-		return nil, mesh.Unavailable(ctx.Err(), "no token was made in time")
-	}
+	return nil, mesh.Unavailable(nil, "the signing keys change all the time")
 }
 
 // Run writes to Redis what was signed, until ctx ends; then it waits for the

@@ -17,6 +17,7 @@ import (
 type KeyringConfig struct {
 	Store    KeyStore
 	Board    Board         // where the public keys are published before they sign; nil: they need not be
+	Silent   bool          // nothing is published on Board; its orders are followed all the same
 	Issuer   string        // "iss" of the tokens, as it is published
 	Type     KeyType       // of the keys made from now on; default RSA2048
 	Rotation Rotation      // zero fields take their defaults
@@ -32,10 +33,13 @@ type Keyring struct {
 	current atomic.Pointer[keySet] // empty while the keys may not be used
 
 	// Only Load uses these.
-	stored    []byte  // what was last read
-	known     *keySet // of it
-	published map[string]time.Time
-	looked    bool // at the board, once
+	stored    []byte               // what was last read
+	known     *keySet              // of it
+	published map[string]time.Time // since when each key is known to be
+	revoked   map[string]time.Time // since when each key is known to be
+	looked    bool                 // at the board, once
+
+	early atomic.Bool // the first keys of the mesh wait for the service to be announced
 
 	mu      sync.Mutex
 	changed chan struct{} // guarded by mu: closed when current changes
@@ -94,12 +98,12 @@ func (k *Keyring) load(ctx context.Context) (again bool, err error) {
 			return false, mesh.Unavailable(err, "read the signing keys")
 		}
 	}
-	if k.cfg.Board != nil {
-		k.published = k.notes(set, posted, !k.looked)
-		k.looked = true
-		set = set.with(k.published)
+	set = k.noted(set, posted)
+	now := k.cfg.Now()
+	next, err := set.ordered(now, &posted.Orders, k.generate)
+	if next == nil && err == nil {
+		next, err = set.planned(now, k.cfg.Rotation, k.generate)
 	}
-	next, err := set.planned(k.cfg.Now(), k.cfg.Rotation, k.generate)
 	if err != nil {
 		return false, err
 	}
@@ -132,12 +136,17 @@ func (k *Keyring) write(ctx context.Context, set *keySet, revision int64) error 
 
 // agree publishes a set that is stored, and has it sign.
 func (k *Keyring) agree(ctx context.Context, set *keySet, posted Posted, revision int64) (again bool, err error) {
-	if k.cfg.Board == nil {
+	if !k.publishes(posted) {
+		k.early.Store(false)
 		k.use(set)
 		return false, nil
 	}
 	raise, err := k.publish(ctx, set, posted)
+	k.early.Store(errors.Is(err, errEarly))
 	switch {
+	case errors.Is(err, errEarly):
+		k.use(set)
+		return false, nil
 	case errors.As(err, new(errForeign)):
 		k.use(&keySet{})
 		return false, &mesh.Error{Kind: mesh.KindConflict, Message: "use the signing keys", Err: err}
@@ -170,14 +179,17 @@ func (k *Keyring) use(set *keySet) {
 	k.changed = make(chan struct{})
 }
 
-// Await returns once there is a key to sign with, or once there is none, or with
-// ctx's error.
-func (k *Keyring) Await(ctx context.Context, ready bool) error {
+// Able says whether sidecars may be told of the service: it has a key to sign with,
+// or will as soon as they are.
+func (k *Keyring) Able() bool { return k.early.Load() || k.Ready() }
+
+// Await returns once [Keyring.Able] says so, or with ctx's error.
+func (k *Keyring) Await(ctx context.Context, able bool) error {
 	for {
 		k.mu.Lock()
 		changed := k.changed
 		k.mu.Unlock()
-		if k.Ready() == ready {
+		if k.Able() == able {
 			return nil
 		}
 		select {
@@ -203,21 +215,23 @@ func (k *Keyring) generate(signsFrom time.Time) (*key, error) {
 // Run keeps the keys up to date until ctx ends. While the store or the board is
 // away, what is known goes on signing.
 func (k *Keyring) Run(ctx context.Context) error {
-	tick := time.NewTicker(k.cfg.Poll)
-	defer tick.Stop()
 	var last mesh.ErrorKind // of the error that is under way
 	var said time.Time
 	for {
+		pause := k.cfg.Poll
+		if k.early.Load() {
+			pause = min(pause, 50*time.Millisecond)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-time.After(pause):
 		}
 		err := k.Load(ctx)
 		kind := mesh.KindOf(err)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // it is asked to end
 		case err == nil:
 			if last != "" {
 				k.cfg.Logger.Info("the signing keys are kept up to date again")
@@ -240,3 +254,18 @@ func (k *Keyring) Ready() bool { return k.current.Load().signing(k.cfg.Now()) !=
 
 // JWKS gives the public keys as a JSON Web Key Set (RFC 7517).
 func (k *Keyring) JWKS() []byte { return k.current.Load().jwks }
+
+// Signing gives the id of the key that signs now, or "", and when the next one
+// begins, zero as long as there is none.
+func (k *Keyring) Signing() (id string, next time.Time) {
+	set, now := k.current.Load(), k.cfg.Now()
+	if signing := set.signing(now); signing != nil {
+		id = signing.id
+	}
+	for _, one := range set.keys {
+		if one.signsFrom.After(now) {
+			return id, one.signsFrom
+		}
+	}
+	return id, time.Time{}
+}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/google/uuid"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
 // Rotation says how keys follow each other.
@@ -25,7 +27,9 @@ type keySet struct {
 	jwks     []byte
 	ring     string // random name of the key store
 	sequence int64  // counts the changes there
+	rotation string // the last rotation out of turn that was done
 
+	revoked map[string]time.Time // keys that are to go, and since when that is known
 	// published says since when each key is known to be published; nil: they need
 	// not be.
 	published map[string]time.Time
@@ -37,6 +41,7 @@ type storedKeys struct {
 	Version  int         `json:"version"` // 1
 	Ring     string      `json:"ring,omitempty"`
 	Sequence int64       `json:"sequence,omitempty"`
+	Rotation string      `json:"rotation,omitempty"`
 	Keys     []storedKey `json:"keys"`
 }
 
@@ -74,13 +79,13 @@ func decodeKeySet(data []byte) (*keySet, error) {
 	}
 	set, err := newKeySet(keys)
 	if err == nil {
-		set.ring, set.sequence = stored.Ring, stored.Sequence
+		set.ring, set.sequence, set.rotation = stored.Ring, stored.Sequence, stored.Rotation
 	}
 	return set, err
 }
 
 func (s *keySet) encode() ([]byte, error) {
-	stored := storedKeys{Version: 1, Ring: s.ring, Sequence: s.sequence}
+	stored := storedKeys{Version: 1, Ring: s.ring, Sequence: s.sequence, Rotation: s.rotation}
 	for _, k := range s.keys {
 		stored.Keys = append(stored.Keys, storedKey{PKCS8: k.pkcs8, SignsFrom: k.signsFrom})
 	}
@@ -102,13 +107,6 @@ func (s *keySet) signing(now time.Time) *key {
 		}
 	}
 	return known
-}
-
-// with gives the set with what is known to be published of it.
-func (s *keySet) with(published map[string]time.Time) *keySet {
-	next := *s
-	next.published = published
-	return &next
 }
 
 // ids are the keys' ids, by when they begin to sign.
@@ -135,7 +133,7 @@ func (s *keySet) find(id string) *key {
 func (s *keySet) planned(now time.Time, r Rotation, generate func(signsFrom time.Time) (*key, error)) (*keySet, error) {
 	keys, changed := slices.Clone(s.keys), s.ring == ""
 	for i, k := range keys {
-		if _, is := s.published[k.id]; i > 0 && s.published != nil && !is && k.signsFrom.Before(now) {
+		if _, is := s.published[k.id]; i > 0 && len(s.published) > 0 && !is && k.signsFrom.Add(settling).Before(now) {
 			late := *k // it could not be published in time, so it begins only now
 			late.signsFrom = now
 			keys[i], changed = &late, true
@@ -168,9 +166,98 @@ func (s *keySet) planned(now time.Time, r Rotation, generate func(signsFrom time
 func (s *keySet) next(keys []*key) (*keySet, error) {
 	next, err := newKeySet(keys)
 	if err == nil {
-		next.ring, next.sequence = cmp.Or(s.ring, uuid.NewString()), s.sequence+1
+		next.ring, next.sequence, next.rotation = cmp.Or(s.ring, uuid.NewString()), s.sequence+1, s.rotation
 	}
 	return next, err
+}
+
+// ordered gives the set as admins want it: nil if it is so already. In the place of
+// a revoked key the next one begins at once, or a new one; the revoked one goes
+// when all have had the time to go over to that.
+func (s *keySet) ordered(now time.Time, orders *mesh.KeyOrders, generate func(signsFrom time.Time) (*key, error)) (*keySet, error) {
+	if len(s.keys) == 0 {
+		return nil, nil //nolint:nilnil // the first is made as planned
+	}
+	current := 0
+	for i, k := range s.keys {
+		if !k.signsFrom.After(now) {
+			current = i
+		}
+	}
+	keys := slices.Clone(s.keys[:current+1])
+	for _, k := range s.keys[current+1:] {
+		if !orders.Revokes(k.id) {
+			keys = append(keys, k)
+		}
+	}
+	changed := len(keys) != len(s.keys)
+	rotate := orders.Rotation != "" && orders.Rotation != s.rotation
+	switch {
+	case (rotate || orders.Revokes(keys[current].id)) && len(keys) > current+1:
+		early := *keys[current+1]
+		early.signsFrom = now
+		keys[current+1], changed = &early, true
+	case rotate || orders.Revokes(keys[current].id):
+		k, err := generate(now)
+		if err != nil {
+			return nil, err
+		}
+		keys, changed = append(keys, k), true
+	default:
+		keys = slices.DeleteFunc(keys, func(k *key) bool {
+			_, revoked := s.revoked[k.id]
+			since, replaced := s.replaced(k.id)
+			return revoked && replaced && !now.Before(since.Add(changeover))
+		})
+		changed = changed || len(keys) != len(s.keys)
+	}
+	if !changed {
+		return nil, nil //nolint:nilnil // it is as it should be
+	}
+	next, err := s.next(keys)
+	if err == nil {
+		next.rotation = orders.Rotation
+	}
+	return next, err
+}
+
+// replaced says since when a revoked key has had a successor that signs in its
+// place and when this was known, which may be later than now.
+func (s *keySet) replaced(id string) (since time.Time, is bool) {
+	for i := len(s.keys) - 1; i >= 0 && s.keys[i].id != id; i-- {
+		by := s.keys[i]
+		from := by.signsFrom
+		if s.published != nil {
+			at, is := s.published[by.id]
+			if !is {
+				continue
+			}
+			if settled := at.Add(settling); from.Before(settled) {
+				from = settled
+			}
+		}
+		if _, revoked := s.revoked[by.id]; !revoked && (!is || from.Before(since)) {
+			since, is = from, true
+		}
+	}
+	if noticed := s.revoked[id]; since.Before(noticed) {
+		since = noticed
+	}
+	return since, is
+}
+
+// handsOut says whether tokens of a key may be handed out, and whether another
+// should take their place soon.
+func (s *keySet) handsOut(k *key, now time.Time) (may, replace bool) {
+	if !s.has(k) || len(s.revoked) == 0 {
+		return s.has(k), false
+	}
+	if _, revoked := s.revoked[k.id]; !revoked {
+		return true, false
+	}
+	since, replaced := s.replaced(k.id)
+	replaced = replaced && !now.Before(since)
+	return !replaced || now.Before(since.Add(changeover/2)), replaced
 }
 
 // has says whether a key is still published.

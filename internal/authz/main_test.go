@@ -69,6 +69,22 @@ func runIssuer(t testing.TB, cfg IssuerConfig) *Issuer {
 	return i
 }
 
+// startedIssuer runs an issuer until end is called.
+func startedIssuer(t testing.TB, cfg IssuerConfig) (i *Issuer, end func()) {
+	t.Helper()
+	i, err := NewIssuer(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return i.Run(ctx) })
+	return i, func() {
+		cancel()
+		_ = group.Wait() // it never fails
+	}
+}
+
 func runUntilEnd(t testing.TB, run func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))

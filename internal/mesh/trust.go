@@ -3,7 +3,9 @@ package mesh
 import (
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"strings"
+	"time"
 )
 
 // TokenKeys are the public keys by which sidecars check the tokens that callers
@@ -17,7 +19,35 @@ type TokenKeys struct {
 	Sequence int64  `json:"sequence,omitempty"` // counts the changes there
 	Digest   string `json:"digest,omitempty"`   // of issuer and keys, as they were written
 
+	Schedule []KeyTime `json:"schedule,omitempty"` // in the order in which the keys sign
+
 	Meta Meta `json:"meta,omitzero"`
+}
+
+// KeyTime says when a key begins to sign, which ends that of the one before.
+type KeyTime struct {
+	ID        string    `json:"id"` // the JWKS's kid
+	SignsFrom time.Time `json:"signsFrom"`
+}
+
+// KeyOrders are what admins want of all AuthZ services.
+type KeyOrders struct {
+	Revoked   []RevokedKey `json:"revoked,omitempty"`   // they are never used again; by ID
+	Rotation  string       `json:"rotation,omitempty"`  // name of the last rotation that was asked for out of turn
+	Withdrawn bool         `json:"withdrawn,omitempty"` // no keys are published, so sidecars neither ask nor check
+	Meta      Meta         `json:"meta,omitzero"`
+}
+
+// RevokedKey is a signing key that was revoked.
+type RevokedKey struct {
+	ID     string    `json:"id"` // the JWKS's kid
+	At     time.Time `json:"at"`
+	Author string    `json:"author,omitempty"`
+}
+
+// Revokes says whether a key is revoked.
+func (o *KeyOrders) Revokes(id string) bool {
+	return slices.ContainsFunc(o.Revoked, func(k RevokedKey) bool { return k.ID == id })
 }
 
 // Validate reports every fault.

@@ -21,6 +21,7 @@ const (
 	auditRefusedPrefix = root + "audit/refused/"
 	signingKeysKey     = root + "signing-keys"
 	tokenKeysKey       = root + "token-keys"
+	keyOrdersKey       = root + "key-orders"
 	authorizerPrefix   = root + "authorizers/"
 	revocationPrefix   = root + "revocations/"
 )

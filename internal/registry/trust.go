@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -11,8 +12,9 @@ import (
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
-// PutTokenKeys replaces the public keys by which tokens are checked.
-func (s *Store) PutTokenKeys(ctx context.Context, keys mesh.TokenKeys, w Write) error {
+// PutTokenKeys replaces the public keys by which tokens are checked. It gives a
+// conflict when keys or orders are no longer those of before.
+func (s *Store) PutTokenKeys(ctx context.Context, keys mesh.TokenKeys, before Trust, w Write) error {
 	const tried = "write the public keys of tokens"
 	if err := mesh.Invalid(tried, keys.Validate()); err != nil {
 		return err
@@ -28,11 +30,14 @@ func (s *Store) PutTokenKeys(ctx context.Context, keys mesh.TokenKeys, w Write) 
 	if err != nil {
 		return err
 	}
-	var conditions []clientv3.Cmp
-	if w.Create || w.Revision != 0 { // 0 is the revision of what is not there
-		conditions = append(conditions, clientv3.Compare(clientv3.ModRevision(tokenKeysKey), "=", w.Revision))
+	var replaced int64 // the revision of what is not there
+	if before.Keys != nil {
+		replaced = before.Keys.Meta.Revision
 	}
-	answer, err := s.client.Txn(ctx).If(conditions...).Then(clientv3.OpPut(tokenKeysKey, string(value)), audit).Commit()
+	answer, err := s.client.Txn(ctx).If(
+		clientv3.Compare(clientv3.ModRevision(tokenKeysKey), "=", replaced),
+		clientv3.Compare(clientv3.ModRevision(keyOrdersKey), "=", before.Orders.Meta.Revision),
+	).Then(clientv3.OpPut(tokenKeysKey, string(value)), audit).Commit()
 	if err != nil {
 		return refusal(err, tried)
 	}
@@ -49,6 +54,7 @@ type Trust struct {
 	// be read only the revision is there.
 	Keys        *mesh.TokenKeys
 	Authorizers []mesh.Authorizer
+	Orders      mesh.KeyOrders
 }
 
 // Trust reads it, from etcd's majority.
@@ -56,7 +62,7 @@ func (s *Store) Trust(ctx context.Context) (Trust, error) {
 	const tried = "read what AuthZ services have published"
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	got, err := s.client.Txn(ctx).Then(clientv3.OpGet(tokenKeysKey), clientv3.OpGet(authorizerPrefix, clientv3.WithPrefix())).Commit()
+	got, err := s.client.Txn(ctx).Then(clientv3.OpGet(tokenKeysKey), clientv3.OpGet(authorizerPrefix, clientv3.WithPrefix()), clientv3.OpGet(keyOrdersKey)).Commit()
 	if err != nil {
 		return Trust{}, refusal(err, tried)
 	}
@@ -72,6 +78,13 @@ func (s *Store) Trust(ctx context.Context) (Trust, error) {
 		if a, err := authorizers.decode(string(kv.Key), kv.Value, kv.ModRevision); err == nil {
 			t.Authorizers = append(t.Authorizers, *a)
 		}
+	}
+	for _, kv := range got.Responses[2].GetResponseRange().GetKvs() {
+		// Passed over, a key that was revoked would be taken again.
+		if err := json.Unmarshal(kv.Value, &t.Orders); err != nil {
+			return Trust{}, &mesh.Error{Kind: mesh.KindUnavailable, Reason: mesh.ReasonCorrupt, Message: tried + ": the value of " + keyOrdersKey + " in etcd is corrupt", Err: err}
+		}
+		t.Orders.Meta.Revision = kv.ModRevision
 	}
 	return t, nil
 }

@@ -43,10 +43,10 @@ func TestWhatSidecarsTrustIsWatchedAndNotForReadersOfDeclarations(t *testing.T) 
 		}
 	}
 
-	if err := store.PutTokenKeys(ctx, mesh.TokenKeys{Issuer: "https://mesh", JWKS: []byte(`{"keys":[]}`)}, registry.Write{}); mesh.KindOf(err) != mesh.KindInvalid {
+	if err := store.PutTokenKeys(ctx, mesh.TokenKeys{Issuer: "https://mesh", JWKS: []byte(`{"keys":[]}`)}, registry.Trust{}, registry.Write{}); mesh.KindOf(err) != mesh.KindInvalid {
 		t.Errorf("a set without keys: %v", err)
 	}
-	if err := store.PutTokenKeys(ctx, mesh.TokenKeys{Issuer: "https://mesh", JWKS: []byte(`{"keys":[{"kid":"1"}]}`)}, registry.Write{}); err != nil {
+	if err := store.PutTokenKeys(ctx, mesh.TokenKeys{Issuer: "https://mesh", JWKS: []byte(`{"keys":[{"kid":"1"}]}`)}, registry.Trust{}, registry.Write{}); err != nil {
 		t.Fatal(err)
 	}
 	if c := next(changes); c.TokenKeys == nil || c.TokenKeys.Issuer != "https://mesh" || string(c.TokenKeys.JWKS) != `{"keys":[{"kid":"1"}]}` {
