@@ -39,6 +39,7 @@ type cli struct {
 
 	Token      tokenCmd      `cmd:"" group:"other" help:"Create, list and revoke tokens, to write and to join."`
 	Revocation revocationCmd `cmd:"" group:"other" help:"Revoke certificates of services, gateways and workloads."`
+	Keys       keysCmd       `cmd:"" group:"other" help:"Show, rotate and revoke the keys that tokens of the mesh are signed with."`
 	Completion completionCmd `cmd:"" group:"other" help:"Print a script that completes heddle's commands in a shell."`
 	Version    versionCmd    `cmd:"" group:"other" help:"Print the version."`
 

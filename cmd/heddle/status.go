@@ -44,6 +44,9 @@ type meshStatus struct {
 	Server   serverStatus     `json:"server"`
 	Proxies  []proxyStatus    `json:"proxies"`
 	Problems []client.Problem `json:"problems"`
+	// Tokens says who signs tokens; nil while no AuthZ service has been at work, or
+	// etcd does not say.
+	Tokens *client.SigningKeys `json:"tokens,omitempty"`
 }
 
 type serverStatus struct {
@@ -155,6 +158,9 @@ func (c *statusCmd) look(ctx context.Context, api *client.Client) (*meshStatus, 
 			status.Problems = append(status.Problems, problem)
 		}
 	}
+	if keys, err := api.SigningKeys(ctx); err == nil && (keys.Withdrawn || len(keys.Keys)+len(keys.Authorizers) > 0) {
+		status.Tokens = &keys
+	}
 	return &status, nil
 }
 
@@ -195,6 +201,9 @@ func (c *statusCmd) print(con *console, status meshStatus) error {
 	}
 	fmt.Fprintf(con.out, "server   %s %s\n", present.Safe(server.Address), state)
 	fmt.Fprintf(con.out, "proxies  %s\n", proxiesLine(p, status.Proxies))
+	if status.Tokens != nil {
+		fmt.Fprintf(con.out, "tokens   %s\n", tokensLine(p, *status.Tokens))
+	}
 	fmt.Fprintf(con.out, "problems %s\n", problemsLine(p, status.Problems))
 	rows := rowsOf(status.Proxies)
 	left := 0
@@ -229,6 +238,27 @@ func proxiesLine(p present.Palette, proxies []proxyStatus) string {
 		return fmt.Sprintf("%d connected, %s", len(proxies), p.Paint(present.Bad, fmt.Sprintf("%d behind", behind)))
 	}
 	return fmt.Sprintf("%d connected, %s", len(proxies), p.Paint(present.Good, "all up to date"))
+}
+
+// tokensLine says which key signs, when the next one begins, and who may be asked.
+func tokensLine(p present.Palette, keys client.SigningKeys) string {
+	services := plural(len(keys.Authorizers), "AuthZ service is announced", "AuthZ services are announced")
+	if len(keys.Authorizers) == 0 {
+		services = p.Paint(present.Bad, "no AuthZ service is announced")
+	}
+	if keys.Withdrawn {
+		return p.Paint(present.Bad, "withdrawn") + " (heddle keys publish), " + services
+	}
+	line := "no key signs"
+	for _, key := range keys.Keys {
+		switch key.State {
+		case "signing":
+			line = "key " + present.Safe(key.ID) + " signs"
+		case "next":
+			line += ", the next from " + key.SignsFrom.Local().Format(time.RFC3339)
+		}
+	}
+	return line + ", " + services
 }
 
 func problemsLine(p present.Palette, problems []client.Problem) string {

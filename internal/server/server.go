@@ -87,6 +87,7 @@ func New(cfg Config) (*Server, error) {
 	s.statusOperations()
 	s.eventOperations()
 	s.tokenOperations()
+	s.signingKeyOperations()
 	s.identityOperations()
 	s.revocationOperations()
 	s.approvalOperations()
