@@ -25,6 +25,10 @@ func (b *builder) inbound() {
 	if app.port == 0 {
 		return
 	}
+	if b.trust.strict(b.own) && !b.secure() {
+		b.problem(b.own.Name, "a proxy of it has no identity (heddle proxy --identity-dir), and it takes nothing but mutual TLS: nobody can call it there")
+		return
+	}
 	at := place{orAddress(b.scope.Proxy.InboundAddress, mesh.DefaultInboundAddress), b.scope.Proxy.InboundPort}
 	if at.port == 0 {
 		at.port = b.own.Port

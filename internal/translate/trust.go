@@ -46,9 +46,10 @@ func (t *Trust) authorizerIDs() []string {
 	return []string{"spiffe://" + t.Domain + "/heddle/authz", "spiffe://" + t.Domain + "/heddle/server"}
 }
 
-// strict says whether a service takes nothing but mutual TLS.
+// strict says whether a service takes nothing but mutual TLS. Where there are no
+// identities, one that says so takes nothing.
 func (t *Trust) strict(s *mesh.Service) bool {
-	return t.Roots != nil && (s.Access.MTLS == mesh.Strict || s.Access.MTLS == "" && t.MTLS == mesh.Strict)
+	return s.Access.MTLS == mesh.Strict || s.Access.MTLS == "" && t.MTLS == mesh.Strict
 }
 
 // behindSidecars says whether a service's instances are part of the mesh, each
