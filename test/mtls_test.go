@@ -59,9 +59,14 @@ func (w *workload) certificate(t *testing.T) tls.Certificate {
 // certificates given. The server is not verified: this is an attacker.
 func directly(t *testing.T, address, path string, certificates []tls.Certificate, header http.Header) (answer, error) {
 	t.Helper()
+	return directlyBy(t, http.MethodGet, address, path, certificates, header)
+}
+
+func directlyBy(t *testing.T, method, address, path string, certificates []tls.Certificate, header http.Header) (answer, error) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+address+path, http.NoBody)
+	request, err := http.NewRequestWithContext(ctx, method, "https://"+address+path, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +95,11 @@ func TestStrictMutualTLS(t *testing.T) {
 	s.declare(service("ledger", mesh.TCP), orders, service("web", mesh.HTTP, "orders"), service("other", mesh.HTTP))
 	all := startMesh(t, s, "web", "orders", "other", "ledger")
 	web, other := all["web"], all["other"]
-	web.side().wants(t, "orders", "/", http.StatusOK, "orders token=")
+	// There is no AuthZ service, so nobody checks a token and none gets through.
+	forged := func(r *http.Request) { r.Header.Set("x-heddle-token", "forged") }
+	if got := web.side().wants(t, "orders", "/", http.StatusOK, "orders token=", forged); strings.Contains(got.body, "forged") {
+		t.Errorf("a token that nobody has checked: %s", got.body)
+	}
 
 	t.Run("who is refused", func(t *testing.T) {
 		if got, err := ask(t, all["orders"].inbound(), "orders", "/"); err == nil {

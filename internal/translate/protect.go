@@ -17,18 +17,24 @@ import (
 const firstByte = 200 * time.Millisecond
 
 // protect has an inbound listener, which takes calls in plain text so far, take
-// those of the mesh by mutual TLS, and nothing else if the service is strict. Only
-// callers with a certificate bring tokens; from others the header is taken away.
+// those of the mesh by mutual TLS, and nothing else if the service is strict. In a
+// mesh with identities only callers with a certificate bring tokens; from others
+// the header is taken away.
 func (b *builder) protect(l *listenerv3.Listener, cluster string) {
-	if !b.secure() {
+	if b.trust.Roots == nil {
 		return
 	}
 	plain := l.GetFilterChains()[0]
+	if b.own.Protocol.IsHTTP() {
+		plain.Filters = []*listenerv3.Filter{typedFilter(hcmFilter, withoutToken(inboundHTTP(b.own, cluster)))}
+	}
+	if !b.secure() {
+		return
+	}
 	secured := &listenerv3.FilterChain{Name: "mesh"}
 	if b.own.Protocol.IsHTTP() {
 		secured.TransportSocket = b.fromPeers([]string{"h2", "http/1.1"})
 		secured.Filters = []*listenerv3.Filter{typedFilter(hcmFilter, b.checkedHTTP(cluster))}
-		plain.Filters = []*listenerv3.Filter{typedFilter(hcmFilter, withoutToken(inboundHTTP(b.own, cluster)))}
 	} else {
 		secured.TransportSocket = b.fromPeers([]string{meshALPN})
 		secured.Filters = []*listenerv3.Filter{b.tcpCheck(), typedFilter(tcpFilter, tcpProxy("inbound", cluster, b.own))}
@@ -53,13 +59,16 @@ func (b *builder) protect(l *listenerv3.Listener, cluster string) {
 // checkedHTTP is inboundHTTP for callers of the mesh, who have to be allowed.
 func (b *builder) checkedHTTP(cluster string) *hcmv3.HttpConnectionManager {
 	m := inboundHTTP(b.own, cluster)
+	if b.view.TokenKeys() == nil { // nobody checks what is in the header
+		m = withoutToken(m)
+	}
 	m.HttpFilters = append(b.checks(), m.GetHttpFilters()...)
 	m.LocalReplyConfig.Mappers = append(m.LocalReplyConfig.Mappers, refusedHere(b.own)...)
 	return m
 }
 
-// withoutToken takes the header away from callers that nothing is known of, so that
-// no application takes what is in it for true.
+// withoutToken takes the header away where nobody has checked what is in it, so that
+// no application takes that for true.
 func withoutToken(m *hcmv3.HttpConnectionManager) *hcmv3.HttpConnectionManager {
 	m.GetRouteConfig().RequestHeadersToRemove = []string{tokenHeader}
 	return m
