@@ -105,6 +105,12 @@ func testTokens(t *testing.T, more int) {
 			t.Errorf("%s: %d %q %s, %v; want %d %q", what, got.status, got.header.Get("x-heddle-reason"), got.body, err, c.status, c.reason)
 		}
 	}
+	// Only what a health check is needs no token.
+	for method, want := range map[string]int{http.MethodGet: http.StatusOK, http.MethodPost: http.StatusUnauthorized} {
+		if got, err := directlyBy(t, method, all["orders"].inbound(), "/healthz", []tls.Certificate{web}, nil); err != nil || got.status != want {
+			t.Errorf("%s of the health check's path without a token: %d %s, %v; want %d", method, got.status, got.body, err, want)
+		}
+	}
 }
 
 func names(aud any, want string) bool {

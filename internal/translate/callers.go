@@ -147,8 +147,10 @@ func (b *builder) tokens(keys *mesh.TokenKeys) *jwtv3.JwtAuthentication {
 		return &jwtv3.RequirementRule{Match: match, RequirementType: &jwtv3.RequirementRule_Requires{Requires: requires}}
 	}
 	var rules []*jwtv3.RequirementRule
-	for _, path := range checkedPath(b.own) {
-		rules = append(rules, rule(&routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Path{Path: path}}, validOrNone))
+	for _, one := range healthRequests(b.own) {
+		rules = append(rules, rule(&routev3.RouteMatch{
+			PathSpecifier: &routev3.RouteMatch_Path{Path: one.path}, Headers: []*routev3.HeaderMatcher{exactHeader(":method", one.method)},
+		}, validOrNone))
 	}
 	all := valid
 	if !enforced(b.own) {
@@ -172,9 +174,12 @@ func (b *builder) tokens(keys *mesh.TokenKeys) *jwtv3.JwtAuthentication {
 	}
 }
 
-// checkedPath is where callers' sidecars ask whether the service is well, by
-// themselves and so without a token; nothing if they do not.
-func checkedPath(s *mesh.Service) []string {
+// healthRequest is how callers' sidecars ask whether a service is well.
+type healthRequest struct{ method, path string }
+
+// healthRequests are the requests that callers' sidecars make by themselves, and so
+// without a token; none if they do not.
+func healthRequests(s *mesh.Service) []healthRequest {
 	if s.HealthCheck == nil {
 		return nil
 	}
@@ -182,9 +187,9 @@ func checkedPath(s *mesh.Service) []string {
 	case mesh.CheckTCP:
 		return nil
 	case mesh.CheckGRPC:
-		return []string{"/grpc.health.v1.Health/Check"}
+		return []healthRequest{{"POST", "/grpc.health.v1.Health/Check"}}
 	}
-	return []string{httpCheck(s).GetPath()}
+	return []healthRequest{{"GET", httpCheck(s).GetPath()}}
 }
 
 // httpCallers admits who may call: the caller that the certificate names, who is
@@ -243,11 +248,12 @@ func (b *builder) rules(list []caller, anyGateway, withTokens bool) *rbacv3.RBAC
 		admit(mesh.GatewayCaller("*"), &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: b.trust.gatewayID("")}})
 	}
 	if withTokens && len(peers.Ids) > 0 {
-		for _, path := range checkedPath(b.own) {
+		for _, one := range healthRequests(b.own) {
 			rules.Policies[healthPolicy] = &rbacv3.Policy{
-				Permissions: []*rbacv3.Permission{{Rule: &rbacv3.Permission_UrlPath{UrlPath: &matcherv3.PathMatcher{
-					Rule: &matcherv3.PathMatcher_Path{Path: exactly(path)},
-				}}}},
+				Permissions: []*rbacv3.Permission{{Rule: &rbacv3.Permission_AndRules{AndRules: &rbacv3.Permission_Set{Rules: []*rbacv3.Permission{
+					{Rule: &rbacv3.Permission_UrlPath{UrlPath: &matcherv3.PathMatcher{Rule: &matcherv3.PathMatcher_Path{Path: exactly(one.path)}}}},
+					{Rule: &rbacv3.Permission_Header{Header: exactHeader(":method", one.method)}},
+				}}}}},
 				Principals: []*rbacv3.Principal{{Identifier: &rbacv3.Principal_OrIds{OrIds: peers}}},
 			}
 		}

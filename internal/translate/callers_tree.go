@@ -72,13 +72,16 @@ func (b *builder) admitted(name string, id *matcherv3.StringMatcher, withTokens 
 		}},
 		OnMatch: access(name, rbacv3.RBAC_ALLOW),
 	}}
-	for _, path := range checkedPath(b.own) {
+	for _, one := range healthRequests(b.own) {
 		asked := input("path", &matcherv3.HttpRequestHeaderMatchInput{HeaderName: ":path"})
+		method := single(input("method", &matcherv3.HttpRequestHeaderMatchInput{HeaderName: ":method"}), &xdsmatcherv3.StringMatcher{
+			MatchPattern: &xdsmatcherv3.StringMatcher_Exact{Exact: one.method},
+		})
 		for _, text := range []*xdsmatcherv3.StringMatcher{
-			{MatchPattern: &xdsmatcherv3.StringMatcher_Exact{Exact: path}},
-			{MatchPattern: &xdsmatcherv3.StringMatcher_Prefix{Prefix: strings.TrimSuffix(path, "?") + "?"}},
+			{MatchPattern: &xdsmatcherv3.StringMatcher_Exact{Exact: one.path}},
+			{MatchPattern: &xdsmatcherv3.StringMatcher_Prefix{Prefix: strings.TrimSuffix(one.path, "?") + "?"}},
 		} {
-			passes = append(passes, &xdsmatcherv3.Matcher_MatcherList_FieldMatcher{Predicate: single(asked, text), OnMatch: access(healthPolicy, rbacv3.RBAC_ALLOW)})
+			passes = append(passes, &xdsmatcherv3.Matcher_MatcherList_FieldMatcher{Predicate: all(method, single(asked, text)), OnMatch: access(healthPolicy, rbacv3.RBAC_ALLOW)})
 		}
 	}
 	return nested(passes, access("nobody else", rbacv3.RBAC_DENY))
@@ -93,6 +96,12 @@ func nested(passes []*xdsmatcherv3.Matcher_MatcherList_FieldMatcher, otherwise *
 		MatcherType: &xdsmatcherv3.Matcher_MatcherList_{MatcherList: &xdsmatcherv3.Matcher_MatcherList{Matchers: passes}},
 		OnNoMatch:   otherwise,
 	}}}
+}
+
+func all(list ...*xdsmatcherv3.Matcher_MatcherList_Predicate) *xdsmatcherv3.Matcher_MatcherList_Predicate {
+	return &xdsmatcherv3.Matcher_MatcherList_Predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_AndMatcher{
+		AndMatcher: &xdsmatcherv3.Matcher_MatcherList_Predicate_PredicateList{Predicate: list},
+	}}
 }
 
 func single(what *xdscorev3.TypedExtensionConfig, text *xdsmatcherv3.StringMatcher) *xdsmatcherv3.Matcher_MatcherList_Predicate {
