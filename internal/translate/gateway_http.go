@@ -116,6 +116,7 @@ func (g *gateway) stripped() []*mutationv3.HeaderMutation {
 	}
 	names := []string{
 		"x-original-url", "x-rewrite-url", // take the place of the path in some frameworks
+		"x-http-method-override", "x-http-method", "x-method-override", // and these that of the method
 		"cf-access-authenticated-user-email", // Cloudflare writes it beside its token, and nothing signs it
 	}
 	if g.scope.Proxy.Gateway.TrustedHops == 0 {

@@ -173,7 +173,7 @@ func TestForgedHeadersAreStripped(t *testing.T) {
 		header := http.Header{"X-Request-Id": {"mine"}, "X-Ordinary": {"stays"}, "Authorization": {"stays"}}
 		for _, name := range []string{
 			"X-Heddle-Token", "X-Heddle-Reason", "X-Heddle-Anything", "X-Envoy-Internal", "X-Envoy-Upstream-Rq-Timeout-Ms", "X-Envoy-Original-Path",
-			"X-Envoy-External-Address", "X-Forwarded-Client-Cert", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Real-Ip", "Forwarded", "X-Original-Url", "X-Rewrite-Url",
+			"X-Envoy-External-Address", "X-Forwarded-Client-Cert", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Real-Ip", "Forwarded", "X-Original-Url", "X-Rewrite-Url", "X-Http-Method-Override", "X-Http-Method", "X-Method-Override",
 		} {
 			header.Set(name, "forged")
 		}
