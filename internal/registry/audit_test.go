@@ -98,6 +98,32 @@ func TestEveryWriteHasItsLine(t *testing.T) {
 	}
 }
 
+// Who is approved cannot hide behind those who were before.
+func TestTheAuditShowsWhereLongValuesDiffer(t *testing.T) {
+	s := openStore(t)
+	ctx := t.Context()
+	orders := service("orders")
+	orders.Access.Callers = mesh.ApprovedCallers
+	for i := range 200 {
+		orders.Access.Approved = append(orders.Access.Approved, fmt.Sprintf("caller-%d", i))
+	}
+	if _, err := s.PutService(ctx, orders, registry.Write{}); err != nil {
+		t.Fatal(err)
+	}
+	orders.Access.Approved = append(orders.Access.Approved, "stranger")
+	if _, err := s.PutService(ctx, orders, registry.Write{}); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := s.Audit(ctx, registry.AuditQuery{Object: "service/orders", Limit: 1})
+	if err != nil || len(entries) != 1 || len(entries[0].Changes) != 1 {
+		t.Fatalf("%+v, %v", entries, err)
+	}
+	change := entries[0].Changes[0]
+	if strings.Contains(change.Before, "stranger") || !strings.HasSuffix(change.After, `"caller-199","stranger"]}`) || len(change.After) > 400 {
+		t.Errorf("%+v", change)
+	}
+}
+
 func TestWhatTheAuditIsAskedFor(t *testing.T) {
 	s := openStore(t)
 	ctx := t.Context()

@@ -35,7 +35,7 @@ func differences[T any](before, after *T) []mesh.AuditChange {
 		}
 		change := mesh.AuditChange{Field: name}
 		if slices.Contains(shownFields, name) {
-			change.Before, change.After = short(was[name]), short(is[name])
+			change.Before, change.After = short(was[name], is[name])
 		}
 		out = append(out, change)
 	}
@@ -57,9 +57,28 @@ func fieldsOf[T any](object *T) map[string]json.RawMessage {
 	return fields
 }
 
-func short(value json.RawMessage) string {
-	if len(value) > longestShown {
-		return strings.ToValidUTF8(string(value[:longestShown]), "") + "…"
+// short gives two values as the audit tells them. Long ones begin shortly before
+// they differ: at the end of a long list is who was approved last.
+func short(before, after json.RawMessage) (was, is string) {
+	if len(before) <= longestShown && len(after) <= longestShown {
+		return string(before), string(after)
 	}
-	return string(value)
+	same := 0
+	for same < min(len(before), len(after)) && before[same] == after[same] {
+		same++
+	}
+	from := max(0, same-longestShown/4)
+	return part(before, from), part(after, from)
+}
+
+// part is what the audit tells of a value from somewhere on.
+func part(value json.RawMessage, from int) string {
+	shown, begin, end := value[from:], "", ""
+	if from > 0 {
+		begin = "…"
+	}
+	if len(shown) > longestShown {
+		shown, end = shown[:longestShown], "…"
+	}
+	return begin + strings.ToValidUTF8(string(shown), "") + end
 }
