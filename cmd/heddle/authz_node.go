@@ -81,7 +81,7 @@ func newAuthzNode(ctx context.Context, s authzSetup) (_ *authzNode, err error) {
 	s.registerer.MustRegister(newKeyMetrics(n.keyring, s.catalog))
 	options := append(authz.ServerOptions(),
 		grpc.MaxHeaderListSize(64<<10),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
+		authz.Connections(authz.ConnectionLife),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}))
 	if s.callers != nil {
 		options = append(options, grpc.Creds(authz.Credentials(s.callers, s.trustDomain)))

@@ -6,7 +6,9 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -128,6 +130,34 @@ func TestCallerIsWhoTheCertificateSays(t *testing.T) {
 				t.Errorf("answered %v, %v", got, err)
 			}
 		})
+	}
+}
+
+// A caller shows its present certificate now and then, and no request is lost for it.
+func TestCallersConnectAnew(t *testing.T) {
+	t.Parallel()
+	ours := newAuthority(t)
+	var handshakes atomic.Int64
+	server := &tls.Config{Certificates: []tls.Certificate{ours.issue(t, "spiffe://mesh.test/heddle/server")}, ClientCAs: ours.pool()}
+	address := serve(t, ServiceConfig{Edges: webCallsOrders}, Connections(100*time.Millisecond), grpc.Creds(Credentials(func() (*tls.Config, error) {
+		handshakes.Add(1)
+		return server, nil
+	}, testDomain)))
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{
+		RootCAs: ours.pool(), Certificates: []tls.Certificate{ours.issue(t, "spiffe://mesh.test/service/web")},
+	})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	client, end := authv3.NewAuthorizationClient(conn), time.Now().Add(30*time.Second)
+	for handshakes.Load() < 4 {
+		if time.Now().After(end) {
+			t.Fatalf("%d connections", handshakes.Load())
+		}
+		if _, err := client.Check(t.Context(), requestFor("web", "orders")); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package authz
 
 import (
 	"context"
+	"time"
 	"unicode/utf8"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -9,6 +10,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
 	protocodec "google.golang.org/grpc/encoding/proto"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -190,6 +192,20 @@ func ServerOptions() []grpc.ServerOption {
 		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2(protocodec.Name)}),
 		grpc.MaxRecvMsgSize(1 << 20), // of a request's headers, of which Envoy takes 60 KiB
 	}
+}
+
+// ConnectionLife is how long a caller's connection is served. Then its Envoy is
+// asked to make another, for which it shows the certificate that it has by then: so
+// one that has expired is asked with for that much longer at most.
+const ConnectionLife = 10 * time.Minute
+
+// Connections bounds how long a caller's connection is served, and finds those that
+// are dead. Requests under way are answered.
+func Connections(life time.Duration) grpc.ServerOption {
+	return grpc.KeepaliveParams(keepalive.ServerParameters{
+		Time: 30 * time.Second, Timeout: 10 * time.Second,
+		MaxConnectionAge: life, MaxConnectionAgeGrace: 10 * time.Second,
+	})
 }
 
 // description is the generated one with our own messages.
