@@ -19,7 +19,8 @@ const authzStart = 30 * time.Second
 // also while that is away.
 type authorizer struct {
 	id         string
-	grpc, http string // host:port
+	grpc, http string   // host:port
+	arguments  []string // of every start
 	process    *process
 }
 
@@ -42,22 +43,34 @@ func (t *town) startAuthorizers(ctx context.Context) error {
 			}
 			*at = address(port)
 		}
-		if a.process, err = t.launch.start(a.id, t.config.Heddle, "authz",
-			"--listen", a.grpc, "--http-listen", a.http, "--etcd-endpoints", t.plane.etcd, "--key-file", secret,
+		a.arguments = []string{
+			"authz", "--listen", a.grpc, "--http-listen", a.http, "--etcd-endpoints", t.plane.etcd, "--key-file", secret,
 			"--server", t.plane.tlsURL(), "--identity-dir", t.identityFolder(a.id), "--join-token-file", join,
-			"--edge-config", t.issuer.config); err != nil {
+			"--edge-config", t.issuer.config,
+		}
+		if err := t.startAuthorizer(a); err != nil {
 			return err
 		}
 	}
 	for _, a := range t.authorizers {
-		if err := poll(ctx, authzStart, a.id+" to be ready", a.ready); err != nil {
-			return fmt.Errorf("%w; its log (%s) ends with:\n%s", err, a.process.logPath, lastLines(a.process.logPath, 8))
-		}
-		if err := a.process.ended(); err != nil {
+		if err := a.await(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (t *town) startAuthorizer(a *authorizer) (err error) {
+	a.process, err = t.launch.start(a.id, t.config.Heddle, a.arguments...)
+	return err
+}
+
+// await waits until the service can give tokens.
+func (a *authorizer) await(ctx context.Context) error {
+	if err := poll(ctx, authzStart, a.id+" to be ready", a.ready); err != nil {
+		return fmt.Errorf("%w; its log (%s) ends with:\n%s", err, a.process.logPath, lastLines(a.process.logPath, 8))
+	}
+	return a.process.ended()
 }
 
 // ready says whether the service can give tokens; nil also when it has ended.

@@ -162,7 +162,7 @@ func (p *process) ended() error {
 	if p.failure != nil {
 		how = p.failure.Error()
 	}
-	return fmt.Errorf("%s ended: %s; its log (%s) ends with:\n%s", p.name, how, p.logPath, lastLines(p.logPath, 8))
+	return fmt.Errorf("%s ended: %s%s; its log (%s) ends with:\n%s", p.name, how, p.exhausted(), p.logPath, lastLines(p.logPath, 8))
 }
 
 // awaitFile waits for a file that the child writes when it is ready, and hands
@@ -179,9 +179,19 @@ func (p *process) awaitFile(ctx context.Context, path string, within time.Durati
 		return read(data)
 	})
 	if err != nil {
-		return fmt.Errorf("%w; its log (%s) ends with:\n%s", err, p.logPath, lastLines(p.logPath, 8))
+		return fmt.Errorf("%w%s; its log (%s) ends with:\n%s", err, p.exhausted(), p.logPath, lastLines(p.logPath, 8))
 	}
 	return p.ended()
+}
+
+// exhausted names what the machine ran out of, if the log says that Envoy could not
+// watch its files; else "". Each Envoy with an identity takes six of what Linux
+// gives a user 128 of.
+func (p *process) exhausted() string {
+	if !strings.Contains(lastLines(p.logPath, 1000), "fs.inotify.max_user_instances") {
+		return ""
+	}
+	return "; this user has no inotify instances left for another Envoy: end something, or have root say: sysctl fs.inotify.max_user_instances=1024"
 }
 
 // lastLines gives the end of a text file, as well as it can be read.

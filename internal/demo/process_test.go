@@ -102,6 +102,15 @@ func TestAChildThatDiesIsToldWithItsLastWords(t *testing.T) {
 	}
 }
 
+func TestAMachineThatIsOutOfInotifyInstancesIsNamed(t *testing.T) {
+	l, _ := testLauncher(t)
+	p := shell(t, l, "echo 'assert failure: inotify_fd_ >= 0. Details: Consider increasing value of fs.inotify.max_user_instances'; for i in $(seq 30); do echo stack; done; exit 1")
+	<-p.exited
+	if err := p.ended(); err == nil || !strings.Contains(err.Error(), "sysctl") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestChildrenDoNotGetTheUsersOwnSettings(t *testing.T) {
 	l, _ := testLauncher(t)
 	t.Setenv("HEDDLE_TOKEN", "of another mesh")

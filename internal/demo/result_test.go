@@ -93,7 +93,7 @@ func TestChecksThatWereNotPlayedAreSaidToHaveFailed(t *testing.T) {
 		t.Errorf("got %+v", check)
 	}
 	r := notPlayed(errors.New("no ports"))
-	if len(r.Checks) != 11 || r.Err() == nil || !strings.Contains(r.Err().Error(), "11 of 11 checks failed") {
+	if len(r.Checks) != 12 || r.Err() == nil || !strings.Contains(r.Err().Error(), "12 of 12 checks failed") {
 		t.Errorf("got %+v: %v", r, r.Err())
 	}
 }
@@ -158,7 +158,7 @@ func TestAServerThatDoesNotStartIsReported(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	var r Result
-	if err := json.Unmarshal(out.Bytes(), &r); err != nil || len(r.Checks) != 11 || r.Checks[0].OK || r.OK || !strings.Contains(r.Error, "server ended") {
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil || len(r.Checks) != 12 || r.Checks[0].OK || r.OK || !strings.Contains(r.Error, "server ended") {
 		t.Errorf("%v: %s", err, out.String())
 	}
 	if !strings.Contains(progress.String(), "a demo") || !strings.Contains(progress.String(), "is kept in") {
@@ -177,7 +177,7 @@ func TestAScenarioThatIsBrokenOffSaysInterrupted(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	var r Result
-	if err := json.Unmarshal(out.Bytes(), &r); err != nil || r.OK || !strings.HasPrefix(r.Error, "interrupted") || len(r.Checks) != 11 {
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil || r.OK || !strings.HasPrefix(r.Error, "interrupted") || len(r.Checks) != 12 {
 		t.Errorf("%v: %s", err, out.String())
 	}
 }

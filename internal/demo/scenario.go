@@ -40,6 +40,7 @@ func steps() []step {
 		{"remove", (*scenario).remove},
 		{"declare", (*scenario).declare},
 		{"weights", (*scenario).weights},
+		{"authz", (*scenario).authz},
 		{"restart", (*scenario).restart},
 		{"upstream", (*scenario).upstream},
 	}

@@ -101,7 +101,7 @@ func playsTheScenario(t *testing.T, heddle, envoy string) {
 			t.Errorf("%s: %s, figures %v", check.Name, check.Detail, check.Figures)
 		}
 	}
-	if len(r.Checks) != 11 || r.Requests.Sent < 1000 || r.Requests.Failed != 0 {
+	if len(r.Checks) != 12 || r.Requests.Sent < 1000 || r.Requests.Failed != 0 {
 		t.Errorf("%d checks; requests %+v", len(r.Checks), r.Requests)
 	}
 }

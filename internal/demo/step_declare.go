@@ -72,8 +72,9 @@ func (s *scenario) redeclare(ctx context.Context, name mesh.ServiceName, change 
 }
 
 // becomes waits until both of web's sidecars reach a service, and gives how
-// long after start the later one did. Until then they may refuse for one reason
-// only: any other failure on the way means that the change was not one step.
+// long after start the later one did. Until then it may be refused for one reason
+// only, or because the called side has not heard yet of its new caller: any other
+// failure on the way means that the change was not one step.
 func (s *scenario) becomes(ctx context.Context, start time.Time, service, meanwhile string) (time.Duration, error) {
 	var mu sync.Mutex
 	var longest time.Duration
@@ -86,7 +87,7 @@ func (s *scenario) becomes(ctx context.Context, start time.Time, service, meanwh
 				return err
 			case got.status == http.StatusOK:
 				return nil
-			case got.reason != meanwhile:
+			case got.reason != meanwhile && got.reason != wrongCaller:
 				wrong = fmt.Errorf("on the way to %s, through %s: %w", service, f.id, got)
 				return nil
 			}

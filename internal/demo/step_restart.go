@@ -38,11 +38,15 @@ func (s *scenario) restart(ctx context.Context) (finding, error) {
 	if err := plane.client.Ready(ctx); err == nil {
 		return finding{}, errors.New("the server that was killed still answers")
 	}
+	given, err := s.newTokens(ctx)
+	if err != nil {
+		return finding{}, err
+	}
 	whileDown := s.load.count()
 	if err := plane.start(ctx); err != nil {
 		return finding{}, err
 	}
-	figures := map[string]float64{"downMs": ms(time.Since(killed)), "requestsWhileDown": float64(whileDown.sent - atKill.sent)}
+	figures := map[string]float64{"downMs": ms(time.Since(killed)), "requestsWhileDown": float64(whileDown.sent - atKill.sent), "tokensWhileDown": given}
 	after, err := holdings(ctx, plane.client)
 	if err != nil {
 		return finding{figures: figures}, err
@@ -60,10 +64,30 @@ func (s *scenario) restart(ctx context.Context) (finding, error) {
 	}
 	figures["changeAfterRestartMs"], figures["longestPauseMs"] = ms(took), ms(s.load.count().pause)
 	return finding{
-		fmt.Sprintf("the server was killed and was back after %s; %d requests were answered without it, all %d objects are still there, and a change reaches the proxies",
+		fmt.Sprintf("the server was killed and was back after %s; %d requests were answered without it, the AuthZ services went on giving tokens, all %d objects are still there, and a change reaches the proxies",
 			time.Duration(figures["downMs"]*float64(time.Millisecond)).Round(10*time.Millisecond), whileDown.sent-atKill.sent, len(before)),
 		figures,
 	}, nil
+}
+
+// newTokens has each AuthZ service give a token that it has not given before: the
+// one of payments for ledger, where calls by TCP need none.
+func (s *scenario) newTokens(ctx context.Context) (given float64, err error) {
+	payments, err := s.town.bearerOf("payments-1")
+	if err != nil {
+		return 0, err
+	}
+	for _, a := range s.town.authorizers {
+		got, err := payments.askForToken(ctx, a, shop.Ledger)
+		if err == nil && got.status != 0 {
+			err = got
+		}
+		if err != nil {
+			return given, fmt.Errorf("ask %s for a token without a control plane and its etcd: %w", a.id, err)
+		}
+		given++
+	}
+	return given, nil
 }
 
 // holdings names everything that is registered: services with their revision,

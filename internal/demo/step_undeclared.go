@@ -71,7 +71,8 @@ func (s *scenario) undeclared(ctx context.Context) (finding, error) {
 	}, nil
 }
 
-// askForToken asks an AuthZ service for a token, as a sidecar does.
+// askForToken asks an AuthZ service for a token, as a sidecar does. The status is 0
+// when it is given.
 func (b *bearer) askForToken(ctx context.Context, a *authorizer, callee string) (reply, error) {
 	var peer atomic.Value
 	conn, err := grpc.NewClient(a.grpc, grpc.WithTransportCredentials(credentials.NewTLS(b.settings(&peer, "h2"))))
