@@ -20,7 +20,7 @@ const revocationKept = 31 * 24 * time.Hour
 // Revoke revokes the certificates of an identity or of a workload, and ends the
 // identity's join tokens: whoever has the one may have the other.
 func (s *Store) Revoke(ctx context.Context, of string, w Write) (mesh.Revocation, error) {
-	made := mesh.Revocation{Of: of, At: timeNow().UTC()}
+	made := mesh.Revocation{Of: of}
 	tried := "revoke the certificates of " + quoted(of)
 	if err := mesh.Invalid("revoke certificates", made.Validate()); err != nil {
 		return mesh.Revocation{}, err
@@ -28,6 +28,7 @@ func (s *Store) Revoke(ctx context.Context, of string, w Write) (mesh.Revocation
 	if err := s.revokeJoinTokens(ctx, made.Identity(), w); err != nil {
 		return mesh.Revocation{}, err
 	}
+	made.At = timeNow().UTC() // who joined while the tokens were ended is revoked, too
 	value, err := revocations.encode(made, w, made.At)
 	if err != nil {
 		return mesh.Revocation{}, err

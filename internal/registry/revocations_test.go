@@ -48,6 +48,10 @@ func TestRevocationsAreKept(t *testing.T) {
 		if err != nil || made.Of != of || time.Since(made.At) > time.Minute || made.Meta.Author != "ada" {
 			t.Fatalf("%+v, %v", made, err)
 		}
+		ended, err := s.Audit(ctx, registry.AuditQuery{Object: "join-token/", Limit: 1})
+		if err != nil || len(ended) != 1 || ended[0].Action != "revoke" || made.At.Before(ended[0].Time) {
+			t.Errorf("who joins until the last token is ended, by %+v, is not revoked by %+v, %v", ended, made, err)
+		}
 		if change := <-seen; change.Revocation.Of != of || !change.Revocation.At.Equal(made.At) || change.Deleted {
 			t.Errorf("the watch has %+v", change)
 		}
