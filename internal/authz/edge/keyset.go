@@ -63,13 +63,19 @@ func readKey(raw []byte, allowed []jose.SignatureAlgorithm) (jose.JSONWebKey, er
 	if err := key.UnmarshalJSON(raw); err != nil {
 		return key, err
 	}
+	var more struct {
+		Operations []string `json:"key_ops"` // RFC 7517, section 4.3
+	}
+	if err := json.Unmarshal(raw, &more); err != nil {
+		return key, err
+	}
 	key.Certificates, key.CertificatesURL = nil, nil // the set itself is what is trusted
 	switch {
 	case key.KeyID == "" || len(key.KeyID) > maxKid:
 		return key, errors.New("a key has no id, or a very long one")
 	case !key.IsPublic(): // symmetric, or a private key that somebody published
 		return key, fmt.Errorf("key %.100q is not a public key", key.KeyID)
-	case key.Use != "" && key.Use != "sig":
+	case key.Use != "" && key.Use != "sig", more.Operations != nil && !slices.Contains(more.Operations, "verify"):
 		return key, fmt.Errorf("key %.100q is not for signatures", key.KeyID)
 	case key.Algorithm != "" && !slices.Contains(allowed, jose.SignatureAlgorithm(key.Algorithm)):
 		return key, fmt.Errorf("key %.100q is for %.40q, which is not allowed here", key.KeyID, key.Algorithm)
