@@ -44,6 +44,7 @@ var mayImport = map[string][]string{
 	"internal/server/grpcapi": {"internal/mesh", "internal/catalog", "internal/admission", "internal/registry", "api/heddle/v1"},
 	"internal/manifest":       {"internal/mesh"},
 	"internal/present":        {},
+	"internal/delivery":       {"internal/mesh"},
 	"internal/proxy":          {"internal/mesh"},
 	"internal/demo":           {"*"},
 	"internal/demo/shop":      {},
@@ -57,7 +58,7 @@ var mayImport = map[string][]string{
 var confined = map[string][]string{
 	"go.etcd.io/etcd": {"internal/registry"},
 	"go.uber.org/zap": {"internal/registry"},
-	"github.com/envoyproxy/go-control-plane/envoy": {"internal/translate", "internal/xds", "internal/controlplane", "internal/proxy", "internal/authz", "internal/demo", "bench/authz", "bench/spine", "bench/xds/peers"},
+	"github.com/envoyproxy/go-control-plane/envoy": {"internal/translate", "internal/xds", "internal/controlplane", "internal/proxy", "internal/delivery", "internal/authz", "internal/demo", "bench/authz", "bench/spine", "bench/xds/peers"},
 	"github.com/envoyproxy/go-control-plane/pkg":   {"bench/xds/peers"},
 	"github.com/alecthomas/kong":                   {"cmd/heddle"},
 	"github.com/danielgtaylor/huma":                {"internal/server"},

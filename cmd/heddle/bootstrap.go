@@ -109,6 +109,8 @@ type sidecarFlags struct {
 	OutboundPort    int            `of:"envoy" at:"service" placeholder:"PORT" help:"The port there for HTTP and gRPC. Default: 15001."`
 	DependencyPort  map[string]int `of:"envoy" at:"service" placeholder:"NAME=PORT" mapsep:"none" help:"The port for a dependency that has a listener of its own (TCP), instead of the one it declares. May be repeated."`
 
+	deliveryFlags
+
 	AdminPort      int `of:"envoy" placeholder:"PORT" help:"The port of Envoy's admin interface on loopback. Default: a free one."`
 	MaxConnections int `of:"envoy" default:"50000" placeholder:"N" help:"Most connections that Envoy takes at once."`
 }
@@ -139,7 +141,7 @@ func (f *sidecarFlags) config() (proxy.BootstrapConfig, error) {
 			InboundAddress: f.InboundAddress, InboundPort: mesh.Port(f.InboundPort),
 			AppAddress: f.AppAddress, AppPort: appPort,
 			OutboundAddress: f.OutboundAddress, OutboundPort: mesh.Port(f.OutboundPort),
-			DependencyPorts: ports,
+			DependencyPorts: ports, TokenDelivery: f.delivery(),
 		},
 		Locality: mesh.Locality{Region: f.Region, Zone: f.Zone},
 		XDS:      f.XDS, XDSMode: proxy.XDSMode(f.XDSMode),

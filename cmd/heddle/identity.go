@@ -21,6 +21,7 @@ import (
 type identityCmd struct {
 	Service string `required:"" env:"HEDDLE_SERVICE" complete:"services" placeholder:"NAME" help:"The service whose workload this is." empty:"fine"`
 	joinFlags
+	deliveryFlags
 	Once bool `help:"End once there is a certificate, instead of renewing it."`
 }
 
@@ -40,6 +41,9 @@ Examples:
 
 // Run keeps the identity until a signal ends it.
 func (c *identityCmd) Run(ctx context.Context, line *globals, con *console, log *slog.Logger) error {
+	if c.pushes() && c.Once {
+		return &usageError{message: "--once and --token-delivery push cannot be used together: tokens are handed over as long as this runs"}
+	}
 	own, err := c.open(ctx, line, mesh.Identity{Kind: mesh.ServiceIdentity, Name: mesh.ServiceName(c.Service)}, log)
 	if err != nil && ctx.Err() != nil {
 		return nil //nolint:nilerr // it was asked to end before it had an identity
@@ -51,6 +55,17 @@ func (c *identityCmd) Run(ctx context.Context, line *globals, con *console, log 
 		return &usageError{message: "--identity-dir is missing: name a folder for the identity"}
 	}
 	fmt.Fprintf(con.out, "%s\n", own.Files().Cert)
+	if c.pushes() {
+		token, err := line.token()
+		if err != nil {
+			return err
+		}
+		stop, err := deliverTokens(ctx, own, line.Server, token, log)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
 	if !c.Once {
 		own.Run(ctx)
 	}

@@ -103,6 +103,13 @@ func (c *proxyCmd) Run(ctx context.Context, parsed *kong.Context, line *globals,
 		}
 		defer api.Close()
 		defer keepIdentity(ctx, own)()
+		if c.pushes() {
+			stop, err := deliverTokens(ctx, own, line.Server, token, log)
+			if err != nil {
+				return err
+			}
+			defer stop()
+		}
 	}
 	hurry, forget := secondSignal()
 	defer forget()

@@ -88,6 +88,19 @@ func (c *Client) Problems(ctx context.Context) ([]Problem, error) {
 	return out.Items, err
 }
 
+// Authorizers gives the addresses, host:port, of the AuthZ services.
+func (c *Client) Authorizers(ctx context.Context) ([]string, error) {
+	var out page[struct {
+		Address string `json:"address"`
+	}]
+	err := c.do(ctx, request{method: http.MethodGet, segments: api("authorizers")}, &out)
+	var addresses []string
+	for _, one := range out.Items {
+		addresses = append(addresses, one.Address)
+	}
+	return addresses, err
+}
+
 // Tokens lists the access tokens.
 func (c *Client) Tokens(ctx context.Context) ([]Token, error) {
 	var out page[Token]

@@ -132,20 +132,30 @@ func PinnedTLS(pin string) *tls.Config {
 		if at < 0 {
 			return errors.New("the server's certificate is not of the authority that the join token names; is it another mesh's, or someone in between?")
 		}
-		return verifyServer(shown, shown[at:at+1], nil)
+		return verifyServer(shown, shown[at:at+1], nil, server)
 	})
 }
 
 // ClientTLS is how a workload meets the server with its certificate. Both are
 // asked for at each new connection.
 func ClientTLS(certificate func() *tls.Certificate, roots func() []*x509.Certificate) *tls.Config {
+	return clientTLS(certificate, roots, server)
+}
+
+// AuthorizerTLS is how a workload meets an AuthZ service, which may be part of the
+// server.
+func AuthorizerTLS(certificate func() *tls.Certificate, roots func() []*x509.Certificate) *tls.Config {
+	return clientTLS(certificate, roots, mesh.Identity{Kind: mesh.AuthzIdentity}, server)
+}
+
+func clientTLS(certificate func() *tls.Certificate, roots func() []*x509.Certificate, who ...mesh.Identity) *tls.Config {
 	cfg := verifiedBy(func(shown []*x509.Certificate) error {
 		own, err := idOf(certificate().Leaf)
 		if err != nil {
 			return err
 		}
 		domain := own.TrustDomain()
-		return verifyServer(shown, roots(), &domain)
+		return verifyServer(shown, roots(), &domain, who...)
 	})
 	cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate(), nil }
 	return cfg
@@ -169,8 +179,8 @@ func verifiedBy(verify func(shown []*x509.Certificate) error) *tls.Config {
 	}
 }
 
-// verifyServer makes sure of the control plane's identity, in domain if given.
-func verifyServer(shown, roots []*x509.Certificate, domain *spiffeid.TrustDomain) error {
+// verifyServer makes sure that a server is one of those meant, in domain if given.
+func verifyServer(shown, roots []*x509.Certificate, domain *spiffeid.TrustDomain, who ...mesh.Identity) error {
 	_, err := shown[0].Verify(x509.VerifyOptions{
 		Roots: pool(roots), Intermediates: pool(shown[1:]), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	})
@@ -181,7 +191,7 @@ func verifyServer(shown, roots []*x509.Certificate, domain *spiffeid.TrustDomain
 	if err != nil {
 		return err
 	}
-	if id.Path() != "/"+server.String() || domain != nil && id.TrustDomain() != *domain {
+	if !slices.ContainsFunc(who, func(one mesh.Identity) bool { return id.Path() == "/"+one.String() }) || domain != nil && id.TrustDomain() != *domain {
 		return fmt.Errorf("%s is not the identity of the control plane", id)
 	}
 	return nil

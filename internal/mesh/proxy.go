@@ -1,6 +1,9 @@
 package mesh
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // Proxy is what a sidecar tells the control plane about itself, as the field
 // "heddle" of its xDS node metadata. What is left out has the documented default.
@@ -16,6 +19,7 @@ type Proxy struct {
 	OutboundPort    Port                 `json:"outboundPort,omitempty" doc:"Where the application makes its HTTP calls; default 15001."`
 	DependencyPorts map[ServiceName]Port `json:"dependencyPorts,omitempty" doc:"Ports for dependencies that have a listener of their own, instead of the one that they declare."`
 	Identity        bool                 `json:"identity,omitempty" doc:"It has a certificate that proves who it is; the folder that its Envoy runs in has a link to it, named identity."`
+	TokenDelivery   TokenDelivery        `json:"tokenDelivery,omitempty" doc:"How it gets the tokens for its calls. ask (default): each request asks the AuthZ service. push: whoever keeps its identity hands them over, and requests ask nobody."`
 	Gateway         *GatewayProxy        `json:"gateway,omitempty" doc:"Where a gateway listens; for the profile gateway."`
 }
 
@@ -40,6 +44,15 @@ const Proxyless ProxyProfile = "proxyless"
 
 // GatewayProfile is an Envoy at the edge, which serves routes.
 const GatewayProfile ProxyProfile = "gateway"
+
+// TokenDelivery says how an Envoy gets the tokens for its calls.
+type TokenDelivery string
+
+// The ways.
+const (
+	AskTokens  TokenDelivery = "ask"
+	PushTokens TokenDelivery = "push"
+)
 
 // The defaults of a [Proxy].
 const (
@@ -71,3 +84,21 @@ const (
 // CertificateName names one of a gateway's certificates, counted from 0. It is in
 // the file of that number and the ending .json.
 func CertificateName(i int) string { return "certificate." + strconv.Itoa(i) }
+
+// TokenSocket is where Envoy is handed tokens, in IdentityFolder, and TokenCluster
+// what its bootstrap calls that.
+const (
+	TokenSocket  = "tokens.sock"
+	TokenCluster = "heddle.tokens"
+)
+
+const tokenSecret = "token."
+
+// TokenSecret names the token for the calls of a service.
+func TokenSecret(callee ServiceName) string { return tokenSecret + string(callee) }
+
+// TokenOf is the service that a name by TokenSecret is about.
+func TokenOf(secret string) (ServiceName, bool) {
+	name, is := strings.CutPrefix(secret, tokenSecret)
+	return ServiceName(name), is && labelFault(name) == ""
+}

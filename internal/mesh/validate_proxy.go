@@ -31,6 +31,17 @@ func (p *Proxy) Validate() Faults {
 	if p.Gateway != nil && p.Profile != GatewayProfile {
 		f.Add("gateway", "is for the profile %q alone: leave it out", GatewayProfile)
 	}
+	switch p.TokenDelivery {
+	case "", AskTokens:
+	case PushTokens:
+		if p.Profile != "" {
+			f.Add("tokenDelivery", "%q is for a sidecar: gateways ask about each request, for the user behind it, and a proxyless client has no tokens", PushTokens)
+		} else if !p.Identity {
+			f.Add("tokenDelivery", "%q needs an identity (--identity-dir), with which the tokens are got", PushTokens)
+		}
+	default:
+		f.check("tokenDelivery", fmt.Sprintf("%q is not one of %q, %q", cut(string(p.TokenDelivery)), AskTokens, PushTokens))
+	}
 	p.validateSocket(&f, "inbound", p.InboundAddress, p.InboundPort)
 	p.validateSocket(&f, "app", p.AppAddress, p.AppPort)
 	p.validateSocket(&f, "outbound", p.OutboundAddress, p.OutboundPort)

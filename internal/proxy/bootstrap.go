@@ -83,6 +83,7 @@ type BootstrapConfig struct {
 
 // Validate reports every fault.
 func (c BootstrapConfig) Validate() mesh.Faults {
+	c.Proxy.Identity = c.Identity != nil
 	f := c.Proxy.Validate()
 	for i, address := range c.XDS {
 		if fault := hostPortFault(address); fault != "" {
@@ -120,6 +121,14 @@ func Bootstrap(c BootstrapConfig) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	clusters := []*clusterv3.Cluster{cluster}
+	if c.Proxy.TokenDelivery == mesh.PushTokens {
+		tokens, err := tokensCluster()
+		if err != nil {
+			return nil, err
+		}
+		clusters = append(clusters, tokens)
+	}
 	overload, err := c.overload()
 	if err != nil {
 		return nil, err
@@ -130,7 +139,7 @@ func Bootstrap(c BootstrapConfig) ([]byte, error) {
 	}
 	return encode(&bootstrapv3.Bootstrap{
 		Node:             node,
-		StaticResources:  &bootstrapv3.Bootstrap_StaticResources{Clusters: []*clusterv3.Cluster{cluster}},
+		StaticResources:  &bootstrapv3.Bootstrap_StaticResources{Clusters: clusters},
 		DynamicResources: c.dynamicResources(),
 		LayeredRuntime:   runtime,
 		Admin: &bootstrapv3.Admin{

@@ -3,8 +3,10 @@ package server
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/catalog"
@@ -70,6 +72,10 @@ func (s *Server) statusOperations() {
 		method: http.MethodGet, path: "/api/v1/problems", tag: tag, id: "listProblems", summary: "List what is wrong in the mesh",
 		description: "Stored values that cannot be read and were set aside, those that would be refused if they were written now, dependencies that nobody has declared, those whose owners have not approved the caller, subsets without instances, what could not be translated, and what a proxy refused and is therefore kept from the others.",
 	}, s.listProblems)
+	register(s, operation{
+		method: http.MethodGet, path: "/api/v1/authorizers", tag: tag, id: "listAuthorizers", summary: "List the AuthZ services that sidecars ask",
+		description: "Who hands its Envoy tokens (token delivery push) finds them here.",
+	}, s.listAuthorizers)
 	register(s, operation{method: http.MethodGet, path: "/api/v1/version", tag: tag, id: "getVersion", summary: "Which Heddle this is"}, s.getVersion)
 }
 
@@ -77,6 +83,20 @@ func (s *Server) listProxies(context.Context, *struct{}) (*Listed[Proxy], error)
 	var all []Proxy
 	if s.cfg.Proxies != nil {
 		all = s.cfg.Proxies()
+	}
+	return listed(all, 0), nil
+}
+
+// Authorizer is a running AuthZ service.
+type Authorizer struct {
+	ID      string `json:"id" doc:"Unique among them."`
+	Address string `json:"address" doc:"Where it answers ext_authz (gRPC, mutual TLS), host:port." example:"10.0.0.7:18001"`
+}
+
+func (s *Server) listAuthorizers(context.Context, *struct{}) (*Listed[Authorizer], error) {
+	var all []Authorizer
+	for _, one := range s.cfg.Catalog.View().Authorizers() {
+		all = append(all, Authorizer{one.ID, net.JoinHostPort(one.Address, strconv.Itoa(int(one.Port)))})
 	}
 	return listed(all, 0), nil
 }

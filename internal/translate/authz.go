@@ -35,9 +35,14 @@ const authzTimeout = time.Second
 // mesh, and the proxy can prove to it who it is.
 func (b *builder) asks() bool { return b.secure() && b.view.TokenKeys() != nil }
 
+// pushed says whether the proxy is handed its tokens, and so asks nobody.
+func (b *builder) pushed() bool {
+	return b.asks() && b.scope.Proxy.TokenDelivery == mesh.PushTokens
+}
+
 // authorizer makes the cluster of the AuthZ services and their endpoints.
 func (b *builder) authorizer() {
-	if !b.asks() {
+	if !b.asks() || b.pushed() {
 		return
 	}
 	origin := Origin{Object: "the AuthZ service"}
@@ -112,6 +117,10 @@ func unanswered() *hcmv3.ResponseMapper {
 // what leaves the mesh neither: outside, a token is of no use.
 func (b *builder) authorized(host *routev3.VirtualHost, s *mesh.Service) *routev3.VirtualHost {
 	if !b.asks() {
+		return host
+	}
+	if b.pushed() { // its own token comes later, in the cluster
+		host.RequestHeadersToRemove = []string{tokenHeader}
 		return host
 	}
 	host.TypedPerFilterConfig = map[string]*anypb.Any{authzFilter: pack(callee(s))}

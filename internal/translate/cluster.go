@@ -78,6 +78,7 @@ func (b *builder) clusterFor(s *mesh.Service) *clusterv3.Cluster {
 	balance(c, s.Traffic.LoadBalancing)
 	locate(c, s)
 	b.secureUpstream(c, s)
+	b.inject(c, s)
 	return c
 }
 

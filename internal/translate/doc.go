@@ -27,7 +27,7 @@
 //	cluster "app.<scope>"                      the application itself
 //
 // Proxies without an identity, in a mesh that has them, share clusters and routes
-// named "plain.<name>".
+// named "plain.<name>", and those that are handed their tokens "push.<name>".
 //
 // What is declared has passed the model's validation, which keeps out what Envoy
 // would refuse. Listeners that clash on one sidecar's machine, which no

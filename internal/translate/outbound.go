@@ -36,7 +36,10 @@ func (b *builder) outbound() {
 func (b *builder) outboundHTTP(stats, routes string) *hcmv3.HttpConnectionManager {
 	m := withRoutes(httpManager(stats), routes)
 	m.AlwaysSetRequestIdInResponse = true
-	if b.asks() {
+	switch {
+	case b.pushed():
+		m.LocalReplyConfig = &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{untokened()}}
+	case b.asks():
 		m.HttpFilters = slices.Insert(m.HttpFilters, 0, asking())
 		m.LocalReplyConfig = &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{unanswered()}}
 	}

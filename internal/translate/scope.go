@@ -30,6 +30,9 @@ func ScopeOf(p mesh.Proxy) Scope {
 	if p.OutboundPort == mesh.DefaultOutboundPort {
 		p.OutboundPort = 0
 	}
+	if p.TokenDelivery == mesh.AskTokens {
+		p.TokenDelivery = ""
+	}
 	if len(p.DependencyPorts) == 0 {
 		p.DependencyPorts = nil
 	}

@@ -60,9 +60,13 @@ func behindSidecars(s *mesh.Service) bool { return s.Endpoints.Registered() && s
 func (b *builder) secure() bool { return b.trust.Roots != nil && b.scope.Proxy.Identity }
 
 // shared names a resource that scopes share. Proxies without an identity, in a
-// mesh with identities, have others than those with one.
+// mesh with identities, have others than those with one, and so have those that are
+// handed their tokens.
 func (b *builder) shared(name string) string {
-	if b.trust.Roots == nil || b.secure() {
+	switch {
+	case b.pushed():
+		return "push." + name
+	case b.trust.Roots == nil || b.secure():
 		return name
 	}
 	return "plain." + name

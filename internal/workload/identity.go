@@ -274,6 +274,14 @@ func (i *Identity) TLS() *tls.Config {
 	)
 }
 
+// AuthorizerTLS is how the workload meets AuthZ services.
+func (i *Identity) AuthorizerTLS() *tls.Config {
+	return identity.AuthorizerTLS(
+		func() *tls.Certificate { return i.current().certificate },
+		func() []*x509.Certificate { return i.current().roots },
+	)
+}
+
 // ServerTLS is how those who ask the workload are met at this moment: with its
 // present certificate. ClientCAs are the roots that it trusts; whether clients have
 // to show a certificate is the caller's to say.
