@@ -10,7 +10,7 @@
 //
 // Then a request through the caller's Envoy, the callee's and the application, with
 // real meshes: mesh-plain has no identities, mesh-mtls mutual TLS, and in mesh-asked
-// each request asks for its token first. Their processor time is that of both
+// each request asks for its token first; in mesh-pushed the caller's Envoy has it. Their processor time is that of both
 // Envoys and of the server, which is the AuthZ service too.
 //
 // Last the callee's Envoy alone, called by mutual TLS with a token: callee-checks

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -202,14 +203,20 @@ func measureMesh(ctx context.Context, o options, dir string) ([]row, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", one.name, err)
 		}
-		web, err := t.sidecar(ctx, one.name, "web", "")
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", one.name, err)
+		callers := map[string][]string{one.name: nil}
+		if one.name == "mesh-asked" {
+			callers["mesh-pushed"] = []string{"--token-delivery", "push"}
 		}
-		if err := web.out.serves(ctx); err != nil {
-			return nil, fmt.Errorf("%s: %w", one.name, err)
+		for _, name := range slices.Sorted(maps.Keys(callers)) {
+			web, err := t.sidecar(ctx, name, "web", "", callers[name]...)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			if err := web.out.serves(ctx); err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			all = append(all, contender{name, web.out.run, cpuOf(web.PID, t.orders.PID, t.serverRun.PID())})
 		}
-		all = append(all, contender{one.name, web.out.run, cpuOf(web.PID, t.orders.PID, t.serverRun.PID())})
 	}
 	return measureAll(ctx, o, []int{1, 16}, all)
 }
