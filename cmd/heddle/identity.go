@@ -124,8 +124,6 @@ func envoyIdentity(own *workload.Identity) (*proxy.Identity, error) {
 	files := own.Files()
 	return &proxy.Identity{
 		ServerID: server, Dir: files.Dir,
-		CertSecret: files.EnvoyIdentity, CertSecretName: files.EnvoyIdentityName,
-		BundleSecret: files.EnvoyBundle, BundleSecretName: files.EnvoyRoot,
 		Cert: files.Cert, Key: files.Key, Bundle: files.Bundle,
 	}, nil
 }

@@ -185,7 +185,7 @@ func (p *process) awaitFile(ctx context.Context, path string, within time.Durati
 }
 
 // exhausted names what the machine ran out of, if the log says that Envoy could not
-// watch its files; else "". Each Envoy with an identity takes six of what Linux
+// watch its files; else "". Each Envoy with an identity takes four of what Linux
 // gives a user 128 of.
 func (p *process) exhausted() string {
 	if !strings.Contains(lastLines(p.logPath, 1000), "fs.inotify.max_user_instances") {

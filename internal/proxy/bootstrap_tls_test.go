@@ -27,8 +27,6 @@ func keptIn(t *testing.T, dir string) *proxy.Identity {
 	}
 	return &proxy.Identity{
 		ServerID: "spiffe://heddle.local/heddle/server", Dir: files.Dir,
-		CertSecret: files.EnvoyIdentity, CertSecretName: files.EnvoyIdentityName,
-		BundleSecret: files.EnvoyBundle, BundleSecretName: files.EnvoyRoot,
 		Cert: files.Cert, Key: files.Key, Bundle: files.Bundle,
 	}
 }
@@ -94,6 +92,7 @@ func TestBootstrapsWithAnIdentity(t *testing.T) {
 			}
 			here := []byte(strings.ReplaceAll(string(got), folder, dir))
 			if name == "identity" {
+				t.Chdir(dir) // what the files are named from
 				envoytest.Validate(t, here)
 				return
 			}
