@@ -3,6 +3,7 @@ package translate
 import (
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -15,6 +16,10 @@ import (
 // whether a caller begins with TLS. Where the server speaks first (MySQL, SMTP) a
 // caller in plain text says nothing until then.
 const firstByte = 200 * time.Millisecond
+
+// proofLife is for how long a connection's certificate is taken as proof of who calls:
+// one that was taken away, or ended, is not shown again. What is under way is finished.
+const proofLife = time.Hour
 
 // protect has an inbound listener, which takes calls in plain text so far, take
 // those of the mesh by mutual TLS, and nothing else if the service is strict. In a
@@ -62,6 +67,8 @@ func (b *builder) checkedHTTP(cluster string) *hcmv3.HttpConnectionManager {
 	if b.view.TokenKeys() == nil { // nobody checks what is in the header
 		m = withoutToken(m)
 	}
+	m.CommonHttpProtocolOptions = &corev3.HttpProtocolOptions{MaxConnectionDuration: durationpb.New(proofLife)}
+	m.Http1SafeMaxConnectionDuration = true // ends with an answer, never under a request
 	m.HttpFilters = append(b.checks(), m.GetHttpFilters()...)
 	m.LocalReplyConfig.Mappers = append(m.LocalReplyConfig.Mappers, refusedHere(b.own)...)
 	return m

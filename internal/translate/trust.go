@@ -155,5 +155,8 @@ func (b *builder) fromPeers(alpn []string) *corev3.TransportSocket {
 	return tlsSocket(&tlsv3.DownstreamTlsContext{
 		CommonTlsContext:         peerTLS(alpn, anybody),
 		RequireClientCertificate: yes(),
+		// A session that is taken up again shows no certificate, so an ended one would pass.
+		SessionTicketKeysType:            &tlsv3.DownstreamTlsContext_DisableStatelessSessionResumption{DisableStatelessSessionResumption: true},
+		DisableStatefulSessionResumption: true,
 	})
 }
