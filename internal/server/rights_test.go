@@ -36,6 +36,12 @@ var writes = map[string]string{
 	"POST /api/v1/tokens":                             "yynnnuu",
 	"DELETE /api/v1/tokens/{id}":                      "yynnnuu",
 	"POST /api/v1/identities":                         "nnnnnyu",
+	"POST /api/v1/revocations":                        "ynnnnuu",
+	"DELETE /api/v1/revocations/{kind}/{name}":        "ynnnnuu",
+	"POST /api/v1/signing-keys/rotate":                "ynnnnuu",
+	"POST /api/v1/signing-keys/withdraw":              "ynnnnuu",
+	"POST /api/v1/signing-keys/publish":               "ynnnnuu",
+	"DELETE /api/v1/signing-keys/{id}":                "ynnnnuu",
 	"PUT /api/v1/services/{name}/callers/{caller}":    "yynynuu",
 	"DELETE /api/v1/services/{name}/callers/{caller}": "yynynuu",
 }
@@ -92,6 +98,20 @@ func (s *secure) stage(endpoint string) (path, body string) {
 			s.t.Fatal(err)
 		}
 		path = strings.Replace(path, "{id}", token.ID, 1)
+	case "POST /api/v1/revocations":
+		body = `{"of":"service/fresh"}`
+	case "DELETE /api/v1/revocations/{kind}/{name}":
+		must(s.write("POST", "/api/v1/revocations", `{"of":"service/fresh"}`), 201)
+		path = "/api/v1/revocations/service/fresh"
+	case "DELETE /api/v1/signing-keys/{id}":
+		before, err := s.store.Trust(s.t.Context())
+		if err == nil {
+			err = s.store.PutTokenKeys(s.t.Context(), mesh.TokenKeys{Issuer: "https://mesh", JWKS: []byte(`{"keys":[{}]}`), Schedule: []mesh.KeyTime{{ID: "stolen"}}}, before, registry.Write{})
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		path = strings.Replace(path, "{id}", "stolen", 1)
 	case "POST /api/v1/identities":
 		_, csr := newRequest(s.t)
 		data, _ := json.Marshal(map[string]string{"csr": csr})
