@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/heddle-mesh/heddle/internal/catalog"
+	"github.com/heddle-mesh/heddle/internal/identity"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
 	"github.com/heddle-mesh/heddle/internal/workload"
@@ -97,8 +98,9 @@ func (c *authzCmd) Run(ctx context.Context, line *globals, logger *slog.Logger) 
 		return err
 	}
 	var node *authzNode // there before anything is served
+	revoked := &identity.Revocations{}
 	node, err = newAuthzNode(ctx, authzSetup{
-		flags: &c.authzFlags, callers: callers, identity: own != nil, trustDomain: c.TrustDomain, keys: keys, store: store, catalog: known,
+		flags: &c.authzFlags, callers: callers, standing: standing(revoked, c.TrustDomain), identity: own != nil, trustDomain: c.TrustDomain, keys: keys, store: store, catalog: known,
 		listener: listener, http: web, handler: c.observation(metrics, known, func() bool { return node.keyring.Ready() }), registerer: metrics, logger: logger,
 	})
 	if err != nil {
@@ -107,6 +109,7 @@ func (c *authzCmd) Run(ctx context.Context, line *globals, logger *slog.Logger) 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		store.Watch(ctx, registry.WatchConfig{Diverged: followed.diverged, Down: followed.down}, func(b registry.Batch) {
+			revoked.Apply(b.Synced, b.Changes)
 			known.Apply(b.Revision, b.Synced, b.Changes)
 			followed.revision.Set(float64(b.Revision))
 		})

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,6 +22,7 @@ import (
 	"github.com/heddle-mesh/heddle/internal/authz"
 	"github.com/heddle-mesh/heddle/internal/authz/edge"
 	"github.com/heddle-mesh/heddle/internal/catalog"
+	"github.com/heddle-mesh/heddle/internal/identity"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
 )
@@ -34,6 +36,7 @@ type authzSetup struct {
 	identity    bool // the service has an identity of the mesh
 	catalog     *catalog.Catalog
 	callers     func() (*tls.Config, error) // how their connections are met, asked for each; nil: in plain text
+	standing    authz.Standing              // of their certificates; nil: they are not revoked here
 	listener    net.Listener                // of ext_authz
 	http        net.Listener                // of the key set; nil: none
 	handler     http.Handler                // of other paths there; nil: none
@@ -84,7 +87,7 @@ func newAuthzNode(ctx context.Context, s authzSetup) (_ *authzNode, err error) {
 		authz.Connections(authz.ConnectionLife),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}))
 	if s.callers != nil {
-		options = append(options, grpc.Creds(authz.Credentials(s.callers, s.trustDomain)))
+		options = append(options, grpc.Creds(authz.Credentials(s.callers, s.trustDomain, s.standing)))
 	}
 	if n.redis, err = f.redis(s.logger); err != nil {
 		return nil, err
@@ -197,5 +200,16 @@ func (n *authzNode) shutdown(ended context.Context) {
 	case <-ctx.Done():
 		n.grpc.Stop()
 		<-stopped
+	}
+}
+
+// standing checks certificates of the mesh by what is revoked.
+func standing(revoked *identity.Revocations, trustDomain string) authz.Standing {
+	domain, err := identity.ParseTrustDomain(trustDomain)
+	return func(certificate *x509.Certificate) func() error {
+		if err != nil {
+			return func() error { return err }
+		}
+		return revoked.Standing(certificate, domain)
 	}
 }

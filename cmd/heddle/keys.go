@@ -75,7 +75,7 @@ type keysWithdrawCmd struct{}
 
 // Help shows examples below the flags.
 func (keysWithdrawCmd) Help() string {
-	return `Who may call whom is then a matter of certificates alone. It lasts until heddle keys publish, also when AuthZ services start. Withdraw the keys before you stop the last AuthZ service for good: sidecars that ask nobody refuse every request.
+	return `Who may call whom is then a matter of certificates alone, and routes with auth answer 503. It lasts until heddle keys publish, also when AuthZ services start. Withdraw the keys before you stop the last AuthZ service for good: sidecars that ask nobody refuse every request.
 
 Example:
 
@@ -158,7 +158,7 @@ func (*keysWithdrawCmd) Run(ctx context.Context, api *client.Client, con *consol
 	if err := api.OrderSigningKeys(ctx, "withdraw"); err != nil {
 		return err
 	}
-	fmt.Fprintln(con.out, "signing keys withdrawn: sidecars neither ask for tokens nor check them, until heddle keys publish")
+	fmt.Fprintln(con.out, "signing keys withdrawn: sidecars neither ask for tokens nor check them, and routes with auth answer 503, until heddle keys publish")
 	return nil
 }
 

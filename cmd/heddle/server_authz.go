@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"path/filepath"
+
+	"github.com/heddle-mesh/heddle/internal/authz"
 )
 
 // identifiesAuthz says whether callers of the AuthZ service in this process are met
@@ -29,8 +31,12 @@ func (c *serverCmd) newAuthz(ctx context.Context, n *serverNode, ports serverPor
 	} else if callers, err = c.Authz.callerTLS(n.logger); err != nil {
 		return nil, err
 	}
+	var check authz.Standing
+	if n.authority != nil {
+		check = standing(n.authority.Revocations(), c.TrustDomain)
+	}
 	return newAuthzNode(ctx, authzSetup{
-		flags: &c.Authz, callers: callers, identity: c.identifiesAuthz(), trustDomain: c.TrustDomain, keys: keys, store: n.store, catalog: n.catalog,
+		flags: &c.Authz, callers: callers, standing: check, identity: c.identifiesAuthz(), trustDomain: c.TrustDomain, keys: keys, store: n.store, catalog: n.catalog,
 		listener: ports.authzListener, http: ports.keysListener, registerer: n.prom, logger: n.logger,
 	})
 }

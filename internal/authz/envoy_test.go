@@ -83,7 +83,7 @@ func TestARealSidecarAsks(t *testing.T) {
 	}
 	defer s.Close()
 	cfg := &tls.Config{Certificates: []tls.Certificate{a.issue(t, "spiffe://mesh.test/heddle/server")}, ClientCAs: a.pool(), MinVersion: tls.VersionTLS12}
-	server := grpc.NewServer(append(ServerOptions(), grpc.Creds(Credentials(func() (*tls.Config, error) { return cfg, nil }, testDomain)))...)
+	server := grpc.NewServer(append(ServerOptions(), grpc.Creds(Credentials(func() (*tls.Config, error) { return cfg, nil }, testDomain, nil)))...)
 	s.Register(server)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

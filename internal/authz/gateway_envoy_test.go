@@ -37,7 +37,7 @@ func TestARealGatewayAsks(t *testing.T) {
 	cfg := &tls.Config{Certificates: []tls.Certificate{a.issue(t, "spiffe://mesh.test/heddle/server")}, ClientCAs: a.pool(), MinVersion: tls.VersionTLS12}
 	issuer, visits := runIssuer(t, IssuerConfig{}), make(lastVisit, 1)
 	edges := edgesOf{pairs: map[[2]string]bool{{"entry", "orders"}: true}}
-	authorizer := serve(t, ServiceConfig{Issuer: issuer, Edges: edges, Visitors: visits}, grpc.Creds(Credentials(func() (*tls.Config, error) { return cfg, nil }, testDomain)))
+	authorizer := serve(t, ServiceConfig{Issuer: issuer, Edges: edges, Visitors: visits}, grpc.Creds(Credentials(func() (*tls.Config, error) { return cfg, nil }, testDomain, nil)))
 	port := freePort(t)
 	envoytest.Start(t, sidecarBootstrap(t, "gateway/entry", port, authorizer, strings.TrimPrefix(application.URL, "http://"), a))
 

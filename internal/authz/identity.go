@@ -3,9 +3,11 @@ package authz
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
@@ -56,21 +58,43 @@ func ServiceID(trustDomain string, name mesh.ServiceName) string {
 // that no request has to.
 type proven struct {
 	credentials.TLSInfo
-	caller Caller
-	err    error
+	caller   Caller
+	err      error
+	ends     time.Time    // of the certificate
+	standing func() error // why it counts no more; nil: it is not asked
+}
+
+// now gives the caller, unless the certificate counts no more: a connection may
+// outlive it.
+func (p proven) now() (Caller, error) {
+	switch {
+	case p.err != nil:
+		return Caller{}, p.err
+	case time.Now().After(p.ends):
+		return Caller{}, fmt.Errorf("the certificate that the connection was made with expired at %s", p.ends.UTC().Format(time.RFC3339))
+	case p.standing != nil:
+		if err := p.standing(); err != nil {
+			return Caller{}, err
+		}
+	}
+	return p.caller, nil
 }
 
 // callerCredentials are TLS with client certificates, and the caller in them.
 type callerCredentials struct {
 	credentials.TransportCredentials
 	trustDomain string
+	standing    Standing
 }
+
+// Standing gives a check, made for each request, that a certificate is not revoked.
+type Standing func(*x509.Certificate) func() error
 
 // Credentials serve gRPC over TLS to callers with a certificate of the trust
 // domain. current is asked at each handshake for the server's certificate and the
 // authorities (ClientCAs) that callers are verified by; a certificate is demanded
-// whatever it says.
-func Credentials(current func() (*tls.Config, error), trustDomain string) credentials.TransportCredentials {
+// whatever it says. standing may be nil.
+func Credentials(current func() (*tls.Config, error), trustDomain string, standing Standing) credentials.TransportCredentials {
 	return callerCredentials{credentials.NewTLS(&tls.Config{
 		MinVersion: tls.VersionTLS12,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
@@ -84,7 +108,7 @@ func Credentials(current func() (*tls.Config, error), trustDomain string) creden
 			cfg.NextProtos = []string{"h2"}
 			return cfg, nil
 		},
-	}), trustDomain}
+	}), trustDomain, standing}
 }
 
 // ServerHandshake finds the caller once for the connection.
@@ -96,12 +120,19 @@ func (c callerCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.
 	p := proven{}
 	p.TLSInfo, _ = info.(credentials.TLSInfo)
 	p.caller, p.err = callerOf(p.State, c.trustDomain)
+	if p.err == nil {
+		certificate := p.State.VerifiedChains[0][0]
+		p.ends = certificate.NotAfter
+		if c.standing != nil {
+			p.standing = c.standing(certificate)
+		}
+	}
 	return conn, p, nil
 }
 
 // Clone implements [credentials.TransportCredentials].
 func (c callerCredentials) Clone() credentials.TransportCredentials {
-	return callerCredentials{c.TransportCredentials.Clone(), c.trustDomain}
+	return callerCredentials{c.TransportCredentials.Clone(), c.trustDomain, c.standing}
 }
 
 // ClientHandshake is not for these: they are a server's.

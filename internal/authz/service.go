@@ -136,7 +136,7 @@ func (s *Service) caller(ctx context.Context, request *check) (Caller, error) {
 	p, _ := peer.FromContext(ctx)
 	if p != nil {
 		if known, is := p.AuthInfo.(proven); is {
-			return known.caller, known.err
+			return known.now()
 		}
 	}
 	if !s.cfg.InsecurePlainCallers {

@@ -2,7 +2,9 @@ package authz
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net"
 	"strings"
@@ -79,7 +81,7 @@ func TestCallerIsWhoTheCertificateSays(t *testing.T) {
 	ours, theirs := newAuthority(t), newAuthority(t)
 	issuer := runIssuer(t, IssuerConfig{})
 	server := &tls.Config{Certificates: []tls.Certificate{ours.issue(t, "spiffe://mesh.test/heddle/server")}, ClientCAs: ours.pool()}
-	address := serve(t, ServiceConfig{Issuer: issuer, Edges: webCallsOrders, InsecurePlainCallers: true}, grpc.Creds(Credentials(func() (*tls.Config, error) { return server, nil }, testDomain)))
+	address := serve(t, ServiceConfig{Issuer: issuer, Edges: webCallsOrders, InsecurePlainCallers: true}, grpc.Creds(Credentials(func() (*tls.Config, error) { return server, nil }, testDomain, nil)))
 	with := func(certificates ...tls.Certificate) credentials.TransportCredentials {
 		return credentials.NewTLS(&tls.Config{RootCAs: ours.pool(), Certificates: certificates})
 	}
@@ -142,7 +144,7 @@ func TestCallersConnectAnew(t *testing.T) {
 	address := serve(t, ServiceConfig{Edges: webCallsOrders}, Connections(100*time.Millisecond), grpc.Creds(Credentials(func() (*tls.Config, error) {
 		handshakes.Add(1)
 		return server, nil
-	}, testDomain)))
+	}, testDomain, nil)))
 	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{
 		RootCAs: ours.pool(), Certificates: []tls.Certificate{ours.issue(t, "spiffe://mesh.test/service/web")},
 	})))
@@ -249,4 +251,42 @@ func FuzzParseCaller(f *testing.F) {
 			t.Errorf("%q is %+v", id, caller)
 		}
 	})
+}
+
+// TestAConnectionOutlivesItsCertificate: each request is judged by what the
+// certificate is worth by then.
+func TestAConnectionOutlivesItsCertificate(t *testing.T) {
+	t.Parallel()
+	ours := newAuthority(t)
+	var revoked atomic.Bool
+	standing := func(*x509.Certificate) func() error {
+		return func() error {
+			if revoked.Load() {
+				return errors.New("revoked")
+			}
+			return nil
+		}
+	}
+	server := &tls.Config{Certificates: []tls.Certificate{ours.issue(t, "spiffe://mesh.test/heddle/server")}, ClientCAs: ours.pool()}
+	address := serve(t, ServiceConfig{Edges: webCallsOrders}, grpc.Creds(Credentials(func() (*tls.Config, error) { return server, nil }, testDomain, standing)))
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{
+		RootCAs: ours.pool(), Certificates: []tls.Certificate{ours.issue(t, "spiffe://mesh.test/service/web")},
+	})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, want := range []Reason{Allowed, NoIdentity} {
+		revoked.Store(want == NoIdentity)
+		got, err := authv3.NewAuthorizationClient(conn).Check(t.Context(), requestFor("web", "orders"))
+		if err != nil || got.GetStatus().GetMessage() != string(want) {
+			t.Errorf("%v, %v; want %q", got, err, want)
+		}
+	}
+	for ends, want := range map[time.Duration]bool{time.Minute: true, -time.Second: false} {
+		p := proven{caller: Caller{Name: "web"}, ends: time.Now().Add(ends)}
+		if got, err := p.now(); (err == nil) != want || want && got.Name != "web" {
+			t.Errorf("a certificate that ends in %s: %+v, %v", ends, got, err)
+		}
+	}
 }

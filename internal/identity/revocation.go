@@ -8,7 +8,10 @@ import (
 	"encoding/hex"
 	"math/big"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -56,6 +59,7 @@ func joinOf(certificate *x509.Certificate) (name []byte, joined time.Time) {
 // Revocations knows which certificates are a right to nothing any more. It is safe
 // for concurrent use.
 type Revocations struct {
+	some    atomic.Bool // whether there are any
 	mu      sync.Mutex
 	all     map[string]time.Time  // guarded by mu: since when, by what they are of
 	synced  bool                  // guarded by mu
@@ -80,11 +84,13 @@ func (r *Revocations) Apply(synced bool, changes []mesh.Change) {
 			continue
 		case change.Deleted:
 			delete(r.all, one.Of)
+			r.some.Store(len(r.all) > 0)
 			continue
 		case r.all == nil:
 			r.all = map[string]time.Time{}
 		}
 		r.all[one.Of] = one.At
+		r.some.Store(true)
 		for w := range r.watched {
 			if err := r.check(w.of); err != nil {
 				delete(r.watched, w)
@@ -110,6 +116,23 @@ func (r *Revocations) check(of Proof) error {
 		return mesh.Denied("the certificates of this workload (%s) are revoked: join anew, with a token made by %q", of.Workload, of.JoinCommand())
 	}
 	return nil
+}
+
+// Standing gives a check that what a certificate proves is not revoked. It is cheap
+// enough for each request on a connection that was made with it.
+func (r *Revocations) Standing(certificate *x509.Certificate, domain spiffeid.TrustDomain) func() error {
+	of, err := identityOf(certificate, domain)
+	if err != nil {
+		return func() error { return err }
+	}
+	workload, joined := joinOf(certificate)
+	proof := Proof{of, nameOf(workload), joined}
+	return func() error {
+		if !r.some.Load() {
+			return nil
+		}
+		return r.Check(proof)
+	}
 }
 
 // renewable refuses to renew what is revoked, or may be.

@@ -44,7 +44,7 @@ type Access struct {
 	Callers     CallerPolicy `json:"callers,omitempty" enum:"open,approved" doc:"Who may call it: open (default), whoever has declared it; approved, those of them who are in approved."`
 	Approved    []string     `json:"approved,omitempty" doc:"The callers that its owner has approved: names of services, and gateways as gateway/NAME. For callers: approved."`
 	MTLS        MTLS         `json:"mtls,omitempty" enum:"permissive,strict" doc:"Whether its sidecars take calls in plain text, from callers that have no identity: permissive does, strict does not. Default: the server's --mtls."`
-	Enforcement Enforcement  `json:"enforcement,omitempty" enum:"observe,warn,deny" doc:"Calls that nobody declared: observe lets them pass and logs them, warn adds the header x-heddle-warning, deny (default) refuses them."`
+	Enforcement Enforcement  `json:"enforcement,omitempty" enum:"observe,warn,deny" doc:"Calls that are not allowed, of those that are not refused by the caller's own sidecar already: observe lets them pass and logs them, warn adds the header x-heddle-warning, deny (default) refuses them."`
 }
 
 // CallerPolicy is who may call a service.
