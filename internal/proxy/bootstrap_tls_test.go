@@ -92,6 +92,7 @@ func TestBootstrapsWithAnIdentity(t *testing.T) {
 			}
 			here := []byte(strings.ReplaceAll(string(got), folder, dir))
 			if name == "identity" {
+				t.Setenv("HEDDLE_ENVOY", envoytest.Path(t))
 				t.Chdir(dir) // what the files are named from
 				envoytest.Validate(t, here)
 				return

@@ -168,6 +168,32 @@ func takeOver(t *testing.T, notice func(away <-chan struct{})) {
 	}
 }
 
+// Nor tell revision and term it apart: the backup was written to as often as the
+// etcd that it replaces, and has chosen a leader as often.
+func TestAWatcherTakesOverAHistoryOfTheSameLengthAndTerm(t *testing.T) {
+	t.Parallel()
+	dir, backup := t.TempDir(), t.TempDir()
+	etcd, s := startEtcd(t, dir)
+	must[mesh.Service](t)(s.PutService(t.Context(), service("both"), registry.Write{}))
+	_ = s.Close()
+	etcd.Close()
+	data, kept := filepath.Join(dir, "etcd"), filepath.Join(backup, "etcd")
+	if err := os.CopyFS(kept, os.DirFS(data)); err != nil {
+		t.Fatal(err)
+	}
+	etcd, s = startEtcd(t, dir)
+	must[mesh.Service](t)(s.PutService(t.Context(), service("lost"), registry.Write{}))
+	w := watch(t, s, registry.WatchConfig{})
+	w.wants(t, "service/both", "service/lost")
+	etcd.Close()
+	if err := errors.Join(os.RemoveAll(data), os.CopyFS(data, os.DirFS(kept))); err != nil {
+		t.Fatal(err)
+	}
+	_, other := startEtcd(t, dir)
+	must[mesh.Service](t)(other.PutService(t.Context(), service("new"), registry.Write{}))
+	w.wants(t, "service/both", "service/new")
+}
+
 // Also if it goes between the list and the watch, which then cannot be opened.
 func TestAnEtcdThatGoesBeforeTheWatchIsSaidToBeAway(t *testing.T) {
 	t.Parallel()

@@ -19,6 +19,7 @@ type mirror struct {
 	store    *Store
 	revision int64 // 0: nothing listed yet
 	known    map[string]known
+	newest   string       // the key that was written last; "" if it was deleted since
 	seed     maphash.Seed // of the sums
 }
 
@@ -68,7 +69,12 @@ func (m *mirror) replace(listed map[string]stored, revision int64) []mesh.Change
 			changes = append(changes, m.put(key, listed[key])...)
 		}
 	}
-	m.revision = revision
+	m.revision, m.newest = revision, ""
+	for key, one := range m.known {
+		if m.newest == "" || one.revision > m.known[m.newest].revision {
+			m.newest = key
+		}
+	}
 	return changes
 }
 
@@ -78,6 +84,7 @@ func (m *mirror) sum(value []byte) uint64 { return maphash.Bytes(m.seed, value) 
 // before it stays.
 func (m *mirror) put(key string, now stored) []mesh.Change {
 	before, revision := m.known[key], now.revision
+	m.newest = key
 	change, faults, err := decodeChange(key, now.value, revision)
 	if err != nil {
 		m.known[key] = known{revision: revision, sum: m.sum(now.value), good: before.good, change: before.change}
@@ -102,6 +109,9 @@ func (m *mirror) put(key string, now stored) []mesh.Change {
 func (m *mirror) remove(key string, revision int64) []mesh.Change {
 	before, there := m.known[key]
 	delete(m.known, key)
+	if m.newest == key {
+		m.newest = ""
+	}
 	m.store.readAgain(key)
 	switch {
 	case !there:

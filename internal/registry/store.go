@@ -175,6 +175,18 @@ func (s *Store) position(ctx context.Context) (revision int64, term uint64, err 
 	return got.Header.Revision, got.Header.RaftTerm, nil
 }
 
+// replaced says whether etcd had something else at a mark's revision. It is no
+// answer when that was compacted, or etcd is away.
+func (s *Store) replaced(ctx context.Context, at mark) bool {
+	if at.key == "" {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	got, err := s.client.Get(ctx, at.key, clientv3.WithRev(at.revision), clientv3.WithKeysOnly())
+	return err == nil && (len(got.Kvs) == 0 || got.Kvs[0].ModRevision != at.written)
+}
+
 // refusal turns etcd's errors into the model's. nil stays nil.
 func refusal(err error, tried string) error {
 	switch {

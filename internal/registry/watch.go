@@ -77,8 +77,8 @@ type watcher struct {
 	cfg    WatchConfig
 	handle func(Batch)
 	mirror *mirror
-	// reached is the mirror's revision, for the pulse to read.
-	reached atomic.Int64
+	// reached is where the mirror is, for the pulse to read.
+	reached atomic.Pointer[mark]
 }
 
 // tell says that etcd is away while the watch waits for it, or back.
@@ -147,10 +147,10 @@ func (w *watcher) once(ctx context.Context, healthy func()) error {
 			if b.err != nil {
 				continue
 			}
-			// Data that were replaced come with another term, as all members began anew.
+			// Data that were replaced mostly come with another term, as all members began anew.
 			elected := b.term != term
 			term = b.term
-			if back || elected {
+			if back || elected || b.replaced {
 				if err := w.compare(ctx); err != nil {
 					return err
 				}
@@ -209,7 +209,16 @@ type beat struct {
 	asked    int64 // the mirror's revision before etcd was asked
 	revision int64 // etcd's
 	term     uint64
+	replaced bool // the newest value that the mirror knows is not what etcd had then
 	err      error
+}
+
+// mark is where a mirror is: a revision, and the newest value that it knows by
+// then. In another history there is mostly another one.
+type mark struct {
+	revision int64
+	key      string // "" if the newest value was deleted since
+	written  int64  // its revision
 }
 
 // pulse asks etcd for its revision until ctx ends.
@@ -222,8 +231,12 @@ func (w *watcher) pulse(ctx context.Context, beats chan<- beat) error {
 			return nil
 		case <-tick.C:
 		}
-		b := beat{asked: w.reached.Load()}
+		at := w.reached.Load()
+		b := beat{asked: at.revision}
 		b.revision, b.term, b.err = w.store.position(ctx)
+		if b.err == nil && b.revision >= at.revision {
+			b.replaced = w.store.replaced(ctx, *at)
+		}
 		if b.err == nil {
 			_ = w.store.client.RequestProgress(ctx) // answered in the watch; silence tells too
 		}
@@ -272,7 +285,7 @@ func completeTo(answer clientv3.WatchResponse) int64 {
 
 func (w *watcher) moveTo(revision int64) {
 	w.mirror.revision = revision
-	w.reached.Store(revision)
+	w.reached.Store(&mark{revision, w.mirror.newest, w.mirror.known[w.mirror.newest].revision})
 }
 
 // relist compares the mirror with a full list at a revision (0: now) and hands
