@@ -94,15 +94,22 @@ func (s *service) StreamSecrets(stream secretv3.SecretDiscoveryService_StreamSec
 }
 
 func (s *service) follow(stream secretv3.SecretDiscoveryService_StreamSecretsServer, callee mesh.ServiceName, ended <-chan struct{}) error {
-	sent, held := 0, ""
+	sent, held, failing := 0, "", false
 	for {
 		pause := askEvery
 		token, err := s.ask(stream.Context(), callee)
 		if err != nil {
 			// The one that Envoy has goes on, as long as it lives. Envoy waits for the
 			// first, and an empty one is none.
-			s.log.Warn("no AuthZ service gives a token; trying again", "callee", callee, "error", err)
 			token, pause = held, askAgain
+		}
+		if (err != nil) != failing && stream.Context().Err() == nil { // once for each outage
+			failing = err != nil
+			if failing {
+				s.log.Warn("no AuthZ service gives a token; trying again and again", "callee", callee, "error", err)
+			} else {
+				s.log.Info("tokens are given again", "callee", callee)
+			}
 		}
 		if token != held || sent == 0 {
 			sent++

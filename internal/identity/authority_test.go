@@ -135,7 +135,7 @@ func TestHostileRequests(t *testing.T) {
 	forged[len(forged)-1] ^= 1
 	small, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // too small on purpose
 	if err != nil {
-		t.Skip("this Go makes no small RSA keys: ", err)
+		t.Fatal(err)
 	}
 	p224, _ := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
 	_, ed, _ := ed25519.GenerateKey(rand.Reader)

@@ -27,7 +27,7 @@ type ownCertificate struct {
 
 // ServerTLS is how the server meets its clients: with a certificate of its own,
 // which it replaces at half its life; and with any client that shows none, or one of the bundle's. What a client without one
-// may do is for the caller to say, by [Authority.Service].
+// may do is for the caller to say, by [Authority.Client].
 func (a *Authority) ServerTLS(protocols ...string) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
