@@ -13,6 +13,7 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build bin/heddle
+	@[ -x $(BIN) ] || echo "building $(BIN): the first time this takes some minutes …" >&2
 	@go build -o $(BIN) ./cmd/heddle
 
 .PHONY: demo
@@ -44,11 +45,13 @@ generate: ## generate code and reference pages anew
 .PHONY: tools
 tools: ## install the development tools into .tools/
 	@hack/envoy.sh
+	@hack/kube.sh
 	@hack/node.sh
+	@hack/axe.sh
 	@hack/tools.sh
 
 .PHONY: bench
-bench: bench-registration bench-fanout bench-xds bench-authz ## all benchmarks; each prints a table and writes .bench/<name>.json
+bench: bench-registration bench-fanout bench-xds bench-authz bench-ui ## all benchmarks; each prints a table and writes .bench/<name>.json
 
 .PHONY: bench-registration
 bench-registration: ## registration to first routed request through a real Envoy, each leg
@@ -71,3 +74,12 @@ bench-authz: build ## checks of the AuthZ service, requests through two sidecars
 	@hack/system.sh redis-server >&2
 	@go build -o bin/bench-authz ./bench/authz
 	@bin/bench-authz $(ARGS)
+
+.PHONY: bench-kubernetes
+bench-kubernetes: ## an EndpointSlice's change to the last proxy, beside another watcher; memory and restarts of the operator with 5,000 pods of 500 services
+	@hack/kube.sh >&2
+	@go test ./test/kubernetes -run '^TestSpeed$$' -count=1 -v -timeout 20m -args -speed-services 500 -speed-rounds 200
+
+.PHONY: bench-ui
+bench-ui: build ## pages, topology, explain and lists at 2,000 services and 20,000 instances, beside a handler that does nothing; ARGS='-services 300 -rounds 10'
+	@go run ./bench/ui -heddle $(BIN) $(ARGS)

@@ -1,5 +1,5 @@
 """Shows the first and last lines that each failed test of a `go test -json` report
-wrote, and then the counts. A package that failed without a test (it does not
+wrote, and of many no lines of logs; then the counts. A package that failed without a test (it does not
 build, or it timed out) is shown too."""
 import json
 import sys
@@ -22,6 +22,8 @@ for test in failed:
     if not lines or not test[1] and any(other[0] == test[0] and other[1] for other in failed):
         continue
     print(f"\n=== {test[0]} {test[1]}")
+    if len(lines) > FIRST + LAST:
+        lines = [line for line in lines if " level=" not in line]
     if len(lines) > FIRST + LAST:
         lines = [*lines[:FIRST], f"… {len(lines) - FIRST - LAST} lines …", *lines[-LAST:]]
     print("\n".join(lines))

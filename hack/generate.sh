@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes everything generated anew: Go code from the protocol buffers under api/,
-# api/openapi.json, and the reference pages that are made from Go code.
+# api/openapi.json, api/crds/, the manifests in deploy/, and the reference pages that are made from Go code.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,4 +10,4 @@ hack/tools.sh buf protoc-gen-go protoc-gen-go-grpc
 .tools/bin/buf generate
 
 # The tests that hold these files to the code also write them.
-go test -count=1 ./internal/mesh ./internal/server ./cmd/heddle -run 'IsUpToDate$' -update >/dev/null
+go test -count=1 ./internal/mesh ./internal/server ./internal/kubernetes/crd ./internal/kubernetes/install ./cmd/heddle -run '(Is|Are)UpToDate$' -update >/dev/null

@@ -10,6 +10,7 @@ present() {
     ca-certificates) [ -e /etc/ssl/certs/ca-certificates.crt ] ;;
     iproute2) command -v ip >/dev/null ;;
     libc6-dev) [ -e /usr/include/stdlib.h ] ;;
+    prometheus) command -v promtool >/dev/null ;;
     python3-pip) python3 -m pip --version >/dev/null 2>&1 ;;
     *) command -v "$1" >/dev/null ;;
   esac

@@ -8,6 +8,13 @@ cd "$(dirname "$0")/.."
 mode=${1:-all}
 left_out=()
 
+# Kubernetes takes minutes the first time: quick tests take one that is there.
+kubernetes=
+if [ "$mode" = all ]; then
+  hack/kube.sh &
+  kubernetes=$!
+fi
+
 hack/tools.sh gotestsum || exit 1
 race=(-race)
 if ! hack/system.sh gcc libc6-dev; then
@@ -15,6 +22,8 @@ if ! hack/system.sh gcc libc6-dev; then
   left_out+=("the race detector: it needs a C compiler (see above)")
 fi
 hack/system.sh curl ca-certificates iproute2 || left_out+=("what needs curl, the system's certificates or network namespaces (see above)")
+hack/system.sh iptables || left_out+=("tests of redirected connections (see above)")
+hack/system.sh prometheus || left_out+=("the test of alerts and queries with promtool (see above)")
 hack/system.sh redis-server || left_out+=("every test with a real Redis (see above)")
 if ! hack/envoy.sh; then
   left_out+=("every test with a real Envoy: hack/envoy.sh could not get it (see above)")
@@ -22,15 +31,33 @@ fi
 if ! hack/node.sh; then
   left_out+=("the test with a gRPC client of Node.js: hack/node.sh could not get it (see above)")
 fi
+if ! hack/system.sh chromium || ! hack/axe.sh; then
+  left_out+=("every test in a real browser: Chromium or axe-core could not be had (see above)")
+fi
+if [ -n "$kubernetes" ] && ! wait "$kubernetes"; then
+  left_out+=("every test with a real Kubernetes: hack/kube.sh could not build it (see above)")
+fi
 
 # What programs are made of, for the tests that build and run them (internal/treetest).
 sources=$(find go.mod go.sum api cmd examples internal -type f ! -name '*_test.go' ! -path '*/testdata/*' | LC_ALL=C sort)
 HEDDLE_TREE=$({ echo "$sources"; git hash-object --stdin-paths <<<"$sources"; } | git hash-object --stdin)
 export HEDDLE_TREE
 
+# While a linker writes programs of hundreds of MB, an etcd on the same disk does not
+# answer for seconds. What tests write is kept in memory where there is room.
+if [ -z "${TMPDIR:-}" ] && [ "$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)" -gt 4000000 ] 2>/dev/null; then
+  if TMPDIR=$(mktemp -d /dev/shm/hXXX) && chmod 755 "$TMPDIR" && printf '#!/bin/sh\n' >"$TMPDIR/x" && chmod +x "$TMPDIR/x" && "$TMPDIR/x" 2>/dev/null; then
+    trap 'rm -rf "$TMPDIR"' EXIT
+    export TMPDIR GOTMPDIR=/tmp
+  else
+    [ -z "$TMPDIR" ] || rm -rf "$TMPDIR"
+    unset TMPDIR
+  fi
+fi
+
 mkdir -p .cache
 report=.cache/test-$mode.json
-flags=("${race[@]}" -timeout 15m)
+flags=("${race[@]}" -timeout 25m)
 [ "$mode" = quick ] && flags=(-short -timeout 3m)
 .tools/bin/gotestsum --format pkgname --hide-summary=output --jsonfile "$report" -- "${flags[@]}" ./...
 status=$?

@@ -113,7 +113,7 @@ var (
 	metricOnPage = regexp.MustCompile("(?m)^\\| `(heddle_[a-z_]+)` \\|")
 )
 
-// The table of metrics in docs/operations.md has those of the code, all of them.
+// The table of metrics in docs/reference/metrics.md has those of the code, all of them.
 func TestEveryMetricIsOnThePage(t *testing.T) {
 	inCode := map[string]bool{}
 	for _, f := range readTree(t) {
@@ -132,16 +132,46 @@ func TestEveryMetricIsOnThePage(t *testing.T) {
 		t.Errorf("only %d metrics found: does the test still see them?", len(inCode))
 	}
 	onPage := map[string]bool{}
-	for _, match := range metricOnPage.FindAllStringSubmatch(pages(t)[filepath.Join("..", "docs", "operations.md")], -1) {
+	for _, match := range metricOnPage.FindAllStringSubmatch(pages(t)[filepath.Join("..", "docs", "reference", "metrics.md")], -1) {
 		onPage[match[1]] = true
 		if !inCode[match[1]] {
-			t.Errorf("docs/operations.md names the metric %s, which does not exist", match[1])
+			t.Errorf("docs/reference/metrics.md names the metric %s, which does not exist", match[1])
 		}
 	}
 	for name := range inCode {
 		if !onPage[name] {
-			t.Errorf("docs/operations.md does not name the metric %s", name)
+			t.Errorf("docs/reference/metrics.md does not name the metric %s", name)
 		}
+	}
+}
+
+var pageInCode = regexp.MustCompile(`"GET (/ui/[^"]*)"`)
+
+// Every web page that a person can go to is on the page about them.
+func TestEveryWebPageIsInTheDocs(t *testing.T) {
+	files, err := filepath.Glob("server/ui/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	place := strings.NewReplacer("{$}", "", "{name}", "NAME", "{id}", "ID", "{node...}", "NODE")
+	about, found := pages(t)[filepath.Join("..", "docs", "ui.md")], 0
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range pageInCode.FindAllStringSubmatch(string(data), -1) {
+			if strings.HasPrefix(match[1], "/ui/sign-in") || strings.HasPrefix(match[1], "/ui/oidc/") || strings.HasPrefix(match[1], "/ui/static/") {
+				continue // the other pages lead there
+			}
+			found++
+			if path := place.Replace(match[1]); !strings.Contains(about, "`"+path+"`") && !strings.Contains(about, "`"+path+"service`") {
+				t.Errorf("docs/ui.md does not name the page %s", path)
+			}
+		}
+	}
+	if found < 10 {
+		t.Errorf("only %d pages found: does the test still see them?", found)
 	}
 }
 

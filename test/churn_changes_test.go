@@ -92,7 +92,7 @@ func (c *churn) declare(s mesh.Service) {
 
 func (c *churn) delete(name mesh.ServiceName) {
 	done := c.model.service(name, nil)
-	c.send("delete "+string(name), func(ctx context.Context) error { return c.server.client.DeleteService(ctx, name, 0) }, done)
+	c.send("delete "+string(name), func(ctx context.Context) error { return c.server.client.ForceDeleteService(ctx, name, 0) }, done)
 }
 
 // declared gives a copy of a service as it is declared, nil if it is not.

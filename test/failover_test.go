@@ -26,7 +26,7 @@ import (
 func TestThousandProxiesGoOverWithoutAResource(t *testing.T) {
 	t.Parallel()
 	const proxies, callers, called = 1000, 10, 5
-	etcd, err := registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{DataDir: t.TempDir()})
+	etcd, err := registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{NoSync: true, DataDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

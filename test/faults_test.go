@@ -192,7 +192,7 @@ func TestRuntimeValuesReachEnvoy(t *testing.T) {
 // versions, so one that goes over to the other is sent nothing that it has.
 func TestTwoControlPlanesServeTheSame(t *testing.T) {
 	t.Parallel()
-	etcd, err := registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{DataDir: t.TempDir()})
+	etcd, err := registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{NoSync: true, DataDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

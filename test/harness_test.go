@@ -35,6 +35,9 @@ func TestMain(m *testing.M) {
 	if config := os.Getenv(etcdMember); config != "" {
 		os.Exit(runEtcdMember(config))
 	}
+	if says := os.Getenv(podApp); says != "" {
+		os.Exit(runPodApp(says))
+	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		if !built.Load() {
 			os.Exit(code)
@@ -328,7 +331,12 @@ func freePort(t testing.TB) mesh.Port {
 // app serves HTTP on loopback for the length of a test, and gives its address.
 func app(t testing.TB, handler http.HandlerFunc) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	return appAt(t, "127.0.0.1:0", handler)
+}
+
+func appAt(t testing.TB, address string, handler http.HandlerFunc) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}

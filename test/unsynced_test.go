@@ -36,7 +36,7 @@ import (
 func TestAnUnsyncedServerServesNobody(t *testing.T) {
 	t.Parallel()
 	envoytest.Path(t)
-	etcd, err := registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{DataDir: t.TempDir()})
+	etcd, err := registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{NoSync: true, DataDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

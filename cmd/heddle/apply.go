@@ -23,7 +23,7 @@ type applyCmd struct {
 
 // Help shows examples below the flags.
 func (applyCmd) Help() string {
-	return `All files are read and checked before anything is written; services come first. One that the server refuses does not keep the others from being written, and all refusals are told. What the mesh holds already is left alone; of an instance the lease is renewed. A meta.revision in a file makes the write fail if the object has changed since.
+	return `All files are read and checked before anything is written; services come first. Before, it says in which connected sidecars and gateways something changes; heddle diff shows what. One that the server refuses does not keep the others from being written, and all refusals are told. Cycles of calls, and calls to a service that is deprecated or of a less critical tier, are warned of and written. What the mesh holds already is left alone; of an instance the lease is renewed. A meta.revision in a file makes the write fail if the object has changed since.
 
 Examples:
 
@@ -48,6 +48,8 @@ type step struct {
 	Result result `json:"result"`
 	Edits  []edit `json:"edits,omitempty"`
 	Error  string `json:"error,omitempty"`
+	// Warnings are of what is allowed and may go wrong.
+	Warnings []mesh.Warning `json:"warnings,omitempty"`
 
 	object  manifest.Object
 	before  *manifest.Object // what the mesh holds; nil: nothing
@@ -65,9 +67,12 @@ func (c *applyCmd) Run(ctx context.Context, api *client.Client, con *console) er
 	if err != nil {
 		return err
 	}
-	steps, err := plan(ctx, api, objects)
+	steps, held, err := plan(ctx, api, objects)
 	if err != nil {
 		return err
+	}
+	if c.Output == "lines" {
+		announce(ctx, api, con, steps)
 	}
 	var wrong []error
 	for i := range steps {
@@ -87,6 +92,7 @@ func (c *applyCmd) Run(ctx context.Context, api *client.Client, con *console) er
 		}
 	}
 	notePending(steps)
+	noteWarnings(steps, held)
 	if err := c.report(con, steps); err != nil {
 		return err
 	}
@@ -114,12 +120,12 @@ func invalid(err error) error {
 	return &hinted{err: err, hint: "nothing was changed"}
 }
 
-// plan compares the objects with what the mesh holds, and puts them into the
-// order in which they can be written.
-func plan(ctx context.Context, api *client.Client, objects []manifest.Object) ([]step, error) {
+// plan compares the objects with what the mesh holds, which it gives too, and puts
+// them into the order in which they can be written.
+func plan(ctx context.Context, api *client.Client, objects []manifest.Object) ([]step, map[string]manifest.Object, error) {
 	held, err := heldLike(ctx, api, objects)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	slices.SortStableFunc(objects, func(a, b manifest.Object) int { return rank(a.Kind) - rank(b.Kind) })
 	var steps []step
@@ -129,7 +135,7 @@ func plan(ctx context.Context, api *client.Client, objects []manifest.Object) ([
 		if before, there := held[o.String()]; there {
 			s.Result, s.before = unchanged, &before
 			if s.Edits, err = editsBetween(before, o); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			if len(s.Edits) > 0 {
 				s.Result = changed
@@ -141,9 +147,9 @@ func plan(ctx context.Context, api *client.Client, objects []manifest.Object) ([
 		steps = append(steps, s)
 	}
 	if len(stale) > 0 {
-		return nil, invalid(joinErrors(stale))
+		return nil, nil, invalid(joinErrors(stale))
 	}
-	return steps, nil
+	return steps, held, nil
 }
 
 // rank puts what others build upon first.
@@ -156,7 +162,10 @@ func heldLike(ctx context.Context, api *client.Client, objects []manifest.Object
 	kinds := map[manifest.Kind]string{manifest.KindService: kindServices, manifest.KindInstance: kindInstances, manifest.KindRoute: kindRoutes, manifest.KindRuntime: kindRuntime}
 	held := map[string]manifest.Object{}
 	for kind, word := range kinds {
-		if !slices.ContainsFunc(objects, func(o manifest.Object) bool { return o.Kind == kind }) {
+		wanted := func(o manifest.Object) bool {
+			return o.Kind == kind || kind == manifest.KindService && o.Kind == manifest.KindRoute // which is warned of what it leads to
+		}
+		if !slices.ContainsFunc(objects, wanted) {
 			continue
 		}
 		found, err := list(ctx, api, word)
@@ -200,6 +209,11 @@ func (c *applyCmd) report(con *console, steps []step) error {
 		fmt.Fprintf(con.out, "%s %s%s\n", present.Safe(s.Object), con.palette.Paint(tones[s.Result], string(s.Result)), s.note)
 		for _, e := range s.Edits {
 			fmt.Fprintf(con.out, "  %s\n", present.Safe(e.String()))
+		}
+	}
+	for _, s := range steps {
+		for _, one := range s.Warnings {
+			con.warn(fmt.Sprintf("warning: %s: %s: %s: %s", s.object.Locate(one.Field, "").Place(), s.Object, one.Field, one.Message))
 		}
 	}
 	return nil

@@ -12,14 +12,15 @@ import (
 type approveCmd struct {
 	Callee string `arg:"" optional:"" complete:"services" help:"The service that is called."`
 	Caller string `arg:"" optional:"" complete:"services" help:"The service that calls it, or gateway/NAME."`
-	List   bool   `help:"List the callers that wait and those that are approved, of CALLEE if it is given."`
-	Revoke bool   `help:"Take the approval back."`
+	List   bool   `help:"List the callers that wait, and those that are approved or refused, of CALLEE if it is given."`
+	Refuse bool   `help:"Refuse the caller: it waits no more."`
+	Revoke bool   `help:"Take the approval or the refusal back."`
 	Output string `short:"o" enum:"table,json,yaml" default:"table" help:"With --list: table, json or yaml."`
 }
 
 // Help shows examples below the flags.
 func (approveCmd) Help() string {
-	return `A service with "access: {callers: approved}" takes calls from those callers only that its owner has approved. A caller asks by declaring the dependency; until it is approved it is pending. The token has to be one that may write CALLEE's declaration, in which approvals are kept (access.approved).
+	return `A service with "access: {callers: approved}" takes calls from those callers only that its owner has approved. A caller asks by declaring the dependency; until it is approved or refused it is pending, and it is let in when it is approved only. The token has to be one that may write CALLEE's declaration, in which decisions are kept (access.approved, access.refused).
 
 Examples:
 
@@ -27,18 +28,27 @@ Examples:
   heddle approve --list orders
   heddle approve orders web
   heddle approve orders gateway/edge
+  heddle approve --refuse orders scraper
   heddle approve --revoke orders web`
 }
 
-// Run does one of the three.
+// Run does one of the four.
 func (c *approveCmd) Run(ctx context.Context, api *client.Client, con *console) error {
 	switch {
-	case c.List && (c.Revoke || c.Caller != ""):
-		return &usageError{message: "--list takes a CALLEE at most, and no --revoke"}
+	case c.List && (c.Revoke || c.Refuse || c.Caller != ""):
+		return &usageError{message: "--list takes a CALLEE at most, and neither --refuse nor --revoke"}
+	case c.Refuse && c.Revoke:
+		return &usageError{message: "--refuse decides, and --revoke takes a decision back: give one of them"}
 	case c.List:
 		return c.list(ctx, api, con)
 	case c.Callee == "" || c.Caller == "":
 		return &usageError{message: "say who may call whom: heddle approve CALLEE CALLER, or --list"}
+	case c.Refuse:
+		if _, err := api.RefuseCaller(ctx, c.Callee, c.Caller); err != nil {
+			return err
+		}
+		fmt.Fprintf(con.out, "%s is refused, and may not call %s\n", present.Safe(c.Caller), present.Safe(c.Callee))
+		return nil
 	case c.Revoke:
 		if err := api.RevokeApproval(ctx, c.Callee, c.Caller); err != nil {
 			return err
@@ -73,8 +83,11 @@ func (c *approveCmd) list(ctx context.Context, api *client.Client, con *console)
 	table := present.NewTable(con.palette, "CALLEE", "OWNER", "CALLER", "CALLER OWNER", "STATE", "DECLARED")
 	for _, a := range approvals {
 		state := present.Cell{Text: a.State, Tone: present.Good}
-		if a.State == "pending" {
+		switch a.State {
+		case "pending":
 			state.Tone = present.Warn
+		case "refused":
+			state.Tone = present.Bad
 		}
 		declared := "yes"
 		if !a.Declared {

@@ -60,6 +60,12 @@ func (c *auditCmd) Run(ctx context.Context, api *client.Client, con *console) er
 			action = present.Cell{Text: e.Action + ", refused", Tone: present.Bad}
 		} else {
 			what = changesText(e.Changes)
+			if e.To != 0 {
+				action.Text = fmt.Sprintf("%s to %d", e.Action, e.To)
+			}
+			if len(e.Dependents) > 0 {
+				what = "although " + cutList(e.Dependents) + " depended on it"
+			}
 		}
 		revision := ""
 		if e.Revision != 0 {

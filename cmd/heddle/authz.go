@@ -73,7 +73,7 @@ func (c *authzCmd) Run(ctx context.Context, line *globals, logger *slog.Logger) 
 	defer web.Close()
 	ready.remove()
 	defer ready.remove()
-	store, err := c.etcdFlags.open(ctx, logger)
+	store, err := c.etcdFlags.open(ctx, registry.Tracing{}, logger)
 	if err != nil {
 		return err
 	}
@@ -91,8 +91,8 @@ func (c *authzCmd) Run(ctx context.Context, line *globals, logger *slog.Logger) 
 	}
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	followed := newServerMetrics(metrics)
 	known := catalog.New(catalog.Config{Logger: logger})
+	followed := newMeshMetrics(metrics, known, store)
 	callers, err := c.callers(own, logger)
 	if err != nil {
 		return err
@@ -110,8 +110,8 @@ func (c *authzCmd) Run(ctx context.Context, line *globals, logger *slog.Logger) 
 	group.Go(func() error {
 		store.Watch(ctx, registry.WatchConfig{Diverged: followed.diverged, Down: followed.down}, func(b registry.Batch) {
 			revoked.Apply(b.Synced, b.Changes)
+			followed.received(b)
 			known.Apply(b.Revision, b.Synced, b.Changes)
-			followed.revision.Set(float64(b.Revision))
 		})
 		return nil
 	})

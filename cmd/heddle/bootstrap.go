@@ -102,13 +102,14 @@ type sidecarFlags struct {
 	XDSMode  string   `of:"envoy" name:"xds-mode" enum:"delta,sotw" default:"delta" help:"Variant of the xDS protocol: delta (what changed) or sotw (state of the world)."`
 
 	InboundAddress  string         `of:"envoy" at:"service" placeholder:"IP" help:"Where Envoy takes calls to the service. Default: all addresses."`
-	InboundPort     int            `of:"envoy" at:"service" placeholder:"PORT" help:"The port there. Default: the service's port."`
+	InboundPort     int            `of:"envoy" at:"service" placeholder:"PORT" help:"The port there. Default: the service's port, or 15006 with --intercept."`
 	AppAddress      string         `of:"envoy" at:"service" placeholder:"IP" help:"Where the application listens. Default: 127.0.0.1."`
 	AppPort         *int           `of:"envoy" at:"service" placeholder:"PORT" help:"The port there. Without it the workload only makes calls: it takes none and is not registered."`
 	OutboundAddress string         `of:"envoy" at:"service" placeholder:"IP" help:"Where Envoy takes the application's calls. Default: 127.0.0.1."`
 	OutboundPort    int            `of:"envoy" at:"service" placeholder:"PORT" help:"The port there for HTTP and gRPC. Default: 15001."`
 	DependencyPort  map[string]int `of:"envoy" at:"service" placeholder:"NAME=PORT" mapsep:"none" help:"The port for a dependency that has a listener of its own (TCP), instead of the one it declares. May be repeated."`
 
+	interceptFlags
 	deliveryFlags
 
 	AdminPort      int `of:"envoy" placeholder:"PORT" help:"The port of Envoy's admin interface on loopback. Default: a free one."`
@@ -135,13 +136,21 @@ func (f *sidecarFlags) config() (proxy.BootstrapConfig, error) {
 	for name, port := range f.DependencyPort {
 		ports[mesh.ServiceName(name)] = mesh.Port(port)
 	}
+	intercept, err := f.intercept()
+	if err != nil {
+		return proxy.BootstrapConfig{}, err
+	}
+	inboundPort := mesh.Port(f.InboundPort)
+	if intercept != nil && appPort != 0 && inboundPort == 0 {
+		inboundPort = mesh.DefaultInterceptInboundPort
+	}
 	return proxy.BootstrapConfig{
 		Proxy: mesh.Proxy{
 			Service: mesh.ServiceName(f.Service), Instance: mesh.InstanceID(instance),
-			InboundAddress: f.InboundAddress, InboundPort: mesh.Port(f.InboundPort),
+			InboundAddress: f.InboundAddress, InboundPort: inboundPort,
 			AppAddress: f.AppAddress, AppPort: appPort,
 			OutboundAddress: f.OutboundAddress, OutboundPort: mesh.Port(f.OutboundPort),
-			DependencyPorts: ports, TokenDelivery: f.delivery(),
+			DependencyPorts: ports, TokenDelivery: f.delivery(), Intercept: intercept,
 		},
 		Locality: mesh.Locality{Region: f.Region, Zone: f.Zone},
 		XDS:      f.XDS, XDSMode: proxy.XDSMode(f.XDSMode),

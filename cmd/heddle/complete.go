@@ -16,7 +16,7 @@ type candidate struct {
 }
 
 // nameSource asks the mesh for names. what is "services", "instances",
-// "instances of SERVICE", "routes" or "tokens".
+// "instances of SERVICE", "routes", "tokens" or "nodes".
 type nameSource func(server, what string) []string
 
 // completer walks the words of a command line down kong's model.
@@ -159,13 +159,15 @@ func (c *completer) values(v *kong.Value) []candidate {
 		add(kindServices, kindInstances, kindRoutes, kindUpstreams, kindRuntime)
 	case "deletable":
 		add("service", "route", "upstream", "instance")
+	case "kept":
+		add("service", "route", "upstream", "runtime")
 	case "names":
 		add(c.namesOf(kindGiven(c.positionals))...)
 	case "instance":
 		if len(c.positionals) > 0 {
 			add(c.names(c.flags["server"], "instances of "+c.positionals[0])...)
 		}
-	default: // services, routes, tokens
+	default: // services, routes, tokens, nodes
 		add(c.names(c.flags["server"], what)...)
 	}
 	return all

@@ -28,7 +28,7 @@ func (g *globals) advise(err error) error {
 	switch {
 	case mesh.KindOf(err) == mesh.KindDenied && unread == nil && token == "":
 		return &hinted{err: err, hint: "no access token was given: set HEDDLE_TOKEN_FILE (or --token-file) to a file that holds one; the server writes the admin token at its first start (heddle server --admin-token-file)"}
-	case mesh.KindOf(err) == mesh.KindConflict:
+	case mesh.KindOf(err) == mesh.KindConflict && mesh.ReasonOf(err) != mesh.ReasonDependents && mesh.ReasonOf(err) != mesh.ReasonKept: // which have hints of their own
 		return &hinted{err: err, hint: "look at what is there now with \"heddle get\", and decide anew"}
 	}
 	return err

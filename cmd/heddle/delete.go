@@ -16,16 +16,18 @@ import (
 type deleteCmd struct {
 	Kind  string   `arg:"" optional:"" complete:"deletable" help:"service, upstream, route or instance."`
 	Names []string `arg:"" optional:"" name:"name" complete:"names" help:"Which ones; an instance is SERVICE/ID."`
+	Force bool     `help:"Delete services although others depend on them, who get a 503 from then on."`
 	Files []string `name:"file" short:"f" sep:"none" complete:"files" placeholder:"FILE|DIR|-" help:"Delete the objects that these files hold; those that are gone already are no fault."`
 }
 
 // Help shows examples below the flags.
 func (deleteCmd) Help() string {
-	return `Nothing is asked before it is done. A deleted service that others are still declared to call, or that still has instances, is warned of.
+	return `Nothing is asked before it is done. A service that others declare, or that routes lead to, is not deleted unless that is forced; who depends on it is told, and "heddle impact NAME --delete" says what would become of them. Of several services those are deleted first that call the others, so that a whole set of them needs no force. Instances stay registered until their leases end, which is warned of.
 
 Examples:
 
   heddle delete service reviews
+  heddle delete service orders --force
   heddle delete route shop blog
   heddle delete instance orders/orders-2
   heddle delete -f mesh.yaml`
@@ -49,23 +51,21 @@ func (c *deleteCmd) Run(ctx context.Context, api *client.Client, con *console) e
 	if kind == kindRuntime {
 		return &usageError{message: "the runtime layer cannot be deleted: remove its keys with \"heddle runtime unset\""}
 	}
-	var services []string
+	d := deleter{api: api, force: c.Force}
+	names := c.Names
 	if kind == kindServices || kind == kindUpstreams {
-		services = c.Names
+		names = d.plan(ctx, c.Names, nil)
+	} else if c.Force {
+		return &usageError{message: "--force is for services: nothing depends on a " + singular(kind)}
 	}
-	callers := callersLeft(ctx, api, services)
 	var wrong []error
-	for _, name := range c.Names {
-		warning := ""
-		if len(services) > 0 {
-			warning = leftBehind(ctx, api, mesh.ServiceName(name), callers)
-		}
-		err := deleteOne(ctx, api, kind, name)
+	for _, name := range names {
+		warning, err := d.delete(ctx, kind, name)
 		if mesh.KindOf(err) == mesh.KindNotFound {
 			err = suggest(ctx, api, kind, name, err)
 		}
 		if err != nil {
-			wrong = append(wrong, err)
+			wrong, d.failed = append(wrong, err), true
 			if stops(err) {
 				break
 			}
@@ -77,50 +77,6 @@ func (c *deleteCmd) Run(ctx context.Context, api *client.Client, con *console) e
 	return joinErrors(wrong)
 }
 
-// callersLeft gives, for each of the services that are to be deleted, those that
-// are declared to call it and stay. What cannot be asked is not told.
-func callersLeft(ctx context.Context, api *client.Client, deleted []string) map[mesh.ServiceName][]string {
-	if len(deleted) == 0 {
-		return nil
-	}
-	callers := map[mesh.ServiceName][]string{}
-	for _, name := range deleted {
-		callers[mesh.ServiceName(name)] = nil
-	}
-	services, err := api.Services(ctx)
-	if err != nil {
-		return callers
-	}
-	for _, s := range services {
-		if _, goes := callers[s.Name]; goes {
-			continue
-		}
-		for _, callee := range s.Dependencies {
-			if _, goes := callers[callee]; goes {
-				callers[callee] = append(callers[callee], string(s.Name))
-			}
-		}
-	}
-	return callers
-}
-
-// leftBehind warns of what goes on with a service that is deleted: its callers
-// get a 503 from now on, and its instances stay registered. What cannot be asked
-// is not told.
-func leftBehind(ctx context.Context, api *client.Client, name mesh.ServiceName, callers map[mesh.ServiceName][]string) string {
-	var parts []string
-	if still := callers[name]; len(still) > 0 {
-		parts = append(parts, fmt.Sprintf("%s still declared to call it, with a 503 from now on (%s)", plural(len(still), "service is", "services are"), cutList(still)))
-	}
-	if instances, err := api.Instances(ctx, name); err == nil && len(instances) > 0 {
-		parts = append(parts, fmt.Sprintf("%s still registered, until the lease ends", plural(len(instances), "instance is", "instances are")))
-	}
-	if len(parts) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("warning: service/%s: %s", name, strings.Join(parts, "; "))
-}
-
 func plural(n int, one, more string) string {
 	if n == 1 {
 		return "1 " + one
@@ -128,30 +84,8 @@ func plural(n int, one, more string) string {
 	return fmt.Sprintf("%d %s", n, more)
 }
 
-func deleteOne(ctx context.Context, api *client.Client, kind, name string) error {
-	switch kind {
-	case kindServices:
-		return api.DeleteService(ctx, mesh.ServiceName(name), 0)
-	case kindUpstreams:
-		service, err := api.Service(ctx, mesh.ServiceName(name))
-		if err != nil {
-			return err
-		}
-		if service.Endpoints.Registered() {
-			return mesh.NotFound("service %q is no upstream: its instances are registered one by one; delete it as a service", name)
-		}
-		return api.DeleteService(ctx, mesh.ServiceName(name), service.Meta.Revision)
-	case kindRoutes:
-		return api.DeleteRoute(ctx, mesh.RouteName(name), 0)
-	}
-	service, id, one := strings.Cut(name, "/")
-	if !one {
-		return &usageError{message: fmt.Sprintf("an instance is named SERVICE/ID; %q has no \"/\"", name)}
-	}
-	return api.Deregister(ctx, mesh.InstanceKey{Service: mesh.ServiceName(service), ID: mesh.InstanceID(id)}, "")
-}
-
-// deleteFiles deletes in the reverse of the order in which apply writes.
+// deleteFiles deletes in the reverse of the order in which apply writes, and of the
+// services the callers first.
 func (c *deleteCmd) deleteFiles(ctx context.Context, api *client.Client, con *console) error {
 	objects, err := manifest.Read(c.Files, con.in)
 	if err != nil {
@@ -164,21 +98,10 @@ func (c *deleteCmd) deleteFiles(ctx context.Context, api *client.Client, con *co
 	}
 	slices.SortStableFunc(objects, func(a, b manifest.Object) int { return rank(b.Kind) - rank(a.Kind) })
 	kinds := map[manifest.Kind]string{manifest.KindService: kindServices, manifest.KindRoute: kindRoutes, manifest.KindInstance: kindInstances}
-	var services []string
-	for i := range objects {
-		if objects[i].Kind == manifest.KindService {
-			services = append(services, objects[i].Name())
-		}
-	}
-	callers := callersLeft(ctx, api, services)
+	d := deleter{api: api, force: c.Force}
 	var wrong []error
-	for i := range objects {
-		o := &objects[i]
-		warning := ""
-		if o.Kind == manifest.KindService {
-			warning = leftBehind(ctx, api, mesh.ServiceName(o.Name()), callers)
-		}
-		err := deleteOne(ctx, api, kinds[o.Kind], o.Name())
+	for _, o := range d.order(ctx, objects) {
+		warning, err := d.delete(ctx, kinds[o.Kind], o.Name())
 		switch {
 		case err == nil:
 			fmt.Fprintf(con.out, "%s deleted\n", o)
@@ -187,6 +110,7 @@ func (c *deleteCmd) deleteFiles(ctx context.Context, api *client.Client, con *co
 			fmt.Fprintf(con.out, "%s was not there\n", o)
 		default:
 			wrong = append(wrong, fmt.Errorf("%s: %s: %w", o.Locate("", "").Place(), o, err))
+			d.failed = true
 		}
 		if stops(err) {
 			break

@@ -6,5 +6,5 @@
 // what it does lives in internal packages. errors.go turns what comes back into
 // one clear message and an exit code:
 //
-//	0 done   1 failed   2 wrong usage   3 not found   4 conflict   5 denied   6 unavailable
+//	0 done   1 failed   2 wrong usage   3 not found   4 conflict   5 denied   6 unavailable   7 stopped, 8 uncertain (explain)
 package main

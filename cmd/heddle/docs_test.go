@@ -5,8 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/alecthomas/kong"
 )
 
 // commandLine finds calls of heddle in a line of shell: up to a pipe, a
@@ -44,6 +47,71 @@ func TestCommandsInTheDocsExist(t *testing.T) {
 	if checked < 40 {
 		t.Errorf("only %d commands found: does the test still see them?", checked)
 	}
+}
+
+var (
+	codeBlock = regexp.MustCompile("(?ms)^```.*?^```")
+	inText    = regexp.MustCompile("`(heddle [^`]+)`")
+)
+
+// Every command and flag that is named within a sentence exists, too: it may be cut
+// short there, so that it cannot be typed as it stands.
+func TestCommandsNamedInSentencesExist(t *testing.T) {
+	var pages []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md", "deploy/*/*.md", "examples/*/*.md"} {
+		found, err := filepath.Glob(filepath.Join("../..", pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, found...)
+	}
+	checked := 0
+	for _, page := range pages {
+		data, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range inText.FindAllStringSubmatch(codeBlock.ReplaceAllString(string(data), ""), -1) {
+			if strings.Contains(match[1], "COMMAND") { // a pattern, no command
+				continue
+			}
+			checked++
+			if wrong := misnamed(model(t).Node, strings.Fields(match[1])[1:]); wrong != "" {
+				t.Errorf("%s names %q: %s", page, match[1], wrong)
+			}
+		}
+	}
+	if checked < 100 {
+		t.Errorf("only %d commands found: does the test still see them?", checked)
+	}
+}
+
+// misnamed says what of a command's words does not exist; "": all do.
+func misnamed(node *kong.Node, words []string) string {
+	for len(words) > 0 && len(node.Children) > 0 {
+		if strings.HasPrefix(words[0], "-") && node.DefaultCmd != nil {
+			node = node.DefaultCmd
+			break
+		}
+		at := slices.IndexFunc(node.Children, func(c *kong.Node) bool { return c.Name == words[0] })
+		if at < 0 {
+			return words[0] + " is no command"
+		}
+		node, words = node.Children[at], words[1:]
+	}
+	if len(node.Children) > 0 && node.DefaultCmd == nil {
+		return "it lacks the command that is to be run"
+	}
+	known := map[string]bool{}
+	for _, flag := range slices.Concat(node.AllFlags(false)...) {
+		known["--"+flag.Name], known["-"+string(flag.Short)] = true, true
+	}
+	for _, word := range words {
+		if name, _, _ := strings.Cut(word, "="); strings.HasPrefix(name, "-") && !known[name] {
+			return name + " is no flag of it"
+		}
+	}
+	return ""
 }
 
 // fenced gives the lines of the code blocks of a page, with those that a

@@ -21,6 +21,8 @@ const (
 	exitConflict    = 4
 	exitDenied      = 5
 	exitUnavailable = 6
+	exitStopped     = 7
+	exitUncertain   = 8
 )
 
 // hinted is an error with what to do about it.
@@ -34,8 +36,13 @@ func (e *hinted) Unwrap() error { return e.err }
 
 // fail prints err, if there is one, and gives the exit code.
 func (c *console) fail(err error) int {
-	if err == nil {
+	switch {
+	case err == nil:
 		return exitOK
+	case errors.Is(err, errStopped), errors.Is(err, errDrift):
+		return exitStopped // what is wrong is shown already
+	case errors.Is(err, errUncertain):
+		return exitUncertain
 	}
 	messages, hints := accounts(err)
 	for _, message := range messages {

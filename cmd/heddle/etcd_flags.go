@@ -17,9 +17,9 @@ type etcdFlags struct {
 	EtcdKey       string   `name:"etcd-key-file" type:"path" placeholder:"FILE" help:"PEM key of that certificate."`
 }
 
-func (f *etcdFlags) open(ctx context.Context, logger *slog.Logger) (*registry.Store, error) {
+func (f *etcdFlags) open(ctx context.Context, followed registry.Tracing, logger *slog.Logger) (*registry.Store, error) {
 	return registry.Open(ctx, registry.Config{
 		Endpoints: f.EtcdEndpoints, Username: f.EtcdUser, PasswordFile: f.EtcdPassword,
-		CAFile: f.EtcdCA, CertFile: f.EtcdCert, KeyFile: f.EtcdKey, Logger: logger,
+		CAFile: f.EtcdCA, CertFile: f.EtcdCert, KeyFile: f.EtcdKey, Logger: logger, Tracing: followed,
 	})
 }

@@ -24,8 +24,8 @@ func (h *holding) addService(s client.Service) {
 	if len(s.Status.Pending) > 0 {
 		h.pending[s.Name] = s.Status.Pending
 	}
-	if len(s.Status.Unapproved) > 0 {
-		h.waiting[s.Name] = s.Status.Unapproved
+	if barred := slices.Concat(s.Status.Unapproved, s.Status.Refused); len(barred) > 0 {
+		h.waiting[s.Name] = barred
 	}
 }
 
@@ -36,7 +36,7 @@ func list(ctx context.Context, c *client.Client, kind string) (holding, error) {
 	case kindServices, kindUpstreams:
 		services, err := c.Services(ctx)
 		for _, s := range services {
-			if kind == kindServices || !s.Endpoints.Registered() {
+			if kind == kindServices || s.Endpoints.Own() {
 				h.addService(s)
 			}
 		}
@@ -80,8 +80,8 @@ func pickOne(ctx context.Context, c *client.Client, kind, name string, h *holdin
 		if err != nil {
 			return err
 		}
-		if kind == kindUpstreams && service.Endpoints.Registered() {
-			return mesh.NotFound("service %q is no upstream: its instances are registered one by one", name)
+		if kind == kindUpstreams && !service.Endpoints.Own() {
+			return mesh.NotFound("service %q is no upstream: its endpoints are not part of its declaration", name)
 		}
 		h.addService(service)
 		return nil
@@ -152,6 +152,15 @@ func namesOf(ctx context.Context, c *client.Client, what string) ([]string, erro
 		tokens, err := c.Tokens(ctx)
 		for _, token := range tokens {
 			names = append(names, token.ID)
+		}
+		return names, err
+	}
+	if what == "nodes" {
+		proxies, err := c.Proxies(ctx)
+		for _, one := range proxies {
+			if !slices.Contains(names, one.Node) {
+				names = append(names, one.Node)
+			}
 		}
 		return names, err
 	}

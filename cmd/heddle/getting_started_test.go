@@ -141,6 +141,48 @@ func TestGatewayPage(t *testing.T) {
 	}
 }
 
+// The walk from a call that fails to one that arrives does so.
+func TestExplainPage(t *testing.T) {
+	envoy := envoytest.Path(t)
+	for _, program := range []string{"bash", "curl", "python3"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("no %s on PATH", program)
+		}
+	}
+	out := play(t, "explain.md", t.TempDir(), "", "HEDDLE_ENVOY="+envoy)
+	for _, want := range []string{
+		"stopped: the caller sees 403, x-heddle-reason: undeclared", "exit code 7", "heddle drift --declare greeter hello", "greeter declares hello (revision",
+		"has no instance: none is registered", "allowed: the request arrives at hello", `calls: "hello" answered greeter last`, "greeter (1 proxy): 1 cluster changed, 1 route table changed",
+		"a change of hello concerns 1 direct caller", `no instance of "hello" is in subset v2`,
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing in:\n%s", want, out)
+		}
+	}
+	if n := strings.Count(out, "exit code 7"); n != 4 {
+		t.Errorf("%d verdicts that the call is stopped, want 4:\n%s", n, out)
+	}
+}
+
+// The page about drift is played as it stands, from the attempt to its mending.
+func TestDriftPage(t *testing.T) {
+	envoy := envoytest.Path(t)
+	for _, program := range []string{"bash", "curl", "python3"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("no %s on PATH", program)
+		}
+	}
+	out := play(t, "drift.md", t.TempDir(), "", "HEDDLE_ENVOY="+envoy)
+	for _, want := range []string{
+		"403 as promised", "shop tried to call stock", "heddle drift --declare shop stock", "api.example.org", "- stock",
+		"name: api-example-org", "shop declares stock (revision", "503 as promised",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing in:\n%s", want, out)
+		}
+	}
+}
+
 var promised = regexp.MustCompile(`^curl -i (.*?)\s+# (\d+)`)
 
 // playable turns the page's commands into ones that a script can run, with

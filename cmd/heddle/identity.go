@@ -74,6 +74,17 @@ func (c *identityCmd) Run(ctx context.Context, line *globals, con *console, log 
 
 // open finds the identity or joins; nil when none was asked for.
 func (f *joinFlags) open(ctx context.Context, line *globals, of mesh.Identity, log *slog.Logger) (*workload.Identity, error) {
+	return f.openBy(ctx, line, of, nil, log)
+}
+
+// openBy is open with somebody who gives join tokens; nil: nobody.
+func (f *joinFlags) openBy(ctx context.Context, line *globals, of mesh.Identity, by *workload.Attestor, log *slog.Logger) (*workload.Identity, error) {
+	if f.IdentityDir == "" && by != nil {
+		return nil, &usageError{message: "--attest-url needs --identity-dir, a folder for the identity that it gets"}
+	}
+	if by != nil && f.JoinTokenFile != "" {
+		return nil, &usageError{message: "--attest-url and --join-token-file cannot be used together"}
+	}
 	if f.IdentityDir == "" {
 		if f.JoinTokenFile != "" {
 			return nil, &usageError{message: "--join-token-file needs --identity-dir, a folder for the identity that it gets"}
@@ -81,7 +92,7 @@ func (f *joinFlags) open(ctx context.Context, line *globals, of mesh.Identity, l
 		return nil, nil //nolint:nilnil // no identity is no error
 	}
 	return workload.Open(ctx, workload.Config{
-		Dir: f.IdentityDir, Identity: of, JoinTokenFile: f.JoinTokenFile, Issue: issueBy(line.Server), Logger: log,
+		Dir: f.IdentityDir, Identity: of, JoinTokenFile: f.JoinTokenFile, Attestor: by, Issue: issueBy(line.Server), Logger: log,
 	})
 }
 

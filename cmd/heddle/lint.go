@@ -15,7 +15,7 @@ type lintCmd struct {
 
 // Help shows examples below the flags.
 func (lintCmd) Help() string {
-	return `Everything the server would refuse is an error, and so is what cannot be meant across files: an object that is declared twice, or two dependencies of one service that want the same port. A dependency that no file declares is a warning, for the mesh may have it. Faults are written as file:line: field: message.
+	return `Everything the server would refuse is an error, and so is what cannot be meant across files: an object that is declared twice, or two dependencies of one service that want the same port. A dependency that no file declares is a warning, for the mesh may have it; so are cycles of calls, and calls to a service that is deprecated or of a less critical tier, as far as the files tell. Faults are written as file:line: field: message.
 
 Examples:
 
@@ -41,6 +41,10 @@ func (c lintCmd) Run(con *console) error {
 	if len(report.Errors) > 0 {
 		wrong := manifest.Error{Faults: report.Errors}
 		return fmt.Errorf("%s", wrong.Summary())
+	}
+	if unknown := report.Unknown; len(unknown) > 0 {
+		fmt.Fprintf(con.out, "not known from these files: whether %s deprecated, less critical or part of a cycle (%s); heddle apply --dry-run asks the mesh\n",
+			plural(len(unknown), "service is", "services are"), present.Safe(namesText(unknown)))
 	}
 	fmt.Fprintf(con.out, "%s: no errors\n", count(len(objects), "object"))
 	return nil

@@ -17,25 +17,37 @@ import (
 type cli struct {
 	globals
 
-	Server    serverCmd    `cmd:"" group:"running" help:"Run the registry, its APIs and the control plane."`
-	Authz     authzCmd     `cmd:"" group:"running" help:"Run the AuthZ service, which gives callers signed tokens, apart from the server."`
-	Proxy     proxyCmd     `cmd:"" group:"running" help:"Run Envoy beside one workload: register, renew, drain, restart."`
-	Bootstrap bootstrapCmd `cmd:"" group:"running" help:"Print the configuration that a sidecar's Envoy, or a gRPC library, starts from."`
-	Identity  identityCmd  `cmd:"" group:"running" help:"Keep the certificate of a workload whose Envoy or gRPC library something else runs."`
-	Demo      demoCmd      `cmd:"" group:"running" help:"Run a sample mesh on this machine, with a real Envoy beside each service."`
+	Server    serverCmd        `cmd:"" group:"running" help:"Run the registry, its APIs and the control plane."`
+	Authz     authzCmd         `cmd:"" group:"running" help:"Run the AuthZ service, which gives callers signed tokens, apart from the server."`
+	Proxy     proxyCmd         `cmd:"" group:"running" help:"Run Envoy beside one workload: register, renew, drain, restart."`
+	Bootstrap bootstrapCmd     `cmd:"" group:"running" help:"Print the configuration that a sidecar's Envoy, or a gRPC library, starts from."`
+	Identity  identityCmd      `cmd:"" group:"running" help:"Keep the certificate of a workload whose Envoy or gRPC library something else runs."`
+	Intercept interceptCmd     `cmd:"" group:"running" help:"Redirect the connections of this machine's applications to the sidecar."`
+	Operator  operatorCommands `cmd:"" group:"running" help:"Join Kubernetes clusters to the mesh: custom resources and pods."`
+	Demo      demoCmd          `cmd:"" group:"running" help:"Run a sample mesh on this machine, with a real Envoy beside each service."`
 
 	Apply      applyCmd      `cmd:"" group:"objects" help:"Create or change the objects in files."`
+	Diff       diffCmd       `cmd:"" group:"objects" help:"Show what files would change in the configuration of sidecars."`
 	Get        getCmd        `cmd:"" group:"objects" help:"Show services, instances, routes, upstreams or the runtime layer."`
 	Delete     deleteCmd     `cmd:"" group:"objects" help:"Delete services, routes or instances."`
 	Lint       lintCmd       `cmd:"" group:"objects" help:"Check files without a server."`
 	Register   registerCmd   `cmd:"" group:"objects" help:"Register one instance of a service, for as long as its lease."`
 	Deregister deregisterCmd `cmd:"" group:"objects" help:"Remove an instance of a service, or its stale ones."`
 	Runtime    runtimeCmd    `cmd:"" group:"objects" help:"Show or change the runtime layer of all proxies."`
+	History    historyCmd    `cmd:"" group:"objects" help:"Show what a service, a route or the runtime layer was, and who changed it."`
+	Rollback   rollbackCmd   `cmd:"" group:"objects" help:"Write an earlier state of a service, a route or the runtime layer anew."`
+	Release    releaseCmd    `cmd:"" group:"objects" help:"Take a service or a route out of its keeper's hands."`
 	Approve    approveCmd    `cmd:"" group:"objects" help:"Let a caller into a service that takes approved callers only, or list who waits."`
 
-	Status statusCmd `cmd:"" group:"seeing" help:"Show the health of the server, of each proxy, and what is wrong."`
-	Audit  auditCmd  `cmd:"" group:"seeing" help:"Show who changed what, and who was refused to."`
-	Watch  watchCmd  `cmd:"" group:"seeing" help:"Follow the changes of the mesh."`
+	Explain     explainCmd     `cmd:"" group:"seeing" help:"Say why a service can call another, or cannot."`
+	Drift       driftCmd       `cmd:"" group:"seeing" help:"Show where declarations and the calls that sidecars saw do not agree."`
+	Import      importCmd      `cmd:"" group:"seeing" help:"Propose declarations from the calls that were attempted."`
+	Impact      impactCmd      `cmd:"" group:"seeing" help:"Show who would feel a change of a service, or its deletion."`
+	Status      statusCmd      `cmd:"" group:"seeing" help:"Show the health of the server, of each proxy, and what is wrong."`
+	ProxyConfig proxyConfigCmd `cmd:"" group:"seeing" help:"Show what one proxy has of its configuration, and how it differs from the newest."`
+	Audit       auditCmd       `cmd:"" group:"seeing" help:"Show who changed what, and who was refused to."`
+	Watch       watchCmd       `cmd:"" group:"seeing" help:"Follow the changes of the mesh."`
+	Topology    topologyCmd    `cmd:"" group:"seeing" help:"Show who calls whom, declared and seen, as a table or a drawing."`
 
 	Token      tokenCmd      `cmd:"" group:"other" help:"Create, list and revoke tokens, to write and to join."`
 	Revocation revocationCmd `cmd:"" group:"other" help:"Revoke certificates of services, gateways and workloads."`

@@ -22,6 +22,8 @@ type proxyCmd struct {
 	sidecarFlags
 	gatewayFlags
 	joinFlags
+	attestFlags
+	besideFlags
 
 	Envoy         string `env:"HEDDLE_ENVOY" placeholder:"PATH" help:"The Envoy to run. Default: envoy on PATH, else .tools/envoy/envoy in or above the folder of this program or the current one."`
 	Concurrency   int    `placeholder:"N" help:"Envoy's worker threads. Default: 2, or 1 on a machine with one CPU."`
@@ -33,6 +35,7 @@ type proxyCmd struct {
 	Weight           int               `at:"service" placeholder:"N" help:"The instance's share of the traffic beside the others; default 1."`
 	TTL              time.Duration     `at:"service" name:"ttl" default:"10s" help:"How long the registration lives without being renewed: how soon callers lose an instance whose machine is gone."`
 
+	NoRegister   bool          `at:"service" help:"Somebody else registers the instance, such as the Kubernetes operator: ready as soon as Envoy serves what the control plane sent, without waiting for the application."`
 	AppReady     string        `at:"service" placeholder:"CHECK" help:"What says that the application is ready: http://HOST:PORT/PATH, tcp://HOST:PORT, or none. Default: once, that it takes connections on its port."`
 	DrainTimeout time.Duration `default:"10s" help:"Longest wait for active requests at the end. 0: none, but callers still get a second to hear of it."`
 	ReadyFile    string        `type:"path" placeholder:"FILE" help:"Written once callers find the instance, with its addresses as JSON; removed at the end."`
@@ -47,6 +50,7 @@ With --gateway it runs Envoy at the edge, which serves routes (heddle get routes
 Examples:
   heddle proxy --service orders --instance orders-1 --app-port 8080
   heddle proxy --service web                                        a workload that only calls
+  heddle proxy --service web --app-port 8080 --intercept            the application calls http://orders.mesh (heddle intercept)
   heddle proxy --gateway edge --http-port 80 --https-port 443 --tls-cert edge.pem --tls-key edge.key
   heddle proxy --service orders --app-port 8080 --advertise-address 10.0.0.7 --label version=v2 \
     --server http://10.0.0.1:7080 --xds 10.0.0.1:18000 --token-file /etc/heddle/orders-token
@@ -57,7 +61,16 @@ Examples:
 }
 
 // Run runs the sidecar until a signal ends it.
-func (c *proxyCmd) Run(ctx context.Context, parsed *kong.Context, line *globals, api *client.Client, log *slog.Logger) error {
+func (c *proxyCmd) Run(ctx context.Context, parsed *kong.Context, line *globals, con *console, api *client.Client, log *slog.Logger) error {
+	beside, err := c.listen(c.Intercept, c.AppAddress, log)
+	if err != nil {
+		return err
+	}
+	return beside.run(ctx, func(ctx context.Context) error { return c.sidecar(ctx, parsed, line, con, api, beside, log) })
+}
+
+// sidecar is the life of Envoy and of what speaks for it.
+func (c *proxyCmd) sidecar(ctx context.Context, parsed *kong.Context, line *globals, con *console, api *client.Client, beside *beside, log *slog.Logger) error {
 	config, err := c.bootstrap(parsed)
 	if err != nil {
 		return err
@@ -119,16 +132,17 @@ func (c *proxyCmd) Run(ctx context.Context, parsed *kong.Context, line *globals,
 		drain = time.Nanosecond
 	}
 	runner, err := proxy.New(proxy.Config{
-		Bootstrap: config, Registrar: api,
+		Bootstrap: config, Registrar: api, NoRegister: c.NoRegister,
 		Certificates: certificates,
 		Envoy:        binary, Concurrency: c.Concurrency, EnvoyLogLevel: c.EnvoyLogLevel,
 		AdvertiseAddress: c.AdvertiseAddress, AdvertisePort: mesh.Port(c.AdvertisePort),
 		Labels: c.Label, Weight: c.Weight, TTL: c.TTL, AppReady: check,
-		DrainTimeout: drain, Propagation: c.propagation(), Report: report, Hurry: hurry, Logger: log,
+		DrainTimeout: drain, Propagation: c.propagation(), Report: report, Hurry: hurry, Stdout: con.out, Logger: log,
 	})
 	if err != nil {
 		return wrongFlags(c.named(err))
 	}
+	beside.runner.Store(runner)
 	return c.named(runner.Run(ctx))
 }
 
@@ -138,7 +152,11 @@ func (c *proxyCmd) identify(ctx context.Context, line *globals, config *proxy.Bo
 	if c.Gateway != "" {
 		of.Kind = mesh.GatewayIdentity
 	}
-	own, err := c.open(ctx, line, of, log)
+	by, err := c.attestor(config.Proxy)
+	if err != nil {
+		return nil, err
+	}
+	own, err := c.openBy(ctx, line, of, by, log)
 	if err != nil || own == nil {
 		return nil, err
 	}

@@ -46,7 +46,11 @@ func TestReferencePageIsUpToDate(t *testing.T) {
 
 func TestEveryCommandHasAnExample(t *testing.T) {
 	for _, command := range leaves(model(t).Node) {
-		if !strings.Contains(command.Detail, "  "+command.FullPath()) && !strings.Contains(command.Detail, "("+command.FullPath()) {
+		path := command.FullPath()
+		if command.Parent != nil && command.Parent.DefaultCmd == command { // it is typed without its name
+			path = command.Parent.FullPath()
+		}
+		if !strings.Contains(command.Detail, "  "+path) && !strings.Contains(command.Detail, "("+path) {
 			t.Errorf("%s --help has no example", command.FullPath())
 		}
 		if command.Help == "" {
@@ -101,6 +105,8 @@ func renderReference(app *kong.Application) []byte {
 | 4 | conflict: the object has changed meanwhile, or exists already |
 | 5 | denied: no token, or one that may not do this |
 | 6 | unavailable: the server cannot be reached or is not ready, or a port is taken |
+| 7 | ` + "`explain`" + `: the call is stopped; ` + "`drift --fail`" + `: declarations and calls do not agree |
+| 8 | ` + "`explain`" + `: the call is declared and allowed, and not known to arrive |
 
 Errors go to standard error, results to standard output. Colours are used on a terminal only, and not when ` + "`NO_COLOR`" + ` is set.
 `)

@@ -26,11 +26,15 @@ type serverCmd struct {
 
 	identityFlags
 
-	RequireReadToken bool `help:"Have reads of the REST and the gRPC API need a token, whichever, or a workload's certificate, as writes do. Health, metrics and /docs stay open; for xDS see --require-identity."`
+	RequireReadToken bool `help:"Have reads of the REST and the gRPC API need a token, whichever, or a workload's certificate, as writes do, and have the web pages need a sign-in. Health, metrics and /docs stay open; for xDS see --require-identity."`
+
+	OIDC oidcFlags `embed:"" prefix:"oidc-"`
 
 	CanaryWait time.Duration `default:"2s" placeholder:"TIME" help:"How long a changed cluster, listener or route is tried by one sidecar before the others are sent it, unless it answers sooner, as it mostly does within milliseconds. 0: no trial."`
 
 	MaxStreams int `default:"0" placeholder:"N" help:"How many xDS streams are served at most; proxies beyond that are told to try another server. 0: no limit."`
+
+	CallReports string `enum:"on,off" default:"on" placeholder:"on|off" help:"Whether sidecars and gateways report the calls that they see (Envoy's access log service), for heddle drift and the topology. All servers of a mesh have to say the same."`
 
 	Pprof string `placeholder:"HOST:PORT" help:"Where Go's profiles are served, on a loopback address only and without any protection, for go tool pprof. Default: nowhere."`
 
@@ -38,6 +42,9 @@ type serverCmd struct {
 	EtcdListen string `placeholder:"HOST:PORT" help:"Where the embedded etcd listens besides, for etcdctl, on a loopback address only and without any protection. Default: only on a socket in the data folder."`
 
 	etcdFlags `embed:""`
+
+	telemetryFlags
+	tracingFlags
 
 	AuthzListen     string     `placeholder:"HOST:PORT" help:"Where sidecars ask the AuthZ service (ext_authz over gRPC), if it is to run in this process. Default: it does not; see heddle authz."`
 	AuthzHTTPListen string     `name:"authz-http-listen" placeholder:"HOST:PORT" help:"Where the AuthZ service's public keys are served. Default: nowhere."`
@@ -47,13 +54,15 @@ type serverCmd struct {
 
 // Help shows examples below the flags.
 func (*serverCmd) Help() string {
-	return `The first start prints an admin token, once; heddle token makes others.
+	return `The first start prints an admin token, once; heddle token create makes others.
 
 Examples:
 
   heddle server
   heddle server --data-dir /var/lib/heddle --admin-token-file /etc/heddle/admin-token \
     --tls-listen 10.0.0.1:7443 --xds-tls-listen 10.0.0.1:18443 --require-identity --mtls strict --authz-listen 10.0.0.1:18001
+  heddle server --tls-listen 10.0.0.1:7443 --oidc-issuer https://id.example.com --oidc-client-id heddle \
+    --oidc-client-secret-file /etc/heddle/oidc-secret --oidc-admins mesh-admins
   heddle server --etcd-endpoints https://10.0.0.1:2379 --etcd-ca-file ca.pem --etcd-user heddle --etcd-password-file pw`
 }
 
@@ -86,7 +95,11 @@ func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) 
 	defer ports.close()
 	ready.remove() // of an earlier run; not before the ports are ours, or it might be a live server's
 	defer ready.remove()
-	store, failed, closeStore, err := c.openStore(ctx, logger)
+	tracer, err := c.tracer(ctx, logger)
+	if err != nil {
+		return err
+	}
+	store, failed, closeStore, err := c.openStore(ctx, storeTracing(tracer), logger)
 	if err != nil {
 		return err
 	}
@@ -95,7 +108,7 @@ func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) 
 	if err != nil {
 		return err
 	}
-	node, err := newServerNode(c, ports, store, authority, logger) //nolint:contextcheck // each call has a context of its own
+	node, err := newServerNode(c, ports, store, authority, tracer, logger) //nolint:contextcheck // each call has a context of its own
 	if err != nil {
 		return err
 	}
@@ -109,7 +122,7 @@ func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) 
 	}
 	return node.run(ctx, failed, func() error {
 		at := node.addresses()
-		logger.Info("ready", "rest", at["rest"], "docs", at["rest"]+"/docs", "xds", at["xds"])
+		logger.Info("ready", "rest", at["rest"], "ui", at["rest"]+"/ui/", "docs", at["rest"]+"/docs", "xds", at["xds"])
 		if authority != nil {
 			logger.Info("identities are given", "trustDomain", authority.TrustDomain().Name(), "rest", at["restTLS"], "xds", at["xdsTLS"], "root", authority.Pin())
 		}
@@ -148,6 +161,12 @@ func (c *serverCmd) check() error {
 			return c.wrongFlag("%s %q can be reached from other machines, and is plain text: whoever is on the way reads tokens, and changes what proxies are told. Give %s that address instead, or, on a network that you trust, add --insecure-plain-text", one.flag, one.address, one.secure)
 		}
 	}
+	if len(c.OIDC.Readers) > 0 && c.OIDC.Issuer != "" && !c.RequireReadToken {
+		return c.wrongFlag("--oidc-readers needs --require-read-token: without it everybody may read")
+	}
+	if err := c.OIDC.check(c.wrongFlag); err != nil {
+		return err
+	}
 	switch {
 	case c.CanaryWait < 0:
 		return c.wrongFlag("--canary-wait %s is less than nothing; 0 is no trial", c.CanaryWait)
@@ -164,6 +183,12 @@ func (c *serverCmd) check() error {
 		return c.wrongFlag("--etcd-endpoints is empty: name the cluster, or leave it out for the embedded etcd")
 	case c.EtcdUser+c.EtcdPassword+c.EtcdCA+c.EtcdCert+c.EtcdKey != "":
 		return c.wrongFlag("the --etcd-user, --etcd-…-file flags say how a cluster is reached: they need --etcd-endpoints")
+	}
+	if err := c.telemetryFlags.check(c.wrongFlag); err != nil {
+		return err
+	}
+	if err := c.tracingFlags.check(c.wrongFlag); err != nil {
+		return err
 	}
 	return c.checkIdentity()
 }
@@ -193,15 +218,15 @@ func (c *serverCmd) hosts() []string {
 
 // openStore opens the registry: in the given cluster, or in an etcd of our own.
 // failed receives the reason if that one cannot go on.
-func (c *serverCmd) openStore(ctx context.Context, logger *slog.Logger) (store *registry.Store, failed <-chan error, closeAll func(), err error) {
+func (c *serverCmd) openStore(ctx context.Context, followed registry.Tracing, logger *slog.Logger) (store *registry.Store, failed <-chan error, closeAll func(), err error) {
 	if len(c.EtcdEndpoints) > 0 {
-		store, err = c.open(ctx, logger)
+		store, err = c.open(ctx, followed, logger)
 		if err != nil {
 			return nil, nil, nil, err
 		}
 		return store, nil, func() { _ = store.Close() }, nil
 	}
-	etcd, err := registry.StartEmbedded(ctx, registry.EmbeddedConfig{DataDir: c.DataDir, Listen: c.EtcdListen, Logger: logger})
+	etcd, err := registry.StartEmbedded(ctx, registry.EmbeddedConfig{DataDir: c.DataDir, Listen: c.EtcdListen, Logger: logger, Tracing: followed})
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -24,10 +24,12 @@ import (
 	"github.com/heddle-mesh/heddle/internal/catalog"
 	"github.com/heddle-mesh/heddle/internal/controlplane"
 	"github.com/heddle-mesh/heddle/internal/identity"
+	"github.com/heddle-mesh/heddle/internal/insight"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
 	"github.com/heddle-mesh/heddle/internal/server"
 	"github.com/heddle-mesh/heddle/internal/server/grpcapi"
+	"github.com/heddle-mesh/heddle/internal/tracing"
 	"github.com/heddle-mesh/heddle/internal/translate"
 	"github.com/heddle-mesh/heddle/internal/xds"
 )
@@ -41,16 +43,20 @@ type serverNode struct {
 	catalog *catalog.Catalog
 	plane   *controlplane.ControlPlane
 	xds     *xds.Server
-	metrics serverMetrics
+	metrics meshMetrics
+	tracer  *tracing.Tracer // nil: changes are not followed
 
 	serverPorts
 	authority *identity.Authority // nil: there are no identities
+	trust     translate.Trust
 	rest      *http.Server
 	restAPI   *server.Server
 	grpc      *grpc.Server
 	grpcTLS   *grpc.Server // nil: not over TLS
 	grpcAPI   *grpcapi.API
 	health    *health.Server
+	calls     *callReports // nil: proxies report nothing
+	turns     *insight.Turns
 	authz     *authzNode // nil: it runs apart, or not at all
 }
 
@@ -59,29 +65,43 @@ const shutdownTime = 5 * time.Second
 
 // newServerNode puts the parts together, and starts nothing. Serving the ports
 // closes them.
-func newServerNode(c *serverCmd, ports serverPorts, store *registry.Store, authority *identity.Authority, logger *slog.Logger) (*serverNode, error) {
+func newServerNode(c *serverCmd, ports serverPorts, store *registry.Store, authority *identity.Authority, tracer *tracing.Tracer, logger *slog.Logger) (*serverNode, error) {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	n := &serverNode{logger: logger, prom: metrics, store: store, authority: authority, serverPorts: ports, metrics: newServerMetrics(metrics)}
-	n.catalog = catalog.New(catalog.Config{Logger: logger})
-	plane := controlplane.Config{Catalog: n.catalog, RequireIdentity: c.RequireIdentity, Registerer: metrics, Logger: logger}
+	n := &serverNode{logger: logger, prom: metrics, store: store, authority: authority, serverPorts: ports, catalog: catalog.New(catalog.Config{Logger: logger}), turns: insight.NewTurns()}
+	n.metrics = newMeshMetrics(metrics, n.catalog, store)
+	plane := controlplane.Config{Catalog: n.catalog, RequireIdentity: c.RequireIdentity, Registerer: metrics, Translated: translated(tracer), Logger: logger}
 	if authority != nil {
 		plane.Identities = authority
 		plane.Trust = translate.Trust{Domain: authority.TrustDomain().Name(), Roots: []byte(authority.Bundle()), MTLS: mesh.MTLS(c.MTLS)}
 	}
+	plane.Trust.Telemetry = c.telemetry()
+	plane.Trust.Reports = c.CallReports == "on"
+	n.trust = plane.Trust
 	n.plane = controlplane.New(plane)
-	n.xds = xds.NewServer(xds.Config{Scopes: n.plane, Registerer: metrics, Logger: logger, CanaryWait: c.CanaryWait, MaxStreams: c.MaxStreams})
+	n.xds = xds.NewServer(xds.Config{Scopes: n.plane, Registerer: metrics, Answered: answered(tracer), Logger: logger, CanaryWait: c.CanaryWait, MaxStreams: c.MaxStreams})
 
-	var err error
+	var observed func(context.Context) (insight.Observed, error)
+	if plane.Trust.Reports {
+		n.calls = newCallReports(n)
+		observed = n.observed
+	}
+	pages, err := n.pages(c, observed)
+	if err != nil {
+		return nil, err
+	}
 	n.restAPI, err = server.New(server.Config{
-		Registry: store, Catalog: n.catalog, Proxies: n.proxies, Problems: n.problems,
-		Hosts: c.hosts(), Identities: authority, RequireReadToken: c.RequireReadToken, Registerer: metrics,
+		Registry: store, Catalog: n.catalog, Proxies: n.proxies, ProxyConfig: n.proxyConfig, Problems: n.problems, Mesh: n.mesh, Turns: n.turns, Observed: observed,
+		Hosts: c.hosts(), Identities: authority, RequireReadToken: c.RequireReadToken, UI: pages, Registerer: metrics,
 		Metrics: promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}), Version: versionLine(), Logger: logger,
 	})
 	if err != nil {
 		return nil, err
 	}
 	n.rest = n.restAPI.HTTPServer()
+	if tracer != nil {
+		n.follow(tracer)
+	}
 
 	n.grpcAPI = grpcapi.New(readers(c, authority, grpcapi.Config{Registry: store, Catalog: n.catalog, Registerer: metrics, Logger: logger}))
 	n.health = health.NewServer()
@@ -114,9 +134,12 @@ func (n *serverNode) newGRPC(more ...grpc.ServerOption) *grpc.Server {
 		grpc.MaxHeaderListSize(64<<10), grpc.MaxConcurrentStreams(1000), // of one connection; an Envoy opens a handful
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 	)
-	s := grpc.NewServer(append(options, more...)...)
+	s := grpc.NewServer(append(append(options, n.grpcTracing()...), more...)...)
 	n.xds.Register(s)
 	n.grpcAPI.Register(s)
+	if n.calls != nil {
+		n.calls.service.Register(s)
+	}
 	healthpb.RegisterHealthServer(s, n.health)
 	reflection.Register(s)
 	return s
@@ -132,13 +155,18 @@ func (n *serverNode) run(ctx context.Context, etcdFailed <-chan error, ready fun
 			if n.authority != nil {
 				n.authority.Revocations().Apply(b.Synced, b.Changes)
 			}
-			n.catalog.Apply(b.Revision, b.Synced, b.Changes)
-			n.metrics.revision.Set(float64(b.Revision))
+			n.received(b)
 		})
 		return nil
 	})
 	group.Go(func() error { return n.plane.Run(ctx, n.xds) })
 	group.Go(func() error { return n.announceReady(ctx, ready) })
+	if n.calls != nil {
+		group.Go(func() error {
+			n.calls.keeper.Run(ctx, shutdownTime)
+			return nil
+		})
+	}
 	serveREST := func(listener net.Listener) {
 		group.Go(func() error {
 			if err := n.rest.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -174,6 +202,9 @@ func (n *serverNode) run(ctx context.Context, etcdFailed <-chan error, ready fun
 	if n.authz != nil {
 		group.Go(func() error { return n.authz.run(ctx) })
 	}
+	if n.tracer != nil {
+		group.Go(func() error { n.tracer.Run(ctx); return nil })
+	}
 	group.Go(func() error { // whatever ended ctx: the servers end only by this
 		<-ctx.Done()
 		n.shutdown(ctx)
@@ -200,6 +231,9 @@ func (n *serverNode) shutdown(ended context.Context) {
 	defer cancel()
 	n.health.Shutdown()
 	n.grpcAPI.Stop()
+	if n.calls != nil {
+		n.calls.service.Stop()
+	}
 	_ = n.xds.Shutdown(ctx) // what does not end in time is cut off by Stop
 	servers := []*grpc.Server{n.grpc}
 	if n.grpcTLS != nil {
@@ -225,31 +259,4 @@ func (n *serverNode) shutdown(ended context.Context) {
 		}
 		<-stopped
 	}
-}
-
-// serverMetrics are the metrics of the wiring itself.
-type serverMetrics struct {
-	revision prometheus.Gauge
-	missed   prometheus.Counter
-	up       prometheus.Gauge
-}
-
-func newServerMetrics(r prometheus.Registerer) serverMetrics {
-	m := serverMetrics{
-		revision: prometheus.NewGauge(prometheus.GaugeOpts{Name: "heddle_registry_revision", Help: "etcd's revision up to which this server knows the mesh."}),
-		missed:   prometheus.NewCounter(prometheus.CounterOpts{Name: "heddle_registry_missed_total", Help: "Objects whose change the watch of etcd had missed, found by comparing with full lists."}),
-		up:       prometheus.NewGauge(prometheus.GaugeOpts{Name: "heddle_registry_followed", Help: "1 while etcd is followed, 0 while it is away and what is known stays in force."}),
-	}
-	r.MustRegister(m.revision, m.missed, m.up)
-	return m
-}
-
-func (m serverMetrics) diverged(objects int) { m.missed.Add(float64(objects)) }
-
-func (m serverMetrics) down(err error) {
-	if err != nil {
-		m.up.Set(0)
-		return
-	}
-	m.up.Set(1)
 }

@@ -14,7 +14,7 @@ import (
 // when something else could start it again.
 func TestAServerWhoseEtcdFailedEnds(t *testing.T) {
 	t.Parallel()
-	etcd, err := registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{DataDir: t.TempDir()})
+	etcd, err := registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{NoSync: true, DataDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func TestAServerWhoseEtcdFailedEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ports.close()
-	node, err := newServerNode(c, ports, store, nil, slog.New(slog.DiscardHandler))
+	node, err := newServerNode(c, ports, store, nil, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/heddle-mesh/heddle/internal/controlplane"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/server"
 	"github.com/heddle-mesh/heddle/internal/translate"
@@ -12,34 +13,11 @@ import (
 )
 
 // proxies gives the API what the xDS server knows of the connected proxies.
-func (n *serverNode) proxies() []server.Proxy {
-	streams := n.xds.Status()
-	out := make([]server.Proxy, 0, len(streams))
-	for _, s := range streams {
-		proxy := server.Proxy{
-			Node: s.Node, Service: mesh.ServiceName(s.Service), Instance: mesh.InstanceID(s.Instance), Scope: s.Scope,
-			Address: s.Address, Transport: string(s.Transport), Connected: s.Connected,
-		}
-		for _, t := range s.Types {
-			proxy.Types = append(proxy.Types, server.ProxyType{
-				Type: t.Type, Sent: t.Sent, Acknowledged: t.Acknowledged, Rejections: t.Nacks,
-				Rejected: rejection(t.LastNack), BehindSince: t.BehindSince,
-			})
-		}
-		out = append(out, proxy)
-	}
-	return out
-}
+func (n *serverNode) proxies() []server.Proxy { return controlplane.Streams(n.xds.Status()) }
 
-func rejection(nack *xds.Nack) *server.Rejection {
-	if nack == nil {
-		return nil
-	}
-	out := &server.Rejection{Message: nack.Message, At: nack.At, Version: nack.Version}
-	for _, origin := range nack.Origins {
-		out.Objects = append(out.Objects, server.Origin(origin))
-	}
-	return out
+// proxyConfig gives the API what one of them has.
+func (n *serverNode) proxyConfig(q mesh.ProxyQuery) (mesh.ProxyConfig, error) {
+	return controlplane.ProxyConfig(n.xds, q)
 }
 
 // problems gives the API what could not be translated as declared, what proxies
@@ -56,22 +34,22 @@ func (n *serverNode) problems() []server.Problem {
 	return append(out, duplicates(n.xds.Status())...)
 }
 
-// quarantineProblem says who wrote what a proxy refused, and in whose words.
+// quarantineProblem says what a proxy refused, and in its words.
 func quarantineProblem(q xds.Quarantined) server.Problem {
 	inForce := "it is withheld, because there is no version of it that a proxy accepted"
 	if q.Good != "" {
 		inForce = "version " + q.Good + " stays in force"
 	}
-	author := ""
-	if q.Origin.Author != "" {
-		author = fmt.Sprintf(", written by %s (revision %d)", q.Origin.Author, q.Origin.Revision)
+	revision := "" // its author is in the history, for those who may see it
+	if q.Origin.Revision != 0 {
+		revision = fmt.Sprintf(", of revision %d", q.Origin.Revision)
 	}
 	object := q.Origin.Object
 	if object == "" {
 		object = q.Name
 	}
 	return server.Problem{Object: object, Message: fmt.Sprintf("a proxy refused %s %s in version %s%s: %s said %q. No other proxy is sent it; %s. Mend the object and apply it",
-		xds.TypeLabel(q.Type), q.Name, q.Version, author, q.Node, q.Message, inForce)}
+		xds.TypeLabel(q.Type), q.Name, q.Version, revision, q.Node, q.Message, inForce)}
 }
 
 // duplicates are proxies that share an id: whoever registered last has the

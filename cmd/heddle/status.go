@@ -24,7 +24,7 @@ type statusCmd struct {
 
 // Help shows examples below the flags.
 func (statusCmd) Help() string {
-	return `Shows whether the server is ready; for each proxy how long it is connected, what it was sent and what it acknowledged, what it refused and for how long it is behind; and what is wrong: objects set aside because they cannot be read, dependencies that nobody declares, subsets without instances.
+	return `Shows whether the server is ready; for each proxy how long it is connected, what it was sent and what it acknowledged, what it refused and for how long it is behind; and what is wrong: objects set aside because they cannot be read, dependencies that nobody declares, subsets without instances. Warnings stand apart from what is wrong: cycles of calls, and calls to a service that is deprecated or of a less critical tier.
 
 A version stands under its type once the proxy acknowledged it; "a>b" means that b was sent and a is what the proxy has. The exit code is 6 when the server is not ready, whatever the proxies do.
 
@@ -44,6 +44,7 @@ type meshStatus struct {
 	Server   serverStatus     `json:"server"`
 	Proxies  []proxyStatus    `json:"proxies"`
 	Problems []client.Problem `json:"problems"`
+	Warnings []mesh.Warning   `json:"warnings,omitempty"` // what works and may go wrong
 	// Tokens says who signs tokens; nil while no AuthZ service has been at work, or
 	// etcd does not say.
 	Tokens *client.SigningKeys `json:"tokens,omitempty"`
@@ -158,6 +159,13 @@ func (c *statusCmd) look(ctx context.Context, api *client.Client) (*meshStatus, 
 			status.Problems = append(status.Problems, problem)
 		}
 	}
+	if warnings, err := api.Warnings(ctx); err == nil { // an older server has none
+		for _, one := range warnings {
+			if c.Service == "" || concerns(one.Object, c.Service) {
+				status.Warnings = append(status.Warnings, one)
+			}
+		}
+	}
 	if keys, err := api.SigningKeys(ctx); err == nil && (keys.Withdrawn || len(keys.Keys)+len(keys.Authorizers) > 0) {
 		status.Tokens = &keys
 	}
@@ -205,6 +213,9 @@ func (c *statusCmd) print(con *console, status meshStatus) error {
 		fmt.Fprintf(con.out, "tokens   %s\n", tokensLine(p, *status.Tokens))
 	}
 	fmt.Fprintf(con.out, "problems %s\n", problemsLine(p, status.Problems))
+	if len(status.Warnings) > 0 {
+		fmt.Fprintf(con.out, "warnings %d\n", len(status.Warnings))
+	}
 	rows := rowsOf(status.Proxies)
 	left := 0
 	if !c.All && c.Service == "" {
@@ -221,7 +232,10 @@ func (c *statusCmd) print(con *console, status meshStatus) error {
 		fmt.Fprintf(con.out, "%s%s up to date (--all shows them)\n", lead, plural(left, "that is", "that are"))
 	}
 	rejections(con, rows)
-	return section(con, len(status.Problems), problemsTable(p, status.Problems))
+	if err := section(con, len(status.Problems), problemsTable(p, status.Problems)); err != nil {
+		return err
+	}
+	return section(con, len(status.Warnings), warningsTable(p, status.Warnings))
 }
 
 func proxiesLine(p present.Palette, proxies []proxyStatus) string {

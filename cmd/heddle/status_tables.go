@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/client"
+	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/present"
 	"github.com/heddle-mesh/heddle/internal/translate"
 )
@@ -197,6 +198,14 @@ func problemsTable(p present.Palette, problems []client.Problem) *present.Table 
 	table := present.NewTable(p, "OBJECT", "PROBLEM")
 	for _, problem := range problems {
 		table.Add(present.Cell{Text: problem.Object, Tone: present.Warn}, present.Cell{Text: problem.Message})
+	}
+	return table
+}
+
+func warningsTable(p present.Palette, warnings []mesh.Warning) *present.Table {
+	table := present.NewTable(p, "OBJECT", "FIELD", "WARNING")
+	for _, one := range warnings {
+		table.Add(present.Text(one.Object, one.Field, one.Message)...)
 	}
 	return table
 }

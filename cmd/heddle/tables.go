@@ -22,14 +22,14 @@ type rows struct {
 
 func newRows(p present.Palette, wide bool, headings, wideHeadings []string) rows {
 	if wide {
-		headings = append(append(headings, wideHeadings...), "AUTHOR", "REVISION")
+		headings = append(append(headings, wideHeadings...), "KEPT BY", "AUTHOR", "REVISION")
 	}
 	return rows{table: present.NewTable(p, append(headings, "CHANGED")...), wide: wide}
 }
 
 func (r rows) add(meta mesh.Meta, cells, wideCells []present.Cell) {
 	if r.wide {
-		cells = append(append(cells, wideCells...), present.Text(meta.Author, strconv.FormatInt(meta.Revision, 10))...)
+		cells = append(append(cells, wideCells...), present.Text(string(meta.Keeper), meta.Author, strconv.FormatInt(meta.Revision, 10))...)
 	}
 	r.table.Add(append(cells, present.Cell{Text: since(meta.UpdatedAt)})...)
 }
@@ -101,6 +101,8 @@ func upstreamsTable(p present.Palette, wide bool, objects []manifest.Object) *pr
 
 func upstreamType(s *mesh.Service) string {
 	switch {
+	case s.Endpoints.Kubernetes != nil:
+		return "kubernetes-dns"
 	case s.Endpoints.DNS == nil:
 		return "static"
 	case s.Endpoints.DNS.Discovery == mesh.DNSLogical:
@@ -181,6 +183,11 @@ func gatewaysText(names []mesh.ServiceName) string {
 	if len(names) == 0 {
 		return "all"
 	}
+	return namesText(names)
+}
+
+// namesText is cutList for names of services.
+func namesText(names []mesh.ServiceName) string {
 	texts := make([]string, len(names))
 	for i, name := range names {
 		texts[i] = string(name)

@@ -28,6 +28,7 @@ type tokenCreateCmd struct {
 	Service     *string  `complete:"services" placeholder:"NAME" help:"The token may write this service and its instances only; left out, everything."`
 	Owner       []string `sep:"none" placeholder:"NAME" help:"The token may write what this owner has: its services, their instances and tokens, and its routes. May be repeated: with both owners a service can be handed over."`
 	Instances   *string  `complete:"services" placeholder:"NAME" help:"The token may write the instances of this service only, not its declaration: what heddle proxy beside it needs."`
+	Keeper      *string  `placeholder:"KEEPER" help:"The token is a keeper's, such as kubernetes/CLUSTER: it may write what that keeper has, the whole sets of instances of its services, and join tokens of these for one use."`
 	Join        *string  `complete:"services" placeholder:"NAME" help:"Make a join token instead: workloads of this service get their first certificate with it, and nothing else."`
 	JoinGateway *string  `placeholder:"NAME" help:"The same for gateways of this name (heddle proxy --gateway)."`
 	JoinAuthz   bool     `help:"The same for AuthZ services that run apart (heddle authz)."`
@@ -45,6 +46,7 @@ Examples:
 
   heddle token create --service orders --description "orders' sidecars" > orders.token
   heddle token create --instances orders > orders.token
+  heddle token create --keeper kubernetes/prod --description "operator" > operator.token
   heddle token create --owner team-shop --description "Ada" > ada.token
   heddle token create --description "Ada, on call"
   heddle token create --join orders > orders.join
@@ -78,7 +80,7 @@ func (c *tokenCreateCmd) Run(ctx context.Context, api *client.Client, con *conso
 	if c.TTL != nil || c.Uses != nil {
 		return &usageError{message: "--ttl and --uses are of join tokens: they need --join SERVICE, --join-gateway NAME or --join-authz"}
 	}
-	if len(c.Owner) > 0 || c.Instances != nil {
+	if len(c.Owner) > 0 || c.Instances != nil || c.Keeper != nil {
 		return c.limited(ctx, api, con)
 	}
 	service, err := notEmpty("--service", c.Service, "name a service, or leave it out for a token that may write everything")
@@ -99,10 +101,27 @@ func tellToken(con *console, token client.Token, secret string) {
 	fmt.Fprintf(con.err, "token %s may write %s; its secret is not shown again; end it with: heddle token revoke %s\n", token.ID, mayWrite(token), token.ID)
 }
 
-// limited prints a token for owners, or for the instances of a service.
+// limited prints a token for owners, for a keeper, or for the instances of a service.
 func (c *tokenCreateCmd) limited(ctx context.Context, api *client.Client, con *console) error {
-	if c.Service != nil || len(c.Owner) > 0 && c.Instances != nil {
-		return &usageError{message: "--owner, --instances and --service contradict each other: a token has one of these limits"}
+	limits := 0
+	for _, given := range []bool{c.Service != nil, len(c.Owner) > 0, c.Instances != nil, c.Keeper != nil} {
+		if given {
+			limits++
+		}
+	}
+	if limits > 1 {
+		return &usageError{message: "--owner, --instances, --keeper and --service contradict each other: a token has one of these limits"}
+	}
+	if c.Keeper != nil {
+		keeper, err := notEmpty("--keeper", c.Keeper, "name the keeper, such as kubernetes/prod")
+		if err != nil {
+			return err
+		}
+		token, secret, err := api.CreateKeeperToken(ctx, mesh.Keeper(keeper), c.Description)
+		if err == nil {
+			tellToken(con, token, secret)
+		}
+		return err
 	}
 	if len(c.Owner) > 0 {
 		token, secret, err := api.CreateOwnersToken(ctx, c.Owner, c.Description)
@@ -151,8 +170,8 @@ func (c *tokenCreateCmd) joining() (mesh.Identity, error) {
 		return mesh.Identity{}, nil
 	case len(all) > 1:
 		return mesh.Identity{}, &usageError{message: "--join, --join-gateway and --join-authz contradict each other: a join token is for one of them"}
-	case c.Service != nil || c.Instances != nil || len(c.Owner) > 0:
-		return mesh.Identity{}, &usageError{message: "--join and --service, --instances or --owner contradict each other: the one makes a join token, the others a token to write"}
+	case c.Service != nil || c.Instances != nil || c.Keeper != nil || len(c.Owner) > 0:
+		return mesh.Identity{}, &usageError{message: "--join and --service, --instances, --keeper or --owner contradict each other: the one makes a join token, the others a token to write"}
 	}
 	return all[0], nil
 }
@@ -184,6 +203,8 @@ func mayWrite(token client.Token) string {
 	switch {
 	case token.Kind == "instances":
 		return fmt.Sprintf("the instances of service %q", token.Service)
+	case token.Kind == "keeper":
+		return fmt.Sprintf("what %s keeps", token.Keeper)
 	case token.Service == "" && len(token.Owners) > 0:
 		return "what belongs to " + strings.Join(token.Owners, ", ")
 	case token.Service == "":
@@ -217,6 +238,8 @@ func holderOf(token client.Token) string {
 		return "gateway " + string(token.Gateway)
 	case token.Authz:
 		return "the AuthZ service"
+	case token.Keeper != "":
+		return string(token.Keeper)
 	case len(token.Owners) > 0:
 		return "(theirs)"
 	}
@@ -230,6 +253,8 @@ func rightOf(token client.Token) string {
 		return "write"
 	case token.Kind == "instances":
 		return "write instances"
+	case token.Kind == "keeper":
+		return "keep"
 	case !time.Now().Before(token.ExpiresAt):
 		return token.Kind + ", expired"
 	}

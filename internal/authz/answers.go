@@ -110,16 +110,16 @@ func refusal(reason Reason, caller Caller, callee mesh.ServiceName, detail strin
 	switch reason {
 	case Undeclared:
 		r.Message = fmt.Sprintf("service %q has not declared a dependency on %q", caller.Name, callee)
-		r.Mend = fmt.Sprintf("heddle get service %s -o yaml > %s.yaml, add %q to its dependencies, heddle apply -f %s.yaml", caller.Name, caller.Name, callee, caller.Name)
+		r.Mend = fmt.Sprintf("heddle get service %s -o yaml > %s, add %q to its dependencies, heddle apply -f %[2]s", mesh.ShellWord(caller.Name), mesh.ShellWord(caller.Name+".yaml"), callee)
 	case Unapproved:
 		r.Message = fmt.Sprintf("the owner of %q has not approved %s %q as a caller", callee, caller.Kind, caller.Name)
 		r.Mend = fmt.Sprintf("ask the owner of %s to add it to access.approved", callee)
 	case UnknownCaller:
 		r.Message = fmt.Sprintf("nobody has declared the service %q, which calls %q", caller.Name, callee)
-		r.Mend = fmt.Sprintf("write a declaration of %s with %q in its dependencies, heddle apply -f %s.yaml", caller.Name, callee, caller.Name)
+		r.Mend = fmt.Sprintf("write a declaration of %s with %q in its dependencies, heddle apply -f %s", caller.Name, callee, mesh.ShellWord(caller.Name+".yaml"))
 	case UnknownCallee:
 		r.Message = fmt.Sprintf("%q calls %q, which nobody has declared", caller.Name, callee)
-		r.Mend = fmt.Sprintf("write a declaration of %s, heddle apply -f %s.yaml", callee, callee)
+		r.Mend = fmt.Sprintf("write a declaration of %s, heddle apply -f %s", callee, mesh.ShellWord(string(callee)+".yaml"))
 	case NotRouted:
 		r.Message = fmt.Sprintf("gateway %q may not call %q: no route that it serves names it", caller.Name, callee)
 		r.Mend = fmt.Sprintf("write a Route with the backend %s, heddle apply -f route.yaml", callee)

@@ -102,10 +102,12 @@ func (i *Issuer) sign(k *key, p Pair) (*Token, error) {
 	case <-i.stop:
 		return nil, stopping()
 	}
+	began := time.Now()
 	raw, expires, err := k.mint(i.cfg.Issuer, p, i.cfg.Now(), i.cfg.TokenLife)
 	if err != nil {
 		return nil, mesh.Unavailable(err, "sign a token")
 	}
+	i.metrics.signing.Observe(time.Since(began).Seconds())
 	i.metrics.signed.Inc()
 	t := i.token(raw, expires, k)
 	i.keep(p, t)

@@ -67,6 +67,13 @@ func (s *Service) Close() { s.logged.StopAllGoroutines() }
 // Register adds the service to a server that was made with [ServerOptions].
 func (s *Service) Register(server *grpc.Server) { server.RegisterService(description(), s) }
 
+// timed is check, measured.
+func (s *Service) timed(ctx context.Context, request *check) (*response, error) {
+	began := time.Now()
+	defer func() { s.metrics.took.Observe(time.Since(began).Seconds()) }()
+	return s.check(ctx, request)
+}
+
 // check answers one request.
 func (s *Service) check(ctx context.Context, request *check) (*response, error) {
 	if len(request.callee) > maxName { // of no service; it is shown, so not all of it

@@ -220,7 +220,7 @@ func description() *grpc.ServiceDesc {
 				if err := decode(&request); err != nil {
 					return nil, err
 				}
-				return server.(*Service).check(ctx, &request)
+				return server.(*Service).timed(ctx, &request)
 			},
 		}},
 		Metadata: authv3.Authorization_ServiceDesc.Metadata,

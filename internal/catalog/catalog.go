@@ -93,6 +93,9 @@ func (c *Catalog) Apply(revision int64, synced bool, changes []mesh.Change) {
 			e.authorizer(change.Authorizer, change.Deleted)
 		}
 	}
+	if old.synced {
+		e.changes.Written, e.changes.Traces = Written(changes, e.now), traces(changes)
+	}
 	if len(e.changes.Routes) > 0 {
 		e.indexRoutes()
 	}

@@ -153,6 +153,25 @@ func TestTheOnlyInstanceStaysWhenItsLeaseEnds(t *testing.T) {
 
 // TestViewEqualsAPlainModel applies random changes and compares every answer of
 // the view with one computed from scratch.
+// What a keeper has is no lease that ended: whoever deleted it meant it.
+func TestKeptInstancesAreNeverStale(t *testing.T) {
+	c := catalog.New(catalog.Config{})
+	kept := func(id mesh.InstanceID, deleted bool) mesh.Change {
+		change := instance("orders", id)
+		change.Instance.Meta.Keeper, change.Deleted = "kubernetes/prod", deleted
+		return change
+	}
+	c.Apply(1, true, []mesh.Change{kept("a", false), kept("b", false), instance("orders", "vm")})
+	c.Apply(2, true, []mesh.Change{kept("a", true), kept("b", true)})
+	if got := endpoints(c, "orders"); !slices.Equal(got, []string{"vm"}) {
+		t.Errorf("got %v", got)
+	}
+	c.Apply(3, true, []mesh.Change{expired("orders", "vm")})
+	if got := endpoints(c, "orders"); !slices.Equal(got, []string{"vm?"}) {
+		t.Errorf("the only registered one: %v", got)
+	}
+}
+
 func TestViewEqualsAPlainModel(t *testing.T) {
 	names := []mesh.ServiceName{"a", "b", "c", "d", "e"}
 	propertytest.Check(t, func(t *rapid.T) {

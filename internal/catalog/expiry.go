@@ -70,6 +70,10 @@ func (e *edit) expire(key mesh.InstanceKey) {
 	if !found || list[i].Stale {
 		return
 	}
+	if list[i].Meta.Keeper != "" { // it had no lease: whoever deleted it meant it
+		e.drop(key)
+		return
+	}
 	e.catalog.forgetOld(e.now)
 	recent := slices.DeleteFunc(e.catalog.expired[key.Service], func(x expiry) bool { return e.catalog.isOld(x, e.now) })
 	recent = append(recent, expiry{instance: list[i], at: e.now})

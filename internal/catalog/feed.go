@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -21,7 +23,16 @@ type Changes struct {
 	Runtime   bool
 	Trust     bool // the keys of tokens, or who may be asked for tokens
 	Synced    bool // the view became complete
+
+	// Written is when the oldest of the changes was written; zero: not known, as of
+	// the whole mesh when it is read for the first time.
+	Written time.Time
+	// Traces are those of the writes that are followed, MaxTraces at most.
+	Traces []string
 }
+
+// MaxTraces bounds how many traces changes carry.
+const MaxTraces = 8
 
 // Empty says whether nothing changed.
 func (c *Changes) Empty() bool {
@@ -36,6 +47,14 @@ func (c *Changes) merge(other Changes) {
 	c.Runtime = c.Runtime || other.Runtime
 	c.Trust = c.Trust || other.Trust
 	c.Synced = c.Synced || other.Synced
+	if c.Written.IsZero() || !other.Written.IsZero() && other.Written.Before(c.Written) {
+		c.Written = other.Written
+	}
+	for _, trace := range other.Traces {
+		if len(c.Traces) < MaxTraces && !slices.Contains(c.Traces, trace) {
+			c.Traces = append(c.Traces, trace)
+		}
+	}
 }
 
 func union[K comparable](into, from map[K]struct{}) map[K]struct{} {

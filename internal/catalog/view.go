@@ -102,6 +102,18 @@ func (v *View) Routes() []*mesh.Route {
 // RoutesTo are the north-south routes that name a service, by name.
 func (v *View) RoutesTo(service mesh.ServiceName) []*mesh.Route { return v.routesTo[service] }
 
+// Owners are those to whom a service or a north-south route belongs.
+func (v *View) Owners() map[string]bool {
+	out := map[string]bool{}
+	for service := range v.Services() {
+		out[service.Owner] = true
+	}
+	for _, route := range v.routes {
+		out[route.Owner] = true
+	}
+	return out
+}
+
 // Runtime is the runtime layer of all proxies; never nil.
 func (v *View) Runtime() *mesh.Runtime { return v.runtime }
 

@@ -14,7 +14,7 @@ import (
 type Approval struct {
 	Callee      mesh.ServiceName `json:"callee"`
 	Caller      string           `json:"caller"` // a service, or gateway/NAME
-	State       string           `json:"state"`  // approved or pending
+	State       string           `json:"state"`  // approved, pending or refused
 	Declared    bool             `json:"declared"`
 	Owner       string           `json:"owner"` // the callee's
 	CallerOwner string           `json:"callerOwner,omitempty"`
@@ -38,7 +38,14 @@ func (c *Client) Approve(ctx context.Context, callee, caller string) (Approval, 
 	return out, err
 }
 
-// RevokeApproval lets a caller in no more.
+// RefuseCaller says that a caller is not wanted.
+func (c *Client) RefuseCaller(ctx context.Context, callee, caller string) (Approval, error) {
+	var out Approval
+	err := c.do(ctx, request{method: http.MethodPut, segments: api("services", callee, "callers", caller, "refusal")}, &out)
+	return out, err
+}
+
+// RevokeApproval takes an approval or a refusal back.
 func (c *Client) RevokeApproval(ctx context.Context, callee, caller string) error {
 	return c.do(ctx, request{method: http.MethodDelete, segments: api("services", callee, "callers", caller)}, nil)
 }

@@ -95,6 +95,9 @@ func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, erro
 	if r.create {
 		req.Header.Set("If-None-Match", "*")
 	}
+	if c.keeper != "" && r.method != http.MethodGet {
+		req.Header.Set("X-Heddle-Keeper", string(c.keeper))
+	}
 	if c.requestID != "" && r.method != http.MethodGet {
 		req.Header.Set("Idempotency-Key", c.requestID)
 	}

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
 // DefaultAddress is where a server listens unless told otherwise.
@@ -28,6 +30,7 @@ type Client struct {
 	userAgent string
 	timeout   time.Duration
 	requestID string
+	keeper    mesh.Keeper
 }
 
 // New makes a client; it does not connect yet.
@@ -63,6 +66,16 @@ func New(cfg Config) (*Client, error) {
 func (c *Client) WithRequestID(id string) *Client {
 	with := *c
 	with.requestID = id
+	return &with
+}
+
+// KeptBy gives a copy of c that writes as a keeper: the services, routes and
+// instances that it writes are changed by nobody else from then on, and what others
+// have it is refused, with [mesh.ReasonTaken]. The token has to be that keeper's, or
+// an admin's.
+func (c *Client) KeptBy(keeper mesh.Keeper) *Client {
+	with := *c
+	with.keeper = keeper
 	return &with
 }
 

@@ -81,6 +81,21 @@ func (c *Client) Instances(ctx context.Context, service mesh.ServiceName) ([]mes
 	return out.Items, err
 }
 
+// KeepInstances makes instances the full set that the keeper of a [Client.KeptBy] has
+// of a service: what differs is written, what is missing removed. They have no lease.
+// [mesh.ReasonTaken]: others have some of the IDs; all others are kept.
+func (c *Client) KeepInstances(ctx context.Context, service mesh.ServiceName, instances []mesh.Instance) (mesh.Kept, error) {
+	var out mesh.Kept
+	body := struct {
+		Instances []mesh.Instance `json:"instances"`
+	}{instances}
+	if instances == nil {
+		body.Instances = []mesh.Instance{}
+	}
+	err := c.do(ctx, request{method: http.MethodPut, segments: api("services", string(service), "instances"), body: body}, &out)
+	return out, err
+}
+
 func instancePath(key mesh.InstanceKey, more ...string) []string {
 	return api(append([]string{"instances", string(key.Service), string(key.ID)}, more...)...)
 }

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"net/http"
+	"net/url"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -16,8 +17,11 @@ type Service struct {
 // ServiceStatus is what the server adds to a declaration.
 type ServiceStatus struct {
 	Pending []mesh.ServiceName `json:"pending,omitempty"` // declared dependencies that nobody has declared as a service yet
+	// Refused are declared dependencies whose owners have refused the service.
+	Refused []mesh.ServiceName `json:"refused,omitempty"`
 	// Unapproved are declared dependencies whose owners have not approved the service.
 	Unapproved []mesh.ServiceName `json:"unapproved,omitempty"`
+	Warnings   []mesh.Warning     `json:"warnings,omitempty"` // what is allowed and may go wrong
 }
 
 // page is a list as it travels.
@@ -58,9 +62,34 @@ func (c *Client) Services(ctx context.Context) ([]Service, error) {
 	return out.Items, err
 }
 
-// DeleteService deletes the service; with revision > 0 that revision only.
+// ForceDeleteService is DeleteService also for one that others depend on.
+func (c *Client) ForceDeleteService(ctx context.Context, name mesh.ServiceName, revision int64) error {
+	return c.do(ctx, request{method: http.MethodDelete, segments: api("services", string(name)), query: url.Values{"force": {"true"}}, revision: revision}, nil)
+}
+
+// DeleteService deletes the service; with revision > 0 that revision only. For one
+// that others depend on the answer is a conflict, with [mesh.ReasonDependents].
 func (c *Client) DeleteService(ctx context.Context, name mesh.ServiceName, revision int64) error {
 	return c.do(ctx, request{method: http.MethodDelete, segments: api("services", string(name)), revision: revision}, nil)
+}
+
+// ReleaseService takes a service out of its keeper's hands, or into those of to if
+// it is given.
+func (c *Client) ReleaseService(ctx context.Context, name mesh.ServiceName, to mesh.Keeper) (Service, error) {
+	var out Service
+	err := c.do(ctx, request{method: http.MethodPost, segments: api("services", string(name), "release"), body: release{to}}, &out)
+	return out, err
+}
+
+// ReleaseRoute is ReleaseService of a route.
+func (c *Client) ReleaseRoute(ctx context.Context, name mesh.RouteName, to mesh.Keeper) (mesh.Route, error) {
+	var out mesh.Route
+	err := c.do(ctx, request{method: http.MethodPost, segments: api("routes", string(name), "release"), body: release{to}}, &out)
+	return out, err
+}
+
+type release struct {
+	To mesh.Keeper `json:"to,omitempty"`
 }
 
 // PutRoute creates the route or replaces it, like PutService.

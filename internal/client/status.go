@@ -3,47 +3,20 @@ package client
 import (
 	"context"
 	"net/http"
+	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
-// Proxy is one stream of one connected proxy.
-type Proxy struct {
-	Node      string           `json:"node"` // "<service>/<instance>"
-	Service   mesh.ServiceName `json:"service,omitempty"`
-	Instance  mesh.InstanceID  `json:"instance,omitempty"`
-	Scope     string           `json:"scope,omitempty"`     // what it is sent; proxies of one profile share it
-	Address   string           `json:"address,omitempty"`   // its end of the connection
-	Transport string           `json:"transport,omitempty"` // delta, sotw or one of the separate services
-	Connected time.Time        `json:"connected,omitzero"`  // since when
-	Types     []ProxyType      `json:"types,omitempty"`
-}
-
-// ProxyType is how far a proxy has come with one type of resource.
-type ProxyType struct {
-	Type         string     `json:"type"`                   // the type URL
-	Sent         string     `json:"sent,omitempty"`         // version sent last
-	Acknowledged string     `json:"acknowledged,omitempty"` // version accepted last
-	Rejections   uint64     `json:"rejections,omitempty"`   // how many answers were refused (NACKs)
-	Rejected     *Rejection `json:"rejected,omitempty"`     // the last one
-	BehindSince  time.Time  `json:"behindSince,omitzero"`   // left out: it has everything
-}
-
-// Rejection is an answer that a proxy refused (a NACK).
-type Rejection struct {
-	Message string    `json:"message"`
-	At      time.Time `json:"at,omitzero"`
-	Version string    `json:"version,omitempty"`
-	Objects []Origin  `json:"objects,omitempty"` // the declarations behind what was refused
-}
-
-// Origin is the declaration that a resource follows from.
-type Origin struct {
-	Object   string `json:"object"` // e.g. "service/orders"
-	Author   string `json:"author,omitempty"`
-	Revision int64  `json:"revision,omitempty"`
-}
+// What the server tells of proxies.
+type (
+	Proxy     = mesh.ProxyStream
+	ProxyType = mesh.ProxyType
+	Rejection = mesh.Rejection
+	Origin    = mesh.Origin
+)
 
 // Problem is something wrong in the mesh that no single write was refused for.
 type Problem struct {
@@ -54,12 +27,13 @@ type Problem struct {
 // Token is what is known of an access token; never its secret.
 type Token struct {
 	ID          string           `json:"id"`
-	Kind        string           `json:"kind,omitempty"` // "", "join" or "instances"
+	Kind        string           `json:"kind,omitempty"` // "", "join", "instances" or "keeper"
 	Description string           `json:"description,omitempty"`
 	Service     mesh.ServiceName `json:"service,omitempty"` // "" may write everything, or what the owners have
 	Owners      []string         `json:"owners,omitempty"`  // without a service: whose things may be written; with one: its owner when the token was made
 	CreatedAt   time.Time        `json:"createdAt,omitzero"`
 	Author      string           `json:"author,omitempty"`
+	Keeper      mesh.Keeper      `json:"keeper,omitempty"` // of a keeper's token
 
 	// Of join tokens alone.
 	Gateway   mesh.ServiceName `json:"gateway,omitempty"`
@@ -81,10 +55,40 @@ func (c *Client) Proxies(ctx context.Context) ([]Proxy, error) {
 	return out.Items, err
 }
 
+// ProxyConfig tells what one connected proxy has, up to the end of the list or the
+// limit of q. What comes behind it is asked for with After.
+func (c *Client) ProxyConfig(ctx context.Context, q mesh.ProxyQuery) (mesh.ProxyConfig, error) {
+	query := url.Values{"content": {strconv.FormatBool(q.Content)}}
+	set := func(name, value string) {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	set("type", q.Type)
+	set("name", q.Name)
+	set("after", q.After)
+	if q.Differ {
+		query.Set("diff", "true")
+	}
+	if q.Limit > 0 {
+		query.Set("limit", strconv.Itoa(q.Limit))
+	}
+	var out mesh.ProxyConfig
+	err := c.do(ctx, request{method: http.MethodGet, segments: api("proxies", q.Node, "config"), query: query}, &out)
+	return out, err
+}
+
 // Problems lists what is wrong in the mesh.
 func (c *Client) Problems(ctx context.Context) ([]Problem, error) {
 	var out page[Problem]
 	err := c.do(ctx, request{method: http.MethodGet, segments: api("problems")}, &out)
+	return out.Items, err
+}
+
+// Warnings lists what is allowed in the mesh and may go wrong.
+func (c *Client) Warnings(ctx context.Context) ([]mesh.Warning, error) {
+	var out page[mesh.Warning]
+	err := c.do(ctx, request{method: http.MethodGet, segments: api("warnings")}, &out)
 	return out.Items, err
 }
 
@@ -126,6 +130,12 @@ func (c *Client) CreateOwnersToken(ctx context.Context, owners []string, descrip
 // CreateInstancesToken creates a token for the instances of a service, and gives its secret.
 func (c *Client) CreateInstancesToken(ctx context.Context, service mesh.ServiceName, description string) (token Token, secret string, err error) {
 	return c.createToken(ctx, map[string]any{"kind": "instances", "service": service, "description": description})
+}
+
+// CreateKeeperToken creates a token for what a keeper and those below it have, and
+// gives its secret.
+func (c *Client) CreateKeeperToken(ctx context.Context, keeper mesh.Keeper, description string) (token Token, secret string, err error) {
+	return c.createToken(ctx, map[string]any{"kind": "keeper", "keeper": keeper, "description": description})
 }
 
 func (c *Client) createToken(ctx context.Context, body any) (token Token, secret string, err error) {

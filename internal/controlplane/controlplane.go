@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -34,7 +35,10 @@ type Config struct {
 	// RequireIdentity refuses streams whose opener has proven nothing.
 	RequireIdentity bool
 	Registerer      prometheus.Registerer // nil: no metrics
-	Logger          *slog.Logger          // nil: discard
+	// Translated is told of changes whose traces are followed, before what came of them
+	// is applied: for how many scopes, into how many resources. nil: nobody is.
+	Translated func(traces []string, began, ended time.Time, scopes, resources int)
+	Logger     *slog.Logger // nil: discard
 }
 
 // ControlPlane translates for the connected proxies. Make it with [New], run
@@ -45,7 +49,13 @@ type ControlPlane struct {
 	commands chan command
 	done     chan struct{} // closed when Run has returned
 	problems problemBoard
+	scopes   scopeBoard
+	applied  atomic.Int64
 }
+
+// Applied is the registry's revision up to which what was written is with the xDS
+// server, so that its streams say of it how far they are.
+func (c *ControlPlane) Applied() int64 { return c.applied.Load() }
 
 var errStopping = status.Error(codes.Unavailable, "the control plane is stopping; connect to another one")
 

@@ -173,6 +173,36 @@ func TestAChangeTouchesOnlyThoseWhoDeclaredIt(t *testing.T) {
 	}
 }
 
+// TestTierAndDeprecationReachNoProxy holds that they are for people: what proxies
+// have keeps its versions, so that nothing is sent.
+func TestTierAndDeprecationReachNoProxy(t *testing.T) {
+	f := start(t, controlplane.Config{})
+	f.apply(declared("web", "orders"), declared("orders"), registered("orders", "1"))
+	_, closeScope := f.open(t, "web/web-1")
+	defer closeScope()
+	before := f.out.take()[0]
+	versions := map[xds.Key]string{}
+	for _, r := range before.Put {
+		versions[xds.Key{Type: r.Type, Name: r.Name}] = r.Version
+	}
+	web, orders := declared("web", "orders"), declared("orders")
+	web.Service.Tier, web.Service.Deprecated = 1, "use shop instead"
+	orders.Service.Tier, orders.Service.Deprecated = 3, "use billing instead"
+	f.apply(web, orders)
+	after := f.out.wait(t, 1)[0]
+	if !slices.Equal(before.Scopes["web"], after.Scopes["web"]) {
+		t.Errorf("web holds %v, and held %v", after.Scopes["web"], before.Scopes["web"])
+	}
+	if len(after.Put) == 0 {
+		t.Error("nothing was translated anew, so nothing is shown here")
+	}
+	for _, r := range after.Put {
+		if was := versions[xds.Key{Type: r.Type, Name: r.Name}]; r.Version != was {
+			t.Errorf("%s %s has version %s, and had %s", r.Type, r.Name, r.Version, was)
+		}
+	}
+}
+
 func TestADeletedServiceLeavesItsOwnProxiesAsTheyAre(t *testing.T) {
 	f := start(t, controlplane.Config{})
 	f.apply(declared("web", "orders"), declared("orders", "stock"), declared("stock"))
@@ -349,18 +379,16 @@ func TestARefusalNamesWhoMadeTheVersion(t *testing.T) {
 	f := start(t, controlplane.Config{})
 	write := func(c mesh.Change, author string, change func(*mesh.Service)) {
 		meta := mesh.Meta{Revision: f.revision + 1, Author: author}
-		if c.Service != nil {
-			c.Service.Meta = meta
-			change(c.Service)
-		} else {
-			c.Instance.Meta = meta
-		}
+		c.Service.Meta = meta
+		change(c.Service)
 		f.apply(c)
 	}
-	asIs := func(*mesh.Service) {}
-	write(declared("hello"), "helen", asIs)
-	write(declared("greeter", "hello"), "gus", asIs)
-	write(registered("hello", "1"), "proxy", asIs)
+	first := []mesh.Change{declared("hello"), declared("greeter", "hello"), registered("hello", "1")}
+	first[0].Service.Meta = mesh.Meta{Revision: 1, Author: "helen"}
+	first[1].Service.Meta = mesh.Meta{Revision: 2, Author: "gus"}
+	first[2].Instance.Meta = mesh.Meta{Revision: 3, Author: "proxy"}
+	f.revision = 2
+	f.apply(first...) // at once: a scope may be opened before the loop has seen a later change
 	_, closeScope := f.open(t, "greeter/1")
 	defer closeScope()
 

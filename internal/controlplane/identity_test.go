@@ -68,3 +68,48 @@ func TestAScopeIsForItsProvenIdentity(t *testing.T) {
 		})
 	}
 }
+
+// TestWhoMayReport: a stranger on the plain port reports as nobody it made up.
+func TestWhoMayReport(t *testing.T) {
+	gateway := func(name string) *corev3.Node {
+		return &corev3.Node{Id: name + "/1", Metadata: &structpb.Struct{Fields: map[string]*structpb.Value{
+			"heddle": structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{"profile": structpb.NewStringValue("gateway"), "gateway": structpb.NewStructValue(
+				&structpb.Struct{Fields: map[string]*structpb.Value{"httpPort": structpb.NewNumberValue(8080)}})}}),
+		}}}
+	}
+	f := start(t, controlplane.Config{})
+	f.apply(declared("web"), mesh.Change{Route: &mesh.Route{Name: "shop", Owner: "team-a", Hosts: []string{"shop.example"}, Gateways: []mesh.ServiceName{"edge"}}})
+	_, closeScope := f.open(t, "web/web-1") // now all is known
+	defer closeScope()
+	_, closeInner, err := f.plane.Open(t.Context(), gateway("inner"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		node *corev3.Node
+		name string
+		sure bool
+		code codes.Code
+	}{
+		{node("web/web-1"), "web", true, codes.OK},
+		{node("made-up/1"), "", false, codes.FailedPrecondition},
+		{gateway("edge"), "gateway/edge", true, codes.OK},
+		{gateway("inner"), "gateway/inner", false, codes.OK},
+		{gateway("web"), "", false, codes.FailedPrecondition},
+		{gateway("made-up"), "", false, codes.FailedPrecondition},
+	} {
+		if name, sure, err := f.plane.Reporter(t.Context(), c.node); name != c.name || sure != c.sure || status.Code(err) != c.code {
+			t.Errorf("%s: %s %v %v", c.node.GetId(), name, sure, err)
+		}
+	}
+	closeInner()
+	_, closeAnother := f.open(t, "web/web-2") // after it
+	defer closeAnother()
+	if _, _, err := f.plane.Reporter(t.Context(), gateway("inner")); status.Code(err) != codes.FailedPrecondition {
+		t.Errorf("a gateway that is gone: %v", err)
+	}
+	proven := start(t, controlplane.Config{Identities: &proofs{of: mesh.Identity{Kind: mesh.GatewayIdentity, Name: "inner"}}})
+	if name, sure, err := proven.plane.Reporter(t.Context(), gateway("inner")); name != "gateway/inner" || !sure || err != nil {
+		t.Errorf("a proven gateway: %s %v %v", name, sure, err)
+	}
+}

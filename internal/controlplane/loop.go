@@ -85,6 +85,7 @@ func (l *loop) enter(scope translate.Scope) error {
 	if !known {
 		one = &openScope{scope: scope}
 		l.scopes[name] = one
+		l.plane.scopes.open(scope)
 		if atEdge {
 			l.gateways[name] = one
 		} else {
@@ -93,7 +94,7 @@ func (l *loop) enter(scope translate.Scope) error {
 			}
 			l.byService[scope.Service][name] = one
 		}
-		l.push([]*openScope{one}, nil)
+		l.push([]*openScope{one}, catalog.Changes{})
 	}
 	one.streams++
 	return nil
@@ -116,6 +117,7 @@ func (l *loop) close(name string) {
 	}
 	l.hold(one, nil)
 	l.plane.problems.set(name, nil)
+	l.plane.scopes.close(name)
 	l.out.Apply(xds.Update{Revision: l.revision(), Scopes: map[string][]xds.Key{name: nil}})
 }
 
@@ -125,7 +127,8 @@ func (l *loop) change(next change) {
 	if !l.view.Synced() {
 		return
 	}
-	l.push(l.affected(next.changes), next.changes.Instances)
+	l.push(l.affected(next.changes), next.changes)
+	l.plane.applied.Store(l.view.Revision())
 	waiting := l.waiting
 	l.waiting = nil
 	for _, cmd := range waiting {
@@ -198,7 +201,7 @@ func (o *openScope) needsAny(view *catalog.View, changes catalog.Changes) bool {
 
 // push translates scopes anew, and the endpoints of the services whose
 // instances changed, and applies all of it in one transaction.
-func (l *loop) push(scopes []*openScope, instances map[mesh.ServiceName]struct{}) {
+func (l *loop) push(scopes []*openScope, changes catalog.Changes) {
 	start := time.Now()
 	b := newBatch(l.plane.cfg.Logger, l.made)
 	for _, one := range scopes {
@@ -210,7 +213,7 @@ func (l *loop) push(scopes []*openScope, instances map[mesh.ServiceName]struct{}
 		b.update.Scopes[one.scope.Name()] = one.members
 		l.plane.problems.set(one.scope.Name(), problems)
 	}
-	for service := range instances {
+	for service := range changes.Instances {
 		for _, resource := range translate.Endpoints(l.view, service) {
 			if l.holders[xds.Key{Type: resource.Type, Name: resource.Name}] > 0 {
 				b.add([]translate.Resource{resource})
@@ -220,7 +223,11 @@ func (l *loop) push(scopes []*openScope, instances map[mesh.ServiceName]struct{}
 	if len(b.update.Put) == 0 && len(b.update.Scopes) == 0 {
 		return
 	}
-	b.update.Revision = l.revision()
-	l.plane.metrics.translated(time.Since(start))
+	b.update.Revision, b.update.Written, b.update.Traces = l.revision(), changes.Written, changes.Traces
+	ended := time.Now()
+	l.plane.metrics.translated(ended.Sub(start))
+	if len(changes.Traces) > 0 && l.plane.cfg.Translated != nil {
+		l.plane.cfg.Translated(changes.Traces, start, ended, len(scopes), len(b.update.Put))
+	}
 	l.out.Apply(b.update)
 }

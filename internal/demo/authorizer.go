@@ -27,8 +27,8 @@ type authorizer struct {
 // startAuthorizers runs the AuthZ services, and returns when they can give tokens.
 // They share their signing keys through etcd.
 func (t *town) startAuthorizers(ctx context.Context) error {
-	secret := filepath.Join(t.folder, "authz-secret")
-	if err := os.WriteFile(secret, []byte(rand.Text()+rand.Text()+"\n"), 0o600); err != nil {
+	secret, err := t.authzSecret()
+	if err != nil {
 		return fmt.Errorf("start the AuthZ services: %w", err)
 	}
 	join, err := t.joinToken(ctx, mesh.Identity{Kind: mesh.AuthzIdentity}, len(t.authorizers))
@@ -58,6 +58,21 @@ func (t *town) startAuthorizers(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// authzSecret gives the file with the secret under which the signing keys are in the
+// registry: of a demo that had the same folder, the one of then. It is there whole or
+// not at all, whenever a demo is killed.
+func (t *town) authzSecret() (file string, err error) {
+	file = filepath.Join(t.folder, "authz-secret")
+	if kept, err := os.Stat(file); err == nil && kept.Size() > 0 { // an empty one is of an earlier Heddle that was killed
+		return file, nil
+	}
+	aside := file + ".new"
+	if err := os.WriteFile(aside, []byte(rand.Text()+rand.Text()+"\n"), 0o600); err != nil {
+		return "", err
+	}
+	return file, os.Rename(aside, file)
 }
 
 func (t *town) startAuthorizer(a *authorizer) (err error) {

@@ -41,7 +41,7 @@ func Run(ctx context.Context, config Config) error {
 		say:    func(format string, args ...any) { fmt.Fprintf(progress, format+"\n", args...) },
 		launch: launcher{mark: rand.Text(), folder: folder, died: died},
 	}
-	t.say("This is a demo: its certificates and tokens are its own, and everything listens on %s only.", loopback)
+	t.say("This is a demo: its certificates and tokens are its own, on %s only.", loopback)
 	err = t.open(demoCtx)
 	var result Result
 	switch {
@@ -57,9 +57,9 @@ func Run(ctx context.Context, config Config) error {
 		err = t.stay(demoCtx)
 	}
 	if t.begun() {
-		t.say("stopping the gateway and the sidecars, callers first, then the AuthZ services and the server …")
+		t.say("stopping gateway and sidecars, callers first, then AuthZ services and server …")
 		if config.Hurry != nil && ctx.Err() != nil {
-			t.say("  (some seconds, as requests under way are finished; Ctrl-C again ends it at once)")
+			t.say("  (some seconds: requests under way are finished; Ctrl-C again ends it at once)")
 		}
 	}
 	closing := t.close(ctx)

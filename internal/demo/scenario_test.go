@@ -21,6 +21,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/heddle-mesh/heddle/internal/demo/shop"
 	"github.com/heddle-mesh/heddle/internal/envoytest"
@@ -82,6 +83,7 @@ func TestARealDemo(t *testing.T) {
 	heddle, envoy := realDemo(t) // once: it takes a while to link
 	t.Run("plays the whole scenario", func(t *testing.T) { playsTheScenario(t, heddle, envoy) })
 	t.Run("that stays does what it says", func(t *testing.T) { doesWhatItSays(t, heddle, envoy) })
+	t.Run("starts again with the data that it kept", func(t *testing.T) { startsAgain(t, heddle, envoy) })
 	t.Run("that is killed leaves no process", func(t *testing.T) { leavesNoProcess(t, heddle, envoy) })
 }
 
@@ -115,10 +117,10 @@ type command struct {
 	seen    strings.Builder
 }
 
-func runDemo(t *testing.T, heddle, envoy string) *command {
+func runDemo(t *testing.T, heddle, envoy string, more ...string) *command {
 	t.Helper()
 	tmp := t.TempDir()
-	c := &command{process: exec.Command(heddle, "demo", "--envoy", envoy), tmp: tmp, entry: "TMPDIR=" + tmp}
+	c := &command{process: exec.Command(heddle, append([]string{"demo", "--envoy", envoy}, more...)...), tmp: tmp, entry: "TMPDIR=" + tmp}
 	c.process.Env = append(c.process.Environ(), c.entry)
 	out, in, err := os.Pipe()
 	if err != nil {
@@ -191,11 +193,21 @@ func doesWhatItSays(t *testing.T, heddle, envoy string) {
 	if status, text, err := curl(t.Context(), t, lines[3]); err == nil {
 		t.Errorf("plain text to a sidecar's port: status %d: %s", status, text)
 	}
+	for line := range strings.Lines(screen) {
+		if line = strings.TrimSpace(line); utf8.RuneCountInString(line) > 82 && !strings.Contains(line, c.tmp) && !strings.Contains(line, heddle) {
+			t.Errorf("a line of the screen is too wide for many terminals: %s", line)
+		}
+	}
+	if pages := regexp.MustCompile(`http://\S+/ui/`).FindString(screen); pages == "" {
+		t.Error("the screen does not name the web pages")
+	} else if status, text, err := curl(t.Context(), t, "curl "+pages); err != nil || status != http.StatusOK || !strings.Contains(text, "</html>") {
+		t.Errorf("the web pages: status %d: %s, %v", status, text, err)
+	}
 	settings := regexp.MustCompile(`export (HEDDLE_SERVER=\S+) (HEDDLE_TOKEN_FILE=\S+)`).FindStringSubmatch(screen)
 	if len(settings) != 3 {
 		t.Fatalf("no settings on the screen:\n%s", screen)
 	}
-	for line, want := range map[string]string{"status": "orders", "get services": "payments", "get instances": "web-2", "get routes": "localhost", "get service web -o yaml": "dependencies"} {
+	for line, want := range map[string]string{"status": "orders", "get services": "payments", "get instances": "web-2", "get routes": "localhost", "explain web orders": "orders", "get service web -o yaml": "dependencies"} {
 		look := exec.Command(c.process.Path, strings.Fields(line)...)
 		look.Env = append(look.Environ(), settings[1:]...)
 		if output, err := look.CombinedOutput(); err != nil || !strings.Contains(string(output), want) {
@@ -276,6 +288,23 @@ func curl(ctx context.Context, t *testing.T, line string) (status int, body stri
 	defer response.Body.Close()
 	data, err := io.ReadAll(response.Body)
 	return response.StatusCode, string(data), err
+}
+
+// The folder of --keep-data is that of a demo that was killed: it has signing keys,
+// sealed by a secret, and identities, and instances whose leases go on.
+func startsAgain(t *testing.T, heddle, envoy string) {
+	folder := t.TempDir()
+	for _, end := range []os.Signal{os.Kill, os.Interrupt} {
+		c := runDemo(t, heddle, envoy, "--keep-data", folder)
+		c.until(t, "Ctrl-C stops everything")
+		if err := c.process.Process.Signal(end); err != nil {
+			t.Fatal(err)
+		}
+		if end == os.Interrupt {
+			c.until(t, "nothing is left running")
+		}
+		c.nothingIsLeft(t)
+	}
 }
 
 func leavesNoProcess(t *testing.T, heddle, envoy string) {

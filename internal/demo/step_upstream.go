@@ -11,8 +11,10 @@ import (
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	heddlev1 "github.com/heddle-mesh/heddle/api/heddle/v1"
 	"github.com/heddle-mesh/heddle/internal/demo/shop"
@@ -102,10 +104,15 @@ func (s *scenario) moveUpstream(ctx context.Context, api *upstreamAPI, to *outsi
 	return ms(time.Since(changed)), err
 }
 
-// removeUpstream removes it: web, which still declares it, is told that it is
-// pending; once web has taken its declaration back, that it is not declared.
+// removeUpstream removes it, which takes force while web declares it: web is then
+// told that it is pending, and once it has taken its declaration back, that it is
+// not declared.
 func (s *scenario) removeUpstream(ctx context.Context, api *upstreamAPI) (took float64, err error) {
 	request := &heddlev1.DeleteUpstreamRequest{Name: partner, RequestId: uuid.NewString()}
+	if _, err := api.client.DeleteUpstream(api.authorize(ctx), request); status.Code(err) != codes.FailedPrecondition {
+		return 0, fmt.Errorf("web declares it, and its deletion without force was answered with %s", status.Code(err))
+	}
+	request.Force = true
 	if _, err := api.client.DeleteUpstream(api.authorize(ctx), request); err != nil {
 		return 0, err
 	}

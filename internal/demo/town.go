@@ -129,7 +129,7 @@ func (t *town) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.say("starting %d Envoys, one beside each app (the longest part: each is a program of 100 MB) …", len(t.instances)+len(t.spares))
+	t.say("starting %d Envoys, one beside each app (this takes longest) …", len(t.instances)+len(t.spares))
 	began = time.Now()
 	group, groupCtx := errgroup.WithContext(ctx)
 	for _, i := range t.instances {

@@ -118,6 +118,15 @@ func (r *Revocations) check(of Proof) error {
 	return nil
 }
 
+// Of says until when an identity, such as "service/orders", had to join for its
+// certificates to be revoked, if they are.
+func (r *Revocations) Of(identity string) (until time.Time, revoked bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	until, revoked = r.all[identity]
+	return until, revoked
+}
+
 // Standing gives a check that what a certificate proves is not revoked. It is cheap
 // enough for each request on a connection that was made with it.
 func (r *Revocations) Standing(certificate *x509.Certificate, domain spiffeid.TrustDomain) func() error {

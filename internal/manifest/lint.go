@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -9,7 +10,10 @@ import (
 // Report is what [Lint] found.
 type Report struct {
 	Errors   []Fault // what cannot be meant
-	Warnings []Fault // what may be right when the mesh holds more than the files
+	Warnings []Fault // what may be right when the mesh holds more than the files, and what is allowed and may go wrong
+	// Unknown are the services that others call and no file declares: whether they
+	// are deprecated, less critical or part of a cycle cannot be told.
+	Unknown []mesh.ServiceName
 }
 
 // Lint looks at objects together, as only the whole of them can be wrong.
@@ -28,7 +32,33 @@ func Lint(objects []Object) Report {
 			l.hidden(o)
 		}
 	}
+	l.warnings(objects)
 	return l.report
+}
+
+// warnings adds what the model warns of.
+func (l *linter) warnings(objects []Object) {
+	byName := map[string]*Object{}
+	var services []*mesh.Service
+	var routes []*mesh.Route
+	for i := range objects {
+		o := &objects[i]
+		if byName[o.String()] != nil {
+			continue
+		}
+		byName[o.String()] = o
+		switch o.Kind {
+		case KindService:
+			services = append(services, o.Service)
+		case KindRoute:
+			routes = append(routes, o.Route)
+		}
+	}
+	for _, one := range mesh.Warnings(services, routes) {
+		l.warn(byName[one.Object], one.Field, "%s", one.Message)
+	}
+	slices.Sort(l.report.Unknown)
+	l.report.Unknown = slices.Compact(l.report.Unknown)
 }
 
 type linter struct {
@@ -74,6 +104,7 @@ func (l *linter) dependencies(o *Object) {
 	for i, name := range o.Service.Dependencies {
 		if l.services[name] == nil {
 			l.warn(o, at("dependencies", i), "no service %q in these files: the dependency is pending until one is declared", name)
+			l.report.Unknown = append(l.report.Unknown, name)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -136,7 +137,8 @@ func yamlContainer(dec *json.Decoder, delim json.Delim) (*yaml.Node, error) {
 func yamlString(s string) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
 	bare := &yaml.Node{Kind: yaml.ScalarNode, Value: s}
-	if bare.ShortTag() != "!!str" || isOldBool(bare) {
+	tabbedLines := strings.Contains(s, "\n") && strings.Contains(s, "\t") // a block's line may not begin with a tab
+	if bare.ShortTag() != "!!str" || isOldBool(bare) || tabbedLines {
 		n.Style = yaml.DoubleQuotedStyle
 	}
 	return n

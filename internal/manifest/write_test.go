@@ -19,7 +19,7 @@ import (
 // text draws what an owner may write: also what YAML might take for something else.
 func text() *rapid.Generator[string] {
 	odd := rapid.SampledFrom([]string{"no", "on", "y", "Yes", "1.20", "010", "~", "null", "true", ".inf", "0x1f", "1_000", "2026-11-21",
-		"- a", "a: b", "#x", "'", `"`, "*a", "&a", "!x", "%x", "@x", "`x`", "{", "[", "a\nb", "\n", "a\tb ", " a", "", "<<", "=", "? a", "\u0085", "\u2028", "1:30", "é😀", "\ufeff"})
+		"- a", "a: b", "#x", "'", `"`, "*a", "&a", "!x", "%x", "@x", "`x`", "{", "[", "a\nb", "\n", "a\tb ", "\t\n", "\n\ta", " a", "", "<<", "=", "? a", "\u0085", "\u2028", "1:30", "é😀", "\ufeff"})
 	return rapid.OneOf(odd, rapid.StringMatching(`[a-z0-9 :#'"-]{0,20}`), rapid.StringN(0, 20, 60).Filter(func(s string) bool {
 		return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' || r == 0x7f })
 	}))

@@ -11,18 +11,22 @@ import (
 type AuditEntry struct {
 	Time      time.Time     `json:"time" doc:"When it was written."`
 	Outcome   AuditOutcome  `json:"outcome" enum:"done,refused" doc:"Whether it was done."`
-	Action    string        `json:"action" doc:"What was done: create, replace, delete, approve, revoke, join, … Of a refused request: the operation's ID." example:"replace"`
+	Action    string        `json:"action" doc:"What was done: create, replace, delete, force-delete, approve, revoke, join, … Of a refused request: the operation's ID." example:"replace"`
 	Object    string        `json:"object" doc:"On what." example:"service/orders"`
 	Author    string        `json:"author,omitempty" doc:"By which token or certificate; left out, nobody who is known." example:"token:4f2a9c81d0e3"`
 	From      string        `json:"from,omitempty" doc:"From which address." example:"10.0.0.7:52114"`
-	Source    string        `json:"source,omitempty" doc:"By which way: rest, grpc or xds." example:"rest"`
+	Source    string        `json:"source,omitempty" doc:"By which way: rest, grpc, ui or xds." example:"rest"`
 	RequestID string        `json:"requestID,omitempty" doc:"The name that the caller gave the request."`
 	Revision  int64         `json:"revision,omitempty" doc:"The registry's revision that it brought."`
 	Previous  int64         `json:"previous,omitempty" doc:"The object's revision before it."`
 	Changes   []AuditChange `json:"changes,omitempty" doc:"The fields that differ."`
-	Reason    string        `json:"reason,omitempty" doc:"Why it was refused."`
-	Service   ServiceName   `json:"service,omitempty" doc:"The service that it is about."`
-	Owners    []string      `json:"owners,omitempty" doc:"The owners of the object, before and after."`
+	// To is the revision whose content a rollback brought back.
+	To int64 `json:"to,omitempty" doc:"Of a rollback: the revision whose content it brought back; previous says from where."`
+	// Dependents are those whom a forced deletion hurt.
+	Dependents []string    `json:"dependents,omitempty" doc:"Of a forced deletion: who depended on it, up to 100." example:"service/web"`
+	Reason     string      `json:"reason,omitempty" doc:"Why it was refused."`
+	Service    ServiceName `json:"service,omitempty" doc:"The service that it is about."`
+	Owners     []string    `json:"owners,omitempty" doc:"The owners of the object, before and after."`
 }
 
 // AuditChange is one top-level field of an object that a write changed.
@@ -64,11 +68,15 @@ func (e *AuditEntry) Log(ctx context.Context, logger *slog.Logger) {
 	if e.Previous != 0 {
 		attrs = append(attrs, slog.Int64("previous", e.Previous))
 	}
+	if e.To != 0 {
+		attrs = append(attrs, slog.Int64("to", e.To))
+	}
 	changed := make([]string, len(e.Changes))
 	for i, change := range e.Changes {
 		changed[i] = change.Field
 	}
 	text("changed", strings.Join(changed, ","))
+	text("dependents", strings.Join(e.Dependents, ","))
 	text("reason", e.Reason)
 	logger.LogAttrs(ctx, level, "audit", attrs...)
 }

@@ -17,3 +17,24 @@ type Change struct {
 	Unreadable bool
 	Revision   int64 // the registry revision that brought the change
 }
+
+// Meta is what the registry knows about the object, or last knew of a deleted one.
+func (c *Change) Meta() Meta {
+	switch {
+	case c.Service != nil:
+		return c.Service.Meta
+	case c.Instance != nil:
+		return c.Instance.Meta
+	case c.Route != nil:
+		return c.Route.Meta
+	case c.Runtime != nil:
+		return c.Runtime.Meta
+	case c.TokenKeys != nil:
+		return c.TokenKeys.Meta
+	case c.Authorizer != nil:
+		return c.Authorizer.Meta
+	case c.Revocation != nil:
+		return c.Revocation.Meta
+	}
+	return Meta{}
+}

@@ -34,6 +34,9 @@ const (
 	ReasonStale         Reason = "stale_revision"    // the object changed since the revision that the write was made from
 	ReasonRequestReused Reason = "request_id_reused" // the request id was used before, for something else
 	ReasonOtherEpoch    Reason = "other_epoch"       // a newer registration has the instance's name
+	ReasonDependents    Reason = "has_dependents"    // others depend on what was to be deleted; Faults names them
+	ReasonKept          Reason = "kept"              // a keeper has the object, and only that one may change it
+	ReasonTaken         Reason = "taken"             // what a keeper wants to keep is another keeper's, or nobody's and there already
 )
 
 // Error is a refusal that a caller may act on.
@@ -41,7 +44,7 @@ type Error struct {
 	Kind    ErrorKind
 	Reason  Reason // "" when Kind says enough
 	Message string // what was tried, on what, why it failed, and how to mend it
-	Faults  Faults // for KindInvalid: every fault found, in the order of the fields
+	Faults  Faults // for KindInvalid: every fault found, in the order of the fields; for ReasonDependents: each dependent
 	Err     error  // the cause, or nil
 }
 

@@ -72,9 +72,9 @@ func (i Identity) Phrase() string {
 func (i Identity) JoinCommand() string {
 	switch i.Kind {
 	case GatewayIdentity:
-		return "heddle token create --join-gateway " + string(i.Name)
+		return "heddle token create --join-gateway " + ShellWord(string(i.Name))
 	case AuthzIdentity:
 		return "heddle token create --join-authz"
 	}
-	return "heddle token create --join " + string(i.Name)
+	return "heddle token create --join " + ShellWord(string(i.Name))
 }

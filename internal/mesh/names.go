@@ -164,3 +164,6 @@ func isLowerAlnum(r rune) bool { return r >= 'a' && r <= 'z' || r >= '0' && r <=
 func isDigits(s string) bool {
 	return strings.Trim(s, "0123456789") == ""
 }
+
+// Valid says whether a service could have the name.
+func (n ServiceName) Valid() bool { return labelFault(string(n)) == "" }

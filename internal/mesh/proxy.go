@@ -20,6 +20,7 @@ type Proxy struct {
 	DependencyPorts map[ServiceName]Port `json:"dependencyPorts,omitempty" doc:"Ports for dependencies that have a listener of their own, instead of the one that they declare."`
 	Identity        bool                 `json:"identity,omitempty" doc:"It has a certificate that proves who it is; the folder that its Envoy runs in has a link to it, named identity."`
 	TokenDelivery   TokenDelivery        `json:"tokenDelivery,omitempty" doc:"How it gets the tokens for its calls. ask (default): each request asks the AuthZ service. push: whoever keeps its identity hands them over, and requests ask nobody."`
+	Intercept       *Intercept           `json:"intercept,omitempty" doc:"The application's connections are redirected to it (heddle intercept), so that the application needs no addresses of the sidecar."`
 	Gateway         *GatewayProxy        `json:"gateway,omitempty" doc:"Where a gateway listens; for the profile gateway."`
 }
 

@@ -3,20 +3,27 @@ package mesh
 // Route exposes services to the outside on gateways. It sends requests on to
 // Backends, or answers them with a Redirect.
 type Route struct {
-	Name      RouteName         `json:"name" doc:"A DNS label." example:"shop"`
-	Owner     string            `json:"owner" doc:"The team or person who answers for it."`
-	Hosts     []string          `json:"hosts" doc:"Host names, \"*.\" at the start for all below one." example:"shop.example.com"`
-	Gateways  []ServiceName     `json:"gateways,omitempty" doc:"The gateways that serve it (heddle proxy --gateway NAME); left out, all." example:"edge"`
-	Match     RequestMatch      `json:"match,omitzero" doc:"Left out, the route matches every request to its hosts."`
-	Backends  []WeightedBackend `json:"backends,omitempty" doc:"Services behind the route, by weight. Required unless there is a redirect."`
-	Redirect  *Redirect         `json:"redirect,omitempty" doc:"Sends the client elsewhere, instead of backends."`
-	Rewrite   string            `json:"rewrite,omitempty" doc:"Replaces the matched path prefix, or the whole of an exact path."`
-	Timeout   Duration          `json:"timeout,omitempty" doc:"Instead of the service's own. Zero is refused: see traffic.noTimeout of the service. From 1ms to 24h." zero:"noTimeout"`
-	Auth      *RouteAuth        `json:"auth,omitempty" doc:"Lets in only who proves who they are; left out, everybody."`
-	Mirror    *RouteMirror      `json:"mirror,omitempty" doc:"A copy of the requests, whose answers are thrown away."`
-	RateLimit *RateLimit        `json:"rateLimit,omitempty" doc:"A bound on its requests, above which they get 429. Each gateway process counts its own, and begins anew when its routes change."`
-	PlainHTTP bool              `json:"plainHTTP,omitempty" doc:"Serve it over plain HTTP too on gateways that have certificates, which send clients on to HTTPS otherwise."`
-	Meta      Meta              `json:"meta,omitzero" doc:"Set by the registry."`
+	Name     RouteName         `json:"name" doc:"A DNS label." example:"shop"`
+	Owner    string            `json:"owner" doc:"The team or person who answers for it."`
+	Hosts    []string          `json:"hosts" doc:"Host names, \"*.\" at the start for all below one; \"*\" alone for every host." example:"shop.example.com"`
+	Gateways []ServiceName     `json:"gateways,omitempty" doc:"The gateways that serve it (heddle proxy --gateway NAME); left out, all." example:"edge"`
+	Schemes  []Scheme          `json:"schemes,omitempty" doc:"Serve it over these alone: http, https. Left out: https on gateways that have certificates, where plain HTTP is sent there, and else http."`
+	Match    RequestMatch      `json:"match,omitzero" doc:"Left out, the route matches every request to its hosts."`
+	Backends []WeightedBackend `json:"backends,omitempty" doc:"Services behind the route, by weight. Required unless there is redirect or refuse."`
+	Redirect *Redirect         `json:"redirect,omitempty" doc:"Sends the client elsewhere, instead of backends."`
+	Refuse   int               `json:"refuse,omitempty" minimum:"400" maximum:"599" doc:"Answers with this status, instead of backends."`
+	Rewrite  string            `json:"rewrite,omitempty" doc:"Replaces the matched path prefix, or the whole of an exact path."`
+	Timeout  Duration          `json:"timeout,omitempty" doc:"Instead of the service's own. Zero is refused: see traffic.noTimeout of the service. From 1ms to 24h." zero:"noTimeout"`
+	// What the service is told, and what the client is told of its answer.
+	RequestHeaders  *HeaderChange `json:"requestHeaders,omitempty" doc:"What is changed in the headers of requests."`
+	ResponseHeaders *HeaderChange `json:"responseHeaders,omitempty" doc:"What is changed in the headers of answers."`
+
+	Auth      *RouteAuth   `json:"auth,omitempty" doc:"Lets in only who proves who they are; left out, everybody."`
+	Mirror    *RouteMirror `json:"mirror,omitempty" doc:"A copy of the requests, whose answers are thrown away."`
+	RateLimit *RateLimit   `json:"rateLimit,omitempty" doc:"A bound on its requests, above which they get 429. Each gateway process counts its own, and begins anew when its routes change."`
+	PlainHTTP bool         `json:"plainHTTP,omitempty" doc:"Serve it over plain HTTP too on gateways that have certificates, which send clients on to HTTPS otherwise."`
+	Order     int64        `json:"order,omitempty" minimum:"0" doc:"Of routes that match as exactly, the one with the lower order is tried first, and of two with the same the one that was created first."`
+	Meta      Meta         `json:"meta,omitzero" doc:"Set by the registry."`
 
 	// Created is the registry's revision of its creation, which tells the older of
 	// two; the registry's watch gives it, and nothing else.
@@ -31,12 +38,29 @@ type WeightedBackend struct {
 }
 
 // Redirect answers with the address of another place. What is left out stays as
-// it was asked for; one of host, port and path has to be given.
+// it was asked for; one of scheme, host, port and path has to be given.
 type Redirect struct {
+	Scheme Scheme `json:"scheme,omitempty" enum:"http,https" doc:"Another scheme."`
 	Host   string `json:"host,omitempty" doc:"Another host name." example:"www.example.com"`
 	Port   Port   `json:"port,omitempty" minimum:"1" maximum:"65535" doc:"Another port; left out, with another host, the scheme's own."`
 	Path   string `json:"path,omitempty" doc:"Replaces the matched path prefix, or the whole of an exact path." example:"/new"`
 	Status int    `json:"status,omitempty" enum:"301,302,303,307,308" doc:"Default 302. Clients remember 301 and 308 for good."`
+}
+
+// Scheme is how a client speaks to a gateway.
+type Scheme string
+
+// The schemes.
+const (
+	PlainHTTP Scheme = "http"
+	HTTPS     Scheme = "https"
+)
+
+// HeaderChange is what becomes of headers. Names are the same in whichever case.
+type HeaderChange struct {
+	Set    map[string]string `json:"set,omitempty" doc:"Headers that have these values, instead of what they had."`
+	Add    map[string]string `json:"add,omitempty" doc:"Values that are added to what there is."`
+	Remove []string          `json:"remove,omitempty" doc:"Headers that are taken out."`
 }
 
 // RouteAuth lets in only requests with a token from outside the mesh. The user whom

@@ -11,7 +11,7 @@ import (
 // of stars the longer ones.
 func CompareHosts(a, b string) int {
 	return cmp.Or(
-		compareBool(strings.HasPrefix(b, "*."), strings.HasPrefix(a, "*.")),
+		compareBool(strings.HasPrefix(b, "*"), strings.HasPrefix(a, "*")),
 		-cmp.Compare(len(a), len(b)),
 		cmp.Compare(a, b),
 	)
@@ -20,13 +20,15 @@ func CompareHosts(a, b string) int {
 // CompareRoutes orders routes of one host as gateways try them, the Gateway
 // API's way: exact paths, regular expressions, then prefixes, the longer ones
 // first; then those that name methods; then those with more headers. Of two
-// that are alike the one that was created first comes first, then the name decides.
+// that are alike the one of lower order comes first, then the one that was created
+// first, then the name decides.
 func CompareRoutes(a, b *Route) int {
 	return cmp.Or(
 		-cmp.Compare(pathRank(a.Match.Path), pathRank(b.Match.Path)),
 		-cmp.Compare(pathLength(a.Match.Path), pathLength(b.Match.Path)),
 		compareBool(len(a.Match.Methods) > 0, len(b.Match.Methods) > 0),
 		-cmp.Compare(len(a.Match.Headers), len(b.Match.Headers)),
+		cmp.Compare(a.Order, b.Order),
 		cmp.Compare(a.Created, b.Created),
 		cmp.Compare(a.Name, b.Name),
 	)
@@ -66,7 +68,7 @@ func pathLength(p *PathMatch) int {
 // some or all of the requests that the other asks for in the same words: the same
 // path and headers, and a method that both name, or none.
 func (r *Route) Hides(other *Route) bool {
-	return matchKey(r.Match) == matchKey(other.Match) && r.Match.sharesMethod(&other.Match)
+	return matchKey(r.Match) == matchKey(other.Match) && r.shares(other)
 }
 
 // Hidden finds the routes of one host that another hides, given in the order in
@@ -75,12 +77,20 @@ func Hidden(tried []*Route) map[*Route]*Route {
 	out, same := map[*Route]*Route{}, map[string][]*Route{}
 	for _, r := range tried {
 		key := matchKey(r.Match)
-		if i := slices.IndexFunc(same[key], func(earlier *Route) bool { return earlier.Match.sharesMethod(&r.Match) }); i >= 0 {
+		if i := slices.IndexFunc(same[key], func(earlier *Route) bool { return earlier.shares(r) }); i >= 0 {
 			out[r] = same[key][i]
 		}
 		same[key] = append(same[key], r)
 	}
 	return out
+}
+
+// shares says of two routes whose matches have one key whether there is a method and a
+// scheme that both serve.
+func (r *Route) shares(other *Route) bool {
+	schemes := len(r.Schemes) == 0 || len(other.Schemes) == 0 ||
+		slices.ContainsFunc(r.Schemes, func(scheme Scheme) bool { return slices.Contains(other.Schemes, scheme) })
+	return schemes && r.Match.sharesMethod(&other.Match)
 }
 
 // sharesMethod says of two matches with one key whether there is a method that

@@ -26,6 +26,8 @@ type Service struct {
 	Name         ServiceName   `json:"name" doc:"A DNS label, unique in the mesh." example:"orders"`
 	Owner        string        `json:"owner" doc:"The team or person who answers for the service." example:"team-shop"`
 	Description  string        `json:"description,omitempty" doc:"What the service is for."`
+	Tier         int           `json:"tier,omitempty" minimum:"0" maximum:"4" doc:"How critical it is: 1 most, 4 least; 0 or left out, not said. A call to a less critical service is warned of." example:"1"`
+	Deprecated   string        `json:"deprecated,omitempty" doc:"Why it is no longer to be called, and what to use instead, on one line. Whoever still declares it is warned." example:"use billing instead; payments is switched off in March"`
 	Protocol     Protocol      `json:"protocol" enum:"http,http2,grpc,tcp" doc:"What the service speaks."`
 	Port         Port          `json:"port" minimum:"1" maximum:"65535" doc:"Where callers dial the service."`
 	Dependencies []ServiceName `json:"dependencies" nullable:"false" doc:"The services it calls, itself included if it does. Required: an empty list means that it calls nothing."`
@@ -43,6 +45,7 @@ type Service struct {
 type Access struct {
 	Callers     CallerPolicy `json:"callers,omitempty" enum:"open,approved" doc:"Who may call it: open (default), whoever has declared it; approved, those of them who are in approved."`
 	Approved    []string     `json:"approved,omitempty" doc:"The callers that its owner has approved: names of services, and gateways as gateway/NAME. For callers: approved."`
+	Refused     []string     `json:"refused,omitempty" doc:"The callers that its owner has refused: they wait for no approval any more. For callers: approved."`
 	MTLS        MTLS         `json:"mtls,omitempty" enum:"permissive,strict" doc:"Whether its sidecars take calls in plain text, from callers that have no identity: permissive does, strict does not. Default: the server's --mtls."`
 	Enforcement Enforcement  `json:"enforcement,omitempty" enum:"observe,warn,deny" doc:"Calls that are not allowed, of those that are not refused by the caller's own sidecar already: observe lets them pass and logs them, warn adds the header x-heddle-warning, deny (default) refuses them."`
 }
@@ -77,6 +80,12 @@ func (a *Access) Admits(caller string) bool {
 	return a.Callers != ApprovedCallers || slices.Contains(a.Approved, caller)
 }
 
+// Refuses says whether the owner has decided that a caller may not call the service.
+// One that is neither admitted nor refused waits for the decision.
+func (a *Access) Refuses(caller string) bool {
+	return !a.Admits(caller) && slices.Contains(a.Refused, caller)
+}
+
 // Enforcement is what becomes of a call that is to be refused.
 type Enforcement string
 
@@ -91,20 +100,41 @@ const (
 // back; the rest is set by the registry and ignored on input.
 type Meta struct {
 	Revision  int64     `json:"revision,omitempty" doc:"etcd's ModRevision. Sent back on a write, a stale one is refused with 409."`
-	Author    string    `json:"author,omitempty" doc:"Who wrote it last." readOnly:"true"`
-	Source    string    `json:"source,omitempty" doc:"By which way it was written: rest, grpc or kubernetes." readOnly:"true"`
+	Author    string    `json:"author,omitempty" doc:"Who wrote it last; told to those whom the audit tells it." readOnly:"true"`
+	Source    string    `json:"source,omitempty" doc:"By which way it was written: rest, grpc, ui or kubernetes." readOnly:"true"`
 	UpdatedAt time.Time `json:"updatedAt,omitzero" doc:"When it was written last." readOnly:"true"`
+	Keeper    Keeper    `json:"keeper,omitempty" doc:"Who keeps it, and alone may change it: kubernetes/CLUSTER of an instance, kubernetes/CLUSTER/NAMESPACE/NAME of a service or route. Left out, nobody in particular." readOnly:"true"`
+	// Trace is the trace of that write (W3C traceparent), if it is followed. Servers
+	// tell it each other through the registry; nobody else is shown it, for an answer
+	// may be written back to a server that does not know the field.
+	Trace string `json:"-"`
 }
 
 // Endpoints says where a service's instances come from. The zero value means
 // that instances are registered, one by one, with a lease.
 type Endpoints struct {
-	DNS    *DNSEndpoints    `json:"dns,omitempty" doc:"Each sidecar resolves a host name."`
-	Static []StaticEndpoint `json:"static,omitempty" doc:"A fixed list of addresses."`
+	DNS        *DNSEndpoints        `json:"dns,omitempty" doc:"Each sidecar resolves a host name."`
+	Static     []StaticEndpoint     `json:"static,omitempty" doc:"A fixed list of addresses."`
+	Kubernetes *KubernetesEndpoints `json:"kubernetes,omitempty" doc:"The pods behind a Kubernetes Service."`
 }
 
-// Registered says whether instances are registered one by one.
-func (e Endpoints) Registered() bool { return e.DNS == nil && len(e.Static) == 0 }
+// Registered says whether instances are registered: one by one with a lease, or by
+// a Kubernetes cluster, beside which others may register.
+func (e Endpoints) Registered() bool {
+	return e.DNS == nil && len(e.Static) == 0 && (e.Kubernetes == nil || e.Kubernetes.Discovery != KubernetesDNS)
+}
+
+// Own says whether the endpoints are part of the declaration: what is behind them is
+// mostly outside the mesh, an upstream.
+func (e Endpoints) Own() bool { return e.DNS != nil || len(e.Static) > 0 }
+
+// Resolved is the host name that each caller's sidecar resolves, or nil.
+func (s *Service) Resolved() *DNSEndpoints {
+	if k := s.Endpoints.Kubernetes; s.Endpoints.DNS == nil && k != nil && k.Discovery == KubernetesDNS {
+		return k.resolved(s.Name)
+	}
+	return s.Endpoints.DNS
+}
 
 // DNSDiscovery is how the addresses behind a host name are used.
 type DNSDiscovery string

@@ -14,6 +14,7 @@ const (
 	maxSubsets      = 50
 	maxLabels       = 64
 	maxStatic       = 1000
+	leastCritical   = 4 // the last tier
 )
 
 // Validate reports every fault of the declaration, each with its field's path.
@@ -23,6 +24,10 @@ func (s *Service) Validate() Faults {
 	f.check("name", labelFault(string(s.Name)))
 	validateOwner(&f, s.Owner)
 	f.check("description", textFault(s.Description))
+	if s.Tier < 0 || s.Tier > leastCritical {
+		f.Add("tier", "%d is not a tier: use 1 (most critical) to %d (least), or leave it out", s.Tier, leastCritical)
+	}
+	validateDeprecated(&f, s.Deprecated)
 	if !s.Protocol.IsHTTP() && s.Protocol != TCP {
 		f.Add("protocol", "%s", oneOf(string(s.Protocol), HTTP, HTTP2, GRPC, TCP))
 	}
@@ -42,7 +47,7 @@ func (s *Service) Validate() Faults {
 	return f
 }
 
-// maxApproved bounds the approved callers of one service.
+// maxApproved bounds the approved callers of one service, and the refused ones.
 const maxApproved = 10_000
 
 func (a *Access) validate(f *Faults) {
@@ -55,21 +60,27 @@ func (a *Access) validate(f *Faults) {
 	if c := a.Callers; c != "" && c != OpenCallers && c != ApprovedCallers {
 		f.Add("access.callers", "%s", oneOf(string(c), OpenCallers, ApprovedCallers))
 	}
-	switch {
-	case len(a.Approved) > maxApproved:
-		f.Add("access.approved", "has %d entries; at most %d are allowed", len(a.Approved), maxApproved)
-		return
-	case len(a.Approved) > 0 && a.Callers != ApprovedCallers:
-		f.Add("access.approved", "is for callers: approved; without that, whoever declares the service may call it")
-	}
-	seen := map[string]int{}
-	for i, name := range a.Approved {
-		path := at("access.approved", i)
-		f.check(path, labelFault(strings.TrimPrefix(name, gatewayCaller)))
-		if first, twice := seen[name]; twice {
-			f.Add(path, "%+q is in access.approved[%d] already", name, first)
+	seen := map[string]string{} // where a caller is named
+	for _, list := range []struct {
+		field   string
+		callers []string
+	}{{"access.approved", a.Approved}, {"access.refused", a.Refused}} {
+		switch {
+		case len(list.callers) > maxApproved:
+			f.Add(list.field, "has %d entries; at most %d are allowed", len(list.callers), maxApproved)
+			continue
+		case len(list.callers) > 0 && a.Callers != ApprovedCallers:
+			f.Add(list.field, "is for callers: approved; without that, whoever declares the service may call it")
 		}
-		seen[name] = i
+		for i, name := range list.callers {
+			path := at(list.field, i)
+			f.check(path, labelFault(strings.TrimPrefix(name, gatewayCaller)))
+			if first, twice := seen[name]; twice {
+				f.Add(path, "%+q is in %s already", name, first)
+				continue
+			}
+			seen[name] = path
+		}
 	}
 }
 
@@ -80,6 +91,14 @@ func validateOwner(f *Faults, owner string) {
 		f.Add("owner", "%s", fault)
 	} else if strings.ContainsAny(owner, "\n\t") || len(owner) > 128 {
 		f.Add("owner", "has to be one line of at most 128 bytes")
+	}
+}
+
+func validateDeprecated(f *Faults, why string) {
+	if fault := textFault(why); fault != "" {
+		f.Add("deprecated", "%s", fault)
+	} else if why != "" && (strings.TrimSpace(why) == "" || strings.ContainsAny(why, "\n\t")) {
+		f.Add("deprecated", "has to say on one line why, and what to use instead; leave it out if the service is not deprecated")
 	}
 }
 
@@ -109,6 +128,12 @@ func (s *Service) validateDependencies(f *Faults) {
 func (e Endpoints) validate(f *Faults) {
 	if e.DNS != nil && len(e.Static) > 0 {
 		f.Add("endpoints", "has both dns and static: choose one, or neither for registered instances")
+	}
+	if e.Kubernetes != nil {
+		if e.DNS != nil || len(e.Static) > 0 {
+			f.Add("endpoints", "has kubernetes beside dns or static: choose one")
+		}
+		e.Kubernetes.validate(f, "endpoints.kubernetes")
 	}
 	if len(e.Static) > maxStatic {
 		f.Add("endpoints.static", "has %d entries; at most %d are allowed", len(e.Static), maxStatic)

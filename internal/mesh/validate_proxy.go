@@ -42,6 +42,9 @@ func (p *Proxy) Validate() Faults {
 	default:
 		f.check("tokenDelivery", fmt.Sprintf("%q is not one of %q, %q", cut(string(p.TokenDelivery)), AskTokens, PushTokens))
 	}
+	if p.Intercept != nil {
+		p.Intercept.validate(&f)
+	}
 	p.validateSocket(&f, "inbound", p.InboundAddress, p.InboundPort)
 	p.validateSocket(&f, "app", p.AppAddress, p.AppPort)
 	p.validateSocket(&f, "outbound", p.OutboundAddress, p.OutboundPort)
@@ -61,7 +64,7 @@ func (p *Proxy) onlySidecars(f *Faults, why string) {
 		{"inboundAddress", p.InboundAddress != ""}, {"inboundPort", p.InboundPort != 0},
 		{"appAddress", p.AppAddress != ""}, {"appPort", p.AppPort != 0},
 		{"outboundAddress", p.OutboundAddress != ""}, {"outboundPort", p.OutboundPort != 0},
-		{"dependencyPorts", len(p.DependencyPorts) > 0},
+		{"dependencyPorts", len(p.DependencyPorts) > 0}, {"intercept", p.Intercept != nil},
 	} {
 		if field.set {
 			f.check(field.path, why)

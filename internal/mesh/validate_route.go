@@ -31,6 +31,12 @@ func (r *Route) Validate() Faults {
 	}
 	r.validateBackends(&f)
 	validateRewrite(&f, "rewrite", r.Rewrite, r.Match)
+	r.validateSchemes(&f)
+	r.RequestHeaders.validate(&f, "requestHeaders")
+	r.ResponseHeaders.validate(&f, "responseHeaders")
+	if r.Order < 0 {
+		f.Add("order", "%d is below 0", r.Order)
+	}
 	f.check("timeout", durationFault(r.Timeout, time.Millisecond, 24*time.Hour))
 	if r.Redirect != nil {
 		r.validateRedirect(&f)
@@ -71,7 +77,9 @@ func (r *Route) validateHosts(f *Faults) {
 	}
 	seen := map[string]int{}
 	for i, host := range r.Hosts {
-		f.check(at("hosts", i), hostFault(strings.TrimPrefix(host, "*.")))
+		if host != AnyHost {
+			f.check(at("hosts", i), hostFault(strings.TrimPrefix(host, "*.")))
+		}
 		if strings.HasPrefix(host, "*.") && ipFault(host[2:]) == "" {
 			f.checkWrite(at("hosts", i), fmt.Sprintf("%s puts a star before an address: only host names have them", quote(host)))
 		}
@@ -97,7 +105,17 @@ func (r *Route) validateGateways(f *Faults) {
 }
 
 func (r *Route) validateBackends(f *Faults) {
-	if r.Redirect != nil {
+	if r.Redirect != nil || r.Refuse != 0 {
+		instead := "redirect"
+		if r.Refuse != 0 {
+			instead = "refuse"
+		}
+		if r.Refuse != 0 && (r.Refuse < 400 || r.Refuse > 599) {
+			f.Add("refuse", "%d is no status of a refusal: use 400 to 599", r.Refuse)
+		}
+		if r.Refuse != 0 && r.Redirect != nil {
+			f.Add("redirect", "cannot stand beside refuse, which answers the request itself: leave one of them out")
+		}
 		for _, field := range []struct {
 			path string
 			set  bool
@@ -106,7 +124,7 @@ func (r *Route) validateBackends(f *Faults) {
 			{"timeout", r.Timeout != 0}, {"mirror", r.Mirror != nil},
 		} {
 			if field.set {
-				f.Add(field.path, "cannot stand beside redirect, which answers the request itself: leave one of them out")
+				f.Add(field.path, "cannot stand beside %s, which answers the request itself: leave one of them out", instead)
 			}
 		}
 		return
@@ -124,7 +142,7 @@ func (r *Route) validateBackends(f *Faults) {
 		total += backend.Weight
 	}
 	if len(r.Backends) == 0 {
-		f.Add("backends", "is required: at least one service, or else a redirect")
+		f.Add("backends", "is required: at least one service, or else a redirect, or refuse")
 	} else if total <= 0 {
 		f.Add("backends", "has only weights of 0: at least one has to be above it")
 	}
@@ -132,8 +150,11 @@ func (r *Route) validateBackends(f *Faults) {
 
 func (r *Route) validateRedirect(f *Faults) {
 	d := r.Redirect
-	if d.Host == "" && d.Port == 0 && d.Path == "" {
-		f.Add("redirect", "leads nowhere else: give it a host, a port or a path")
+	if d.Scheme == "" && d.Host == "" && d.Port == 0 && d.Path == "" {
+		f.Add("redirect", "leads nowhere else: give it a scheme, a host, a port or a path")
+	}
+	if d.Scheme != "" {
+		f.check("redirect.scheme", schemeFault(d.Scheme))
 	}
 	if d.Host != "" {
 		f.check("redirect.host", hostFault(d.Host))
@@ -156,7 +177,7 @@ func (r *Route) validateRedirect(f *Faults) {
 // without end: to one of its hosts, by a path that matches again.
 func (r *Route) redirectsToItself() bool {
 	d := r.Redirect
-	if d.Port != 0 || d.Host == "" && d.Path == "" || d.Host != "" && !r.HasHost(d.Host) {
+	if d.Port != 0 || d.Scheme != "" && !r.servedOver(d.Scheme) || d.Scheme == "" && d.Host == "" && d.Path == "" || d.Host != "" && !r.namesHost(d.Host) {
 		return false
 	}
 	path := r.Match.Path
@@ -172,10 +193,14 @@ func (r *Route) redirectsToItself() bool {
 	return false
 }
 
-// HasHost says whether requests for a host are the route's, by name or by a star.
-func (r *Route) HasHost(host string) bool {
+// AnyHost among a route's hosts stands for every host.
+const AnyHost = "*"
+
+// namesHost says whether requests for a host are the route's, by name or by a star. Of
+// a route for every host that is not certain: another host may lead elsewhere.
+func (r *Route) namesHost(host string) bool {
 	host = PlainHost(host)
-	return slices.ContainsFunc(r.Hosts, func(one string) bool { return HostCovers(PlainHost(one), host) })
+	return slices.ContainsFunc(r.Hosts, func(one string) bool { return one != AnyHost && HostCovers(PlainHost(one), host) })
 }
 
 // PlainHost writes a host in its one form: lower case, without a dot at its end.

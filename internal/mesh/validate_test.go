@@ -47,9 +47,17 @@ func TestServiceValidation(t *testing.T) {
 			"port: 70000 is not a port: use 1 to 65535",
 			`dependencies[1]: "a" is listed already, as dependencies[0]`,
 			`dependencies[2]: "B" is not a DNS label: use lower-case letters, digits and inner hyphens`}},
-		"64 characters":    {func(s *mesh.Service) { s.Name = mesh.ServiceName(strings.Repeat("a", 64)) }, []string{"name: has 64 characters; a DNS label has at most 63"}},
-		"unicode":          {func(s *mesh.Service) { s.Name = "bücher" }, []string{`name: "b\u00fccher" is not a DNS label: use lower-case letters, digits and inner hyphens`}},
-		"a path as a name": {func(s *mesh.Service) { s.Name = "../tokens" }, []string{`name: "../tokens" is not a DNS label: use lower-case letters, digits and inner hyphens`}},
+		"a tier and why it is deprecated": {func(s *mesh.Service) { s.Tier, s.Deprecated = 4, "zu alt; nimm „Bücher“" }, nil},
+		"no such tier":                    {func(s *mesh.Service) { s.Tier = 5 }, []string{"tier: 5 is not a tier: use 1 (most critical) to 4 (least), or leave it out"}},
+		"a negative tier":                 {func(s *mesh.Service) { s.Tier = -1 }, []string{"tier: -1 is not a tier: use 1 (most critical) to 4 (least), or leave it out"}},
+		"deprecated on two lines": {func(s *mesh.Service) { s.Deprecated = "use billing\ninstead" }, []string{
+			"deprecated: has to say on one line why, and what to use instead; leave it out if the service is not deprecated"}},
+		"deprecated for no reason": {func(s *mesh.Service) { s.Deprecated = " " }, []string{
+			"deprecated: has to say on one line why, and what to use instead; leave it out if the service is not deprecated"}},
+		"deprecated at length": {func(s *mesh.Service) { s.Deprecated = strings.Repeat("a", 1025) }, []string{"deprecated: has 1025 bytes; at most 1024 are allowed"}},
+		"64 characters":        {func(s *mesh.Service) { s.Name = mesh.ServiceName(strings.Repeat("a", 64)) }, []string{"name: has 64 characters; a DNS label has at most 63"}},
+		"unicode":              {func(s *mesh.Service) { s.Name = "bücher" }, []string{`name: "b\u00fccher" is not a DNS label: use lower-case letters, digits and inner hyphens`}},
+		"a path as a name":     {func(s *mesh.Service) { s.Name = "../tokens" }, []string{`name: "../tokens" is not a DNS label: use lower-case letters, digits and inner hyphens`}},
 		"dns and static": {func(s *mesh.Service) {
 			s.Endpoints = mesh.Endpoints{DNS: dns, Static: []mesh.StaticEndpoint{{Address: "10.0.0.1", Port: 80}}}
 		}, []string{"endpoints: has both dns and static: choose one, or neither for registered instances"}},
@@ -207,9 +215,9 @@ func TestRouteValidation(t *testing.T) {
 	if faults := good.Validate(); len(faults) > 0 {
 		t.Error(faults)
 	}
-	bad := mesh.Route{Name: "shop", Owner: "shop", Hosts: []string{"*"}, Backends: []mesh.WeightedBackend{{Service: "Web"}}, Rewrite: "x"}
+	bad := mesh.Route{Name: "shop", Owner: "shop", Hosts: []string{"*."}, Backends: []mesh.WeightedBackend{{Service: "Web"}}, Rewrite: "x"}
 	want := []string{
-		`hosts[0]: "*" is not an IP address or host name`,
+		`hosts[0]: is required: an IP address or a host name`,
 		`backends[0].service: "Web" is not a DNS label: use lower-case letters, digits and inner hyphens`,
 		"backends: has only weights of 0: at least one has to be above it",
 		`rewrite: "x" has to begin with "/"`,

@@ -85,3 +85,13 @@ func TestAge(t *testing.T) {
 		}
 	}
 }
+
+func TestWrap(t *testing.T) {
+	got := present.Wrap("a word  and-one-that-is-long é b", 6)
+	if strings.Join(got, "|") != "a word|and-one-that-is-long|é b" {
+		t.Errorf("%q", got)
+	}
+	if got := present.Wrap("", 6); len(got) != 1 || got[0] != "" {
+		t.Errorf("of nothing: %q", got)
+	}
+}

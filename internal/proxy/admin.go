@@ -21,6 +21,10 @@ const (
 	inboundPrefix    = "inbound."
 	outboundPrefix   = "outbound."
 	dependencyPrefix = "own."
+	// Where connections are intercepted: the listener to which they are redirected,
+	// and those behind names, which are bound to nothing.
+	transparentPrefix = "transparent."
+	virtualPrefix     = "virtual."
 	// Those of a gateway.
 	httpPrefix  = "http."
 	httpsPrefix = "https."
@@ -66,9 +70,10 @@ func (r *adminRefusal) Error() string {
 // listeners are those that the runner looks for; an invalid address: it is not there.
 type listeners struct {
 	inbound, outbound netip.AddrPort
+	transparent       netip.AddrPort            // of intercepted connections
 	http, https       netip.AddrPort            // of a gateway
 	http3             bool                      // it has that listener too
-	all               map[string]netip.AddrPort // these four and the dependencies' own, by name
+	all               map[string]netip.AddrPort // these and the dependencies' own, by name
 }
 
 // logged names those that are there.
@@ -79,6 +84,9 @@ func (l listeners) logged() []any {
 	}
 	if l.outbound.IsValid() {
 		out = append(out, "outbound", l.outbound.String())
+	}
+	if l.transparent.IsValid() {
+		out = append(out, "transparent", l.transparent.String())
 	}
 	if l.http.IsValid() {
 		out = append(out, "http", l.http.String())
@@ -117,6 +125,9 @@ func (a *admin) listeners(ctx context.Context) (listeners, error) {
 			continue // a pipe
 		}
 		address := netip.AddrPortFrom(ip, one.Address.Socket.Port)
+		if strings.HasPrefix(one.Name, virtualPrefix) {
+			continue
+		}
 		if strings.HasPrefix(one.Name, http3Prefix) { // of UDP
 			found.http3 = true
 			continue
@@ -127,6 +138,8 @@ func (a *admin) listeners(ctx context.Context) (listeners, error) {
 			found.inbound = address
 		case strings.HasPrefix(one.Name, outboundPrefix):
 			found.outbound = address
+		case strings.HasPrefix(one.Name, transparentPrefix):
+			found.transparent = address
 		case strings.HasPrefix(one.Name, httpPrefix):
 			found.http = address
 		case strings.HasPrefix(one.Name, httpsPrefix):
@@ -174,10 +187,15 @@ func (a *admin) configured(ctx context.Context) (bool, error) {
 
 // active counts what would fail if Envoy stopped now: HTTP requests that it is
 // working on in either direction, and connections and requests into the
-// application. Connections out to a TCP dependency are not counted: pools keep
-// them open for hours, and the application knows how to make new ones.
-func (a *admin) active(ctx context.Context) (int, error) {
-	return a.sum(ctx, `^(http\..*\.downstream_rq_active|cluster\.app\..*\.upstream_rq_active)$`)
+// application. Connections out to a TCP dependency are counted only where they are
+// intercepted, and nothing but Envoy takes new ones: elsewhere pools keep them open
+// for hours, and the application knows how to make new ones.
+func (a *admin) active(ctx context.Context, intercepts bool) (int, error) {
+	names := `http\..*\.downstream_rq_active|cluster\.app\..*\.upstream_rq_active`
+	if intercepts {
+		names += `|tcp\..*\.downstream_cx_active`
+	}
+	return a.sum(ctx, "^("+names+")$")
 }
 
 // sum adds up the counters and gauges whose name matches the RE2 pattern,

@@ -37,7 +37,7 @@ const (
 
 const (
 	// xdsCluster is the name of the one static cluster, the control plane.
-	xdsCluster = "xds_cluster"
+	xdsCluster = mesh.ControlPlaneCluster
 	// runtimeLayer is the name of the runtime layer that the control plane serves.
 	runtimeLayer = "heddle"
 	// metadataField is the field of the node's metadata that holds a [mesh.Proxy].

@@ -49,11 +49,19 @@ func (c BootstrapConfig) listeners() []listening {
 	if p.AppPort != 0 {
 		list = append(list, listening{"inboundPort", "--inbound-port", cmp.Or(p.InboundAddress, mesh.DefaultInboundAddress), p.InboundPort})
 	}
+	if p.Intercept != nil {
+		list = append(list, listening{"intercept.port", "--intercept-port", mesh.DefaultLoopback, interceptPort(p)})
+	}
 	list = append(list, listening{"adminPort", "--admin-port", adminAddress, c.AdminPort})
 	for _, name := range slices.Sorted(maps.Keys(p.DependencyPorts)) {
 		list = append(list, listening{"dependencyPorts." + string(name), "--dependency-port " + string(name), outbound, p.DependencyPorts[name]})
 	}
 	return list
+}
+
+// interceptPort is where intercepted connections come in.
+func interceptPort(p mesh.Proxy) mesh.Port {
+	return cmp.Or(p.Intercept.Port, mesh.DefaultInterceptPort)
 }
 
 // overlaps says whether the kernel would refuse to have both.

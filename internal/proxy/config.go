@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"io"
 	"log/slog"
 	"net/netip"
 	"runtime"
@@ -15,6 +16,9 @@ import (
 type Config struct {
 	Bootstrap BootstrapConfig
 	Registrar Registrar // where the instance is registered; not used when AppPort is 0
+	// NoRegister: somebody else registers the instance, and knows when the application
+	// is ready.
+	NoRegister bool
 
 	Envoy         string // path of the binary, see [FindEnvoy]
 	Concurrency   int    // Envoy's worker threads; default 2, or 1 on a machine with one CPU
@@ -38,6 +42,7 @@ type Config struct {
 	// Hurry, if given, cuts short the drain when it is closed.
 	Hurry <-chan struct{}
 
+	Stdout io.Writer    // gets Envoy's access logs, if the mesh has them on its standard output; nil: nobody does
 	Logger *slog.Logger // nil: no log
 }
 
@@ -83,6 +88,9 @@ func (c Config) withDefaults() Config {
 	if c.Propagation == 0 {
 		c.Propagation = defaultPropagation
 	}
+	if c.Stdout == nil {
+		c.Stdout = io.Discard
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -121,7 +129,7 @@ func (c Config) validate() mesh.Faults {
 	if g := c.Bootstrap.Proxy.Gateway; g != nil && g.Certificates != len(c.Certificates) {
 		f.Add("certificates", "%d are told to the control plane, and %d are here", g.Certificates, len(c.Certificates))
 	}
-	if c.Registrar == nil && c.takesCalls() {
+	if c.Registrar == nil && c.registers() {
 		f.Add("registrar", "is missing: a workload that takes calls is registered")
 	}
 	return f
@@ -129,6 +137,9 @@ func (c Config) validate() mesh.Faults {
 
 // takesCalls: a workload without a port only makes calls and is not registered.
 func (c Config) takesCalls() bool { return c.Bootstrap.Proxy.AppPort != 0 }
+
+// registers: the instance is this sidecar's to register.
+func (c Config) registers() bool { return c.takesCalls() && !c.NoRegister }
 
 // noun is what runs, for people.
 func (c Config) noun() string {

@@ -48,6 +48,9 @@ func (r *Runner) leave(ctx context.Context, e *envoy, registration *lease) {
 	if registration.isThere() {
 		told = r.markDraining(patient, registration)
 	}
+	if r.config.NoRegister && r.config.takesCalls() { // whoever registered it marks it at about this moment
+		sleep(patient, r.config.Propagation)
+	}
 	if e != nil {
 		r.drain(patient, e, told, afterwards)
 	}
@@ -114,7 +117,7 @@ func (r *Runner) drain(ctx context.Context, e *envoy, told bool, afterwards time
 func (r *Runner) awaitIdle(ctx context.Context, e *envoy, quiet time.Duration) error {
 	idleSince := time.Time{}
 	for {
-		active, err := e.admin.active(ctx)
+		active, err := e.admin.active(ctx, r.config.Bootstrap.Proxy.Intercept != nil)
 		if err != nil {
 			return err
 		}

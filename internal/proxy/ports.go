@@ -56,6 +56,9 @@ func checkPorts(b BootstrapConfig) error {
 		check("--inbound-port", inbound, p.InboundPort)
 	}
 	check("--outbound-port", outbound, outboundPort)
+	if p.Intercept != nil {
+		check("--intercept-port", mesh.DefaultLoopback, interceptPort(p))
+	}
 	check("--admin-port", adminAddress, b.AdminPort)
 	for _, name := range slices.Sorted(maps.Keys(p.DependencyPorts)) {
 		check(dependencyFlag(string(name)), outbound, p.DependencyPorts[name])
@@ -137,7 +140,7 @@ func (r *Runner) taken() (fault string, needed bool) {
 
 // isNeeded: without the listener the sidecar is of no use.
 func isNeeded(listener string) bool {
-	return slices.ContainsFunc([]string{inboundPrefix, outboundPrefix, httpPrefix, httpsPrefix}, func(prefix string) bool {
+	return slices.ContainsFunc([]string{inboundPrefix, outboundPrefix, transparentPrefix, httpPrefix, httpsPrefix}, func(prefix string) bool {
 		return strings.HasPrefix(listener, prefix)
 	})
 }
@@ -149,6 +152,8 @@ func flagOf(listener string) string {
 		return "--inbound-port"
 	case strings.HasPrefix(listener, outboundPrefix):
 		return "--outbound-port"
+	case strings.HasPrefix(listener, transparentPrefix):
+		return "--intercept-port"
 	case strings.HasPrefix(listener, httpPrefix):
 		return "--http-port"
 	case strings.HasPrefix(listener, httpsPrefix), strings.HasPrefix(listener, http3Prefix):

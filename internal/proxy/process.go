@@ -37,7 +37,8 @@ type spec struct {
 	bootstrap   []byte
 	concurrency int
 	logLevel    string
-	folder      string // in which it runs; "": this process's
+	folder      string    // in which it runs; "": this process's
+	out         io.Writer // gets what Envoy writes to its standard output: access logs
 	log         *slog.Logger
 }
 
@@ -80,12 +81,15 @@ func start(s spec) (*process, error) {
 	configOut, configIn := pipes.make()
 	adminOut, adminIn := pipes.make()
 	logOut, logIn := pipes.make()
+	// A pipe of its own, for Envoy opens /dev/stdout anew, which fails for a socket of
+	// systemd's journal.
+	accessOut, accessIn := pipes.make()
 	if pipes.err != nil {
 		return nil, fmt.Errorf("start Envoy: %w", pipes.err)
 	}
 	cmd := exec.Command(s.path, s.arguments()...) //nolint:noctx // it outlives ctx on purpose: it is drained, then stopped by stop
 	cmd.Dir = s.folder
-	cmd.Stdout, cmd.Stderr = logIn, logIn
+	cmd.Stdout, cmd.Stderr = accessIn, logIn
 	cmd.ExtraFiles = []*os.File{configOut, adminIn}
 	cmd.SysProcAttr = childAttributes()
 	// Envoy talks to strangers, and to a control plane that may ask it for variables
@@ -100,7 +104,7 @@ func start(s spec) (*process, error) {
 		gone()
 		return nil, &mesh.Error{Kind: mesh.KindInvalid, Message: fmt.Sprintf("start Envoy (%s)", s.path), Err: err}
 	}
-	pipes.keep(configIn, adminOut, logOut)
+	pipes.keep(configIn, adminOut, logOut, accessOut)
 
 	var readers sync.WaitGroup
 	readers.Go(func() {
@@ -110,16 +114,25 @@ func start(s spec) (*process, error) {
 	})
 	readers.Go(func() { defer adminOut.Close(); p.readAddress(adminOut) })
 	readers.Go(func() { defer logOut.Close(); p.readLog(logOut) })
+	readers.Go(func() { defer accessOut.Close(); passOn(s.out, accessOut) })
 	go func() {
 		// hold's result comes first: only then do the pipes end for sure.
 		p.failure = <-started
 		// Only a process that Envoy left behind could still hold them.
 		last := time.Now().Add(time.Second)
-		_, _, _ = configIn.SetWriteDeadline(last), adminOut.SetReadDeadline(last), logOut.SetReadDeadline(last)
+		_, _, _, _ = configIn.SetWriteDeadline(last), adminOut.SetReadDeadline(last), logOut.SetReadDeadline(last), accessOut.SetReadDeadline(last)
 		readers.Wait()
 		gone()
 	}()
 	return p, nil
+}
+
+// passOn writes on what Envoy writes. A reader that has gone must not stop it: Envoy
+// would block on a full pipe.
+func passOn(to io.Writer, from io.Reader) {
+	if _, err := io.Copy(to, from); err != nil {
+		_, _ = io.Copy(io.Discard, from)
+	}
 }
 
 // hold starts the process and waits for it, on one locked thread. The parent

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -19,6 +20,8 @@ type Runner struct {
 	log       *slog.Logger
 
 	certificates *certificates // of a gateway
+
+	serving atomic.Bool // Envoy runs and can serve, and is not leaving
 
 	// Of Run alone.
 	served   bool                      // the sidecar could serve once
@@ -101,6 +104,10 @@ func (r *Runner) Run(ctx context.Context) error {
 	return nil
 }
 
+// Serving says whether the sidecar can serve at this moment. It may be asked from
+// anywhere.
+func (r *Runner) Serving() bool { return r.serving.Load() }
+
 // instance is what is registered, without what only Envoy knows: the port.
 func (r *Runner) instance(ctx context.Context) (mesh.Instance, error) {
 	proxy := r.config.Bootstrap.Proxy
@@ -108,7 +115,7 @@ func (r *Runner) instance(ctx context.Context) (mesh.Instance, error) {
 		ID: proxy.Instance, Service: proxy.Service, Locality: r.config.Bootstrap.Locality,
 		Weight: r.config.Weight, Labels: r.config.Labels, MTLS: r.config.Bootstrap.Identity != nil,
 	}
-	if !r.config.takesCalls() {
+	if !r.config.registers() {
 		return instance, nil
 	}
 	address, err := advertised(ctx, r.config)

@@ -82,7 +82,7 @@ func TestEnvoyDoesNotGetTheAccessToken(t *testing.T) {
 	t.Setenv("OTHER", "stays")
 	config := newConfig(t, &controlPlane{address: "127.0.0.1:1"}, 8080)
 	config.Envoy = filepath.Join(t.TempDir(), "envoy")
-	if err := os.WriteFile(config.Envoy, []byte("#!/bin/sh\necho \"token $HEDDLE_TOKEN, other $OTHER\"\nexit 3\n"), 0o700); err != nil {
+	if err := os.WriteFile(config.Envoy, []byte("#!/bin/sh\necho \"token $HEDDLE_TOKEN, other $OTHER\" >&2\nexit 3\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := run(t, config).wait(t); err == nil || !strings.Contains(err.Error(), "token , other stays") {

@@ -92,7 +92,7 @@ func (r *Runner) absent() mesh.Health {
 func (r *Runner) launch(ctx context.Context) (*envoy, error) {
 	p, err := start(spec{
 		path: r.config.Envoy, bootstrap: r.bootstrap, concurrency: r.config.Concurrency,
-		logLevel: r.config.EnvoyLogLevel, log: r.log, folder: r.folder(),
+		logLevel: r.config.EnvoyLogLevel, log: r.log, folder: r.folder(), out: r.config.Stdout,
 	})
 	if err != nil {
 		return nil, err

@@ -34,6 +34,7 @@ func (r *Runner) watch(ctx context.Context, e *envoy, registration *lease) error
 	look, stop := context.WithCancel(ctx)
 	defer stop()
 	defer context.AfterFunc(e.exited, stop)() //nolint:contextcheck // a look ends with its Envoy too
+	defer r.serving.Store(false)
 	began := time.Now()
 	explained := began.Add(explainAfter - explainEvery)
 	up, failures := false, 0
@@ -64,6 +65,7 @@ func (r *Runner) watch(ctx context.Context, e *envoy, registration *lease) error
 				r.log.Info("the "+r.config.noun()+" can serve", append([]any{"after", time.Since(began).Round(time.Millisecond)}, found.logged()...)...)
 			}
 			up, failures, r.served = true, 0, true
+			r.serving.Store(true)
 			r.want(found, registration)
 			r.reachable(e, found)
 			r.report(e, registration)
@@ -73,6 +75,7 @@ func (r *Runner) watch(ctx context.Context, e *envoy, registration *lease) error
 		failures++
 		if up && failures == patience {
 			up = false
+			r.serving.Store(false)
 			r.log.Warn("the "+r.config.noun()+" cannot serve any more: taking the instance out", "error", err)
 			registration.set(state{health: r.absent()})
 		}
@@ -111,6 +114,8 @@ func (r *Runner) look(ctx context.Context, e *envoy) (listeners, error) {
 	switch {
 	case r.config.takesCalls() && !found.inbound.IsValid():
 		return listeners{}, errors.New("the control plane has not given Envoy the listener for calls to the service: is it there (--xds), and is the service declared?")
+	case r.config.Bootstrap.Proxy.Intercept != nil && !found.transparent.IsValid():
+		return listeners{}, errors.New("the control plane has not given Envoy the listener of intercepted connections: is it there (--xds), is the service declared, and does it know of interception?")
 	case r.config.isGateway():
 		if fault := missing(r.config.Bootstrap.Proxy.Gateway, found); fault != "" {
 			return listeners{}, errors.New(fault)
@@ -123,7 +128,7 @@ func (r *Runner) look(ctx context.Context, e *envoy) (listeners, error) {
 			return listeners{}, errors.New("the control plane has not given Envoy its listeners: is it there (--xds), and is the service declared?")
 		}
 	}
-	if r.served && r.config.AppReady.once {
+	if r.config.NoRegister || r.served && r.config.AppReady.once {
 		return found, nil
 	}
 	if err := r.config.AppReady.check(ctx); err != nil {
@@ -187,12 +192,13 @@ func (r *Runner) lacks(found listeners) bool {
 	if g := r.config.Bootstrap.Proxy.Gateway; g != nil {
 		return missing(g, found) != ""
 	}
-	return r.config.takesCalls() && !found.inbound.IsValid() || r.status.Outbound.IsValid() && !found.outbound.IsValid()
+	return r.config.takesCalls() && !found.inbound.IsValid() ||
+		r.config.Bootstrap.Proxy.Intercept != nil && !found.transparent.IsValid() || r.status.Outbound.IsValid() && !found.outbound.IsValid()
 }
 
 // want registers the instance, or keeps it registered.
 func (r *Runner) want(found listeners, registration *lease) {
-	if !r.config.takesCalls() {
+	if !r.config.registers() {
 		return
 	}
 	port := r.config.AdvertisePort
@@ -216,7 +222,7 @@ func (r *Runner) report(e *envoy, registration *lease) {
 	if r.config.Report == nil || r.status.PID != e.pid {
 		return // this Envoy has not served yet
 	}
-	if r.config.takesCalls() {
+	if r.config.registers() {
 		epoch, healthy := registration.holding()
 		if !healthy {
 			return

@@ -25,11 +25,15 @@ const (
 	MostListed  = 1000                // entries in one answer
 	trimEvery   = 64                  // entries between two looks at the bounds
 	refusedRate = 10                  // entries of what was refused, each second, by one server
+
+	mostRefusedText = 512 // bytes of each text in an entry of what was refused
 )
 
 // auditLog is what a store keeps of its own writing.
 type auditLog struct {
 	written atomic.Int64
+	done    atomic.Int64 // entries of what was done
+	denied  atomic.Int64 // entries of what was refused, in the log alone or not
 	refused *rate.Limiter
 }
 
@@ -39,7 +43,7 @@ func newAuditLog() auditLog { return auditLog{refused: rate.NewLimiter(refusedRa
 func (w Write) entry(action, object string) mesh.AuditEntry {
 	return mesh.AuditEntry{
 		Time: timeNow().UTC(), Outcome: mesh.AuditDone, Action: action, Object: object,
-		Author: w.Author, From: w.From, Source: w.Source, RequestID: w.RequestID,
+		Author: w.Author, From: w.From, Source: w.Source, RequestID: w.RequestID, To: w.To,
 	}
 }
 
@@ -63,6 +67,7 @@ func auditOp(entry *mesh.AuditEntry) (clientv3.Op, error) {
 func (s *Store) audited(ctx context.Context, entry *mesh.AuditEntry, revision int64) {
 	entry.Revision = revision
 	entry.Log(ctx, s.logger)
+	s.audit.done.Add(1)
 	if s.audit.written.Add(1)%trimEvery == 1 {
 		s.trim(ctx, auditDonePrefix, MostAudited)
 		s.trim(ctx, auditRefusedPrefix, MostRefused)
@@ -77,10 +82,18 @@ func (s *Store) LogAudit(ctx context.Context, w Write, action, object string, se
 }
 
 // Refused logs what was refused, and keeps it if the caller is known: who is not
-// could fill what is kept, and the server's log says as much.
+// could fill what is kept, and the server's log says as much. What comes from
+// outside is cut, so that whoever is known does not fill it either.
 func (s *Store) Refused(ctx context.Context, entry mesh.AuditEntry) {
 	entry.Time, entry.Outcome = timeNow().UTC(), mesh.AuditRefused
+	for _, text := range []*string{&entry.Action, &entry.Object, &entry.Author, &entry.From, &entry.RequestID, &entry.Reason} {
+		*text = mesh.Cut(*text, mostRefusedText)
+	}
+	if len(entry.Service) > mostRefusedText { // no service has this name, nor may a part of it name one
+		entry.Service = ""
+	}
 	entry.Log(ctx, s.logger)
+	s.audit.denied.Add(1)
 	if entry.Author == "" || !s.audit.refused.Allow() {
 		return
 	}
@@ -103,6 +116,9 @@ func (s *Store) Refused(ctx context.Context, entry mesh.AuditEntry) {
 		s.trim(ctx, auditRefusedPrefix, MostRefused)
 	}
 }
+
+// Audited counts what this store did, and what was refused.
+func (s *Store) Audited() (done, refused int64) { return s.audit.done.Load(), s.audit.denied.Load() }
 
 // trim deletes what is beyond the bounds. What fails is done the next time.
 func (s *Store) trim(ctx context.Context, prefix string, most int64) {
@@ -132,6 +148,7 @@ type AuditQuery struct {
 	Outcome mesh.AuditOutcome
 	Since   time.Time
 	Limit   int                         // 0: 100
+	Scan    int                         // how many of the newest are looked at, of what was done and of what was refused; 0: all
 	Visible func(*mesh.AuditEntry) bool // nil: all
 }
 
@@ -169,9 +186,13 @@ func (s *Store) Audit(ctx context.Context, q AuditQuery) ([]mesh.AuditEntry, err
 func (s *Store) auditBelow(ctx context.Context, prefix string, q AuditQuery) ([]mesh.AuditEntry, error) {
 	var out []mesh.AuditEntry
 	from, end := prefix, clientv3.GetPrefixRangeEnd(prefix)
-	for {
+	page := int64(pageSize)
+	if q.Scan > 0 {
+		page = min(page, int64(q.Scan))
+	}
+	for scanned := 0; ; {
 		ctx, cancel := context.WithTimeout(ctx, s.timeout)
-		got, err := s.client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageSize))
+		got, err := s.client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(page))
 		cancel()
 		if err != nil {
 			return nil, refusal(err, "read the audit")
@@ -194,7 +215,8 @@ func (s *Store) auditBelow(ctx context.Context, prefix string, q AuditQuery) ([]
 				return out, nil
 			}
 		}
-		if !got.More {
+		scanned += len(got.Kvs)
+		if !got.More || q.Scan > 0 && scanned >= q.Scan {
 			return out, nil
 		}
 		from = string(got.Kvs[len(got.Kvs)-1].Key) + "\x00"

@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -121,6 +122,20 @@ func TestTheAuditShowsWhereLongValuesDiffer(t *testing.T) {
 	change := entries[0].Changes[0]
 	if strings.Contains(change.Before, "stranger") || !strings.HasSuffix(change.After, `"caller-199","stranger"]}`) || len(change.After) > 400 {
 		t.Errorf("%+v", change)
+	}
+}
+
+func TestWhatIsRefusedIsKeptInAFewBytes(t *testing.T) {
+	s := openStore(t)
+	long := strings.Repeat("a", 100<<10)
+	s.Refused(t.Context(), mesh.AuditEntry{Action: long, Object: "service/" + long, Service: mesh.ServiceName(long), Author: "token:a", From: long, RequestID: long, Reason: long})
+	entries, err := s.Audit(t.Context(), registry.AuditQuery{Outcome: mesh.AuditRefused})
+	if err != nil || len(entries) != 1 {
+		t.Fatal(entries, err)
+	}
+	data, err := json.Marshal(entries)
+	if err != nil || len(data) > 4096 || !strings.HasPrefix(entries[0].Object, "service/aaa") || !strings.HasSuffix(entries[0].Reason, "…") {
+		t.Errorf("%d bytes, %v: %.300s", len(data), err, data)
 	}
 }
 

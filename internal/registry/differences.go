@@ -12,7 +12,7 @@ import (
 
 // shownFields are those whose values the audit tells. Of all others it tells that
 // they changed: what is not in here cannot give a secret away.
-var shownFields = []string{"owner", "protocol", "port", "listenerPort", "dependencies", "access", "hosts", "gateways", "backends"}
+var shownFields = []string{"owner", "tier", "deprecated", "protocol", "port", "listenerPort", "dependencies", "access", "hosts", "gateways", "backends"}
 
 // longestShown bounds one value in the audit, in bytes.
 const longestShown = 300

@@ -27,8 +27,12 @@ type EmbeddedConfig struct {
 	// Listen is a host:port where it listens for etcdctl (gRPC), without any
 	// protection. Empty: only on a socket inside DataDir, which only this user
 	// can reach.
-	Listen string
-	Logger *slog.Logger // default: discard
+	Listen  string
+	Logger  *slog.Logger // default: discard
+	Tracing Tracing      // of the stores that are opened on it
+	// NoSync has it answer before the disk has what was written, which a machine that
+	// stops would lose: for tests, whose disk may be busy for seconds.
+	NoSync bool
 }
 
 // Embedded is an etcd of one member inside this process.
@@ -41,6 +45,7 @@ type Embedded struct {
 	once    sync.Once
 	closing atomic.Bool // Close has begun
 	streams *streamEnder
+	tracing Tracing
 }
 
 // startTimeout bounds how long the etcd may take to read its data.
@@ -56,7 +61,7 @@ func StartEmbedded(ctx context.Context, cfg EmbeddedConfig) (_ *Embedded, err er
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, &mesh.Error{Kind: mesh.KindInvalid, Message: "make the data folder " + dir, Err: err}
 	}
-	e := &Embedded{logger: logger, streams: newStreamEnder()}
+	e := &Embedded{logger: logger, streams: newStreamEnder(), tracing: cfg.Tracing}
 	defer func() {
 		if err != nil {
 			e.Close()
@@ -101,6 +106,7 @@ func StartEmbedded(ctx context.Context, cfg EmbeddedConfig) (_ *Embedded, err er
 	ec.TickMs, ec.ElectionMs = 10, 100
 	ec.AutoCompactionMode, ec.AutoCompactionRetention = embed.CompactorModePeriodic, "1h"
 	ec.GRPCAdditionalServerOptions = []grpc.ServerOption{grpc.ChainStreamInterceptor(e.streams.intercept)}
+	ec.UnsafeNoFsync = cfg.NoSync
 	ec.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapUntil(&e.closing, logger))
 
 	if e.etcd, err = embed.StartEtcd(ec); err != nil {
@@ -128,7 +134,7 @@ func (e *Embedded) Endpoint() string { return e.client }
 
 // Open makes a store on this etcd. The store has to be closed before it.
 func (e *Embedded) Open(ctx context.Context) (*Store, error) {
-	s, err := newStore(clientv3.Config{Endpoints: []string{e.client}}, Config{Logger: e.logger})
+	s, err := newStore(clientv3.Config{Endpoints: []string{e.client}}, Config{Logger: e.logger, Tracing: e.tracing})
 	if err != nil {
 		return nil, err
 	}

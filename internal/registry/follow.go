@@ -31,7 +31,7 @@ func (s *Store) Follow(ctx context.Context, from int64, handle func(Batch) error
 func (s *Store) followOnce(ctx context.Context, from int64, handle func(Batch) error) error {
 	const tried = "follow the mesh"
 	if from > 0 {
-		switch revision, err := s.revision(ctx); {
+		switch revision, err := s.Revision(ctx); {
 		case err != nil:
 			return err
 		case revision < from:

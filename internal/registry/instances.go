@@ -32,16 +32,13 @@ func (s *Store) Register(ctx context.Context, list []mesh.Instance, ttl time.Dur
 	if err := checkRegistration(list, ttl); err != nil {
 		return nil, err
 	}
-	names := make([]mesh.ServiceName, len(list))
-	for i := range list {
-		names[i] = list[i].Service
-	}
-	guards, err := s.instancesRight(ctx, w.By, names...)
+	guards, err := s.registrationRight(ctx, list, w)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
+	w = s.followed(ctx, w)
 	tried := "register " + instances.title(&list[0])
 	if len(list) > 1 {
 		tried += " and " + strconv.Itoa(len(list)-1) + " more"
@@ -51,31 +48,32 @@ func (s *Store) Register(ctx context.Context, list []mesh.Instance, ttl time.Dur
 		s.revoke(ctx, leases)
 		return nil, refusal(err, tried)
 	}
-	t := s.newTxn(tried, w)
-	t.guard(guards...)
-	values := make([]json.RawMessage, len(list))
-	for i, instance := range list {
-		instance.Epoch, instance.Stale = epochOf(leases[i]), false
-		value, err := instances.encode(instance, w, timeNow())
-		if err != nil {
-			s.revoke(ctx, leases)
-			return nil, err
-		}
-		values[i] = value
-		key := instanceKey(instance.Key())
-		if w.Create {
-			t.require(clientv3.Compare(clientv3.CreateRevision(key), "=", 0), clientv3.OpGet(key, clientv3.WithKeysOnly()), func(found []*mvccpb.KeyValue) error {
-				return refuseExisting(instances.title(&instance), found)
-			})
-		}
-		t.do(clientv3.OpPut(key, string(value), clientv3.WithLease(leases[i])))
-	}
-	whole, err := json.Marshal(values)
+	values, puts, err := registrationOf(list, leases, w)
 	if err != nil {
 		s.revoke(ctx, leases)
 		return nil, &mesh.Error{Kind: mesh.KindInvalid, Message: tried, Err: err}
 	}
-	stored, revision, err := t.commit(ctx, registrationContent(list, ttl), whole)
+	var stored []byte
+	var revision int64
+	for tries := 1; ; tries++ {
+		t := s.newTxn(tried, w)
+		t.guard(guards...)
+		for i := range list {
+			if key := instanceKey(list[i].Key()); w.Create {
+				t.require(clientv3.Compare(clientv3.CreateRevision(key), "=", 0), clientv3.OpGet(key, clientv3.WithKeysOnly()), func(found []*mvccpb.KeyValue) error {
+					return refuseExisting(instances.title(&list[i]), found)
+				})
+			}
+		}
+		t.do(puts...)
+		stored, revision, err = t.commit(ctx, registrationContent(list, ttl), values)
+		if tries == overtakenAtMost || !errors.Is(err, errOvertaken) {
+			break
+		}
+		if guards, err = s.registrationRight(ctx, list, w); err != nil {
+			break
+		}
+	}
 	if err != nil {
 		// Unless etcd has refused it, it may have been done all the same. With a request
 		// id, that is what its repetition will be told: then the leases have to live.
@@ -94,6 +92,35 @@ func (s *Store) Register(ctx context.Context, list []mesh.Instance, ttl time.Dur
 		s.LogAudit(ctx, w, "register", "instance/"+registered[i].Key().String(), registered[i].Service)
 	}
 	return registered, err
+}
+
+// registrationRight judges a registration: of services of which the writer may write
+// the instances, and of none that a keeper has.
+func (s *Store) registrationRight(ctx context.Context, list []mesh.Instance, w Write) ([]guard, error) {
+	names := make([]mesh.ServiceName, len(list))
+	for i := range list {
+		names[i] = list[i].Service
+	}
+	guards, err := s.instancesRight(ctx, w.By, names...)
+	if err != nil {
+		return nil, err
+	}
+	unkept, err := s.unkept(ctx, list)
+	return append(guards, unkept...), err
+}
+
+// registrationOf gives the stored form of a registration, each instance on its lease.
+func registrationOf(list []mesh.Instance, leases []clientv3.LeaseID, w Write) (whole []byte, puts []clientv3.Op, err error) {
+	values := make([]json.RawMessage, len(list))
+	for i, instance := range list {
+		instance.Epoch, instance.Stale = epochOf(leases[i]), false
+		if values[i], err = instances.encode(instance, w, timeNow()); err != nil {
+			return nil, nil, err
+		}
+		puts = append(puts, clientv3.OpPut(instanceKey(instance.Key()), string(values[i]), clientv3.WithLease(leases[i])))
+	}
+	whole, err = json.Marshal(values)
+	return whole, puts, err
 }
 
 func checkRegistration(list []mesh.Instance, ttl time.Duration) error {

@@ -62,12 +62,12 @@ func (s *Store) CreateJoinToken(ctx context.Context, token Token, ttl time.Durat
 	if err := tokenFaults(token); err != nil {
 		return Token{}, "", err
 	}
+	token, secret := withSecret(token, "hdj")
+	token.ExpiresAt = token.CreatedAt.Add(ttl)
 	guards, err := s.ofService(ctx, w.By, &token)
 	if err != nil {
 		return Token{}, "", err
 	}
-	token, secret := withSecret(token, "hdj")
-	token.ExpiresAt = token.CreatedAt.Add(ttl)
 	record, err := json.Marshal(joinRecord{tokenRecord: tokenRecord{Token: token, Hash: hashOf(secret)}})
 	if err != nil {
 		return Token{}, "", &mesh.Error{Kind: mesh.KindInvalid, Message: "create a join token", Err: err}

@@ -19,11 +19,18 @@ const (
 	requestPrefix      = root + "requests/"
 	auditDonePrefix    = root + "audit/done/"
 	auditRefusedPrefix = root + "audit/refused/"
+	historyPrefix      = root + "history/"
 	signingKeysKey     = root + "signing-keys"
 	tokenKeysKey       = root + "token-keys"
 	keyOrdersKey       = root + "key-orders"
 	authorizerPrefix   = root + "authorizers/"
+	sessionKeyKey      = root + "session-key"
 	revocationPrefix   = root + "revocations/"
+	keptPrefix         = root + "kept-instances/" // of each keeper of each service a key that each write of its set puts
+	sightingPrefix     = root + "calls/seen/"     // not of the mesh: no watcher is woken by them
+	livePrefix         = root + "calls/live/"
+	savedPrefix        = root + "calls/at/saved/" // an empty key beside each value of sightingPrefix, written with it
+	shownPrefix        = root + "calls/at/shown/" // one for each server, written after what it shows
 )
 
 // meshPrefixes are what a watcher of the mesh lists.

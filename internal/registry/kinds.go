@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -17,12 +18,21 @@ type kind[T any] struct {
 	name     func(*T) string // the key below prefix
 	meta     func(*T) *mesh.Meta
 	owner    func(*T) string // nil: nobody in particular
+	kept     bool            // whether a write leaves what it wrote to the history
 	validate func(*T) mesh.Faults
 	change   func(*T) mesh.Change
 }
 
+// ownerOf is whose an object is, "" for nobody in particular.
+func (k *kind[T]) ownerOf(object *T) string {
+	if k.owner == nil {
+		return ""
+	}
+	return k.owner(object)
+}
+
 var services = kind[mesh.Service]{
-	noun: "service", prefix: servicePrefix,
+	noun: "service", prefix: servicePrefix, kept: true,
 	name:     func(s *mesh.Service) string { return string(s.Name) },
 	meta:     func(s *mesh.Service) *mesh.Meta { return &s.Meta },
 	owner:    func(s *mesh.Service) string { return s.Owner },
@@ -45,7 +55,7 @@ var instances = kind[mesh.Instance]{
 }
 
 var routes = kind[mesh.Route]{
-	noun: "route", prefix: routePrefix,
+	noun: "route", prefix: routePrefix, kept: true,
 	name:     func(r *mesh.Route) string { return string(r.Name) },
 	meta:     func(r *mesh.Route) *mesh.Meta { return &r.Meta },
 	owner:    func(r *mesh.Route) string { return r.Owner },
@@ -54,7 +64,7 @@ var routes = kind[mesh.Route]{
 }
 
 var runtimes = kind[mesh.Runtime]{
-	noun: "runtime layer", prefix: runtimeKey,
+	noun: "runtime layer", prefix: runtimeKey, kept: true,
 	name:     func(*mesh.Runtime) string { return "" },
 	meta:     func(r *mesh.Runtime) *mesh.Meta { return &r.Meta },
 	validate: (*mesh.Runtime).Validate,
@@ -101,14 +111,32 @@ func (k *kind[T]) audited(key string) string {
 }
 
 // encode gives the stored form: the model's JSON, without the revision, which
-// is etcd's to say.
+// is etcd's to say, and with the trace of the write, if it is followed.
 func (k *kind[T]) encode(object T, w Write, now time.Time) ([]byte, error) {
-	*k.meta(&object) = mesh.Meta{Author: w.Author, Source: w.Source, UpdatedAt: now.UTC()}
+	*k.meta(&object) = mesh.Meta{Author: w.Author, Source: w.Source, UpdatedAt: now.UTC(), Keeper: w.Keeper}
 	data, err := json.Marshal(object)
 	if err != nil {
 		return nil, &mesh.Error{Kind: mesh.KindInvalid, Message: "write " + k.title(&object), Err: err}
 	}
+	if w.trace != "" {
+		data = fmt.Appendf(data[:len(data)-1], `,"trace":%q}`, w.trace)
+	}
 	return data, nil
+}
+
+// traceIn finds what encode has added. Most writes are not followed, and are not
+// read a second time.
+func traceIn(value []byte) string {
+	if !bytes.Contains(value, []byte(`"trace":`)) {
+		return ""
+	}
+	var followed struct {
+		Trace string `json:"trace"`
+	}
+	if json.Unmarshal(value, &followed) != nil {
+		return "" // of something else: the write is not followed
+	}
+	return followed.Trace
 }
 
 // decode reads a stored value. Fields that are not known are passed over, so
@@ -134,7 +162,8 @@ func (k *kind[T]) read(key string, value []byte, revision int64) (*T, mesh.Fault
 	if bad := faults.OfStored(); len(bad) > 0 {
 		return nil, nil, fmt.Errorf("not a valid %s: %s", k.noun, bad.String())
 	}
-	k.meta(object).Revision = revision
+	meta := k.meta(object)
+	meta.Revision, meta.Trace = revision, traceIn(value)
 	return object, faults, nil
 }
 

@@ -23,11 +23,6 @@ func (s *Store) PutService(ctx context.Context, service mesh.Service, w Write) (
 	return put(ctx, s, &services, service, w, serviceRight)
 }
 
-// DeleteService deletes a service's declaration; its instances stay registered.
-func (s *Store) DeleteService(ctx context.Context, name mesh.ServiceName, w Write) error {
-	return remove(ctx, s, &services, string(name), w, serviceRight)
-}
-
 // Service reads one service.
 func (s *Store) Service(ctx context.Context, name mesh.ServiceName) (mesh.Service, error) {
 	return get(ctx, s, &services, string(name))
@@ -40,12 +35,12 @@ func (s *Store) Services(ctx context.Context) ([]mesh.Service, int64, error) {
 
 // PutRoute creates or changes a route, and gives it as it is stored.
 func (s *Store) PutRoute(ctx context.Context, route mesh.Route, w Write) (mesh.Route, error) {
-	return put(ctx, s, &routes, route, w, s.routeRight)
+	return put(ctx, s, &routes, route, w, s.routeRight(w.Keeper))
 }
 
 // DeleteRoute deletes a route.
 func (s *Store) DeleteRoute(ctx context.Context, name mesh.RouteName, w Write) error {
-	return remove(ctx, s, &routes, string(name), w, s.routeRight)
+	return remove(ctx, s, &routes, string(name), w, s.routeRight(w.Keeper))
 }
 
 // Route reads one route.
@@ -77,6 +72,10 @@ func (s *Store) Runtime(ctx context.Context) (mesh.Runtime, error) {
 func put[T any](ctx context.Context, s *Store, k *kind[T], object T, w Write, allowed right[T]) (T, error) {
 	var none T
 	tried := "write " + k.title(&object)
+	w = s.followed(ctx, w)
+	if err := keepsObject(k, w); err != nil {
+		return none, err
+	}
 	if err := mesh.Invalid(tried, k.validate(&object)); err != nil {
 		return none, err
 	}
@@ -97,6 +96,9 @@ func putOver[T any](ctx context.Context, s *Store, k *kind[T], object T, w Write
 	}
 	guards, err := allowed(ctx, w.By, before, &object)
 	if err != nil {
+		return none, err
+	}
+	if err := judgeKeeper(k, before, w); err != nil {
 		return none, err
 	}
 	value, err := k.encode(object, w, timeNow())
@@ -121,8 +123,14 @@ func putOver[T any](ctx context.Context, s *Store, k *kind[T], object T, w Write
 		action = "create"
 	}
 	t.audit = auditOf(k, w, cmp.Or(w.Action, action), key, before, &object)
+	if err := keep(t, k, key, before, value); err != nil {
+		return none, err
+	}
 	if service, is := any(&object).(*mesh.Service); is && before.revision == 0 {
 		if err := s.endFormer(ctx, t, service); err != nil {
+			return none, err
+		}
+		if err := s.endKept(ctx, service.Name, w); err != nil { // of a service of that name, whose deletion was cut off
 			return none, err
 		}
 	}
@@ -139,11 +147,26 @@ func putOver[T any](ctx context.Context, s *Store, k *kind[T], object T, w Write
 
 // findBefore reads what a write finds.
 func findBefore[T any](ctx context.Context, s *Store, k *kind[T], key, tried string) (found[T], error) {
-	kv, err := s.read(ctx, key, tried)
-	if err != nil || kv == nil {
-		return found[T]{}, err
+	ops := []clientv3.Op{clientv3.OpGet(key)}
+	if k.kept {
+		ops = append(ops, clientv3.OpGet(historyOf(key), clientv3.WithPrefix(), clientv3.WithKeysOnly()))
 	}
-	before := found[T]{revision: kv.ModRevision}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	got, err := s.client.Txn(ctx).Then(ops...).Commit()
+	if err != nil {
+		return found[T]{}, refusal(err, tried)
+	}
+	before := found[T]{read: got.Header.Revision}
+	if k.kept {
+		before.past = got.Responses[1].GetResponseRange().GetKvs()
+	}
+	there := got.Responses[0].GetResponseRange().GetKvs()
+	if len(there) == 0 {
+		return before, nil
+	}
+	kv := there[0]
+	before.revision, before.value = kv.ModRevision, kv.Value
 	if object, err := k.decode(key, kv.Value, kv.ModRevision); err == nil {
 		before.object = object
 	}
@@ -166,12 +189,18 @@ func auditOf[T any](k *kind[T], w Write, action, key string, before found[T], af
 	if k.prefix == servicePrefix {
 		entry.Service = mesh.ServiceName(strings.TrimPrefix(key, servicePrefix))
 	}
+	if w.note != nil {
+		w.note(&entry)
+	}
 	return &entry
 }
 
 // remove deletes an object, with a line in the audit, in one transaction.
 func remove[T any](ctx context.Context, s *Store, k *kind[T], name string, w Write, allowed right[T]) error {
 	title := k.noun + " " + quoted(name)
+	if err := keepsObject(k, w); err != nil {
+		return err
+	}
 	if len(name) > maxKeyName {
 		return mesh.NotFound("%s does not exist", title)
 	}
@@ -194,6 +223,9 @@ func removeFound[T any](ctx context.Context, s *Store, k *kind[T], name string, 
 	if err != nil {
 		return err
 	}
+	if err := judgeKeeper(k, before, w); err != nil {
+		return err
+	}
 	t.require(clientv3.Compare(clientv3.CreateRevision(key), ">", 0), clientv3.OpGet(key, clientv3.WithKeysOnly()), func(found []*mvccpb.KeyValue) error {
 		if len(found) == 0 {
 			return mesh.NotFound("%s does not exist", title)
@@ -208,6 +240,9 @@ func removeFound[T any](ctx context.Context, s *Store, k *kind[T], name string, 
 	t.guard(append(guards, at(key, before.revision))...)
 	t.do(clientv3.OpDelete(key))
 	t.audit = auditOf(k, w, cmp.Or(w.Action, "delete"), key, before, nil)
+	if err := keep(t, k, key, before, nil); err != nil {
+		return err
+	}
 	_, _, err = t.commit(ctx, "delete "+key, nil)
 	return err
 }

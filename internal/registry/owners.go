@@ -164,6 +164,9 @@ func (s *Store) owned(ctx context.Context, key mesh.InstanceKey, epoch, tried st
 	if err != nil {
 		return mesh.Instance{}, kv, mesh.Unavailable(err, "%s: its value in etcd is corrupt; register it anew", tried)
 	}
+	if keeper := instance.Meta.Keeper; keeper != "" {
+		return mesh.Instance{}, nil, keptInstance(tried, keeper)
+	}
 	if epoch != "" && instance.Epoch != epoch {
 		return mesh.Instance{}, nil, mesh.ConflictBecause(mesh.ReasonOtherEpoch, "%s: it was registered anew by somebody else, with another epoch", tried)
 	}
@@ -212,7 +215,7 @@ func (s *Store) mark(ctx context.Context, key mesh.InstanceKey, epoch string, he
 
 // replace writes an instance over the one that was read, on the same lease.
 func (s *Store) replace(ctx context.Context, instance mesh.Instance, before *mvccpb.KeyValue, content string, w Write, tried string) (mesh.Instance, error) {
-	value, err := instances.encode(instance, w, timeNow())
+	value, err := instances.encode(instance, s.followed(ctx, w), timeNow())
 	if err != nil {
 		return mesh.Instance{}, err
 	}

@@ -38,7 +38,7 @@ func openStore(t *testing.T) *registry.Store {
 
 func startEtcd(t *testing.T, dir string) (*registry.Embedded, *registry.Store) {
 	t.Helper()
-	etcd, err := registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{DataDir: dir})
+	etcd, err := registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{NoSync: true, DataDir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestEmbeddedEtcdIsNotForWebPages(t *testing.T) {
 	}
 	address := listener.Addr().String()
 	listener.Close()
-	etcd, err := registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{DataDir: t.TempDir(), Listen: address})
+	etcd, err := registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{NoSync: true, DataDir: t.TempDir(), Listen: address})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,13 +279,13 @@ func TestTokensAreCheckedAndRevoked(t *testing.T) {
 func TestWhatIsStoredIsThereAfterARestart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	etcd, err := registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{DataDir: dir})
+	etcd, err := registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{NoSync: true, DataDir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := must[*registry.Store](t)(etcd.Open(t.Context()))
 	must[mesh.Service](t)(s.PutService(t.Context(), service("orders"), registry.Write{}))
-	_, err = registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{DataDir: dir})
+	_, err = registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{NoSync: true, DataDir: dir})
 	wantKind(t, err, mesh.KindConflict) // in use
 	_ = s.Close()
 	etcd.Close()

@@ -32,6 +32,10 @@ func (t Token) limit() string {
 	switch {
 	case t.Kind == InstancesToken:
 		return "the instances of service " + quoted(string(t.Service))
+	case t.Kind == ReaderToken:
+		return "reading"
+	case t.Kind == KeeperToken:
+		return "what " + string(t.Keeper) + " keeps"
 	case t.Service != "":
 		return "service " + quoted(string(t.Service))
 	}
@@ -47,6 +51,11 @@ func (t Token) limit() string {
 type found[T any] struct {
 	object   *T
 	revision int64 // 0: there is none
+
+	// Of an object with a history:
+	value []byte             // as it is stored
+	read  int64              // etcd's revision at which all of this was found
+	past  []*mvccpb.KeyValue // the keys of what is kept of it, oldest first
 }
 
 // unreadable says that something is there and nobody can tell whose it is.
@@ -103,6 +112,14 @@ func serviceRight(_ context.Context, by Token, before found[mesh.Service], after
 	return nil, judgeService(by, before, after)
 }
 
+// unreadableRight refuses what only an admin may mend.
+func unreadableRight(before found[mesh.Service]) error {
+	if before.unreadable() {
+		return mesh.Denied("what is stored of the service cannot be read, so nobody can tell whose it is: an admin has to write or delete it")
+	}
+	return nil
+}
+
 func judgeService(by Token, before found[mesh.Service], after *mesh.Service) error {
 	if by.Admin() {
 		return nil
@@ -114,10 +131,12 @@ func judgeService(by Token, before found[mesh.Service], after *mesh.Service) err
 		}
 	}
 	switch {
+	case by.Kind == KeeperToken: // whose it is decides the keeper, not the owner
+		return unreadableRight(before)
 	case by.Kind != "", by.Service != "" && name != "" && by.Service != name:
 		return mesh.Denied("the access token is limited to %s, and may not write the declaration of service %s", by.limit(), quoted(string(name)))
 	case before.unreadable() && len(by.Owners) > 0:
-		return mesh.Denied("what is stored of the service cannot be read, so nobody can tell whose it is: an admin has to write or delete it")
+		return unreadableRight(before)
 	case before.object != nil && len(by.Owners) > 0 && !by.Owns(before.object.Owner):
 		if by.Service != "" {
 			return mesh.Denied("the access token is of the time when service %s belonged to %s; it belongs to %q now: have another token made", quoted(string(name)), strings.Join(by.Owners, ", "), before.object.Owner)
@@ -129,57 +148,6 @@ func judgeService(by Token, before found[mesh.Service], after *mesh.Service) err
 		return mesh.Denied("the access token is limited to %s, and may not make service %s one of %q: an admin may, and a token of both owners", by.limit(), quoted(string(name)), after.Owner)
 	}
 	return nil
-}
-
-// routeRight: the owner's, before and after, who also owns all services that the
-// route exposes, if nobody else has a route for one of its hosts.
-func (s *Store) routeRight(ctx context.Context, by Token, before found[mesh.Route], after *mesh.Route) ([]guard, error) {
-	switch {
-	case by.Admin():
-		return nil, nil
-	case by.Kind != "" || by.Service != "":
-		return nil, mesh.Denied("the access token is limited to %s; a route needs the token of its owner, or one that is not limited", by.limit())
-	case before.unreadable():
-		return nil, mesh.Denied("what is stored of the route cannot be read, so nobody can tell whose it is: an admin has to write or delete it")
-	case before.object != nil && !by.Owns(before.object.Owner):
-		return nil, mesh.Denied("route %s belongs to %q, and the access token is limited to %s", quoted(string(before.object.Name)), before.object.Owner, by.limit())
-	case after == nil:
-		return nil, nil
-	case !by.Owns(after.Owner):
-		return nil, mesh.Denied("the access token is limited to %s, and may not make route %s one of %q: an admin may, and a token of both owners", by.limit(), quoted(string(after.Name)), after.Owner)
-	}
-	exposed, err := s.ownedServices(ctx, by, after.Services()...)
-	if err != nil {
-		return nil, err
-	}
-	routes, revision, err := s.Routes(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for i := range routes {
-		other := &routes[i]
-		if other.Name == after.Name || by.Owns(other.Owner) {
-			continue
-		}
-		for _, host := range after.Hosts {
-			if taken := overlapping(host, other.Hosts); taken != "" {
-				return nil, mesh.Denied("host %s is within reach of %s, which route %q of %q has: ask its owner, or an admin", quoted(host), quoted(taken), other.Name, other.Owner)
-			}
-		}
-	}
-	return append(exposed, noneNewer(routePrefix, revision)), nil
-}
-
-// overlapping gives the first of the hosts that means some of the same requests
-// as host, in whichever direction, or "".
-func overlapping(host string, hosts []string) string {
-	host = mesh.PlainHost(host)
-	for _, other := range hosts {
-		if o := mesh.PlainHost(other); mesh.HostCovers(o, host) || mesh.HostCovers(host, o) {
-			return other
-		}
-	}
-	return ""
 }
 
 // runtimeRight: an admin's.
@@ -200,6 +168,9 @@ func (s *Store) InstancesRight(ctx context.Context, by Token, services ...mesh.S
 func (s *Store) instancesRight(ctx context.Context, by Token, services ...mesh.ServiceName) ([]guard, error) {
 	if by.Admin() {
 		return nil, nil
+	}
+	if by.Kind == KeeperToken {
+		return nil, mesh.Denied("the access token is limited to %s: a keeper gives the whole set of its instances (PUT /api/v1/services/{name}/instances), and registers none", by.limit())
 	}
 	if by.Service == "" {
 		return s.ownedServices(ctx, by, services...)
@@ -244,6 +215,8 @@ func (s *Store) tokenRight(ctx context.Context, by, token Token) ([]guard, error
 	switch {
 	case by.Admin():
 		return nil, nil
+	case by.Kind == KeeperToken:
+		return s.keeperTokenRight(ctx, by, token)
 	case by.Service != "":
 		return nil, mesh.Denied("the access token is limited to %s; tokens need one of an owner, or one that is not limited", by.limit())
 	case token.Service == "":

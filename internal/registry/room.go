@@ -24,7 +24,7 @@ func (s *Store) makeRoom(ctx context.Context, endpoint string) error {
 		if alarm.Alarm != etcdserverpb.AlarmType_NOSPACE {
 			continue
 		}
-		revision, err := s.revision(ctx)
+		revision, err := s.Revision(ctx)
 		if err != nil {
 			return err
 		}

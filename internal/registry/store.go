@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -34,6 +35,24 @@ type Config struct {
 	// reported as unavailable.
 	Timeout time.Duration
 	Logger  *slog.Logger // default: discard
+	Tracing Tracing
+}
+
+// Tracing follows writes; the zero value follows none.
+type Tracing struct {
+	// Of gives the trace that a write belongs to, to be stored with the object; ""
+	// if it is not followed.
+	Of func(context.Context) string
+	// Calls is put around each call of etcd.
+	Calls grpc.UnaryClientInterceptor
+}
+
+// followed notes in a write the trace that it belongs to.
+func (s *Store) followed(ctx context.Context, w Write) Write {
+	if s.traceOf != nil {
+		w.trace = s.traceOf(ctx)
+	}
+	return w
 }
 
 // Store reads and writes the mesh. Its methods may be called at once. Their
@@ -46,6 +65,10 @@ type Store struct {
 	tokens     tokenCache
 	requests   requestLease
 	audit      auditLog
+	live       live
+	traceOf    func(context.Context) string // nil: writes are not followed
+	kept       atomic.Int64                 // writes that left something to the history
+	chores     chores
 }
 
 // Write says who writes, and on which condition.
@@ -55,17 +78,33 @@ type Write struct {
 	From   string // from which address, for the audit
 	// By is the right to write. The zero value is an admin's: of the server itself.
 	By Token
+	// Keeper is who keeps what is written, and alone may change it from then on; "":
+	// nobody, and what somebody keeps is not touched.
+	Keeper mesh.Keeper
 	// Action is what the audit calls it; default create, replace or delete.
 	Action string
 	// Revision is what the writer last saw; the write is refused with a
 	// conflict if the object has changed since. 0: whatever is there.
 	Revision int64
+	// To is, of a rollback, the revision whose content is written, for the audit.
+	To int64
+	// Force deletes a service although others depend on it.
+	Force bool
+	// Known is who depends on a service that is to be deleted, as the caller knows it
+	// already; nil: it is looked up.
+	Known *mesh.Dependents
 	// Create refuses the write with a conflict if the object exists.
 	Create bool
 	// RequestID makes the write happen once: sent again with the same content
 	// it gives the first result, with other content a conflict. It is
 	// remembered for a day, for each author. Empty: no such check.
 	RequestID string
+
+	handover bool // of an object from one keeper to another, or to nobody
+
+	note func(*mesh.AuditEntry) // adds to what the audit tells of it; nil: nothing
+
+	trace string // that it belongs to
 }
 
 // Open connects to an etcd cluster and makes sure that it answers.
@@ -137,6 +176,9 @@ func newStore(clientConfig clientv3.Config, cfg Config) (*Store, error) {
 			MinConnectTimeout: 3 * time.Second,
 		}),
 	}
+	if cfg.Tracing.Calls != nil {
+		clientConfig.DialOptions = append(clientConfig.DialOptions, grpc.WithChainUnaryInterceptor(cfg.Tracing.Calls))
+	}
 	client, err := clientv3.New(clientConfig)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return nil, mesh.Unavailable(err, "log in to etcd at %s: it did not answer within %s; is it running there, and do the certificates (--etcd-ca-file, --etcd-cert-file) fit it?",
@@ -145,20 +187,25 @@ func newStore(clientConfig clientv3.Config, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, mesh.Unavailable(err, "connect to etcd at %s", strings.Join(clientConfig.Endpoints, ", "))
 	}
-	return &Store{client: client, timeout: timeout, logger: logger, audit: newAuditLog()}, nil
+	return &Store{client: client, timeout: timeout, logger: logger, audit: newAuditLog(), traceOf: cfg.Tracing.Of}, nil
 }
 
 // Close ends the connection. Watches under way end with it.
-func (s *Store) Close() error { return s.client.Close() }
-
-// Ping asks etcd for an answer that needs its quorum.
-func (s *Store) Ping(ctx context.Context) error {
-	_, err := s.revision(ctx)
+func (s *Store) Close() error {
+	s.chores.close()
+	err := s.client.Close()
+	s.chores.running.Wait()
 	return err
 }
 
-// revision asks etcd which one it is at.
-func (s *Store) revision(ctx context.Context) (int64, error) {
+// Ping asks etcd for an answer that needs its quorum.
+func (s *Store) Ping(ctx context.Context) error {
+	_, err := s.Revision(ctx)
+	return err
+}
+
+// Revision asks etcd which one it is at.
+func (s *Store) Revision(ctx context.Context) (int64, error) {
 	revision, _, err := s.position(ctx)
 	return revision, err
 }

@@ -29,6 +29,7 @@ type Token struct {
 	Owners      []string         `json:"owners,omitempty"`  // without a service: whose things may be written; with one: its owner when the token was made
 	CreatedAt   time.Time        `json:"createdAt"`
 	Author      string           `json:"author,omitempty"`
+	Keeper      mesh.Keeper      `json:"keeper,omitempty"` // of a keeper's token: it writes as this one, and as those below it
 
 	// Of join tokens alone.
 	Gateway   mesh.ServiceName `json:"gateway,omitempty"` // it is for gateways of this name instead of a service
@@ -47,13 +48,20 @@ const (
 	// gateway is not kept where a service's is: a server that knows of services
 	// alone must not take it for one.
 	JoinToken TokenKind = "join"
+	// ReaderToken is the right to write nothing: of people who have signed in and
+	// own nothing. None is stored.
+	ReaderToken TokenKind = "reader"
 	// InstancesToken is the right to write one service's instances, and nothing else.
 	InstancesToken TokenKind = "instances"
+	// KeeperToken is the right of a keeper: to write what it keeps, and nothing else.
+	KeeperToken TokenKind = "keeper"
 )
 
 // scoped says whether a token is one of those that a server of before would take
 // for more than they are: they are kept apart, and their secrets begin otherwise.
-func (t Token) scoped() bool { return t.Kind == InstancesToken || t.Service == "" && len(t.Owners) > 0 }
+func (t Token) scoped() bool {
+	return t.Kind == InstancesToken || t.Kind == KeeperToken || t.Service == "" && len(t.Owners) > 0
+}
 
 func (t Token) key() string {
 	switch {
@@ -186,6 +194,16 @@ func tokenFaults(token Token) error {
 	}
 	if token.Kind == InstancesToken && token.Service == "" {
 		faults.Add("service", "is missing: the token is for the instances of one service")
+	}
+	switch {
+	case token.Kind != KeeperToken && token.Keeper != "":
+		faults.Add("keeper", "is of tokens of kind keeper")
+	case token.Kind == KeeperToken && (token.Service != "" || len(token.Owners) > 0):
+		faults.Add("keeper", "contradicts service and owners: a keeper's token is for what the keeper has")
+	case token.Kind == KeeperToken:
+		if fault := token.Keeper.Fault(); fault != "" {
+			faults.Add("keeper", "%s", fault)
+		}
 	}
 	if len(token.Owners) > mostOwners {
 		faults.Add("owners", "has %d entries; at most %d are allowed", len(token.Owners), mostOwners)

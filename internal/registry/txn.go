@@ -30,6 +30,7 @@ type txn struct {
 	orElse  []clientv3.Op
 	explain []func(found []*mvccpb.KeyValue) error
 	audit   *mesh.AuditEntry // nil: what is done is logged at most
+	kept    bool             // it leaves something to the history
 }
 
 func (s *Store) newTxn(tried string, w Write) *txn { return &txn{store: s, tried: tried, write: w} }
@@ -64,6 +65,9 @@ func (t *txn) commit(ctx context.Context, content string, result []byte) ([]byte
 	if answer.Succeeded {
 		if t.audit != nil {
 			t.store.audited(ctx, t.audit, answer.Header.Revision)
+		}
+		if t.kept && t.store.kept.Add(1)%sweepEvery == 1 {
+			t.store.later(t.store.sweep) //nolint:contextcheck // it goes on behind the write
 		}
 		return result, answer.Header.Revision, nil
 	}

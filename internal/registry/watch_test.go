@@ -257,7 +257,7 @@ func TestNothingThatIsRegisteredIsConfirmedGone(t *testing.T) {
 func TestWatchSurvivesCompactionWhileItIsAway(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	etcd, err := registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{DataDir: dir})
+	etcd, err := registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{NoSync: true, DataDir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,7 +277,7 @@ func TestWatchSurvivesCompactionWhileItIsAway(t *testing.T) {
 
 	// etcd goes away; meanwhile another client changes, deletes and compacts.
 	etcd.Close()
-	etcd, err = registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{DataDir: filepath.Join(dir, "elsewhere")})
+	etcd, err = registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{NoSync: true, DataDir: filepath.Join(dir, "elsewhere")})
 	if err != nil {
 		t.Fatal(err)
 	}

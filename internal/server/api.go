@@ -23,7 +23,7 @@ const (
 
 // newAPI sets huma up without its own documents, formats and links: the
 // documents are made in [Server.documents].
-func newAPI(mux *http.ServeMux) huma.API {
+func newAPI(mux *http.ServeMux, transform huma.Transformer) huma.API {
 	schemas := huma.NewMapRegistry(schemaPrefix, huma.DefaultSchemaNamer)
 	schemas.RegisterTypeAlias(reflect.TypeFor[mesh.Duration](), reflect.TypeFor[durationSchema]())
 	return humago.New(mux, huma.Config{
@@ -41,6 +41,8 @@ func newAPI(mux *http.ServeMux) huma.API {
 				{Name: "routes", Description: "Services exposed on gateways."},
 				{Name: "runtime", Description: "Envoy runtime keys of every proxy."},
 				{Name: "status", Description: "How the mesh is, and its changes as they happen."},
+				{Name: "answers", Description: "Why a call arrives or does not, and what follows from a change."},
+				{Name: "traffic", Description: "What was seen of calls."},
 				{Name: "tokens", Description: "Who may write, and who may join."},
 				{Name: "identities", Description: "Certificates of workloads."},
 				{Name: "approvals", Description: "Callers that a service's owner lets in."},
@@ -56,7 +58,7 @@ func newAPI(mux *http.ServeMux) huma.API {
 		},
 		Formats:       map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
 		DefaultFormat: "application/json",
-		Transformers:  []huma.Transformer{ourProblems},
+		Transformers:  []huma.Transformer{transform, ourProblems},
 	})
 }
 

@@ -73,6 +73,16 @@ func TestACallerIsApproved(t *testing.T) {
 	if got := states(); got != "gateway/edge approved; later approved, not declared; old approved, not declared; web approved" {
 		t.Error(got)
 	}
+	before, err := c.Service(ctx, "orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Approve(ctx, "orders", "web"); err != nil { // once more: nothing is written
+		t.Fatal(err)
+	}
+	if after, err := c.Service(ctx, "orders"); err != nil || after.Meta.Revision != before.Meta.Revision {
+		t.Errorf("from revision %d to %d, %v", before.Meta.Revision, after.Meta.Revision, err)
+	}
 	if err := c.RevokeApproval(ctx, "orders", "gateway/edge"); err != nil {
 		t.Fatal(err)
 	}
@@ -203,5 +213,67 @@ func TestACertificateIsEnoughToRead(t *testing.T) {
 	}
 	if got := s.over("GET", "/api/v1/services", "", "", nil); got.status != 401 {
 		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
+// A caller that its callee's owner refuses waits no more, until it is approved after all.
+func TestACallerIsRefused(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	w.declare(strings.Replace(ordersBody, "{", `{"access":{"callers":"approved"},`, 1))
+	w.declare(strings.NewReplacer("orders", "web", "team-a", "team-b", "[]", `["orders"]`).Replace(ordersBody))
+	w.seen()
+	owner := w.client(w.token(registry.Token{Owners: []string{"team-a"}}))
+	theirs := w.client(w.token(registry.Token{Owners: []string{"team-b"}}))
+	if _, err := theirs.RefuseCaller(ctx, "orders", "web"); mesh.KindOf(err) != mesh.KindDenied {
+		t.Errorf("who asks refuses: %v", err)
+	}
+	if _, err := owner.RefuseCaller(ctx, "orders", "No Name"); mesh.KindOf(err) != mesh.KindInvalid {
+		t.Errorf("what is no name: %v", err)
+	}
+	state := func() string {
+		t.Helper()
+		list, err := owner.Approvals(ctx, "orders")
+		if err != nil || len(list) != 1 {
+			t.Fatalf("%+v %v", list, err)
+		}
+		return list[0].State
+	}
+	for i, c := range []struct {
+		do   func() error
+		want string
+	}{
+		{func() error { return nil }, "pending"},
+		{func() error { _, err := owner.RefuseCaller(ctx, "orders", "web"); return err }, "refused"},
+		{func() error { _, err := owner.RefuseCaller(ctx, "orders", "web"); return err }, "refused"},
+		{func() error { _, err := owner.Approve(ctx, "orders", "web"); return err }, "approved"},
+		{func() error { _, err := owner.RefuseCaller(ctx, "orders", "web"); return err }, "refused"},
+		{func() error { return owner.RevokeApproval(ctx, "orders", "web") }, "pending"},
+		{func() error { _, err := owner.RefuseCaller(ctx, "orders", "web"); return err }, "refused"},
+	} {
+		if err := c.do(); err != nil || state() != c.want {
+			t.Errorf("step %d: %s, want %s: %v", i, state(), c.want, err)
+		}
+	}
+	w.seen()
+	if got := w.call("GET", "/api/v1/services/web", ""); strings.Contains(got.body, "unapproved") || !strings.Contains(got.body, `"refused":["orders"]`) {
+		t.Errorf("%s", got.body)
+	}
+	if got := w.call("GET", "/api/v1/problems", ""); !strings.Contains(got.body, "is refused by the owner") || strings.Contains(got.body, "has not approved it") {
+		t.Errorf("%s", got.body)
+	}
+	if got := w.call("GET", "/api/v1/approvals?state=pending", ""); strings.Contains(got.body, "web") {
+		t.Errorf("%s", got.body)
+	}
+	if got := w.call("GET", "/api/v1/explain?from=web&to=orders", ""); !strings.Contains(got.body, "is refused by the owner, team-a") || !strings.Contains(got.body, "heddle approve orders web") {
+		t.Errorf("%s", got.body)
+	}
+	stored, err := w.store.Service(ctx, "orders")
+	if err != nil || len(stored.Access.Approved) != 0 || len(stored.Access.Refused) != 1 {
+		t.Errorf("%+v %v", stored.Access, err)
+	}
+	states, err := w.store.ServiceHistory(ctx, "orders")
+	if err != nil || states[0].Action != "refuse" || states[1].Action != "revoke" {
+		t.Errorf("%+v %v", states, err)
 	}
 }

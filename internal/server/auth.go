@@ -38,6 +38,16 @@ func (s *Server) authenticate(ctx context.Context, call *Call) (registry.Token, 
 	return token, err
 }
 
+// knows says whether a call that needs no token came with one: those who did do not wait
+// for strangers.
+func (s *Server) knows(ctx context.Context, call *Call) bool {
+	if len(call.request.Header.Values("Authorization")) == 0 {
+		return false
+	}
+	_, err := s.authenticate(ctx, call)
+	return err == nil
+}
+
 func unauthorized(detail string) error {
 	p := newProblem(http.StatusUnauthorized, detail)
 	p.header.Set("WWW-Authenticate", `Bearer realm="heddle"`)
@@ -119,6 +129,10 @@ func (s *Server) onlyReaders(ctx huma.Context, next func(huma.Context)) {
 		writeProblem(w, p)
 	}
 }
+
+// Known says whether a request shows a token or a certificate of the mesh, whatever
+// either may do.
+func (s *Server) Known(r *http.Request) bool { return s.reader(r.Context(), r) == nil }
 
 func (s *Server) reader(ctx context.Context, r *http.Request) error {
 	if s.cfg.Identities != nil && r.TLS != nil && len(r.Header.Values("Authorization")) == 0 {

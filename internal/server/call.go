@@ -59,14 +59,21 @@ type Repeatable struct {
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"128" doc:"Names this write (X-Request-Id does too). Sent again within a day with the same content, it changes nothing and gets the first answer; with other content, 409." example:"deploy-7f3a"`
 }
 
+// Keeping is the header of a write by a keeper.
+type Keeping struct {
+	Keeper string `header:"X-Heddle-Keeper" doc:"Who keeps what is written, and alone changes it from then on: kubernetes/CLUSTER/NAMESPACE/NAME. For admins and tokens of that keeper." example:"kubernetes/prod/shop/orders"`
+}
+
 // body reads the whole body, up to 1 MiB. Only then it takes off the deadline
 // of [Server.expectBody].
-func (c *Call) body() ([]byte, error) {
-	data, err := io.ReadAll(http.MaxBytesReader(c.writer, c.request.Body, maxBody))
+func (c *Call) body() ([]byte, error) { return c.bodyUpTo(maxBody) }
+
+func (c *Call) bodyUpTo(most int64) ([]byte, error) {
+	data, err := io.ReadAll(http.MaxBytesReader(c.writer, c.request.Body, most))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, newProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes (1 MiB)", maxBody))
+		return nil, newProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes (%d MiB)", most, most>>20))
 	case err != nil:
 		return nil, newProblem(http.StatusBadRequest, "the body could not be read to its end")
 	}
@@ -110,6 +117,13 @@ func decode(data []byte, into any) error {
 // write says who writes and on which conditions.
 func (c *Call) write(token registry.Token) (registry.Write, error) {
 	w := registry.Write{Author: author(token), Source: "rest", From: c.request.RemoteAddr, By: token}
+	const keeper = "X-Heddle-Keeper"
+	if w.Keeper = mesh.Keeper(c.request.Header.Get(keeper)); w.Keeper != "" {
+		if why := w.Keeper.Fault(); why != "" {
+			return w, fault("header."+keeper, why)
+		}
+		w.Source = w.Keeper.Source()
+	}
 	name := "Idempotency-Key"
 	w.RequestID = c.request.Header.Get(name)
 	if w.RequestID == "" {

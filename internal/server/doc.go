@@ -11,6 +11,8 @@
 // that collide). What other packages know (proxies, problems) comes in through
 // functions in [Config].
 //
+// Pages for people are the matter of [Config.UI], which has all paths below /ui/.
+//
 // Nothing runs in the background. A change stream's goroutines end with its
 // request, or with [Server.Close].
 package server

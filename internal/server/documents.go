@@ -47,8 +47,22 @@ func (s *Server) documents() error {
 	s.serve("GET /docs", "text/html; charset=utf-8", page)
 	s.serve("GET /docs/style.css", "text/css; charset=utf-8", docsStyle)
 	s.mux.Handle("GET /docs/{$}", http.RedirectHandler("/docs", http.StatusMovedPermanently))
-	s.mux.Handle("GET /{$}", http.RedirectHandler("/docs", http.StatusFound))
 	return nil
+}
+
+// uiRoot is where the pages for people begin.
+const uiRoot = "/ui/"
+
+// pages serves them, and sends whoever names no path there, or to the reference.
+func (s *Server) pages() {
+	home := "/docs"
+	if s.cfg.UI != nil {
+		home = uiRoot
+		s.operations[uiRoot] = "pages"
+		s.mux.Handle(uiRoot, s.cfg.UI)
+		s.mux.Handle("GET /ui", http.RedirectHandler(uiRoot, http.StatusMovedPermanently))
+	}
+	s.mux.Handle("GET /{$}", http.RedirectHandler(home, http.StatusFound))
 }
 
 // serve answers with something that never changes. A page of ours loads nothing

@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/heddle-mesh/heddle/internal/insight"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
 )
@@ -86,13 +87,13 @@ func (s *Server) streamEvents(ctx context.Context, in *eventsInput) (*huma.Strea
 		if r.Method == http.MethodHead { // it would never see that the stream goes on
 			return
 		}
-		s.stream(ctx, w, since)
+		s.stream(ctx, w, since, s.authors(r))
 	}}, nil
 }
 
 // stream writes until one side ends it. One goroutine follows the registry, this
 // one writes and waits for it.
-func (s *Server) stream(ctx context.Context, w http.ResponseWriter, since int64) {
+func (s *Server) stream(ctx context.Context, w http.ResponseWriter, since int64, told insight.Authors) {
 	ctx, cancel := context.WithCancel(ctx)
 	batches := make(chan registry.Batch)
 	done := make(chan error, 1)
@@ -113,7 +114,7 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, since int64)
 			<-done //nolint:errcheck // it was told to end
 		}
 	}()
-	out := eventWriter{w: w, control: http.NewResponseController(w)}
+	out := eventWriter{w: w, control: http.NewResponseController(w), told: told}
 	if out.comment("changes follow") != nil {
 		return
 	}
@@ -133,6 +134,7 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, since int64)
 		case <-beat.C:
 			err = out.comment("still here")
 		case b := <-batches:
+			out.told.View = s.cfg.Catalog.View()
 			err = out.batch(b)
 		}
 		if err != nil {
@@ -145,6 +147,7 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, since int64)
 type eventWriter struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
+	told    insight.Authors // whose writes the reader is told of
 	buffer  bytes.Buffer
 }
 
@@ -161,7 +164,7 @@ func (e *eventWriter) batch(b registry.Batch) error {
 		events = append(events, Event{Type: "reset", Revision: b.Revision})
 	}
 	for i := range b.Changes {
-		events = append(events, eventOf(&b.Changes[i]))
+		events = append(events, eventOf(&b.Changes[i], e.told))
 	}
 	if b.Reset {
 		events = append(events, Event{Type: "synced", Revision: b.Revision})
@@ -195,13 +198,27 @@ func (e *eventWriter) flush() error {
 	return e.control.Flush()
 }
 
-func eventOf(c *mesh.Change) Event {
-	event := Event{Type: "change", Revision: c.Revision, Deleted: c.Deleted, Route: c.Route, Runtime: c.Runtime}
+// eventOf tells of a change, whose objects others hold too.
+func eventOf(c *mesh.Change, told insight.Authors) Event {
+	event := Event{Type: "change", Revision: c.Revision, Deleted: c.Deleted}
 	if c.Instance != nil {
-		event.Instance = &EventInstance{Instance: *c.Instance, Health: c.Instance.Health}
+		instance := *c.Instance
+		hideInstance(told, &instance)
+		event.Instance = &EventInstance{Instance: instance, Health: c.Instance.Health}
 	}
 	if c.Service != nil {
 		event.Service = &Service{Service: *c.Service}
+		hideService(told, event.Service)
+	}
+	if c.Route != nil {
+		route := *c.Route
+		hideRoute(told, &route)
+		event.Route = &route
+	}
+	if c.Runtime != nil {
+		layer := *c.Runtime
+		hideRuntime(told, &layer)
+		event.Runtime = &layer
 	}
 	return event
 }

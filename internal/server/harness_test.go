@@ -3,16 +3,15 @@ package server_test
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/goleak"
 
+	"github.com/heddle-mesh/heddle/internal/calltest"
 	"github.com/heddle-mesh/heddle/internal/catalog"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -37,7 +36,7 @@ type world struct {
 
 func newWorld(t *testing.T, change ...func(*server.Config)) *world {
 	t.Helper()
-	etcd, err := registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{DataDir: t.TempDir()})
+	etcd, err := registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{NoSync: true, DataDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,28 +150,8 @@ func (r reply) problem(t *testing.T) (p struct {
 // call sends a request as given; headers are "Name: value".
 func (w *world) call(method, path, body string, headers ...string) reply {
 	w.t.Helper()
-	req, err := http.NewRequestWithContext(w.t.Context(), method, w.url+path, strings.NewReader(body))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	for _, header := range headers {
-		name, value, _ := strings.Cut(header, ": ")
-		if name == "Host" {
-			req.Host = value
-			continue
-		}
-		req.Header.Add(name, value)
-	}
-	response, err := w.http.Transport.RoundTrip(req) // follows no redirects
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer response.Body.Close()
-	data, err := io.ReadAll(response.Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return reply{response.StatusCode, response.Header, string(data)}
+	status, header, text := calltest.Send(w.t, w.http.Transport, method, w.url+path, body, headers...)
+	return reply{status, header, text}
 }
 
 // write is call with the admin's token.

@@ -70,6 +70,8 @@ func (s *Server) instanceOperations() {
 		description: "A batch is registered as a whole or not at all. An instance that is registered already is replaced, and its former epoch is void.",
 		status:      http.StatusCreated, body: oneOf{Registration{}, Batch{}}, example: registrationExample, token: true, refusals: []int{http.StatusConflict},
 	}, s.registerInstances)
+	s.keepOperation()
+	s.releaseOperations()
 	register(s, operation{
 		method: http.MethodPut, path: one + "/lease", tag: tag, id: "renewLease", summary: "Renew an instance's lease",
 		description: "404: the lease ended, register again. 409: a newer registration has this name.",

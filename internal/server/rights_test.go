@@ -3,6 +3,7 @@ package server_test
 import (
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -16,34 +17,49 @@ import (
 )
 
 // callers are who tries every write, in the order of the columns of [writes].
-var callers = []string{"admin", "owner", "other owner", "token of the service", "token of its instances", "certificate", "nobody"}
+var callers = []string{"admin", "owner", "other owner", "token of the service", "token of its instances", "certificate", "nobody", "keeper"}
+
+// The keepers of what the caller "keeper" finds. The others find what nobody keeps.
+const (
+	keeperOfOrders = mesh.Keeper("kubernetes/prod/shop/orders")
+	keeperOfPods   = mesh.Keeper("kubernetes/prod")
+)
 
 // writes is every endpoint that changes something, and what becomes of each
 // caller: y, it is done; n, 403; u, 401.
 var writes = map[string]string{
-	"POST /api/v1/services":                           "yynnnuu",
-	"PUT /api/v1/services/{name}":                     "yynynuu",
-	"DELETE /api/v1/services/{name}":                  "yynynuu",
-	"POST /api/v1/instances":                          "yynyyyu",
-	"PUT /api/v1/instances/{service}/{id}/lease":      "yynyyyu",
-	"PUT /api/v1/instances/{service}/{id}/health":     "yynyyyu",
-	"DELETE /api/v1/instances/{service}/{id}":         "yynyyyu",
-	"DELETE /api/v1/services/{name}/stale-instances":  "yynyyyu",
-	"POST /api/v1/routes":                             "yynnnuu",
-	"PUT /api/v1/routes/{name}":                       "yynnnuu",
-	"DELETE /api/v1/routes/{name}":                    "yynnnuu",
-	"PUT /api/v1/runtime":                             "ynnnnuu",
-	"POST /api/v1/tokens":                             "yynnnuu",
-	"DELETE /api/v1/tokens/{id}":                      "yynnnuu",
-	"POST /api/v1/identities":                         "nnnnnyu",
-	"POST /api/v1/revocations":                        "ynnnnuu",
-	"DELETE /api/v1/revocations/{kind}/{name}":        "ynnnnuu",
-	"POST /api/v1/signing-keys/rotate":                "ynnnnuu",
-	"POST /api/v1/signing-keys/withdraw":              "ynnnnuu",
-	"POST /api/v1/signing-keys/publish":               "ynnnnuu",
-	"DELETE /api/v1/signing-keys/{id}":                "ynnnnuu",
-	"PUT /api/v1/services/{name}/callers/{caller}":    "yynynuu",
-	"DELETE /api/v1/services/{name}/callers/{caller}": "yynynuu",
+	"POST /api/v1/services":                                "yynnnuuy",
+	"PUT /api/v1/services/{name}":                          "yynynuuy",
+	"DELETE /api/v1/services/{name}":                       "yynynuuy",
+	"POST /api/v1/services/{name}/rollback":                "yynynuuy",
+	"POST /api/v1/routes/{name}/rollback":                  "yynnnuuy",
+	"POST /api/v1/runtime/rollback":                        "ynnnnuun",
+	"POST /api/v1/instances":                               "yynyyyun",
+	"PUT /api/v1/instances/{service}/{id}/lease":           "yynyyyun",
+	"PUT /api/v1/instances/{service}/{id}/health":          "yynyyyun",
+	"DELETE /api/v1/instances/{service}/{id}":              "yynyyyun",
+	"PUT /api/v1/services/{name}/instances":                "ynnnnuuy",
+	"POST /api/v1/services/{name}/release":                 "ynnnnuun",
+	"POST /api/v1/routes/{name}/release":                   "ynnnnuun",
+	"DELETE /api/v1/services/{name}/stale-instances":       "yynyyyun",
+	"POST /api/v1/routes":                                  "yynnnuuy",
+	"PUT /api/v1/routes/{name}":                            "yynnnuuy",
+	"DELETE /api/v1/routes/{name}":                         "yynnnuuy",
+	"PUT /api/v1/runtime":                                  "ynnnnuun",
+	"POST /api/v1/tokens":                                  "yynnnuun",
+	"DELETE /api/v1/tokens/{id}":                           "yynnnuun",
+	"POST /api/v1/identities":                              "nnnnnyun",
+	"POST /api/v1/revocations":                             "ynnnnuun",
+	"DELETE /api/v1/revocations/{kind}/{name}":             "ynnnnuun",
+	"POST /api/v1/signing-keys/rotate":                     "ynnnnuun",
+	"POST /api/v1/signing-keys/withdraw":                   "ynnnnuun",
+	"POST /api/v1/signing-keys/publish":                    "ynnnnuun",
+	"DELETE /api/v1/signing-keys/{id}":                     "ynnnnuun",
+	"POST /api/v1/plan":                                    "yyyyyuuy", // writes nothing
+	"POST /api/v1/impact":                                  "yyyyyuuy",
+	"PUT /api/v1/services/{name}/callers/{caller}":         "yynynuuy",
+	"DELETE /api/v1/services/{name}/callers/{caller}":      "yynynuuy",
+	"PUT /api/v1/services/{name}/callers/{caller}/refusal": "yynynuuy",
 }
 
 const (
@@ -53,18 +69,18 @@ const (
 
 // stage puts the mesh into the state that each try begins from, and gives the
 // path and the body of the request.
-func (s *secure) stage(endpoint string) (path, body string) {
+func (s *secure) stage(endpoint string, keeper mesh.Keeper) (path, body string) {
 	s.t.Helper()
+	s.clear("orders", "fresh")
+	kept := "X-Heddle-Keeper: " + string(keeper)
 	must := func(got reply, statuses ...int) reply {
 		if !slices.Contains(statuses, got.status) {
 			s.t.Fatalf("%d %s", got.status, got.body)
 		}
 		return got
 	}
-	must(s.write("PUT", "/api/v1/services/orders", strings.Replace(ordersBody, "{", `{"access":{"callers":"approved","approved":["web"]},`, 1)), 200)
-	must(s.write("DELETE", "/api/v1/services/fresh", ""), 204, 404)
-	must(s.write("DELETE", "/api/v1/routes/fresh", ""), 204, 404)
-	must(s.write("PUT", "/api/v1/routes/shop", routeBody), 200)
+	must(s.write("PUT", "/api/v1/services/orders", strings.Replace(ordersBody, "{", `{"access":{"callers":"approved","approved":["web"]},`, 1), kept), 200)
+	must(s.write("PUT", "/api/v1/routes/shop", routeBody, kept), 200)
 	registered := must(s.write("POST", "/api/v1/instances", `{"service":"orders","id":"o-1","address":"10.0.0.1","port":80,"ttl":"1h"}`), 201)
 	var instances struct{ Items []mesh.Instance }
 	if err := json.Unmarshal([]byte(registered.body), &instances); err != nil {
@@ -78,8 +94,26 @@ func (s *secure) stage(endpoint string) (path, body string) {
 		body = strings.Replace(ordersBody, "orders", "fresh", 1)
 	case "PUT /api/v1/services/{name}":
 		body = ordersBody
+	case "DELETE /api/v1/services/{name}": // the route leads to it
+		path += "?force=true"
+	case "POST /api/v1/services/{name}/rollback":
+		must(s.write("PUT", "/api/v1/services/orders", ordersBody, kept), 200)
+		states, err := s.store.ServiceHistory(s.t.Context(), "orders")
+		body = earlier(s, states, err)
+	case "POST /api/v1/routes/{name}/rollback":
+		must(s.write("PUT", "/api/v1/routes/shop", routeBody, kept), 200)
+		states, err := s.store.RouteHistory(s.t.Context(), "shop")
+		body = earlier(s, states, err)
+	case "POST /api/v1/runtime/rollback":
+		for range 2 {
+			must(s.write("PUT", "/api/v1/runtime", `{"values":{}}`), 200)
+		}
+		states, err := s.store.RuntimeHistory(s.t.Context())
+		body = earlier(s, states, err)
 	case "POST /api/v1/instances":
 		body = `{"service":"orders","id":"o-2","address":"10.0.0.2","port":80}`
+	case "PUT /api/v1/services/{name}/instances":
+		body = `{"instances":[{"id":"pod","address":"10.0.0.3","port":80}]}`
 	case "PUT /api/v1/instances/{service}/{id}/lease":
 		body = `{"epoch":"` + instances.Items[0].Epoch + `"}`
 	case "PUT /api/v1/instances/{service}/{id}/health":
@@ -98,6 +132,12 @@ func (s *secure) stage(endpoint string) (path, body string) {
 			s.t.Fatal(err)
 		}
 		path = strings.Replace(path, "{id}", token.ID, 1)
+	case "POST /api/v1/services/{name}/release", "POST /api/v1/routes/{name}/release":
+		body = `{}`
+	case "POST /api/v1/plan":
+		body = `{}`
+	case "POST /api/v1/impact":
+		body = ordersBody
 	case "POST /api/v1/revocations":
 		body = `{"of":"service/fresh"}`
 	case "DELETE /api/v1/revocations/{kind}/{name}":
@@ -118,6 +158,34 @@ func (s *secure) stage(endpoint string) (path, body string) {
 		body = string(data)
 	}
 	return path, body
+}
+
+// clear deletes services and routes, whoever keeps them.
+func (s *secure) clear(services ...mesh.ServiceName) {
+	s.t.Helper()
+	for _, name := range services {
+		if one, err := s.store.Service(s.t.Context(), name); err == nil {
+			if err := s.store.DeleteService(s.t.Context(), name, registry.Write{Keeper: one.Meta.Keeper, Force: true}); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+	}
+	for _, name := range []mesh.RouteName{"shop", "fresh"} {
+		if one, err := s.store.Route(s.t.Context(), name); err == nil {
+			if err := s.store.DeleteRoute(s.t.Context(), name, registry.Write{Keeper: one.Meta.Keeper}); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+	}
+}
+
+// earlier asks for a rollback to what was before the present.
+func earlier[T any](s *secure, states []registry.Past[T], err error) string {
+	s.t.Helper()
+	if err != nil || len(states) < 2 {
+		s.t.Fatalf("%v, %v", states, err)
+	}
+	return fmt.Sprintf(`{"to":%d}`, states[1].Revision)
 }
 
 // token makes a token, and gives its secret.
@@ -154,17 +222,25 @@ func TestWhoMayWriteWhat(t *testing.T) {
 	secrets := map[string]string{
 		"admin": s.admin, "owner": s.token(registry.Token{Owners: []string{"team-a"}}), "other owner": s.token(registry.Token{Owners: []string{"team-b", "team-c"}}),
 		"token of the service": s.token(registry.Token{Service: "orders"}), "token of its instances": s.token(registry.Token{Kind: registry.InstancesToken, Service: "orders"}),
+		"keeper": s.token(registry.Token{Kind: registry.KeeperToken, Keeper: keeperOfPods}),
 	}
 	certificate := s.join(mesh.Identity{Kind: mesh.ServiceIdentity, Name: "orders"})
 	for endpoint, want := range writes {
 		method, _, _ := strings.Cut(endpoint, " ")
 		for i, caller := range callers {
-			path, body := s.stage(endpoint)
+			var keeper mesh.Keeper
+			if caller == "keeper" {
+				keeper = keeperOfOrders
+			}
+			path, body := s.stage(endpoint, keeper)
+			if endpoint == "PUT /api/v1/services/{name}/instances" {
+				keeper = keeperOfPods
+			}
 			var shown *tls.Certificate
 			if caller == "certificate" {
 				shown = certificate
 			}
-			got := s.over(method, path, body, secrets[caller], shown)
+			got := s.over(method, path, body, secrets[caller], shown, "X-Heddle-Keeper: "+string(keeper))
 			answer := byte('y')
 			switch {
 			case got.status == http.StatusUnauthorized:
@@ -183,7 +259,7 @@ func TestWhoMayWriteWhat(t *testing.T) {
 }
 
 // over sends a request over TLS.
-func (s *secure) over(method, path, body, token string, certificate *tls.Certificate) reply {
+func (s *secure) over(method, path, body, token string, certificate *tls.Certificate, headers ...string) reply {
 	s.t.Helper()
 	meeting := identity.PinnedTLS(s.authority.Pin())
 	if certificate != nil {
@@ -192,10 +268,10 @@ func (s *secure) over(method, path, body, token string, certificate *tls.Certifi
 	plain, url := s.http, s.url
 	defer func() { s.http, s.url = plain, url }()
 	s.http, s.url = &http.Client{Transport: &http.Transport{TLSClientConfig: meeting, DisableKeepAlives: true}}, s.address
-	if token == "" {
-		return s.call(method, path, body)
+	if token != "" {
+		headers = append(headers, "Authorization: Bearer "+token)
 	}
-	return s.call(method, path, body, "Authorization: Bearer "+token)
+	return s.call(method, path, body, headers...)
 }
 
 func TestHandingOverNeedsBothOwners(t *testing.T) {

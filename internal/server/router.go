@@ -33,7 +33,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	handler, pattern := s.mux.Handler(r)
 	switch {
-	case path.Clean(r.URL.Path) != r.URL.Path && r.URL.Path != "/docs/":
+	case path.Clean(r.URL.Path) != r.URL.Path && r.URL.Path != "/docs/" && !strings.HasPrefix(r.URL.Path, uiRoot):
 		// The mux would redirect to the cleaned path. No client of ours needs
 		// that, and a name with dots or slashes would become another object.
 		writeProblem(out, notFound(r, "the path has empty or dotted segments, or ends with a slash"))

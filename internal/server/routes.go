@@ -64,6 +64,7 @@ func (s *Server) getRoute(ctx context.Context, in *RoutePath) (*RouteAnswer, err
 func (s *Server) createRoute(ctx context.Context, in *struct {
 	Call
 	Repeatable
+	Keeping
 }) (*RouteAnswer, error) {
 	return s.writeRoute(ctx, &in.Call, "")
 }
@@ -71,6 +72,7 @@ func (s *Server) createRoute(ctx context.Context, in *struct {
 func (s *Server) putRoute(ctx context.Context, in *struct {
 	Call
 	Repeatable
+	Keeping
 	Conditions
 	RoutePath
 }) (*RouteAnswer, error) {
@@ -124,6 +126,7 @@ func (s *Server) writeRoute(ctx context.Context, call *Call, inPath string) (*Ro
 func (s *Server) deleteRoute(ctx context.Context, in *struct {
 	Call
 	Repeatable
+	Keeping
 	Conditions
 	RoutePath
 }) (*Nothing, error) {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/catalog"
 	"github.com/heddle-mesh/heddle/internal/identity"
+	"github.com/heddle-mesh/heddle/internal/insight"
+	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
 )
 
@@ -24,6 +27,14 @@ type Config struct {
 	// Proxies and Problems give what the control plane knows; nil: nothing.
 	Proxies  func() []Proxy
 	Problems func() []Problem
+	// ProxyConfig tells what a connected proxy has; nil: there are none.
+	ProxyConfig func(mesh.ProxyQuery) (mesh.ProxyConfig, error)
+	// Observed gives what the mesh's proxies saw of calls, and who is watched; nil: nothing.
+	Observed func(context.Context) (insight.Observed, error)
+	// Mesh is what questions about the mesh are asked of; nil: the catalog alone.
+	Mesh func() insight.Mesh
+	// Turns bound how many plans are made at a time; nil: the server's own.
+	Turns *insight.Turns
 	// Ready says why the process cannot serve yet, beside what the server
 	// checks by itself (catalog synced, etcd answers); nil: nothing more.
 	Ready func() error
@@ -34,6 +45,7 @@ type Config struct {
 	Identities *identity.Authority
 	// RequireReadToken has reads need a token or a workload's certificate, too.
 	RequireReadToken bool
+	UI               http.Handler          // serves the pages below /ui/; nil: not served
 	Metrics          http.Handler          // serves /metrics; nil: not served
 	Registerer       prometheus.Registerer // of the server's own metrics; nil: not registered
 	Version          string
@@ -51,6 +63,7 @@ type Server struct {
 	ready   readiness
 	streams atomic.Int64 // change streams open now
 	hosts   hosts
+	layouts *insight.Turns // of topologies that are laid out
 	metrics metrics
 	// operations names what each pattern of mux does, for metrics and the log.
 	// Complete when New returns.
@@ -65,12 +78,15 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Registry == nil || cfg.Catalog == nil {
 		return nil, errors.New("the server needs a registry and a catalog")
 	}
-	s := &Server{cfg: cfg, mux: http.NewServeMux(), logger: cfg.Logger, closing: make(chan struct{}), operations: map[string]string{}}
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), logger: cfg.Logger, closing: make(chan struct{}), operations: map[string]string{}, layouts: insight.NewLayoutTurns()}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
 	if s.cfg.BodyTimeout == 0 {
 		s.cfg.BodyTimeout = 10 * time.Second
+	}
+	if s.cfg.Turns == nil {
+		s.cfg.Turns = insight.NewTurns()
 	}
 	var err error
 	if s.hosts, err = newHosts(cfg.Hosts); err != nil {
@@ -79,12 +95,14 @@ func New(cfg Config) (*Server, error) {
 	if s.metrics, err = newMetrics(cfg.Registerer, func() float64 { return float64(s.streams.Load()) }); err != nil {
 		return nil, fmt.Errorf("register the server's metrics: %w", err)
 	}
-	s.api = newAPI(s.mux)
+	s.api = newAPI(s.mux, s.withoutAuthors)
 	s.serviceOperations()
 	s.instanceOperations()
 	s.routeOperations()
 	s.runtimeOperations()
+	s.historyOperations()
 	s.statusOperations()
+	s.proxyOperations()
 	s.eventOperations()
 	s.tokenOperations()
 	s.signingKeyOperations()
@@ -92,7 +110,14 @@ func New(cfg Config) (*Server, error) {
 	s.revocationOperations()
 	s.approvalOperations()
 	s.auditOperations()
+	s.edgeOperations()
+	s.driftOperations()
+	s.topologyOperations()
+	s.answerOperations()
+	s.progressOperations()
+	s.planOperations()
 	s.healthEndpoints()
+	s.pages()
 	if err := s.documents(); err != nil {
 		return nil, err
 	}

@@ -20,7 +20,9 @@ type Service struct {
 // ServiceStatus is what follows from the rest of the mesh.
 type ServiceStatus struct {
 	Pending    []mesh.ServiceName `json:"pending,omitempty" doc:"Declared dependencies that nobody has declared as a service yet; calls to them get a 503 that says so."`
+	Refused    []mesh.ServiceName `json:"refused,omitempty" doc:"Declared dependencies whose owners have refused this caller; calls to them are refused as their access.enforcement says."`
 	Unapproved []mesh.ServiceName `json:"unapproved,omitempty" doc:"Declared dependencies whose owners have not approved this caller yet (heddle approve); calls to them are refused as their access.enforcement says."`
+	Warnings   []mesh.Warning     `json:"warnings,omitempty" doc:"What is allowed and may go wrong: cycles of calls, calls to a deprecated service or to one of a less critical tier."`
 }
 
 // ServicePath is the path parameter.
@@ -55,7 +57,7 @@ func (s *Server) serviceOperations() {
 	}, s.putService)
 	register(s, operation{
 		method: http.MethodDelete, path: path + "/{name}", tag: tag, id: "deleteService", summary: "Delete a service's declaration",
-		description: "Its instances stay registered until their leases end. Services that depend on it see it as pending.",
+		description: "Its instances stay registered until their leases end. A service that others declare, or that routes lead to, is refused to be deleted (409, has_dependents, with each of them in errors) unless it is forced; they then see it as pending, and the audit names them.",
 		status:      http.StatusNoContent, token: true, refusals: []int{http.StatusConflict, http.StatusNotFound},
 	}, s.deleteService)
 }
@@ -66,8 +68,13 @@ func (s *Server) listServices(ctx context.Context, _ *struct{}) (*Listed[Service
 		return nil, err
 	}
 	known := make(map[mesh.ServiceName]bool, len(all))
+	declared := make([]*mesh.Service, len(all))
 	for i := range all {
-		known[all[i].Name] = true
+		known[all[i].Name], declared[i] = true, &all[i]
+	}
+	warnings := map[string][]mesh.Warning{}
+	for _, one := range mesh.Warnings(declared, nil) {
+		warnings[one.Object] = append(warnings[one.Object], one)
 	}
 	callees := func(name mesh.ServiceName) *mesh.Service {
 		if at, is := slices.BinarySearchFunc(all, name, func(s mesh.Service, name mesh.ServiceName) int { return strings.Compare(string(s.Name), string(name)) }); is {
@@ -79,7 +86,8 @@ func (s *Server) listServices(ctx context.Context, _ *struct{}) (*Listed[Service
 	for i := range all {
 		pending := slices.Clone(all[i].Dependencies)
 		pending = slices.DeleteFunc(pending, func(name mesh.ServiceName) bool { return known[name] })
-		out[i] = Service{Service: all[i], Status: ServiceStatus{Pending: pending, Unapproved: unapproved(&all[i], callees)}}
+		out[i] = Service{Service: all[i], Status: ServiceStatus{Pending: pending, Warnings: warnings["service/"+string(all[i].Name)]}}
+		out[i].Status.Unapproved, out[i].Status.Refused = undecided(&all[i], callees)
 	}
 	return listed(out, revision), nil
 }
@@ -98,6 +106,7 @@ func (s *Server) getService(ctx context.Context, in *ServicePath) (*ServiceAnswe
 func (s *Server) createService(ctx context.Context, in *struct {
 	Call
 	Repeatable
+	Keeping
 }) (*ServiceAnswer, error) {
 	return s.writeService(ctx, &in.Call, "")
 }
@@ -105,6 +114,7 @@ func (s *Server) createService(ctx context.Context, in *struct {
 func (s *Server) putService(ctx context.Context, in *struct {
 	Call
 	Repeatable
+	Keeping
 	Conditions
 	ServicePath
 }) (*ServiceAnswer, error) {
@@ -144,11 +154,7 @@ func (s *Server) writeService(ctx context.Context, call *Call, inPath string) (*
 			return nil, err
 		}
 	}
-	faults := service.Validate()
-	if len(faults) == 0 { // ports can be compared only once they are ports
-		faults = admission.Ports(s.cfg.Catalog.View(), &service)
-	}
-	if err := mesh.Invalid("service "+shown(name)+" cannot be declared like this", faults); err != nil {
+	if err := mesh.Invalid("service "+shown(name)+" cannot be declared like this", admission.Service(s.cfg.Catalog.View(), &service)); err != nil {
 		return nil, err
 	}
 	stored, err := s.cfg.Registry.PutService(ctx, service, write)
@@ -165,8 +171,10 @@ func (s *Server) writeService(ctx context.Context, call *Call, inPath string) (*
 func (s *Server) deleteService(ctx context.Context, in *struct {
 	Call
 	Repeatable
+	Keeping
 	Conditions
 	ServicePath
+	Force bool `query:"force" doc:"Delete it although others depend on it: calls to it get a 503 from then on." example:"true"`
 }) (*Nothing, error) {
 	name := mesh.ServiceName(in.Name)
 	present := func(ctx context.Context) (int64, error) {
@@ -178,6 +186,7 @@ func (s *Server) deleteService(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
+	write.Force, write.Known = in.Force, admission.Dependents(s.cfg.Catalog.View(), name)
 	return &Nothing{}, s.conflict(ctx, s.cfg.Registry.DeleteService(ctx, name, write), present)
 }
 
@@ -186,7 +195,9 @@ func (s *Server) serviceAnswer(ctx context.Context, stored mesh.Service) (*Servi
 	if err != nil {
 		return nil, err
 	}
-	return &ServiceAnswer{ETag: etag(stored.Meta.Revision), Body: Service{Service: stored, Status: ServiceStatus{Pending: pending, Unapproved: unapproved(&stored, s.seenService)}}}, nil
+	status := ServiceStatus{Pending: pending, Warnings: mesh.ServiceWarnings(&stored, s.seenService)}
+	status.Unapproved, status.Refused = undecided(&stored, s.seenService)
+	return &ServiceAnswer{ETag: etag(stored.Meta.Revision), Body: Service{Service: stored, Status: status}}, nil
 }
 
 // seenService gives a service as the catalog knows it, or nil.
@@ -195,15 +206,19 @@ func (s *Server) seenService(name mesh.ServiceName) *mesh.Service {
 	return service
 }
 
-// unapproved gives the dependencies that wait for their owners' approval.
-func unapproved(caller *mesh.Service, service func(mesh.ServiceName) *mesh.Service) []mesh.ServiceName {
-	var names []mesh.ServiceName
+// undecided gives the dependencies that wait for their owners' approval, and those
+// whose owners have refused the caller.
+func undecided(caller *mesh.Service, service func(mesh.ServiceName) *mesh.Service) (waits, refused []mesh.ServiceName) {
 	for _, name := range caller.Dependencies {
-		if callee := service(name); callee != nil && !callee.Access.Admits(string(caller.Name)) {
-			names = append(names, name)
+		switch callee := service(name); {
+		case callee == nil || callee.Access.Admits(string(caller.Name)):
+		case callee.Access.Refuses(string(caller.Name)):
+			refused = append(refused, name)
+		default:
+			waits = append(waits, name)
 		}
 	}
-	return names
+	return waits, refused
 }
 
 // pending gives the names that nobody has declared. The catalog knows most;

@@ -7,48 +7,18 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/heddle-mesh/heddle/internal/catalog"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
-// Proxy is one stream of one connected proxy.
-type Proxy struct {
-	Node      string           `json:"node" doc:"Its node id, \"<service>/<instance>\"."`
-	Service   mesh.ServiceName `json:"service,omitempty" doc:"The service it stands beside."`
-	Instance  mesh.InstanceID  `json:"instance,omitempty" doc:"Which instance of it."`
-	Scope     string           `json:"scope,omitempty" doc:"What it is sent; proxies of one profile share it."`
-	Address   string           `json:"address,omitempty" doc:"Its end of the connection."`
-	Transport string           `json:"transport,omitempty" doc:"How it asks: delta or state of the world, one stream for all types or one for each."`
-	Connected time.Time        `json:"connected,omitzero" doc:"Since when."`
-	Types     []ProxyType      `json:"types,omitempty" nullable:"false" doc:"How far it has come with each type of resource."`
-}
-
-// ProxyType is how far a proxy has come with one type of resource.
-type ProxyType struct {
-	Type         string     `json:"type" doc:"The type URL."`
-	Sent         string     `json:"sent,omitempty" doc:"The version that was sent last."`
-	Acknowledged string     `json:"acknowledged,omitempty" doc:"The version that was accepted last."`
-	Rejections   uint64     `json:"rejections,omitempty" doc:"How many answers it refused (NACKs)."`
-	Rejected     *Rejection `json:"rejected,omitempty" doc:"What it refused last."`
-	BehindSince  time.Time  `json:"behindSince,omitzero" doc:"Since when it lacks something; left out: it has everything."`
-}
-
-// Rejection is an answer that a proxy refused (a NACK).
-type Rejection struct {
-	Message string    `json:"message" doc:"The proxy's words."`
-	At      time.Time `json:"at,omitzero" doc:"When."`
-	Version string    `json:"version,omitempty" doc:"Of the refused answer."`
-	Objects []Origin  `json:"objects,omitempty" nullable:"false" doc:"The declarations behind what was refused."`
-}
-
-// Origin is the declaration that a resource follows from.
-type Origin struct {
-	Object   string `json:"object" doc:"Its kind and name." example:"service/orders"`
-	Author   string `json:"author,omitempty" doc:"Who wrote it last."`
-	Revision int64  `json:"revision,omitempty" doc:"The revision that the resource follows from."`
-}
+// What the API tells of proxies.
+type (
+	Proxy     = mesh.ProxyStream
+	ProxyType = mesh.ProxyType
+	Rejection = mesh.Rejection
+	Origin    = mesh.Origin
+)
 
 // Problem is something wrong in the mesh that no single write was refused for.
 type Problem struct {
@@ -72,6 +42,10 @@ func (s *Server) statusOperations() {
 		method: http.MethodGet, path: "/api/v1/problems", tag: tag, id: "listProblems", summary: "List what is wrong in the mesh",
 		description: "Stored values that cannot be read and were set aside, those that would be refused if they were written now, dependencies that nobody has declared, those whose owners have not approved the caller, subsets without instances, what could not be translated, and what a proxy refused and is therefore kept from the others.",
 	}, s.listProblems)
+	register(s, operation{
+		method: http.MethodGet, path: "/api/v1/warnings", tag: tag, id: "listWarnings", summary: "List what is allowed in the mesh and may go wrong",
+		description: "Cycles of calls, and calls to a deprecated service or to one of a less critical tier. They are no problems: everything works.",
+	}, s.listWarnings)
 	register(s, operation{
 		method: http.MethodGet, path: "/api/v1/authorizers", tag: tag, id: "listAuthorizers", summary: "List the AuthZ services that sidecars ask",
 		description: "Who hands its Envoy tokens (token delivery push) finds them here.",
@@ -102,6 +76,12 @@ func (s *Server) listAuthorizers(context.Context, *struct{}) (*Listed[Authorizer
 }
 
 func (s *Server) listProblems(context.Context, *struct{}) (*Listed[Problem], error) {
+	revision := s.cfg.Catalog.View().Revision()
+	return listed(s.Problems(), revision), nil
+}
+
+// Problems gives what is wrong in the mesh, as far as this server knows.
+func (s *Server) Problems() []Problem {
 	var all []Problem
 	for _, one := range s.cfg.Registry.Quarantined() {
 		wrong := "cannot be read and was set aside: %s; write it anew, or delete the key"
@@ -125,7 +105,11 @@ func (s *Server) listProblems(context.Context, *struct{}) (*Listed[Problem], err
 		}
 	}
 	for service := range view.Services() {
-		for _, name := range unapproved(service, s.seenService) {
+		waits, refused := undecided(service, s.seenService)
+		for _, name := range refused {
+			all = append(all, Problem{Object: "service/" + string(service.Name), Message: fmt.Sprintf("depends on %q, and is refused by the owner, %q: take the dependency out, or ask for heddle approve %s %s", name, s.seenService(name).Owner, name, service.Name)})
+		}
+		for _, name := range waits {
 			callee := s.seenService(name)
 			all = append(all, Problem{Object: "service/" + string(service.Name), Message: fmt.Sprintf("depends on %q, whose owner %q has not approved it: calls to it are refused as its access.enforcement says, until heddle approve %s %s", name, callee.Owner, name, service.Name)})
 		}
@@ -145,7 +129,12 @@ func (s *Server) listProblems(context.Context, *struct{}) (*Listed[Problem], err
 	if s.cfg.Problems != nil {
 		all = append(all, s.cfg.Problems()...)
 	}
-	return listed(all, view.Revision()), nil
+	return all
+}
+
+func (s *Server) listWarnings(context.Context, *struct{}) (*Listed[mesh.Warning], error) {
+	view := s.cfg.Catalog.View()
+	return listed(mesh.Warnings(slices.Collect(view.Services()), view.Routes()), view.Revision()), nil
 }
 
 func (s *Server) getVersion(context.Context, *struct{}) (*versionAnswer, error) {

@@ -90,7 +90,7 @@ func TestProxiesTravelWhole(t *testing.T) {
 		}},
 	}
 	w := newWorld(t, func(cfg *server.Config) { cfg.Proxies = func() []server.Proxy { return []server.Proxy{told} } })
-	got, err := w.client("").Proxies(t.Context())
+	got, err := w.client(w.admin).Proxies(t.Context())
 	want := client.Proxy{
 		Node: "orders/o-1", Service: "orders", Instance: "o-1", Scope: "orders", Address: "10.0.0.1:999", Transport: "ads-delta", Connected: at,
 		Types: []client.ProxyType{{

@@ -14,9 +14,10 @@ import (
 
 // NewToken is the body of a request for a token.
 type NewToken struct {
-	Kind        registry.TokenKind `json:"kind,omitempty" enum:"join,instances" doc:"join: the right to get an identity, of the service or of what is said in its place, and nothing else. instances: the right to write the service's instances, and nothing else. Left out: the right to write."`
+	Kind        registry.TokenKind `json:"kind,omitempty" enum:"join,instances,keeper" doc:"join: the right to get an identity, of the service or of what is said in its place, and nothing else. instances: the right to write the service's instances, and nothing else. keeper: the right of an outside source, such as a Kubernetes cluster, to write what it keeps, and nothing else. Left out: the right to write."`
 	Service     mesh.ServiceName   `json:"service,omitempty" doc:"The token may write this service's declaration and its instances only; left out, everything. A join token is for workloads of this service. Required for instances." example:"orders"`
 	Owners      []string           `json:"owners,omitempty" nullable:"false" doc:"Instead of a service: the token may write the services and routes of these owners, the instances of those services and their tokens, and hand over from one of them to another." example:"team-shop"`
+	Keeper      mesh.Keeper        `json:"keeper,omitempty" doc:"Of a keeper's token: it writes as this keeper, and as those below it." example:"kubernetes/prod"`
 	Gateway     mesh.ServiceName   `json:"gateway,omitempty" doc:"Of a join token: it is for gateways of this name, instead of a service." example:"edge"`
 	Authz       bool               `json:"authz,omitempty" doc:"Of a join token: it is for AuthZ services that run apart (heddle authz), instead of a service."`
 	Description string             `json:"description,omitempty" maxLength:"1024" doc:"What it is for."`
@@ -118,9 +119,9 @@ func (s *Server) createToken(ctx context.Context, in *struct{ Call }) (*createdT
 }
 
 func (s *Server) newToken(ctx context.Context, wanted NewToken, w registry.Write) (registry.Token, string, error) {
-	token := registry.Token{Kind: wanted.Kind, Service: wanted.Service, Owners: wanted.Owners, Gateway: wanted.Gateway, Authz: wanted.Authz, Description: wanted.Description, Author: w.Author}
+	token := registry.Token{Kind: wanted.Kind, Service: wanted.Service, Owners: wanted.Owners, Keeper: wanted.Keeper, Gateway: wanted.Gateway, Authz: wanted.Authz, Description: wanted.Description, Author: w.Author}
 	switch wanted.Kind {
-	case "", registry.InstancesToken:
+	case "", registry.InstancesToken, registry.KeeperToken:
 		if wanted.TTL != 0 || wanted.Uses != 0 || wanted.Gateway != "" || wanted.Authz {
 			return token, "", fault("kind", "is missing: gateway, authz, ttl and uses are of join tokens")
 		}
@@ -133,7 +134,7 @@ func (s *Server) newToken(ctx context.Context, wanted NewToken, w registry.Write
 		created, secret, err := s.cfg.Registry.CreateJoinToken(ctx, token, wanted.TTL.Std(), w)
 		return created, identity.FormatJoinToken(secret, s.cfg.Identities.Pin()), err
 	}
-	return token, "", fault("kind", "is not one of: join, instances")
+	return token, "", fault("kind", "is not one of: join, instances, keeper")
 }
 
 func (s *Server) revokeToken(ctx context.Context, in *struct {

@@ -123,16 +123,16 @@ func (b *builder) authorized(host *routev3.VirtualHost, s *mesh.Service) *routev
 		host.RequestHeadersToRemove = []string{tokenHeader}
 		return host
 	}
-	host.TypedPerFilterConfig = map[string]*anypb.Any{authzFilter: pack(callee(s))}
-	if s == nil || !behindSidecars(s) {
+	host.TypedPerFilterConfig = map[string]*anypb.Any{authzFilter: pack(b.callee(s))}
+	if s == nil || !b.trust.behindSidecars(s) {
 		host.RequestHeadersToRemove = []string{tokenHeader}
 	}
 	return host
 }
 
 // callee is what the AuthZ service is asked, and whether it is.
-func callee(s *mesh.Service) *extauthzv3.ExtAuthzPerRoute {
-	if s == nil || !behindSidecars(s) {
+func (b *builder) callee(s *mesh.Service) *extauthzv3.ExtAuthzPerRoute {
+	if s == nil || !b.trust.behindSidecars(s) {
 		return &extauthzv3.ExtAuthzPerRoute{Override: &extauthzv3.ExtAuthzPerRoute_Disabled{Disabled: true}}
 	}
 	return &extauthzv3.ExtAuthzPerRoute{Override: &extauthzv3.ExtAuthzPerRoute_CheckSettings{CheckSettings: &extauthzv3.CheckSettings{

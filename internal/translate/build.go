@@ -17,6 +17,7 @@ func Build(v *catalog.View, s Scope, t Trust) ([]Resource, []Problem) {
 	if s.Proxy.Profile == mesh.GatewayProfile {
 		b := &builder{view: v, scope: s, trust: &t}
 		b.gateway()
+		b.tell()
 		sortResources(b.resources)
 		return b.resources, b.problems
 	}
@@ -40,23 +41,27 @@ func Build(v *catalog.View, s Scope, t Trust) ([]Resource, []Problem) {
 	}
 	b.strayPorts()
 	b.outbound()
+	b.transparent()
 	b.runtime()
+	b.tell()
 	sortResources(b.resources)
 	return b.resources, b.problems
 }
 
 // builder gathers the resources of one scope.
 type builder struct {
-	view         *catalog.View
-	scope        Scope
-	trust        *Trust
-	own          *mesh.Service
-	dependencies []dependency // sorted by name
-	ports        ports
-	outboundOpen bool // the outbound listener has its port
-	trustsSystem bool // the secret of that name is made
-	resources    []Resource
-	problems     []Problem
+	view            *catalog.View
+	scope           Scope
+	trust           *Trust
+	own             *mesh.Service
+	dependencies    []dependency // sorted by name
+	ports           ports
+	outboundOpen    bool  // the outbound listener has its port
+	transparentOpen bool  // the listener of intercepted connections has its port
+	virtual         ports // the addresses of names that listeners have
+	trustsSystem    bool  // the secret of that name is made
+	resources       []Resource
+	problems        []Problem
 }
 
 // dependency is a service that the scope's own service declared.
@@ -84,7 +89,7 @@ func (b *builder) dependency(d dependency) {
 	b.upstream(d.service)
 	b.refusedPlain(d.service)
 	b.resources = append(b.resources, Endpoints(b.view, d.name)...)
-	b.ownListener(d.service)
+	b.ownListeners(d.service)
 }
 
 func (b *builder) add(typeURL, name string, m proto.Message, origin Origin) *Resource {

@@ -93,10 +93,14 @@ func (b *builder) checks() []*hcmv3.HttpFilter {
 	callers := "callers." + string(b.own.Name)
 	b.extension(callers, b.httpCallers(callers), b.callersOrigin())
 	filters := []*hcmv3.HttpFilter{discovered(callers, &httprbacv3.RBAC{})}
+	token := "token." + string(b.own.Name)
 	if keys := b.view.TokenKeys(); keys != nil {
-		token := "token." + string(b.own.Name)
 		b.extension(token, b.tokens(keys), Origin{Object: "the AuthZ service's keys", Author: keys.Meta.Author, Revision: keys.Meta.Revision})
 		filters = slices.Insert(filters, 0, discovered(token, &jwtv3.JwtAuthentication{}))
+	} else {
+		// Connections from before the keys were withdrawn still pass the filter, and
+		// without its configuration Envoy answers 500 on them.
+		b.extension(token, &jwtv3.JwtAuthentication{}, Origin{Object: "the AuthZ service's keys"})
 	}
 	return filters
 }
@@ -289,9 +293,14 @@ func refusedHere(s *mesh.Service) []*hcmv3.ResponseMapper {
 
 // detailed are Envoy's own answers whose details begin with a text.
 func detailed(prefix string) *accesslogv3.AccessLogFilter {
+	return cel(`response.code_details.startsWith("` + prefix + `")`)
+}
+
+// cel is what fits an expression.
+func cel(expression string) *accesslogv3.AccessLogFilter {
 	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ExtensionFilter{ExtensionFilter: &accesslogv3.ExtensionFilter{
 		Name:       "envoy.access_loggers.extension_filters.cel",
-		ConfigType: &accesslogv3.ExtensionFilter_TypedConfig{TypedConfig: pack(&celv3.ExpressionFilter{Expression: `response.code_details.startsWith("` + prefix + `")`})},
+		ConfigType: &accesslogv3.ExtensionFilter_TypedConfig{TypedConfig: pack(&celv3.ExpressionFilter{Expression: expression})},
 	}}}
 }
 

@@ -85,7 +85,7 @@ func (b *builder) clusterFor(s *mesh.Service) *clusterv3.Cluster {
 // locate says where the cluster's instances come from.
 func locate(c *clusterv3.Cluster, s *mesh.Service) {
 	switch {
-	case s.Endpoints.DNS != nil:
+	case s.Resolved() != nil:
 		locateByDNS(c, s)
 	case len(s.Endpoints.Static) > 0:
 		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}

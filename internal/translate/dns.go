@@ -24,7 +24,7 @@ const settleDNS = 250 * time.Millisecond
 const refreshDNS = 2 * time.Second
 
 func settleOf(s *mesh.Service) time.Duration {
-	if s.Endpoints.DNS != nil {
+	if s.Resolved() != nil {
 		return settleDNS
 	}
 	return 0
@@ -34,7 +34,7 @@ func settleOf(s *mesh.Service) time.Duration {
 // cluster type "envoy.clusters.dns" is what STRICT_DNS and LOGICAL_DNS are,
 // without their deprecated fields.
 func locateByDNS(c *clusterv3.Cluster, s *mesh.Service) {
-	d := s.Endpoints.DNS
+	d := s.Resolved()
 	cluster := &dnsv3.DnsCluster{
 		AllAddressesInSingleEndpoint: d.Discovery == mesh.DNSLogical,
 		DnsLookupFamily:              family(d.Family),

@@ -177,3 +177,21 @@ func TestDNSServicesFollowTheirAnswers(t *testing.T) {
 		})
 	}
 }
+
+// TestPodsAreFoundByTheirKubernetesName has a real Envoy resolve the name with the
+// dot at its end, which keeps search domains away.
+func TestPodsAreFoundByTheirKubernetesName(t *testing.T) {
+	t.Parallel()
+	server := startNameServer(t)
+	server.set("pods.shop.svc.cluster.local.", dns.RcodeSuccess, "127.0.0.1")
+	port := pods(t)
+	s := service("pods", mesh.HTTP)
+	s.Endpoints.Kubernetes = &mesh.KubernetesEndpoints{Namespace: "shop", Discovery: mesh.KubernetesDNS}
+	resolved := *s.Resolved()
+	if resolved.Port, resolved.Resolvers = port, []string{server.address}; resolved.Host != "pods.shop.svc.cluster.local." {
+		t.Fatal(resolved.Host)
+	}
+	s.Endpoints = mesh.Endpoints{DNS: &resolved} // the same, at a resolver that the test has
+	web := startSidecar(t, &input{Proxy: mesh.Proxy{Service: "web", Instance: "web-1"}, Services: []mesh.Service{service("web", mesh.HTTP, "pods"), s}})
+	eventually(t, "an answer", func() bool { return strings.HasPrefix(call(t, web.outbound(t), "pods", "/", nil).body, "first ") })
+}

@@ -22,6 +22,9 @@
 //	filters "callers.<service>", "token.<service>"
 //	                                           what its sidecars check callers by
 //	listener "inbound.<scope>", "outbound.<scope>", "own.<dependency>.<scope>"
+//	listener "transparent.<scope>", "virtual.<dependency>.<scope>"
+//	                                           where connections are intercepted
+//	cluster "outside.passthrough"              what is outside the mesh, for those
 //	listener "<dependency>"; routes and cluster "proxyless.<dependency>"
 //	                                           for gRPC libraries, one for all callers
 //	cluster "app.<scope>"                      the application itself

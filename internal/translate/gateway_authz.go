@@ -22,8 +22,8 @@ func askingAtEdge() *hcmv3.HttpFilter {
 // question is what the AuthZ service is asked about the requests of a route for a
 // service; nil stands for what the gateway answers itself. A backend outside the
 // mesh gets no token, and its users are asked for theirs all the same.
-func question(r *mesh.Route, s *mesh.Service) *extauthzv3.ExtAuthzPerRoute {
-	q := callee(s)
+func (g *gateway) question(r *mesh.Route, s *mesh.Service) *extauthzv3.ExtAuthzPerRoute {
+	q := g.callee(s)
 	about := q.GetCheckSettings().GetContextExtensions()
 	if r.Auth != nil {
 		if about == nil {
@@ -55,7 +55,7 @@ func (g *gateway) ask(config *map[string]*anypb.Any, q *extauthzv3.ExtAuthzPerRo
 
 // unasked answers by itself, whoever comes.
 func (g *gateway) unasked(r *routev3.Route) *routev3.Route {
-	g.ask(&r.TypedPerFilterConfig, callee(nil))
+	g.ask(&r.TypedPerFilterConfig, g.callee(nil))
 	return r
 }
 
@@ -85,7 +85,7 @@ func (g *gateway) retoken(policy *routev3.RouteAction_RequestMirrorPolicy, s *me
 		return
 	}
 	policy.RequestHeadersMutations = []*mutationv3.HeaderMutation{{Action: &mutationv3.HeaderMutation_Remove{Remove: tokenHeader}}}
-	if behindSidecars(s) {
+	if g.trust.behindSidecars(s) {
 		policy.RequestHeadersMutations = append(policy.RequestHeadersMutations, &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Append{
 			Append: &corev3.HeaderValueOption{
 				Header:       &corev3.HeaderValue{Key: tokenHeader, Value: "%DYNAMIC_METADATA(" + authzFilter + ":mirror-token)%"},

@@ -14,24 +14,28 @@ import (
 
 // routeTable is the routes by host, for one of a gateway's listeners. overTLS
 // serves them all; without it those that want TLS send the client there.
-func (g *gateway) routeTable(name string, overTLS bool) *routev3.RouteConfiguration {
+func (g *gateway) routeTable(name string, scheme mesh.Scheme, overTLS bool) *routev3.RouteConfiguration {
 	config := &routev3.RouteConfiguration{Name: name, IgnorePortInHostMatching: true}
 	for _, host := range g.hosts() {
 		out := &routev3.VirtualHost{Name: host, Domains: []string{domain(host)}, Routes: []*routev3.Route{g.unasked(ambiguousPath())}}
 		for _, r := range g.routesOf(host) {
-			if overTLS || r.PlainHTTP {
+			switch {
+			case len(r.Schemes) > 0 && !slices.Contains(r.Schemes, scheme):
+			case overTLS || r.PlainHTTP || len(r.Schemes) > 0:
 				out.Routes = append(out.Routes, g.route(r))
-			} else {
+			default:
 				out.Routes = append(out.Routes, g.unasked(g.toHTTPS(r)))
 			}
 		}
 		out.Routes = append(out.Routes, g.unasked(refusal(404, reasonNoRoute, "heddle: no route of this host matches the request")))
 		config.VirtualHosts = append(config.VirtualHosts, out)
 	}
-	config.VirtualHosts = append(config.VirtualHosts, &routev3.VirtualHost{
-		Name: "*", Domains: []string{"*"}, // no host is called so
-		Routes: []*routev3.Route{g.unasked(refusal(404, reasonNoRoute, "heddle: no route has this host"))},
-	})
+	if len(g.byHost[mesh.AnyHost]) == 0 {
+		config.VirtualHosts = append(config.VirtualHosts, &routev3.VirtualHost{
+			Name: mesh.AnyHost, Domains: []string{mesh.AnyHost},
+			Routes: []*routev3.Route{g.unasked(refusal(404, reasonNoRoute, "heddle: no route has this host"))},
+		})
+	}
 	return config
 }
 
@@ -71,13 +75,17 @@ func (g *gateway) routesOf(host string) []*mesh.Route {
 	out := slices.Clone(g.byHost[host])
 	for rest := strings.TrimPrefix(host, "*."); ; {
 		_, parent, more := strings.Cut(rest, ".")
+		star := "*." + parent
 		if !more {
-			return out
+			star = mesh.AnyHost
 		}
-		for _, r := range g.byHost["*."+parent] {
+		for _, r := range g.byHost[star] {
 			if !slices.Contains(out, r) {
 				out = append(out, r)
 			}
+		}
+		if !more {
+			return out
 		}
 		rest = parent
 	}

@@ -22,6 +22,7 @@ import (
 // The reasons that only gateways give.
 const (
 	reasonNoRoute     = "no-route"     // no route for the host, or none of the host's matches
+	reasonRefused     = "refused"      // the route says so
 	reasonPath        = "path"         // the path can be read in two ways
 	reasonRateLimited = "rate-limited" // the route's own limit
 	reasonNoInstance  = "no-instance"  // none of the service's instances can be called
@@ -42,7 +43,7 @@ const readyPath = "/.heddle/ready"
 
 // edgeManager is HTTP at the edge, where nobody is to be believed.
 func (g *gateway) edgeManager(stats string) *hcmv3.HttpConnectionManager {
-	m := httpManager(stats)
+	m := reporting(httpManager(stats), g.calls())
 	m.HttpFilters = g.edgeFilters()
 	// Both ways of writing a path have to meet the same rule: doubled slashes become
 	// one, and a client that escapes them is sent to the plain form first.

@@ -23,12 +23,12 @@ func (g *gateway) listeners() {
 	address := orAddress(at.ListenAddress, mesh.DefaultInboundAddress)
 	secure := at.HTTPSPort != 0
 	if at.HTTPPort != 0 {
-		g.listener("http", place{address, at.HTTPPort}, nil, !secure)
+		g.listener(mesh.PlainHTTP, place{address, at.HTTPPort}, nil, !secure)
 	}
 	if !secure {
 		return
 	}
-	g.listener("https", place{address, at.HTTPSPort}, tlsSocket(g.tls("h2", "http/1.1")), true)
+	g.listener(mesh.HTTPS, place{address, at.HTTPSPort}, tlsSocket(g.tls("h2", "http/1.1")), true)
 	if at.HTTP3 {
 		g.http3(place{address, at.HTTPSPort})
 	}
@@ -36,15 +36,15 @@ func (g *gateway) listeners() {
 
 // listener makes one for HTTP/1 and HTTP/2. all serves all routes on it, rather
 // than to send those that want TLS elsewhere.
-func (g *gateway) listener(kind string, at place, secured *corev3.TransportSocket, all bool) {
-	name := kind + "." + g.scope.Name()
-	m := withRoutes(g.edgeManager(kind), name)
+func (g *gateway) listener(kind mesh.Scheme, at place, secured *corev3.TransportSocket, all bool) {
+	name := string(kind) + "." + g.scope.Name()
+	m := withRoutes(g.edgeManager(string(kind)), name)
 	l := listenerAt(name, at, corev3.TrafficDirection_INBOUND, hcmFilter, m)
 	l.FilterChains[0].TransportSocket = secured
 	l.PerConnectionBufferLimitBytes = wrapperspb.UInt32(edgeBuffer)
 	g.add(TypeListener, name, l, Origin{Object: "gateway/" + string(g.name)})
 
-	table := g.routeTable(name, all)
+	table := g.routeTable(name, kind, all)
 	if secured != nil && g.scope.Proxy.Gateway.HTTP3 {
 		table.ResponseHeadersToAdd = append(table.ResponseHeadersToAdd, g.altSvc())
 	}

@@ -33,14 +33,22 @@ func (g *gateway) serve(r *mesh.Route) *routev3.Route {
 		g.wrong(r, "%s: its requests are answered 503", why)
 		return g.closed(out, r, `heddle: route %q cannot be served yet: heddle status says why`)
 	}
+	changeHeaders(out, r)
+	if r.Refuse != 0 {
+		refused := refusal(uint32(r.Refuse), reasonRefused, "heddle: route "+strconv.Quote(string(r.Name))+" answers this")
+		out.Action = refused.GetAction()
+		out.ResponseHeadersToAdd = append(out.ResponseHeadersToAdd, refused.GetResponseHeadersToAdd()...)
+		g.ask(&out.TypedPerFilterConfig, g.question(r, nil))
+		return out
+	}
 	if r.Redirect != nil {
 		out.Action = &routev3.Route_Redirect{Redirect: redirect(r)}
-		g.ask(&out.TypedPerFilterConfig, question(r, nil))
+		g.ask(&out.TypedPerFilterConfig, g.question(r, nil))
 		return out
 	}
 	action := g.action(r, out)
 	if action == nil {
-		g.ask(&out.TypedPerFilterConfig, question(r, nil))
+		g.ask(&out.TypedPerFilterConfig, g.question(r, nil))
 		return g.closed(out, r, `heddle: nothing that can be called is behind route %q yet: heddle status says why`)
 	}
 	out.Action = &routev3.Route_Route{Route: action}
@@ -95,7 +103,7 @@ func (g *gateway) action(r *mesh.Route, out *routev3.Route) *routev3.RouteAction
 func (g *gateway) spread(r *mesh.Route, out *routev3.Route, action *routev3.RouteAction, targets []target) {
 	if len(targets) == 1 {
 		s, subset := targets[0].service, targets[0].Subset
-		g.ask(&out.TypedPerFilterConfig, question(r, s))
+		g.ask(&out.TypedPerFilterConfig, g.question(r, s))
 		action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: g.shared(string(s.Name))}
 		action.MetadataMatch = g.commonOf(s).subsets[subset]
 		if host := s.Traffic.HostHeader; host != "" {
@@ -106,7 +114,7 @@ func (g *gateway) spread(r *mesh.Route, out *routev3.Route, action *routev3.Rout
 	weighted := &routev3.WeightedCluster{}
 	for _, one := range targets {
 		share := &routev3.WeightedCluster_ClusterWeight{Weight: wrapperspb.UInt32(uint32(one.Weight))}
-		g.ask(&share.TypedPerFilterConfig, question(r, one.service))
+		g.ask(&share.TypedPerFilterConfig, g.question(r, one.service))
 		if one.service == nil {
 			share.Name = g.unavailableCluster()
 		} else {
@@ -171,6 +179,9 @@ func redirect(r *mesh.Route) *routev3.RedirectAction {
 	out := &routev3.RedirectAction{HostRedirect: domain(mesh.PlainHost(d.Host)), PortRedirect: uint32(d.Port), ResponseCode: redirectCodes()[d.Status]}
 	var path routev3.RouteAction
 	rewrite(&path, d.Path, r.Match)
+	if d.Scheme != "" {
+		out.SchemeRewriteSpecifier = &routev3.RedirectAction_SchemeRedirect{SchemeRedirect: string(d.Scheme)}
+	}
 	switch {
 	case d.Path == "":
 	case r.Match.Path.Exact != "":

@@ -34,14 +34,23 @@ type input struct {
 	Identities  mesh.MTLS         `json:"identities"`
 	JWKS        string            `json:"jwks"` // of the AuthZ service; "": there is none
 	Authorizers []mesh.Authorizer `json:"authorizers"`
+	Telemetry   telemetry         `json:"telemetry"`
+}
+
+// telemetry is [translate.Telemetry] in a file.
+type telemetry struct {
+	AccessLog     string    `json:"accessLog"`
+	Collector     string    `json:"collector"`
+	CollectorPort mesh.Port `json:"collectorPort"`
+	Sample        float64   `json:"sample"`
 }
 
 // trust is that of the input's mesh.
 func (in *input) trust() translate.Trust {
 	if in.Identities == "" {
-		return translate.Trust{}
+		return translate.Trust{Telemetry: translate.Telemetry(in.Telemetry), Reports: true}
 	}
-	return translate.Trust{Domain: "mesh.test", Roots: []byte(rootCertificate), MTLS: in.Identities}
+	return translate.Trust{Domain: "mesh.test", Roots: []byte(rootCertificate), MTLS: in.Identities, Telemetry: translate.Telemetry(in.Telemetry), Reports: true}
 }
 
 func (in *input) tokenKeys() *mesh.TokenKeys {

@@ -28,7 +28,7 @@ const firstToken = 2 * time.Second
 func (b *builder) inject(c *clusterv3.Cluster, s *mesh.Service) {
 	options := &httpv3.HttpProtocolOptions{}
 	packed := c.GetTypedExtensionProtocolOptions()[httpOptions]
-	if !b.pushed() || !behindSidecars(s) || packed.UnmarshalTo(options) != nil {
+	if !b.pushed() || !b.trust.behindSidecars(s) || packed.UnmarshalTo(options) != nil {
 		return
 	}
 	token := &genericv3.Generic{Header: tokenHeader, Credential: &tlsv3.SdsSecretConfig{

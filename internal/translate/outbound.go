@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
@@ -16,25 +17,36 @@ import (
 // dependencies by host name, and the routes behind it, which depend on the
 // service alone and are shared by all its proxies.
 func (b *builder) outbound() {
-	if !b.outboundOpen {
+	if b.outboundOpen {
+		listener := "outbound." + b.scope.Name()
+		b.add(TypeListener, listener, listenerAt(listener, b.outboundPlace(), corev3.TrafficDirection_OUTBOUND, hcmFilter, b.byHost("outbound")), originOf(b.own))
+	}
+	if !b.outboundOpen && !b.transparentOpen {
 		return
 	}
-	listener, routes := "outbound."+b.scope.Name(), b.shared("outbound."+string(b.own.Name))
-	m := b.outboundHTTP("outbound", routes)
-	m.StripTrailingHostDot = true // "orders.mesh." is "orders.mesh" in full
-	b.add(TypeListener, listener, listenerAt(listener, b.outboundPlace(), corev3.TrafficDirection_OUTBOUND, hcmFilter, m), originOf(b.own))
 	from := []*mesh.Service{b.own}
 	for _, d := range b.dependencies {
 		if d.service != nil {
 			from = append(from, d.service)
 		}
 	}
+	routes := b.outboundName()
 	b.add(TypeRoute, routes, b.outboundRoutes(routes), newest(from...))
+}
+
+func (b *builder) outboundName() string { return b.shared("outbound." + string(b.own.Name)) }
+
+// byHost is where the application's requests come in that name their dependency
+// by the host alone.
+func (b *builder) byHost(stats string) *hcmv3.HttpConnectionManager {
+	m := b.outboundHTTP(stats, b.outboundName())
+	m.StripTrailingHostDot = true // "orders.mesh." is "orders.mesh" in full
+	return m
 }
 
 // outboundHTTP is where the application's requests come in.
 func (b *builder) outboundHTTP(stats, routes string) *hcmv3.HttpConnectionManager {
-	m := withRoutes(httpManager(stats), routes)
+	m := reporting(withRoutes(httpManager(stats), routes), b.calls())
 	m.AlwaysSetRequestIdInResponse = true
 	switch {
 	case b.pushed():
@@ -61,6 +73,9 @@ func (b *builder) claimPorts() {
 		_, _ = b.ports.take(app, "the application")
 	}
 	b.outboundOpen = b.claim(b.outboundPlace(), "the outbound listener", "give the proxy another outboundPort (--outbound-port)")
+	if b.scope.Proxy.Intercept != nil {
+		b.transparentOpen = b.claim(b.transparentPlace(), "the listener of intercepted connections", "give the proxy another intercept.port (--intercept-port)")
+	}
 }
 
 func (b *builder) outboundRoutes(name string) *routev3.RouteConfiguration {
@@ -72,28 +87,47 @@ func (b *builder) outboundRoutes(name string) *routev3.RouteConfiguration {
 	return config
 }
 
-// ownListener makes the listener of a dependency that has a port of its own.
-func (b *builder) ownListener(s *mesh.Service) {
+// ownListeners makes the listeners of a dependency itself: on a port of its own, if
+// it has one, and where its name leads on a sidecar that intercepts.
+func (b *builder) ownListeners(s *mesh.Service) {
+	own, virtual := b.ownListener(s), b.virtualListener(s)
+	if s.Protocol == mesh.TCP || !own && !virtual {
+		return
+	}
+	routes := b.shared("direct." + string(s.Name))
+	host := &routev3.VirtualHost{Name: string(s.Name), Domains: []string{"*"}, Routes: b.routesTo(s)}
+	b.add(TypeRoute, routes, &routev3.RouteConfiguration{Name: routes, VirtualHosts: []*routev3.VirtualHost{b.authorized(host, s)}}, originOf(s))
+}
+
+// ownListener makes the listener of a dependency that has a port of its own. Where
+// connections are intercepted a dependency is reached by its name, and loopback is
+// the application's: it has there what was asked for, and not what TCP implies.
+func (b *builder) ownListener(s *mesh.Service) bool {
 	at := place{b.outboundPlace().address, s.OwnPort()}
+	if b.scope.Proxy.Intercept != nil {
+		at.port = s.ListenerPort
+	}
 	if port, asked := b.scope.Proxy.DependencyPorts[s.Name]; asked {
 		at.port = port
 	}
 	if at.port == 0 {
-		return
+		return false
 	}
 	if !b.claim(at, fmt.Sprintf("the listener of %q", s.Name), fmt.Sprintf("give the dependency another port in the proxy's dependencyPorts (--dependency-port %s=PORT)", s.Name)) {
-		return
+		return false
 	}
-	name, origin, stats := "own."+string(s.Name)+"."+b.scope.Name(), originOf(s), "own."+string(s.Name)
+	name := "own." + string(s.Name) + "." + b.scope.Name()
+	b.add(TypeListener, name, b.listenerTo(name, at, s), originOf(s))
+	return true
+}
+
+// listenerTo makes a listener of which everything goes to one dependency.
+func (b *builder) listenerTo(name string, at place, s *mesh.Service) *listenerv3.Listener {
+	stats := "own." + string(s.Name)
 	if s.Protocol == mesh.TCP {
-		b.add(TypeListener, name, listenerAt(name, at, corev3.TrafficDirection_OUTBOUND, tcpFilter, tcpProxy(stats, b.shared(string(s.Name)), s)), origin)
-		return
+		return listenerAt(name, at, corev3.TrafficDirection_OUTBOUND, tcpFilter, reportingTCP(tcpProxy(stats, b.shared(string(s.Name)), s), b.calls()))
 	}
-	routes := b.shared("direct." + string(s.Name))
-	m := b.outboundHTTP(stats, routes)
-	b.add(TypeListener, name, listenerAt(name, at, corev3.TrafficDirection_OUTBOUND, hcmFilter, m), origin)
-	host := &routev3.VirtualHost{Name: string(s.Name), Domains: []string{"*"}, Routes: b.routesTo(s)}
-	b.add(TypeRoute, routes, &routev3.RouteConfiguration{Name: routes, VirtualHosts: []*routev3.VirtualHost{b.authorized(host, s)}}, origin)
+	return listenerAt(name, at, corev3.TrafficDirection_OUTBOUND, hcmFilter, b.outboundHTTP(stats, b.shared("direct."+string(s.Name))))
 }
 
 // strayPorts tells of ports that the proxy gave to services that it does not call.

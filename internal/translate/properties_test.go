@@ -162,7 +162,7 @@ func TestBuildIsAFunctionOfTheMeshAlone(t *testing.T) {
 		for i := range shuffled.Services {
 			shuffled.Services[i].Dependencies = rapid.Permutation(shuffled.Services[i].Dependencies).Draw(r, "other order")
 		}
-		resources, problems = translate.Build(oneByOne(shuffled), scope, translate.Trust{})
+		resources, problems = translate.Build(oneByOne(shuffled), scope, in.trust())
 		if second := render(t, resources, problems); !bytes.Equal(first, second) {
 			r.Fatalf("another order gives another result:\n%s\n\n%s", first, second)
 		}

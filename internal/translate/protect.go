@@ -31,7 +31,9 @@ func (b *builder) protect(l *listenerv3.Listener, cluster string) {
 	}
 	plain := l.GetFilterChains()[0]
 	if b.own.Protocol.IsHTTP() {
-		plain.Filters = []*listenerv3.Filter{typedFilter(hcmFilter, withoutToken(inboundHTTP(b.own, cluster)))}
+		plain.Filters = []*listenerv3.Filter{typedFilter(hcmFilter, reporting(withoutToken(inboundHTTP(b.own, cluster)), b.strangers()))}
+	} else {
+		plain.Filters = []*listenerv3.Filter{typedFilter(tcpFilter, reportingTCP(tcpProxy("inbound", cluster, b.own), b.strangers()))}
 	}
 	if !b.secure() {
 		return
@@ -42,7 +44,7 @@ func (b *builder) protect(l *listenerv3.Listener, cluster string) {
 		secured.Filters = []*listenerv3.Filter{typedFilter(hcmFilter, b.checkedHTTP(cluster))}
 	} else {
 		secured.TransportSocket = b.fromPeers([]string{meshALPN})
-		secured.Filters = []*listenerv3.Filter{b.tcpCheck(), typedFilter(tcpFilter, tcpProxy("inbound", cluster, b.own))}
+		secured.Filters = []*listenerv3.Filter{b.tcpCheck(), typedFilter(tcpFilter, reportingTCP(tcpProxy("inbound", cluster, b.own), b.refusals()))}
 	}
 	if b.trust.strict(b.own) {
 		l.FilterChains = []*listenerv3.FilterChain{secured}
@@ -63,7 +65,7 @@ func (b *builder) protect(l *listenerv3.Listener, cluster string) {
 
 // checkedHTTP is inboundHTTP for callers of the mesh, who have to be allowed.
 func (b *builder) checkedHTTP(cluster string) *hcmv3.HttpConnectionManager {
-	m := inboundHTTP(b.own, cluster)
+	m := reporting(inboundHTTP(b.own, cluster), b.refusals())
 	if b.view.TokenKeys() == nil { // nobody checks what is in the header
 		m = withoutToken(m)
 	}

@@ -33,6 +33,16 @@ func ScopeOf(p mesh.Proxy) Scope {
 	if p.TokenDelivery == mesh.AskTokens {
 		p.TokenDelivery = ""
 	}
+	if p.Intercept != nil {
+		own := *p.Intercept
+		if own.Port == mesh.DefaultInterceptPort {
+			own.Port = 0
+		}
+		if own.Outside == mesh.PassOutside {
+			own.Outside = ""
+		}
+		p.Intercept = &own
+	}
 	if len(p.DependencyPorts) == 0 {
 		p.DependencyPorts = nil
 	}
@@ -46,6 +56,9 @@ const (
 
 // Proxyless says whether a scope of that name is a gRPC library's.
 func Proxyless(scope string) bool { return strings.HasSuffix(scope, proxylessScope) }
+
+// OfGateway says whether a scope of that name is a gateway's.
+func OfGateway(scope string) bool { return strings.Contains(scope, gatewayScope) }
 
 // Name is "<service>" for an Envoy with the default settings,
 // "<service>.proxyless" for a gRPC library (which has no settings),

@@ -59,8 +59,8 @@ func tlsSocket(context proto.Message) *corev3.TransportSocket {
 
 func serverName(s *mesh.Service) string {
 	name := s.Traffic.TLS.SNI
-	if name == "" && s.Endpoints.DNS != nil {
-		name = s.Endpoints.DNS.Host
+	if d := s.Resolved(); name == "" && d != nil {
+		name = d.Host
 	}
 	return strings.ToLower(strings.TrimSuffix(name, "."))
 }

@@ -13,11 +13,15 @@ import (
 )
 
 // Trust is how the proxies of a mesh know each other: by certificates of one
-// authority, each with the SPIFFE ID of a service or a gateway.
+// authority, each with the SPIFFE ID of a service or a gateway. And whether they
+// tell the control plane what they saw of calls.
 type Trust struct {
 	Domain string    // the trust domain of the SPIFFE IDs
 	Roots  []byte    // PEM: the authority's root certificates; nil: there are no identities
 	MTLS   mesh.MTLS // of services that do not say; "" is permissive
+
+	Telemetry Telemetry // what the proxies tell of their requests
+	Reports   bool      // proxies report to the access log service of their control plane
 }
 
 const (
@@ -53,8 +57,13 @@ func (t *Trust) strict(s *mesh.Service) bool {
 }
 
 // behindSidecars says whether a service's instances are part of the mesh, each
-// behind a sidecar: only those can take mutual TLS and check tokens.
-func behindSidecars(s *mesh.Service) bool { return s.Endpoints.Registered() && s.Traffic.TLS == nil }
+// behind a sidecar: only those can take mutual TLS and check tokens. Of pods that are
+// found by DNS nobody says which have one, so all are taken to have it if the service
+// takes nothing but mutual TLS, and none otherwise.
+func (t *Trust) behindSidecars(s *mesh.Service) bool {
+	byDNS := s.Endpoints.Kubernetes != nil && s.Resolved() != nil
+	return (s.Endpoints.Registered() || byDNS && t.strict(s)) && s.Traffic.TLS == nil
+}
 
 // secure says whether the proxy has an identity, and others with it know it.
 func (b *builder) secure() bool { return b.trust.Roots != nil && b.scope.Proxy.Identity }
@@ -125,7 +134,7 @@ func toPeer(alpn []string, ids ...string) *corev3.TransportSocket {
 // TLS. While the service is permissive, those that do not take it yet are called
 // in plain text; which they are, the registry knows and nobody on the way.
 func (b *builder) secureUpstream(c *clusterv3.Cluster, s *mesh.Service) {
-	if !b.secure() || !behindSidecars(s) {
+	if !b.secure() || !b.trust.behindSidecars(s) {
 		return
 	}
 	socket := toPeer(append([]string{meshALPN}, alpn(s.Protocol)...), b.trust.serviceID(s.Name))
@@ -140,7 +149,7 @@ func (b *builder) secureUpstream(c *clusterv3.Cluster, s *mesh.Service) {
 
 // refusedPlain tells of a service that the proxy cannot call, for want of an identity.
 func (b *builder) refusedPlain(s *mesh.Service) {
-	if b.trust.strict(s) && behindSidecars(s) && !b.secure() {
+	if b.trust.strict(s) && b.trust.behindSidecars(s) && !b.secure() {
 		who := "a proxy of it"
 		if b.scope.Proxy.Profile == mesh.GatewayProfile {
 			who = fmt.Sprintf("gateway %q", b.scope.Service)

@@ -12,5 +12,6 @@
 //	identity -> .             by which an Envoy that runs in the folder finds them,
 //	                          see mesh.IdentityFolder
 //
-// How the server is asked is the caller's ([Issue]); nobody else is talked to.
+// The join token is read from a file, or asked of an [Attestor] each time that one is
+// needed. How the server is asked is the caller's ([Issue]); nobody else is talked to.
 package workload

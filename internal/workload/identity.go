@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	mathrand "math/rand/v2"
 	"os"
 	"strings"
 	"sync"
@@ -28,11 +27,12 @@ import (
 // the certificate in meeting speaks for the workload.
 type Issue func(ctx context.Context, meeting *tls.Config, csr, joinToken string) (identity.Issued, error)
 
-// Config is what an identity needs; all but Logger and Now.
+// Config is what an identity needs; all but Attestor, Logger and Now.
 type Config struct {
 	Dir           string
 	Identity      mesh.Identity // whose it is
 	JoinTokenFile string        // "": the folder must hold an identity already
+	Attestor      *Attestor     // gives the join tokens, in the place of a file; nil: the file
 	Issue         Issue
 	Logger        *slog.Logger     // nil: no log
 	Now           func() time.Time // nil: time.Now
@@ -54,7 +54,8 @@ const (
 )
 
 // Open finds the identity in its folder, or joins. A server that is away is
-// waited for until ctx ends; a refusal is an error.
+// waited for until ctx ends; a refusal is an error, but for that of an Attestor, who
+// may not have heard of the workload yet: it is asked again.
 func Open(ctx context.Context, cfg Config) (*Identity, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -73,7 +74,8 @@ func Open(ctx context.Context, cfg Config) (*Identity, error) {
 	}
 	_, err = backoff.Retry(ctx, func() (struct{}, error) {
 		err := i.join(ctx)
-		if mesh.KindOf(err) == mesh.KindUnavailable {
+		kind := mesh.KindOf(err)
+		if kind == mesh.KindUnavailable || kind == mesh.KindDenied && cfg.Attestor != nil {
 			cfg.Logger.Warn("the workload cannot join yet; trying again", "identity", cfg.Identity.String(), "error", err)
 			return struct{}{}, err
 		}
@@ -98,7 +100,7 @@ func (i *Identity) find() (bool, error) {
 		return false, i.invalid(err, "the identity in %s cannot be read: empty the folder and join anew", i.files.Dir)
 	}
 	if found == nil {
-		if i.cfg.JoinTokenFile == "" {
+		if !i.canJoin() {
 			return false, i.invalid(nil, "there is no identity in %s yet: %s", i.files.Dir, i.howToJoin())
 		}
 		return false, nil
@@ -108,7 +110,7 @@ func (i *Identity) find() (bool, error) {
 		return false, i.invalid(err, "%s holds the identity %s, which is not that of %s: use a folder for each identity", i.files.Dir, id, i.cfg.Identity.Phrase())
 	}
 	if ended := found.certificate.Leaf.NotAfter; !i.cfg.Now().Before(ended) {
-		if i.cfg.JoinTokenFile == "" {
+		if !i.canJoin() {
 			return false, i.expired(ended)
 		}
 		i.cfg.Logger.Warn("the certificate expired; joining anew", "identity", i.cfg.Identity.String(), "expired", ended)
@@ -131,17 +133,22 @@ func (i *Identity) howToJoin() string {
 	return fmt.Sprintf("make a join token with %q, and name the file that holds it with --join-token-file", i.cfg.Identity.JoinCommand())
 }
 
+// canJoin: there is somebody, or something, to get a join token from.
+func (i *Identity) canJoin() bool { return i.cfg.JoinTokenFile != "" || i.cfg.Attestor != nil }
+
 // path is that of the SPIFFE ID.
 func (i *Identity) path() string { return "/" + i.cfg.Identity.String() }
 
 // join gets the first certificate.
 func (i *Identity) join(ctx context.Context) error {
-	text, err := os.ReadFile(i.cfg.JoinTokenFile)
+	token, err := i.token(ctx)
 	if err != nil {
-		return i.invalid(err, "read the join token: %s", i.howToJoin())
+		return err
 	}
-	token := strings.TrimSpace(string(text))
 	_, pin, err := identity.ParseJoinToken(token)
+	if err != nil && i.cfg.Attestor != nil {
+		return mesh.Unavailable(err, "read the join token that %s gave", i.cfg.Attestor.URL)
+	}
 	if err != nil {
 		return i.invalid(err, "read the join token in %s", i.cfg.JoinTokenFile)
 	}
@@ -150,6 +157,18 @@ func (i *Identity) join(ctx context.Context) error {
 		return fmt.Errorf("%w; and joining anew was refused: %w", i.expired(i.current().certificate.Leaf.NotAfter), err)
 	}
 	return err
+}
+
+// token is a join token: from the Attestor, or else the file.
+func (i *Identity) token(ctx context.Context) (string, error) {
+	if i.cfg.Attestor != nil {
+		return i.cfg.Attestor.JoinToken(ctx)
+	}
+	text, err := os.ReadFile(i.cfg.JoinTokenFile)
+	if err != nil {
+		return "", i.invalid(err, "read the join token: %s", i.howToJoin())
+	}
+	return strings.TrimSpace(string(text)), nil
 }
 
 // get has a new key certified and writes both. A key that is not answered for is
@@ -225,47 +244,6 @@ func (f Files) forgetPending() error {
 	return err
 }
 
-// Run renews the certificate at half its life until ctx ends. One that cannot be
-// renewed is tried again and again; once it is refused, or has expired, with the
-// join token that the file holds by then.
-func (i *Identity) Run(ctx context.Context) {
-	for {
-		left := i.current().certificate.Leaf.NotAfter.Sub(i.cfg.Now())
-		spread := 0.9 + 0.2*mathrand.Float64() //nolint:gosec // no secret: so that those who came together do not renew together
-		if !sleep(ctx, time.Duration(float64(left)/2*spread)) {
-			return
-		}
-		retry := pauses(min(longestPause, max(left/10, firstPause)))
-		for err := i.renew(ctx); err != nil; err = i.renew(ctx) {
-			if ctx.Err() != nil {
-				return
-			}
-			i.cfg.Logger.Error("the certificate could not be renewed; trying again", "identity", i.cfg.Identity.String(), "expires", i.current().certificate.Leaf.NotAfter, "error", err)
-			if !sleep(ctx, retry.NextBackOff()) {
-				return
-			}
-		}
-	}
-}
-
-func (i *Identity) renew(ctx context.Context) error {
-	ended := i.current().certificate.Leaf.NotAfter
-	if i.cfg.Now().Before(ended) {
-		err := i.get(ctx, i.TLS(), "")
-		if mesh.KindOf(err) != mesh.KindDenied || i.cfg.JoinTokenFile == "" {
-			return err
-		}
-		if joining := i.join(ctx); joining != nil {
-			return fmt.Errorf("%w; and joining anew: %w", err, joining)
-		}
-		return nil
-	}
-	if i.cfg.JoinTokenFile == "" {
-		return i.expired(ended)
-	}
-	return i.join(ctx)
-}
-
 // TLS is how the workload meets the server: with its present certificate.
 func (i *Identity) TLS() *tls.Config {
 	return identity.ClientTLS(
@@ -319,15 +297,4 @@ func (i *Identity) current() *held {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.held
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

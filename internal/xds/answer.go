@@ -33,7 +33,7 @@ func (s *session) acked(now time.Time, sub *subscription, f flight) {
 	}
 	if !s.delta && sub.kind.facts().full {
 		clear(sub.rejected) // the whole state was accepted
-		sub.refusing = false
+		sub.kept = nil
 	}
 	if len(sub.rejected) == 0 { // else the client still lacks what it refused before
 		sub.acked, sub.acknowledged = f.version, true
@@ -78,7 +78,7 @@ func (s *session) nacked(now time.Time, sub *subscription, f flight, message str
 	whole := !s.delta && sub.kind.facts().full
 	blamed, others, missing := f.blame(message)
 	alone := len(blamed) == 0 && len(others) > 1 && len(others) <= maxAlone && !whole
-	unclear := len(blamed) == 0 && sub.refusing // it may be for what was refused before
+	unclear := len(blamed) == 0 && sub.kept != nil // it may be for what was refused before
 	if len(blamed) == 0 && !alone {
 		blamed, others = others, nil
 	}
@@ -90,7 +90,7 @@ func (s *session) nacked(now time.Time, sub *subscription, f flight, message str
 		sub.tryLater(blamed, now)
 	}
 	if whole {
-		sub.refusing = true
+		sub.keeps(f)
 		out.passedOver = slices.Concat(others, missing)
 		if f.nonce == sub.nonce && len(blamed) > 0 && !slices.ContainsFunc(blamed, sub.current) {
 			sub.owe(now) // what it refused everything for has left its scope meanwhile
@@ -139,6 +139,19 @@ func (f *flight) blame(message string) (named, others, missing []sentItem) {
 		}
 	}
 	return named, others, missing
+}
+
+// keeps notes what a SotW client goes on with after it refused a response that
+// held everything: what it had before the first of those that it refused.
+func (s *subscription) keeps(f flight) {
+	if s.kept == nil {
+		s.kept = map[name]version{}
+	}
+	for _, one := range f.items {
+		if _, earlier := s.kept[one.id]; !earlier {
+			s.kept[one.id] = one.before
+		}
+	}
 }
 
 // current says whether what was sent is still what the client should have: it

@@ -90,7 +90,11 @@ func TestOneProxyFirst(t *testing.T) {
 				switch rapid.SampledFrom([]string{"apply", "look", "look", "look", "wait"}).Draw(rt, "step") {
 				case "apply":
 					forget() // also what a SotW response still held after it was taken back
-					r.server.Apply(w.changeTried(rt, own))
+					u, anew := w.changeTried(rt, own)
+					for _, m := range clients {
+						m.comesAnew(anew)
+					}
+					r.server.Apply(u)
 					forget()
 				case "look":
 					clients[rapid.IntRange(0, len(clients)-1).Draw(rt, "client")].look(1)
@@ -146,9 +150,11 @@ func (m *modelClient) refusable(response proto.Message) (found []*xds.Resource) 
 	return found
 }
 
-// changeTried draws an update of what proxies may refuse, of what all scopes hold and, with own, of what one of them holds alone.
-func (w *modelWorld) changeTried(rt *rapid.T, own bool) xds.Update {
-	u := xds.Update{Scopes: map[string][]xds.Key{}}
+// changeTried draws an update of what proxies may refuse, of what all scopes hold and,
+// with own, of what one of them holds alone. It gives what another version or nothing
+// stood in the place of before.
+func (w *modelWorld) changeTried(rt *rapid.T, own bool) (u xds.Update, anew []*xds.Resource) {
+	u = xds.Update{Scopes: map[string][]xds.Key{}}
 	names := []string{"-a", "-b"}
 	if own {
 		names = append(names, canaryScopes...)
@@ -164,13 +170,17 @@ func (w *modelWorld) changeTried(rt *rapid.T, own bool) xds.Update {
 	}
 	for _, key := range rapid.SliceOfNDistinct(someKey, 0, 3, rapid.ID[xds.Key]).Draw(rt, "put") {
 		w.members[key] = true
-		w.current[key] = w.make(key, someContent.Draw(rt, "content"))
-		u.Put = append(u.Put, w.current[key])
+		r := w.make(key, someContent.Draw(rt, "content"))
+		u.Put = append(u.Put, r)
+		if before := w.current[key]; before == nil || before.Version != r.Version {
+			anew = append(anew, r)
+		}
+		w.current[key] = r
 	}
 	for _, scope := range canaryScopes {
 		u.Scopes[scope] = slices.Collect(maps.Keys(w.of(scope).members))
 	}
-	return u
+	return u, anew
 }
 
 // of is the world as one scope may see it: without what another holds alone.

@@ -53,10 +53,13 @@ func (s *session) judge(sub *subscription, p pending, it item, now time.Time, v 
 
 // noteHas notes that the client need not be sent a version that nobody has
 // answered: it took it before, when it was in force already. Its answer to that
-// counts.
+// counts, whatever else it refused since.
 func (s *session) noteHas(sub *subscription, id name, r *Resource, v view) {
-	if !v.doubts(sub.kind, id) || sub.refusing {
+	if !v.doubts(sub.kind, id) {
 		return
+	}
+	if kept, passedOver := sub.kept[id]; passedOver && kept != r.version {
+		return // it was sent that version, but did not take it
 	}
 	for _, f := range sub.flights {
 		if slices.ContainsFunc(f.items, func(one sentItem) bool { return one.id == id }) {

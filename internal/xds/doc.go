@@ -32,6 +32,7 @@
 //   - ttl.go how what a proxy forgets by itself is kept there;
 //   - wire.go, alike.go how a response is put together from bytes that all streams
 //     share;
+//   - journal.go how an acknowledgement tells how old the news was, proxies.go who is behind;
 //   - admission.go how many streams open at a time, and how a server parts with them.
 //
 // The server has no goroutine of its own. A stream has two: its gRPC handler

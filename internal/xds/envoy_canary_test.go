@@ -68,6 +68,12 @@ func TestEnvoyCanary(t *testing.T) {
 	if !strings.HasPrefix(q.Node, "web/envoy") || q.Origin.Object != "two" {
 		t.Errorf("refused by %s, from %v: %s", q.Node, q.Origin, q.Message)
 	}
+	for node, want := range map[string]xds.HoldingState{q.Node: xds.HoldingRefused, "web/1": xds.HoldingWithheld} {
+		_, held := server.Holdings(node, func(_, name string) bool { return name == "two" })
+		if len(held) != 1 || held[0].State != want || held[0].Shown != xds.ShownGood || held[0].Refusal == nil || held[0].Refusal.Message != q.Message || held[0].Refusal.Node != q.Node {
+			t.Errorf("%s is told to have %+v", node, held)
+		}
+	}
 	server.Apply(w.update(nil, edsCluster("two", time.Second), endpoints("two", first), routes("two")))
 	eventually(t, "all have the mended one", func() bool { _, n := have(); return n == 20 && len(server.Quarantine()) == 0 })
 	if nacks, _ := have(); nacks != 1 {

@@ -11,9 +11,32 @@ const maxRefused = 8
 // note logs and counts what a request did.
 func (st *stream) note(out outcome) {
 	st.server.metrics.answered(out)
+	st.arrived(out)
 	if n := out.nack; n != nil {
 		st.logger().Warn("proxy refused a response; it goes on with what it had",
 			"type", out.interest.kind, "message", n.Message, "resources", n.Names, "origins", n.Origins, "version", n.Version)
+	}
+}
+
+// arrived measures how long a change took from its writer to this proxy.
+func (st *stream) arrived(out outcome) {
+	since := out.nackSince
+	if a := out.ack; a != nil && a.applied {
+		since = a.since
+	}
+	if since.IsZero() {
+		return
+	}
+	news, known := st.server.journal.find(since)
+	if !known {
+		return
+	}
+	now := st.server.now()
+	if out.ack != nil && !news.written.IsZero() {
+		st.server.metrics.propagation.WithLabelValues(out.ack.kind.String()).Observe(now.Sub(news.written).Seconds())
+	}
+	if len(news.traces) > 0 && st.server.config.Answered != nil {
+		st.server.config.Answered(Answer{Traces: news.traces, Node: st.nodeID, Type: out.interest.kind.String(), Refused: out.nack != nil, Applied: since, At: now})
 	}
 }
 

@@ -16,6 +16,8 @@ type metrics struct {
 	apply     prometheus.Histogram
 	woken     prometheus.Counter
 	taken     *prometheus.HistogramVec
+
+	propagation *prometheus.HistogramVec
 }
 
 func newMetrics(r prometheus.Registerer, t *table) *metrics {
@@ -49,9 +51,13 @@ func newMetrics(r prometheus.Registerer, t *table) *metrics {
 			Name: "heddle_xds_acknowledged_seconds", Help: "Time from an update to a proxy's acknowledgement of it, by type.",
 			Buckets: prometheus.ExponentialBuckets(100e-6, 4, 10),
 		}, []string{"type"}),
+		propagation: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "heddle_xds_propagation_seconds", Help: "Time from the write of a change to a proxy's acknowledgement of it, by type. The write is dated by the server that wrote.",
+			Buckets: prometheus.ExponentialBuckets(1e-3, 2.5, 14),
+		}, []string{"type"}),
 	}
 	if r != nil {
-		r.MustRegister(m.streams, m.waiting, m.refused, m.responses, m.bytes, m.answers, m.apply, m.woken, m.taken, present{t})
+		r.MustRegister(m.streams, m.waiting, m.refused, m.responses, m.bytes, m.answers, m.apply, m.woken, m.taken, m.propagation, present{t})
 	}
 	return m
 }

@@ -75,6 +75,7 @@ func TestClientsConverge(t *testing.T) {
 			}
 			for _, m := range clients {
 				w.compare(rt, m)
+				m.compareHoldings()
 			}
 			again := clients[0]
 			again.reconnect()

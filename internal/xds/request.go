@@ -59,6 +59,7 @@ type outcome struct {
 	nack        *Nack
 
 	nackOf     uint64     // the nonce of the refused response
+	nackSince  time.Time  // when the oldest change in it happened; zero: it was not caused by an update
 	accepted   []sentItem // versions that the client took, or came with
 	refused    []sentItem // versions that it blamed
 	passedOver []sentItem // what else was in a refused response that held everything
@@ -68,7 +69,8 @@ type outcome struct {
 type ack struct {
 	kind    kind
 	applied bool          // it was caused by an update
-	took    time.Duration // since the oldest change in it
+	since   time.Time     // when the oldest change in it happened
+	took    time.Duration // since then
 }
 
 // request takes in one request. An error is a gRPC status that ends the stream.
@@ -181,10 +183,13 @@ func (s *session) answer(now time.Time, sub *subscription, r request, out *outco
 	}
 	if r.nack != nil {
 		out.nack, out.nackOf = s.nacked(now, sub, f, r.nack.message, out), f.nonce
+		if f.applied {
+			out.nackSince = f.since
+		}
 		return fresh
 	}
 	s.acked(now, sub, f)
 	out.accepted = f.taken()
-	out.ack = &ack{kind: sub.kind, applied: f.applied, took: now.Sub(f.since)}
+	out.ack = &ack{kind: sub.kind, applied: f.applied, since: f.since, took: now.Sub(f.since)}
 	return fresh
 }

@@ -43,7 +43,21 @@ type Config struct {
 	// Opening is how many streams may be opening at a time; default 64.
 	Opening int
 
+	// Answered is told how a proxy answered a response that an update with traces
+	// caused. It must not block. nil: nobody is.
+	Answered func(Answer)
+
 	Clock func() time.Time // nil: time.Now
+}
+
+// Answer is a proxy's answer to what an update caused.
+type Answer struct {
+	Traces  []string // of the update
+	Node    string
+	Type    string // its short name, such as "cds"
+	Refused bool
+	Applied time.Time // when the update was put in force
+	At      time.Time
 }
 
 const defaultPatience = 2 * time.Second
@@ -57,6 +71,7 @@ type Server struct {
 	config  Config
 	now     func() time.Time
 	lists   nameLists
+	journal journal
 	opening chan struct{} // one for each stream that is opening
 
 	closing context.Context // done: the server closes
@@ -65,7 +80,8 @@ type Server struct {
 
 	mu      sync.Mutex // guards the fields below
 	streams map[uint64]*stream
-	owed    map[string]map[name]uint64 // by node: the endpoints that it is owed from its last stream
+	nodes   map[string]map[uint64]*stream // those whose scopes are open, by node
+	owed    map[string]map[name]uint64    // by node: the endpoints that it is owed from its last stream
 	lastID  uint64
 	closed  bool // no stream may be admitted any more
 	// warnedFull is when it was last said that there are too many streams.
@@ -74,7 +90,7 @@ type Server struct {
 
 // NewServer makes a server that has no resources yet. It starts nothing.
 func NewServer(c Config) *Server {
-	s := &Server{logger: c.Logger, scopes: c.Scopes, config: c, now: c.Clock, lists: newNameLists(), streams: map[uint64]*stream{}, owed: map[string]map[name]uint64{}}
+	s := &Server{logger: c.Logger, scopes: c.Scopes, config: c, now: c.Clock, lists: newNameLists(), streams: map[uint64]*stream{}, nodes: map[string]map[uint64]*stream{}, owed: map[string]map[name]uint64{}}
 	s.closing, s.close = context.WithCancel(context.Background())
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
@@ -91,6 +107,9 @@ func NewServer(c Config) *Server {
 	}
 	s.opening = make(chan struct{}, s.config.Opening)
 	s.metrics = newMetrics(c.Registerer, s.table)
+	if c.Registerer != nil {
+		c.Registerer.MustRegister(proxies{s})
+	}
 	return s
 }
 
@@ -99,6 +118,7 @@ func NewServer(c Config) *Server {
 // passed over and logged.
 func (s *Server) Apply(u Update) {
 	start := s.now()
+	s.journal.note(noted{at: start, written: u.Written, traces: u.Traces})
 	faulty, woken := s.table.apply(u, start)
 	s.metrics.apply.Observe(s.now().Sub(start).Seconds())
 	s.metrics.woken.Add(float64(woken))
@@ -152,6 +172,7 @@ func (s *Server) dismiss(st *stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.streams, st.id)
+	s.delist(st)
 	s.metrics.streams.WithLabelValues(string(st.transport)).Dec()
 	s.work.Done()
 }

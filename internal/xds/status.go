@@ -2,6 +2,7 @@ package xds
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -43,6 +44,24 @@ func (s *Server) Status() []ProxyStatus {
 		streams = append(streams, st)
 	}
 	s.mu.Unlock()
+	return statuses(streams)
+}
+
+// StatusOf lists those of one service or gateway whose scopes are open: the nodes
+// "<service>/…". It looks at no stream of others.
+func (s *Server) StatusOf(service string) []ProxyStatus {
+	var streams []*stream
+	s.mu.Lock()
+	for node, of := range s.nodes {
+		if rest, is := strings.CutPrefix(node, service); is && strings.HasPrefix(rest, "/") {
+			streams = slices.AppendSeq(streams, maps.Values(of))
+		}
+	}
+	s.mu.Unlock()
+	return statuses(streams)
+}
+
+func statuses(streams []*stream) []ProxyStatus {
 	all := make([]ProxyStatus, 0, len(streams))
 	for _, st := range streams {
 		all = append(all, st.status())
@@ -54,9 +73,40 @@ func (s *Server) Status() []ProxyStatus {
 	return all
 }
 
+// streamsOf gives the streams of a node whose scopes are open, by their ids.
+func (s *Server) streamsOf(node string) []*stream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.SortedFunc(maps.Values(s.nodes[node]), func(a, b *stream) int { return cmp.Compare(a.id, b.id) })
+}
+
+// enlist makes a stream known by its node.
+func (s *Server) enlist(st *stream, node string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.nodes[node] == nil {
+		s.nodes[node] = map[uint64]*stream{}
+	}
+	s.nodes[node][st.id] = st
+}
+
+// delist undoes enlist. The caller has s.mu.
+func (s *Server) delist(st *stream) {
+	node := st.box.node
+	delete(s.nodes[node], st.id)
+	if len(s.nodes[node]) == 0 {
+		delete(s.nodes, node)
+	}
+}
+
 func (st *stream) status() ProxyStatus {
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	return st.statusLocked()
+}
+
+// statusLocked is status for who has st.mu.
+func (st *stream) statusLocked() ProxyStatus {
 	p := ProxyStatus{Node: st.nodeID, Cluster: st.cluster, Scope: st.scopeName, Address: st.peer,
 		Transport: st.transport, Connected: st.connected, Refused: slices.Clone(st.refused)}
 	p.Service, p.Instance, _ = strings.Cut(p.Node, "/")

@@ -279,6 +279,7 @@ func (st *stream) join(scopeName string) {
 	}
 	st.box.node, st.box.aggregated = st.nodeID, st.session.aggregated
 	st.server.table.join(st.box, scopeName)
+	st.server.enlist(st, st.nodeID)
 	st.session.roster = func(k kind) *roster { return st.server.table.roster(st.box, k) }
 }
 

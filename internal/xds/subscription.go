@@ -55,9 +55,13 @@ type subscription struct {
 	lastNack     *Nack
 	rejectedAt   time.Time
 	trying       map[name]trying // what is tried again although it was refused
-	refusing     bool            // SotW: it refused the last response that it answered
 	responses    uint64
 	nacks        uint64
+
+	// kept are the versions that a SotW client goes on with, of all that was new in
+	// the responses that it refused since it last took one; 0: it has none. Only of
+	// types whose responses hold everything; nil: it took the last one that it answered.
+	kept map[name]version
 }
 
 func newSubscription(k kind) *subscription { return &subscription{kind: k} }
@@ -199,6 +203,7 @@ func (s *subscription) drop(id name) {
 	s.put(id, 0)
 	delete(s.ghosts, id)
 	delete(s.rejected, id)
+	delete(s.kept, id)
 	delete(s.leases, id)
 }
 

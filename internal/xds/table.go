@@ -58,6 +58,10 @@ func newTable(wait time.Duration, clock func() time.Time) *table {
 type Update struct {
 	// Revision says which state of the source it was made from, for logs.
 	Revision string
+	// Written is when the oldest of what it tells was written, for the time that
+	// passes until proxies acknowledge it; zero: nothing was.
+	Written time.Time
+	Traces  []string // of the writers who are followed, for Config.Answered
 	// Put are new or changed resources. One whose version is there already
 	// changes nothing and wakes nobody. One that no scope holds when the
 	// transaction is done is dropped.

@@ -28,6 +28,7 @@ var update = flag.Bool("update", false, "rewrite what the transcripts in testdat
 // command, with indented lines of its own, "----", and everything that happens
 // because of it, until nothing moves any more:
 //
+//	canary DURATION              first of all: how long is waited for a canary; without it nothing is tried
 //	apply REVISION               one update; its lines:
 //	  put TYPE/NAME CONTENT      content that begins with "eds" makes an EDS cluster; settle=DURATION; ttl=DURATION
 //	  scope NAME TYPE/NAME ...   the full new set of members
@@ -84,7 +85,7 @@ func play(t *testing.T, text string, options []grpc.ServerOption) string {
 	}
 	p := &player{t: t, streams: map[string]*client{}, contents: map[string]*xds.Resource{}, labels: map[string]string{}, letters: map[string]string{"": "none"}}
 	handler := slog.NewTextHandler(&p.log, &slog.HandlerOptions{Level: slog.LevelWarn, ReplaceAttr: onlyMeaning})
-	p.rig = newRigWith(t, xds.Config{Logger: slog.New(handler)}, options)
+	p.rig = newRigWith(t, xds.Config{Logger: slog.New(handler), CanaryWait: canaryWait(t, text)}, options)
 	defer p.hangUp()
 	var out strings.Builder
 	for i, block := range strings.Split(strings.TrimSpace(text), "\n\n") {
@@ -101,6 +102,19 @@ func play(t *testing.T, text string, options []grpc.ServerOption) string {
 		out.WriteString(said + p.events())
 	}
 	return out.String()
+}
+
+// canaryWait reads what a transcript says of the canary; 0: nothing.
+func canaryWait(t *testing.T, text string) time.Duration {
+	_, rest, says := strings.Cut(text, "\n\ncanary ")
+	if !says {
+		return 0
+	}
+	wait, err := time.ParseDuration(strings.Fields(rest)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return wait
 }
 
 func onlyMeaning(_ []string, a slog.Attr) slog.Attr {
@@ -124,6 +138,7 @@ type player struct {
 func (p *player) run(lines []string) (said string) {
 	words := strings.Fields(lines[0])
 	switch words[0] {
+	case "canary": // the server was made with it
 	case "apply":
 		p.rig.server.Apply(p.update(words[1], lines[1:]))
 	case "connect":

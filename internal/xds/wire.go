@@ -111,6 +111,11 @@ func (f *frame) ProtoReflect() protoreflect.Message {
 	return m.ProtoReflect()
 }
 
+// wireMessage is a message of another service that reads itself.
+type wireMessage interface {
+	UnmarshalWire(data mem.BufferSlice) error
+}
+
 // codec sends frames as they are, keeps the faults of requests, and leaves all
 // else to gRPC's own codec.
 type codec struct{ encoding.CodecV2 }
@@ -126,6 +131,9 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	if in, ok := v.(*incoming); ok {
 		in.decode(data)
 		return nil
+	}
+	if own, ok := v.(wireMessage); ok {
+		return own.UnmarshalWire(data)
 	}
 	return c.CodecV2.Unmarshal(data, v)
 }

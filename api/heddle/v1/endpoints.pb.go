@@ -22,6 +22,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// How the pods behind a Kubernetes Service are found.
+type KubernetesDiscovery int32
+
+const (
+	// The default, endpoint slices.
+	KubernetesDiscovery_KUBERNETES_DISCOVERY_UNSPECIFIED KubernetesDiscovery = 0
+	// The operator registers each pod.
+	KubernetesDiscovery_KUBERNETES_DISCOVERY_ENDPOINT_SLICES KubernetesDiscovery = 1
+	// Callers' sidecars resolve the Kubernetes Service's name.
+	KubernetesDiscovery_KUBERNETES_DISCOVERY_DNS KubernetesDiscovery = 2
+)
+
+// Enum value maps for KubernetesDiscovery.
+var (
+	KubernetesDiscovery_name = map[int32]string{
+		0: "KUBERNETES_DISCOVERY_UNSPECIFIED",
+		1: "KUBERNETES_DISCOVERY_ENDPOINT_SLICES",
+		2: "KUBERNETES_DISCOVERY_DNS",
+	}
+	KubernetesDiscovery_value = map[string]int32{
+		"KUBERNETES_DISCOVERY_UNSPECIFIED":     0,
+		"KUBERNETES_DISCOVERY_ENDPOINT_SLICES": 1,
+		"KUBERNETES_DISCOVERY_DNS":             2,
+	}
+)
+
+func (x KubernetesDiscovery) Enum() *KubernetesDiscovery {
+	p := new(KubernetesDiscovery)
+	*p = x
+	return p
+}
+
+func (x KubernetesDiscovery) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (KubernetesDiscovery) Descriptor() protoreflect.EnumDescriptor {
+	return file_heddle_v1_endpoints_proto_enumTypes[0].Descriptor()
+}
+
+func (KubernetesDiscovery) Type() protoreflect.EnumType {
+	return &file_heddle_v1_endpoints_proto_enumTypes[0]
+}
+
+func (x KubernetesDiscovery) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use KubernetesDiscovery.Descriptor instead.
+func (KubernetesDiscovery) EnumDescriptor() ([]byte, []int) {
+	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{0}
+}
+
 // DnsDiscovery is how the addresses behind a host name are used, after Envoy's
 // STRICT_DNS and LOGICAL_DNS clusters.
 type DnsDiscovery int32
@@ -60,11 +113,11 @@ func (x DnsDiscovery) String() string {
 }
 
 func (DnsDiscovery) Descriptor() protoreflect.EnumDescriptor {
-	return file_heddle_v1_endpoints_proto_enumTypes[0].Descriptor()
+	return file_heddle_v1_endpoints_proto_enumTypes[1].Descriptor()
 }
 
 func (DnsDiscovery) Type() protoreflect.EnumType {
-	return &file_heddle_v1_endpoints_proto_enumTypes[0]
+	return &file_heddle_v1_endpoints_proto_enumTypes[1]
 }
 
 func (x DnsDiscovery) Number() protoreflect.EnumNumber {
@@ -73,7 +126,7 @@ func (x DnsDiscovery) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use DnsDiscovery.Descriptor instead.
 func (DnsDiscovery) EnumDescriptor() ([]byte, []int) {
-	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{0}
+	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{1}
 }
 
 // IpFamily is which addresses of a host name are used.
@@ -117,11 +170,11 @@ func (x IpFamily) String() string {
 }
 
 func (IpFamily) Descriptor() protoreflect.EnumDescriptor {
-	return file_heddle_v1_endpoints_proto_enumTypes[1].Descriptor()
+	return file_heddle_v1_endpoints_proto_enumTypes[2].Descriptor()
 }
 
 func (IpFamily) Type() protoreflect.EnumType {
-	return &file_heddle_v1_endpoints_proto_enumTypes[1]
+	return &file_heddle_v1_endpoints_proto_enumTypes[2]
 }
 
 func (x IpFamily) Number() protoreflect.EnumNumber {
@@ -130,18 +183,19 @@ func (x IpFamily) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use IpFamily.Descriptor instead.
 func (IpFamily) EnumDescriptor() ([]byte, []int) {
-	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{1}
+	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{2}
 }
 
 // Endpoints says where a service's instances come from.
 type Endpoints struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// One of the two, or neither for registered instances.
+	// One of these, or none for registered instances.
 	//
 	// Types that are valid to be assigned to Source:
 	//
 	//	*Endpoints_Dns
 	//	*Endpoints_Static
+	//	*Endpoints_Kubernetes
 	Source        isEndpoints_Source `protobuf_oneof:"source"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -202,6 +256,15 @@ func (x *Endpoints) GetStatic() *StaticEndpoints {
 	return nil
 }
 
+func (x *Endpoints) GetKubernetes() *KubernetesEndpoints {
+	if x != nil {
+		if x, ok := x.Source.(*Endpoints_Kubernetes); ok {
+			return x.Kubernetes
+		}
+	}
+	return nil
+}
+
 type isEndpoints_Source interface {
 	isEndpoints_Source()
 }
@@ -216,9 +279,118 @@ type Endpoints_Static struct {
 	Static *StaticEndpoints `protobuf:"bytes,2,opt,name=static,proto3,oneof"`
 }
 
+type Endpoints_Kubernetes struct {
+	// The pods behind a Kubernetes Service.
+	Kubernetes *KubernetesEndpoints `protobuf:"bytes,3,opt,name=kubernetes,proto3,oneof"`
+}
+
 func (*Endpoints_Dns) isEndpoints_Source() {}
 
 func (*Endpoints_Static) isEndpoints_Source() {}
+
+func (*Endpoints_Kubernetes) isEndpoints_Source() {}
+
+// The pods behind Kubernetes Services.
+type KubernetesEndpoints struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The clusters whose pods these are, by the names that their operators have.
+	// Required, but for discovery by DNS.
+	Clusters []string `protobuf:"bytes,1,rep,name=clusters,proto3" json:"clusters,omitempty"`
+	// The namespace of the Kubernetes Service. Required.
+	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// The Kubernetes Service; default: the service's name.
+	Service string `protobuf:"bytes,3,opt,name=service,proto3" json:"service,omitempty"`
+	// Instead of service: every Kubernetes Service in the namespace with these labels.
+	Selector map[string]string `protobuf:"bytes,4,rep,name=selector,proto3" json:"selector,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The port of the Kubernetes Service, by name or number; default: its only one, or
+	// else the one with the service's number.
+	Port string `protobuf:"bytes,5,opt,name=port,proto3" json:"port,omitempty"`
+	// How the pods are found; default by endpoint slices.
+	Discovery KubernetesDiscovery `protobuf:"varint,6,opt,name=discovery,proto3,enum=heddle.v1.KubernetesDiscovery" json:"discovery,omitempty"`
+	// For discovery by DNS, the domain of the cluster's names; default cluster.local.
+	ClusterDomain string `protobuf:"bytes,7,opt,name=cluster_domain,json=clusterDomain,proto3" json:"cluster_domain,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KubernetesEndpoints) Reset() {
+	*x = KubernetesEndpoints{}
+	mi := &file_heddle_v1_endpoints_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KubernetesEndpoints) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KubernetesEndpoints) ProtoMessage() {}
+
+func (x *KubernetesEndpoints) ProtoReflect() protoreflect.Message {
+	mi := &file_heddle_v1_endpoints_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KubernetesEndpoints.ProtoReflect.Descriptor instead.
+func (*KubernetesEndpoints) Descriptor() ([]byte, []int) {
+	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *KubernetesEndpoints) GetClusters() []string {
+	if x != nil {
+		return x.Clusters
+	}
+	return nil
+}
+
+func (x *KubernetesEndpoints) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *KubernetesEndpoints) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *KubernetesEndpoints) GetSelector() map[string]string {
+	if x != nil {
+		return x.Selector
+	}
+	return nil
+}
+
+func (x *KubernetesEndpoints) GetPort() string {
+	if x != nil {
+		return x.Port
+	}
+	return ""
+}
+
+func (x *KubernetesEndpoints) GetDiscovery() KubernetesDiscovery {
+	if x != nil {
+		return x.Discovery
+	}
+	return KubernetesDiscovery_KUBERNETES_DISCOVERY_UNSPECIFIED
+}
+
+func (x *KubernetesEndpoints) GetClusterDomain() string {
+	if x != nil {
+		return x.ClusterDomain
+	}
+	return ""
+}
 
 // DnsEndpoints is a host name that each caller's sidecar resolves, and goes on resolving.
 type DnsEndpoints struct {
@@ -242,7 +414,7 @@ type DnsEndpoints struct {
 
 func (x *DnsEndpoints) Reset() {
 	*x = DnsEndpoints{}
-	mi := &file_heddle_v1_endpoints_proto_msgTypes[1]
+	mi := &file_heddle_v1_endpoints_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -254,7 +426,7 @@ func (x *DnsEndpoints) String() string {
 func (*DnsEndpoints) ProtoMessage() {}
 
 func (x *DnsEndpoints) ProtoReflect() protoreflect.Message {
-	mi := &file_heddle_v1_endpoints_proto_msgTypes[1]
+	mi := &file_heddle_v1_endpoints_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -267,7 +439,7 @@ func (x *DnsEndpoints) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DnsEndpoints.ProtoReflect.Descriptor instead.
 func (*DnsEndpoints) Descriptor() ([]byte, []int) {
-	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{1}
+	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *DnsEndpoints) GetHost() string {
@@ -323,7 +495,7 @@ type StaticEndpoints struct {
 
 func (x *StaticEndpoints) Reset() {
 	*x = StaticEndpoints{}
-	mi := &file_heddle_v1_endpoints_proto_msgTypes[2]
+	mi := &file_heddle_v1_endpoints_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -335,7 +507,7 @@ func (x *StaticEndpoints) String() string {
 func (*StaticEndpoints) ProtoMessage() {}
 
 func (x *StaticEndpoints) ProtoReflect() protoreflect.Message {
-	mi := &file_heddle_v1_endpoints_proto_msgTypes[2]
+	mi := &file_heddle_v1_endpoints_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -348,7 +520,7 @@ func (x *StaticEndpoints) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StaticEndpoints.ProtoReflect.Descriptor instead.
 func (*StaticEndpoints) Descriptor() ([]byte, []int) {
-	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{2}
+	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *StaticEndpoints) GetAddresses() []*StaticEndpoint {
@@ -373,7 +545,7 @@ type StaticEndpoint struct {
 
 func (x *StaticEndpoint) Reset() {
 	*x = StaticEndpoint{}
-	mi := &file_heddle_v1_endpoints_proto_msgTypes[3]
+	mi := &file_heddle_v1_endpoints_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -385,7 +557,7 @@ func (x *StaticEndpoint) String() string {
 func (*StaticEndpoint) ProtoMessage() {}
 
 func (x *StaticEndpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_heddle_v1_endpoints_proto_msgTypes[3]
+	mi := &file_heddle_v1_endpoints_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -398,7 +570,7 @@ func (x *StaticEndpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StaticEndpoint.ProtoReflect.Descriptor instead.
 func (*StaticEndpoint) Descriptor() ([]byte, []int) {
-	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{3}
+	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *StaticEndpoint) GetAddress() string {
@@ -426,11 +598,25 @@ var File_heddle_v1_endpoints_proto protoreflect.FileDescriptor
 
 const file_heddle_v1_endpoints_proto_rawDesc = "" +
 	"\n" +
-	"\x19heddle/v1/endpoints.proto\x12\theddle.v1\x1a\x1egoogle/protobuf/duration.proto\"x\n" +
+	"\x19heddle/v1/endpoints.proto\x12\theddle.v1\x1a\x1egoogle/protobuf/duration.proto\"\xba\x01\n" +
 	"\tEndpoints\x12+\n" +
 	"\x03dns\x18\x01 \x01(\v2\x17.heddle.v1.DnsEndpointsH\x00R\x03dns\x124\n" +
-	"\x06static\x18\x02 \x01(\v2\x1a.heddle.v1.StaticEndpointsH\x00R\x06staticB\b\n" +
-	"\x06source\"\xed\x01\n" +
+	"\x06static\x18\x02 \x01(\v2\x1a.heddle.v1.StaticEndpointsH\x00R\x06static\x12@\n" +
+	"\n" +
+	"kubernetes\x18\x03 \x01(\v2\x1e.heddle.v1.KubernetesEndpointsH\x00R\n" +
+	"kubernetesB\b\n" +
+	"\x06source\"\xe9\x02\n" +
+	"\x13KubernetesEndpoints\x12\x1a\n" +
+	"\bclusters\x18\x01 \x03(\tR\bclusters\x12\x1c\n" +
+	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x18\n" +
+	"\aservice\x18\x03 \x01(\tR\aservice\x12H\n" +
+	"\bselector\x18\x04 \x03(\v2,.heddle.v1.KubernetesEndpoints.SelectorEntryR\bselector\x12\x12\n" +
+	"\x04port\x18\x05 \x01(\tR\x04port\x12<\n" +
+	"\tdiscovery\x18\x06 \x01(\x0e2\x1e.heddle.v1.KubernetesDiscoveryR\tdiscovery\x12%\n" +
+	"\x0ecluster_domain\x18\a \x01(\tR\rclusterDomain\x1a;\n" +
+	"\rSelectorEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xed\x01\n" +
 	"\fDnsEndpoints\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x12\n" +
 	"\x04port\x18\x02 \x01(\rR\x04port\x125\n" +
@@ -443,7 +629,11 @@ const file_heddle_v1_endpoints_proto_rawDesc = "" +
 	"\x0eStaticEndpoint\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x12\n" +
 	"\x04port\x18\x02 \x01(\rR\x04port\x12\x16\n" +
-	"\x06weight\x18\x03 \x01(\x05R\x06weight*b\n" +
+	"\x06weight\x18\x03 \x01(\x05R\x06weight*\x83\x01\n" +
+	"\x13KubernetesDiscovery\x12$\n" +
+	" KUBERNETES_DISCOVERY_UNSPECIFIED\x10\x00\x12(\n" +
+	"$KUBERNETES_DISCOVERY_ENDPOINT_SLICES\x10\x01\x12\x1c\n" +
+	"\x18KUBERNETES_DISCOVERY_DNS\x10\x02*b\n" +
 	"\fDnsDiscovery\x12\x1d\n" +
 	"\x19DNS_DISCOVERY_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14DNS_DISCOVERY_STRICT\x10\x01\x12\x19\n" +
@@ -466,29 +656,35 @@ func file_heddle_v1_endpoints_proto_rawDescGZIP() []byte {
 	return file_heddle_v1_endpoints_proto_rawDescData
 }
 
-var file_heddle_v1_endpoints_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_heddle_v1_endpoints_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_heddle_v1_endpoints_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_heddle_v1_endpoints_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_heddle_v1_endpoints_proto_goTypes = []any{
-	(DnsDiscovery)(0),           // 0: heddle.v1.DnsDiscovery
-	(IpFamily)(0),               // 1: heddle.v1.IpFamily
-	(*Endpoints)(nil),           // 2: heddle.v1.Endpoints
-	(*DnsEndpoints)(nil),        // 3: heddle.v1.DnsEndpoints
-	(*StaticEndpoints)(nil),     // 4: heddle.v1.StaticEndpoints
-	(*StaticEndpoint)(nil),      // 5: heddle.v1.StaticEndpoint
-	(*durationpb.Duration)(nil), // 6: google.protobuf.Duration
+	(KubernetesDiscovery)(0),    // 0: heddle.v1.KubernetesDiscovery
+	(DnsDiscovery)(0),           // 1: heddle.v1.DnsDiscovery
+	(IpFamily)(0),               // 2: heddle.v1.IpFamily
+	(*Endpoints)(nil),           // 3: heddle.v1.Endpoints
+	(*KubernetesEndpoints)(nil), // 4: heddle.v1.KubernetesEndpoints
+	(*DnsEndpoints)(nil),        // 5: heddle.v1.DnsEndpoints
+	(*StaticEndpoints)(nil),     // 6: heddle.v1.StaticEndpoints
+	(*StaticEndpoint)(nil),      // 7: heddle.v1.StaticEndpoint
+	nil,                         // 8: heddle.v1.KubernetesEndpoints.SelectorEntry
+	(*durationpb.Duration)(nil), // 9: google.protobuf.Duration
 }
 var file_heddle_v1_endpoints_proto_depIdxs = []int32{
-	3, // 0: heddle.v1.Endpoints.dns:type_name -> heddle.v1.DnsEndpoints
-	4, // 1: heddle.v1.Endpoints.static:type_name -> heddle.v1.StaticEndpoints
-	0, // 2: heddle.v1.DnsEndpoints.discovery:type_name -> heddle.v1.DnsDiscovery
-	1, // 3: heddle.v1.DnsEndpoints.family:type_name -> heddle.v1.IpFamily
-	6, // 4: heddle.v1.DnsEndpoints.refresh:type_name -> google.protobuf.Duration
-	5, // 5: heddle.v1.StaticEndpoints.addresses:type_name -> heddle.v1.StaticEndpoint
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	5, // 0: heddle.v1.Endpoints.dns:type_name -> heddle.v1.DnsEndpoints
+	6, // 1: heddle.v1.Endpoints.static:type_name -> heddle.v1.StaticEndpoints
+	4, // 2: heddle.v1.Endpoints.kubernetes:type_name -> heddle.v1.KubernetesEndpoints
+	8, // 3: heddle.v1.KubernetesEndpoints.selector:type_name -> heddle.v1.KubernetesEndpoints.SelectorEntry
+	0, // 4: heddle.v1.KubernetesEndpoints.discovery:type_name -> heddle.v1.KubernetesDiscovery
+	1, // 5: heddle.v1.DnsEndpoints.discovery:type_name -> heddle.v1.DnsDiscovery
+	2, // 6: heddle.v1.DnsEndpoints.family:type_name -> heddle.v1.IpFamily
+	9, // 7: heddle.v1.DnsEndpoints.refresh:type_name -> google.protobuf.Duration
+	7, // 8: heddle.v1.StaticEndpoints.addresses:type_name -> heddle.v1.StaticEndpoint
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	9, // [9:9] is the sub-list for extension type_name
+	9, // [9:9] is the sub-list for extension extendee
+	0, // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_heddle_v1_endpoints_proto_init() }
@@ -499,14 +695,15 @@ func file_heddle_v1_endpoints_proto_init() {
 	file_heddle_v1_endpoints_proto_msgTypes[0].OneofWrappers = []any{
 		(*Endpoints_Dns)(nil),
 		(*Endpoints_Static)(nil),
+		(*Endpoints_Kubernetes)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heddle_v1_endpoints_proto_rawDesc), len(file_heddle_v1_endpoints_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   4,
+			NumEnums:      3,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

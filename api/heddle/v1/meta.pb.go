@@ -256,7 +256,9 @@ type Access struct {
 	// The approved callers: names of services, and gateways as gateway/NAME.
 	Approved []string `protobuf:"bytes,3,rep,name=approved,proto3" json:"approved,omitempty"`
 	// Whether calls in plain text are taken.
-	Mtls          Mtls `protobuf:"varint,4,opt,name=mtls,proto3,enum=heddle.v1.Mtls" json:"mtls,omitempty"`
+	Mtls Mtls `protobuf:"varint,4,opt,name=mtls,proto3,enum=heddle.v1.Mtls" json:"mtls,omitempty"`
+	// The refused callers, which wait for no approval any more.
+	Refused       []string `protobuf:"bytes,5,rep,name=refused,proto3" json:"refused,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -319,18 +321,28 @@ func (x *Access) GetMtls() Mtls {
 	return Mtls_MTLS_UNSPECIFIED
 }
 
+func (x *Access) GetRefused() []string {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
 // Meta is what the registry knows of a stored object. It sets all of it.
 type Meta struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Grows with each write of anything; names this state of the object. An update
 	// that sends it back is refused when there is a newer one.
 	Revision int64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
-	// Who wrote it last. Ignored on input.
+	// Who wrote it last; told to those whom the audit tells it. Ignored on input.
 	Author string `protobuf:"bytes,2,opt,name=author,proto3" json:"author,omitempty"`
 	// By which way it was written: rest, grpc or kubernetes. Ignored on input.
 	Source string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
 	// When it was written last. Ignored on input.
-	UpdatedAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	// Who keeps it, and alone may change it: kubernetes/CLUSTER/NAMESPACE/NAME. Left
+	// out, nobody in particular. Ignored on input.
+	Keeper        string `protobuf:"bytes,5,opt,name=keeper,proto3" json:"keeper,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -393,22 +405,31 @@ func (x *Meta) GetUpdatedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Meta) GetKeeper() string {
+	if x != nil {
+		return x.Keeper
+	}
+	return ""
+}
+
 var File_heddle_v1_meta_proto protoreflect.FileDescriptor
 
 const file_heddle_v1_meta_proto_rawDesc = "" +
 	"\n" +
-	"\x14heddle/v1/meta.proto\x12\theddle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb6\x01\n" +
+	"\x14heddle/v1/meta.proto\x12\theddle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd0\x01\n" +
 	"\x06Access\x128\n" +
 	"\venforcement\x18\x01 \x01(\x0e2\x16.heddle.v1.EnforcementR\venforcement\x121\n" +
 	"\acallers\x18\x02 \x01(\x0e2\x17.heddle.v1.CallerPolicyR\acallers\x12\x1a\n" +
 	"\bapproved\x18\x03 \x03(\tR\bapproved\x12#\n" +
-	"\x04mtls\x18\x04 \x01(\x0e2\x0f.heddle.v1.MtlsR\x04mtls\"\x8d\x01\n" +
+	"\x04mtls\x18\x04 \x01(\x0e2\x0f.heddle.v1.MtlsR\x04mtls\x12\x18\n" +
+	"\arefused\x18\x05 \x03(\tR\arefused\"\xa5\x01\n" +
 	"\x04Meta\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x03R\brevision\x12\x16\n" +
 	"\x06author\x18\x02 \x01(\tR\x06author\x12\x16\n" +
 	"\x06source\x18\x03 \x01(\tR\x06source\x129\n" +
 	"\n" +
-	"updated_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt*p\n" +
+	"updated_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12\x16\n" +
+	"\x06keeper\x18\x05 \x01(\tR\x06keeper*p\n" +
 	"\bProtocol\x12\x18\n" +
 	"\x14PROTOCOL_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rPROTOCOL_HTTP\x10\x01\x12\x12\n" +

@@ -54,7 +54,12 @@ type Service struct {
 	// What the registry knows of it.
 	Meta *Meta `protobuf:"bytes,13,opt,name=meta,proto3" json:"meta,omitempty"`
 	// What becomes of calls by services that have not declared it.
-	Access        *Access `protobuf:"bytes,14,opt,name=access,proto3" json:"access,omitempty"`
+	Access *Access `protobuf:"bytes,14,opt,name=access,proto3" json:"access,omitempty"`
+	// How critical it is: 1 most, 4 least; 0: not said.
+	Tier uint32 `protobuf:"varint,15,opt,name=tier,proto3" json:"tier,omitempty"`
+	// Why it is no longer to be called, and what to use instead, on one line; empty:
+	// it is not deprecated.
+	Deprecated    string `protobuf:"bytes,16,opt,name=deprecated,proto3" json:"deprecated,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -185,6 +190,20 @@ func (x *Service) GetAccess() *Access {
 		return x.Access
 	}
 	return nil
+}
+
+func (x *Service) GetTier() uint32 {
+	if x != nil {
+		return x.Tier
+	}
+	return 0
+}
+
+func (x *Service) GetDeprecated() string {
+	if x != nil {
+		return x.Deprecated
+	}
+	return ""
 }
 
 // Dependencies are the services that a service calls. It is a message, so that
@@ -458,7 +477,10 @@ type DeleteServiceRequest struct {
 	// As in CreateServiceRequest; refused with ABORTED.
 	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Refused with ABORTED when there is a newer revision; 0: unconditional.
-	Revision      int64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision int64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Delete it although other services declare it, or routes lead to it. Without that
+	// it is refused with FAILED_PRECONDITION and the reason HAS_DEPENDENTS.
+	Force         bool `protobuf:"varint,4,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -512,6 +534,13 @@ func (x *DeleteServiceRequest) GetRevision() int64 {
 		return x.Revision
 	}
 	return 0
+}
+
+func (x *DeleteServiceRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
 }
 
 // DeleteServiceResponse says that the service is gone.
@@ -968,7 +997,7 @@ var File_heddle_v1_services_proto protoreflect.FileDescriptor
 
 const file_heddle_v1_services_proto_rawDesc = "" +
 	"\n" +
-	"\x18heddle/v1/services.proto\x12\theddle.v1\x1a\x19heddle/v1/endpoints.proto\x1a\x14heddle/v1/meta.proto\x1a\x17heddle/v1/routing.proto\x1a\x17heddle/v1/traffic.proto\"\xc4\x04\n" +
+	"\x18heddle/v1/services.proto\x12\theddle.v1\x1a\x19heddle/v1/endpoints.proto\x1a\x14heddle/v1/meta.proto\x1a\x17heddle/v1/routing.proto\x1a\x17heddle/v1/traffic.proto\"\xf8\x04\n" +
 	"\aService\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12 \n" +
@@ -984,7 +1013,11 @@ const file_heddle_v1_services_proto_rawDesc = "" +
 	"\asubsets\x18\v \x03(\v2\x11.heddle.v1.SubsetR\asubsets\x12,\n" +
 	"\x06routes\x18\f \x03(\v2\x14.heddle.v1.RouteRuleR\x06routes\x12#\n" +
 	"\x04meta\x18\r \x01(\v2\x0f.heddle.v1.MetaR\x04meta\x12)\n" +
-	"\x06access\x18\x0e \x01(\v2\x11.heddle.v1.AccessR\x06access\"$\n" +
+	"\x06access\x18\x0e \x01(\v2\x11.heddle.v1.AccessR\x06access\x12\x12\n" +
+	"\x04tier\x18\x0f \x01(\rR\x04tier\x12\x1e\n" +
+	"\n" +
+	"deprecated\x18\x10 \x01(\tR\n" +
+	"deprecated\"$\n" +
 	"\fDependencies\x12\x14\n" +
 	"\x05names\x18\x01 \x03(\tR\x05names\"c\n" +
 	"\x14CreateServiceRequest\x12,\n" +
@@ -999,12 +1032,13 @@ const file_heddle_v1_services_proto_rawDesc = "" +
 	"request_id\x18\x02 \x01(\tR\trequestId\x12\x1a\n" +
 	"\brevision\x18\x03 \x01(\x03R\brevision\"E\n" +
 	"\x15UpdateServiceResponse\x12,\n" +
-	"\aservice\x18\x01 \x01(\v2\x12.heddle.v1.ServiceR\aservice\"e\n" +
+	"\aservice\x18\x01 \x01(\v2\x12.heddle.v1.ServiceR\aservice\"{\n" +
 	"\x14DeleteServiceRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tR\trequestId\x12\x1a\n" +
-	"\brevision\x18\x03 \x01(\x03R\brevision\"\x17\n" +
+	"\brevision\x18\x03 \x01(\x03R\brevision\x12\x14\n" +
+	"\x05force\x18\x04 \x01(\bR\x05force\"\x17\n" +
 	"\x15DeleteServiceResponse\"'\n" +
 	"\x11GetServiceRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"B\n" +

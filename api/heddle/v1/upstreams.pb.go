@@ -58,7 +58,12 @@ type Upstream struct {
 	// What the registry knows of it.
 	Meta *Meta `protobuf:"bytes,14,opt,name=meta,proto3" json:"meta,omitempty"`
 	// What becomes of calls by services that have not declared it.
-	Access        *Access `protobuf:"bytes,15,opt,name=access,proto3" json:"access,omitempty"`
+	Access *Access `protobuf:"bytes,15,opt,name=access,proto3" json:"access,omitempty"`
+	// How critical it is: 1 most, 4 least; 0: not said.
+	Tier uint32 `protobuf:"varint,16,opt,name=tier,proto3" json:"tier,omitempty"`
+	// Why it is no longer to be called, and what to use instead, on one line; empty:
+	// it is not deprecated.
+	Deprecated    string `protobuf:"bytes,17,opt,name=deprecated,proto3" json:"deprecated,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -207,6 +212,20 @@ func (x *Upstream) GetAccess() *Access {
 		return x.Access
 	}
 	return nil
+}
+
+func (x *Upstream) GetTier() uint32 {
+	if x != nil {
+		return x.Tier
+	}
+	return 0
+}
+
+func (x *Upstream) GetDeprecated() string {
+	if x != nil {
+		return x.Deprecated
+	}
+	return ""
 }
 
 type isUpstream_Endpoints interface {
@@ -451,7 +470,10 @@ type DeleteUpstreamRequest struct {
 	// As in CreateUpstreamRequest; refused with ABORTED.
 	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Refused with ABORTED when there is a newer revision; 0: unconditional.
-	Revision      int64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision int64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Delete it although other services declare it, or routes lead to it. Without that
+	// it is refused with FAILED_PRECONDITION and the reason HAS_DEPENDENTS.
+	Force         bool `protobuf:"varint,4,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -505,6 +527,13 @@ func (x *DeleteUpstreamRequest) GetRevision() int64 {
 		return x.Revision
 	}
 	return 0
+}
+
+func (x *DeleteUpstreamRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
 }
 
 // DeleteUpstreamResponse says that the upstream is gone.
@@ -962,7 +991,7 @@ var File_heddle_v1_upstreams_proto protoreflect.FileDescriptor
 
 const file_heddle_v1_upstreams_proto_rawDesc = "" +
 	"\n" +
-	"\x19heddle/v1/upstreams.proto\x12\theddle.v1\x1a\x19heddle/v1/endpoints.proto\x1a\x14heddle/v1/meta.proto\x1a\x17heddle/v1/routing.proto\x1a\x17heddle/v1/traffic.proto\"\xe8\x04\n" +
+	"\x19heddle/v1/upstreams.proto\x12\theddle.v1\x1a\x19heddle/v1/endpoints.proto\x1a\x14heddle/v1/meta.proto\x1a\x17heddle/v1/routing.proto\x1a\x17heddle/v1/traffic.proto\"\x9c\x05\n" +
 	"\bUpstream\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12 \n" +
@@ -979,7 +1008,11 @@ const file_heddle_v1_upstreams_proto_rawDesc = "" +
 	"\x06routes\x18\f \x03(\v2\x14.heddle.v1.RouteRuleR\x06routes\x12\"\n" +
 	"\fdependencies\x18\r \x03(\tR\fdependencies\x12#\n" +
 	"\x04meta\x18\x0e \x01(\v2\x0f.heddle.v1.MetaR\x04meta\x12)\n" +
-	"\x06access\x18\x0f \x01(\v2\x11.heddle.v1.AccessR\x06accessB\v\n" +
+	"\x06access\x18\x0f \x01(\v2\x11.heddle.v1.AccessR\x06access\x12\x12\n" +
+	"\x04tier\x18\x10 \x01(\rR\x04tier\x12\x1e\n" +
+	"\n" +
+	"deprecated\x18\x11 \x01(\tR\n" +
+	"deprecatedB\v\n" +
 	"\tendpoints\"g\n" +
 	"\x15CreateUpstreamRequest\x12/\n" +
 	"\bupstream\x18\x01 \x01(\v2\x13.heddle.v1.UpstreamR\bupstream\x12\x1d\n" +
@@ -993,12 +1026,13 @@ const file_heddle_v1_upstreams_proto_rawDesc = "" +
 	"request_id\x18\x02 \x01(\tR\trequestId\x12\x1a\n" +
 	"\brevision\x18\x03 \x01(\x03R\brevision\"I\n" +
 	"\x16UpdateUpstreamResponse\x12/\n" +
-	"\bupstream\x18\x01 \x01(\v2\x13.heddle.v1.UpstreamR\bupstream\"f\n" +
+	"\bupstream\x18\x01 \x01(\v2\x13.heddle.v1.UpstreamR\bupstream\"|\n" +
 	"\x15DeleteUpstreamRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tR\trequestId\x12\x1a\n" +
-	"\brevision\x18\x03 \x01(\x03R\brevision\"\x18\n" +
+	"\brevision\x18\x03 \x01(\x03R\brevision\x12\x14\n" +
+	"\x05force\x18\x04 \x01(\bR\x05force\"\x18\n" +
 	"\x16DeleteUpstreamResponse\"(\n" +
 	"\x12GetUpstreamRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"F\n" +

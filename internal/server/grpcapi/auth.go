@@ -21,18 +21,24 @@ const maxCredential = 512
 func (a *API) authenticate(ctx context.Context) (registry.Token, error) {
 	given := metadata.ValueFromIncomingContext(ctx, "authorization")
 	if len(given) != 1 {
-		return registry.Token{}, unauthenticated("you need one metadata entry \"authorization: Bearer TOKEN\"; heddle token makes one")
+		return registry.Token{}, unauthenticated("you need one metadata entry \"authorization: Bearer TOKEN\"; heddle token create makes one")
 	}
 	scheme, secret, _ := strings.Cut(given[0], " ")
 	secret = strings.TrimSpace(secret)
 	if !strings.EqualFold(scheme, "Bearer") || secret == "" || len(secret) > maxCredential {
-		return registry.Token{}, unauthenticated("the metadata entry \"authorization\" has to read \"Bearer TOKEN\"; heddle token makes one")
+		return registry.Token{}, unauthenticated("the metadata entry \"authorization\" has to read \"Bearer TOKEN\"; heddle token create makes one")
 	}
 	token, err := a.registry.Authenticate(ctx, secret)
 	if mesh.KindOf(err) == mesh.KindDenied {
 		return registry.Token{}, unauthenticated(err.Error())
 	}
 	return token, err
+}
+
+// Known says whether a call shows a token, whatever that may do.
+func (a *API) Known(ctx context.Context) bool {
+	_, err := a.authenticate(ctx)
+	return err == nil
 }
 
 // authorOf names a caller in what it writes.
@@ -57,4 +63,18 @@ func (a *API) mayRead(ctx context.Context, method string) error {
 	}
 	_, err := a.authenticate(ctx)
 	return a.refusal(ctx, err, codes.Aborted)
+}
+
+// told gives what tells a caller of services: their authors only to those whom the
+// audit tells of them.
+func (a *API) told(ctx context.Context) func(*mesh.Service) *mesh.Service {
+	token, err := a.authenticate(ctx)
+	return func(one *mesh.Service) *mesh.Service {
+		if err == nil && token.MayRead(one.Name, []string{one.Owner}) {
+			return one
+		}
+		out := *one
+		out.Meta.Author = ""
+		return &out
+	}
 }

@@ -26,6 +26,8 @@ func decodeService(m *heddlev1.Service) (mesh.Service, mesh.Faults) {
 		Name:         mesh.ServiceName(m.GetName()),
 		Owner:        m.GetOwner(),
 		Description:  m.GetDescription(),
+		Tier:         tier(m.GetTier()),
+		Deprecated:   m.GetDeprecated(),
 		Protocol:     protocols.decode(m.GetProtocol()),
 		Port:         mesh.Port(m.GetPort()),
 		ListenerPort: mesh.Port(m.GetListenerPort()),
@@ -44,6 +46,8 @@ func decodeService(m *heddlev1.Service) (mesh.Service, mesh.Faults) {
 		service.Endpoints.DNS = d.dns(from.Dns)
 	case *heddlev1.Endpoints_Static:
 		service.Endpoints.Static = d.static(from.Static)
+	case *heddlev1.Endpoints_Kubernetes:
+		service.Endpoints.Kubernetes = kubernetes(from.Kubernetes)
 	}
 	return service, append(d.faults, service.Validate()...)
 }
@@ -58,6 +62,8 @@ func decodeUpstream(m *heddlev1.Upstream) (mesh.Service, mesh.Faults) {
 		Name:         mesh.ServiceName(m.GetName()),
 		Owner:        m.GetOwner(),
 		Description:  m.GetDescription(),
+		Tier:         tier(m.GetTier()),
+		Deprecated:   m.GetDeprecated(),
 		Protocol:     protocols.decode(m.GetProtocol()),
 		Port:         mesh.Port(m.GetPort()),
 		Dependencies: names(m.GetDependencies()),
@@ -80,6 +86,9 @@ func decodeUpstream(m *heddlev1.Upstream) (mesh.Service, mesh.Faults) {
 	return service, append(d.faults, service.Validate()...)
 }
 
+// tier keeps a number that is no tier one when an int has fewer bits.
+func tier(number uint32) int { return int(min(number, math.MaxInt32)) }
+
 // names is never nil: no names means that it calls nothing.
 func names(list []string) []mesh.ServiceName {
 	out := make([]mesh.ServiceName, len(list))
@@ -97,6 +106,18 @@ func (d *decoder) dns(m *heddlev1.DnsEndpoints) *mesh.DNSEndpoints {
 		Family:    families.decode(m.GetFamily()),
 		Refresh:   d.duration("endpoints.dns.refresh", m.GetRefresh()),
 		Resolvers: m.GetResolvers(),
+	}
+}
+
+func kubernetes(m *heddlev1.KubernetesEndpoints) *mesh.KubernetesEndpoints {
+	return &mesh.KubernetesEndpoints{
+		Clusters:      m.GetClusters(),
+		Namespace:     m.GetNamespace(),
+		Service:       m.GetService(),
+		Selector:      m.GetSelector(),
+		Port:          m.GetPort(),
+		Discovery:     podDiscoveries.decode(m.GetDiscovery()),
+		ClusterDomain: m.GetClusterDomain(),
 	}
 }
 
@@ -190,7 +211,7 @@ func (d *decoder) duration(path string, m *durationpb.Duration) mesh.Duration {
 
 func access(m *heddlev1.Access) mesh.Access {
 	return mesh.Access{
-		Callers: callerPolicies.decode(m.GetCallers()), Approved: m.GetApproved(),
+		Callers: callerPolicies.decode(m.GetCallers()), Approved: m.GetApproved(), Refused: m.GetRefused(),
 		MTLS: mtlsModes.decode(m.GetMtls()), Enforcement: enforcements.decode(m.GetEnforcement()),
 	}
 }

@@ -15,6 +15,8 @@ func encodeService(s *mesh.Service) *heddlev1.Service {
 		Name:         string(s.Name),
 		Owner:        s.Owner,
 		Description:  s.Description,
+		Tier:         uint32(s.Tier),
+		Deprecated:   s.Deprecated,
 		Protocol:     protocols.encode(s.Protocol),
 		Port:         uint32(s.Port),
 		Dependencies: &heddlev1.Dependencies{Names: encodeNames(s.Dependencies)},
@@ -31,6 +33,8 @@ func encodeService(s *mesh.Service) *heddlev1.Service {
 		m.Endpoints = &heddlev1.Endpoints{Source: &heddlev1.Endpoints_Dns{Dns: encodeDNS(s.Endpoints.DNS)}}
 	case len(s.Endpoints.Static) > 0:
 		m.Endpoints = &heddlev1.Endpoints{Source: &heddlev1.Endpoints_Static{Static: encodeStatic(s.Endpoints.Static)}}
+	case s.Endpoints.Kubernetes != nil:
+		m.Endpoints = &heddlev1.Endpoints{Source: &heddlev1.Endpoints_Kubernetes{Kubernetes: encodeKubernetes(s.Endpoints.Kubernetes)}}
 	}
 	return m
 }
@@ -41,6 +45,8 @@ func encodeUpstream(s *mesh.Service) *heddlev1.Upstream {
 		Name:         string(s.Name),
 		Owner:        s.Owner,
 		Description:  s.Description,
+		Tier:         uint32(s.Tier),
+		Deprecated:   s.Deprecated,
 		Protocol:     protocols.encode(s.Protocol),
 		Port:         uint32(s.Port),
 		Dependencies: encodeNames(s.Dependencies),
@@ -61,7 +67,7 @@ func encodeUpstream(s *mesh.Service) *heddlev1.Upstream {
 }
 
 func encodeMeta(meta mesh.Meta) *heddlev1.Meta {
-	m := &heddlev1.Meta{Revision: meta.Revision, Author: meta.Author, Source: meta.Source}
+	m := &heddlev1.Meta{Revision: meta.Revision, Author: meta.Author, Source: meta.Source, Keeper: string(meta.Keeper)}
 	if !meta.UpdatedAt.IsZero() {
 		m.UpdatedAt = timestamppb.New(meta.UpdatedAt)
 	}
@@ -84,6 +90,18 @@ func encodeDNS(d *mesh.DNSEndpoints) *heddlev1.DnsEndpoints {
 		Family:    families.encode(d.Family),
 		Refresh:   encodeDuration(d.Refresh),
 		Resolvers: d.Resolvers,
+	}
+}
+
+func encodeKubernetes(k *mesh.KubernetesEndpoints) *heddlev1.KubernetesEndpoints {
+	return &heddlev1.KubernetesEndpoints{
+		Clusters:      k.Clusters,
+		Namespace:     k.Namespace,
+		Service:       k.Service,
+		Selector:      k.Selector,
+		Port:          k.Port,
+		Discovery:     podDiscoveries.encode(k.Discovery),
+		ClusterDomain: k.ClusterDomain,
 	}
 }
 
@@ -170,7 +188,7 @@ func orNil[M proto.Message](m M) M {
 
 func encodeAccess(a mesh.Access) *heddlev1.Access {
 	return orNil(&heddlev1.Access{
-		Callers: callerPolicies.encode(a.Callers), Approved: a.Approved,
+		Callers: callerPolicies.encode(a.Callers), Approved: a.Approved, Refused: a.Refused,
 		Mtls: mtlsModes.encode(a.MTLS), Enforcement: enforcements.encode(a.Enforcement),
 	})
 }

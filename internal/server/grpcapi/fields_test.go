@@ -22,7 +22,7 @@ func TestEveryFieldOfTheModelIsCarried(t *testing.T) {
 	var full mesh.Service
 	fill(reflect.ValueOf(&full).Elem(), "service")
 	full.Meta = mesh.Meta{Revision: 7} // the rest of it is not the writer's to say
-	for name, endpoints := range map[string]mesh.Endpoints{"dns": {DNS: full.Endpoints.DNS}, "static": {Static: full.Endpoints.Static}} {
+	for name, endpoints := range map[string]mesh.Endpoints{"dns": {DNS: full.Endpoints.DNS}, "static": {Static: full.Endpoints.Static}, "kubernetes": {Kubernetes: full.Endpoints.Kubernetes}} {
 		t.Run(name, func(t *testing.T) {
 			want := full
 			want.Endpoints = endpoints
@@ -30,11 +30,14 @@ func TestEveryFieldOfTheModelIsCarried(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("through Service (-want +got):\n%s", diff)
 			}
+			everySet(t, encodeService(&want).ProtoReflect(), "service")
+			if !endpoints.Own() {
+				return
+			}
 			got, _ = decodeUpstream(wire(t, encodeUpstream(&want), &heddlev1.Upstream{}))
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("through Upstream (-want +got):\n%s", diff)
 			}
-			everySet(t, encodeService(&want).ProtoReflect(), "service")
 			everySet(t, encodeUpstream(&want).ProtoReflect(), "upstream")
 		})
 	}
@@ -68,6 +71,7 @@ func TestMatchesByPrefixAndRegexAreCarried(t *testing.T) {
 func TestEveryEnumValueHasItsNameInTheModel(t *testing.T) {
 	check(t, protocols, heddlev1.Protocol(0).Descriptor())
 	check(t, discoveries, heddlev1.DnsDiscovery(0).Descriptor())
+	check(t, podDiscoveries, heddlev1.KubernetesDiscovery(0).Descriptor())
 	check(t, families, heddlev1.IpFamily(0).Descriptor())
 	check(t, policies, heddlev1.Policy(0).Descriptor())
 	check(t, checkTypes, heddlev1.HealthCheckType(0).Descriptor())
@@ -114,6 +118,9 @@ func fill(v reflect.Value, name string) {
 		return
 	case *mesh.DNSDiscovery:
 		*one = mesh.DNSLogical
+		return
+	case *mesh.KubernetesDiscovery:
+		*one = mesh.KubernetesDNS
 		return
 	case *mesh.IPFamily:
 		*one = mesh.IPBoth

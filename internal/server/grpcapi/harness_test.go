@@ -51,7 +51,7 @@ type server struct {
 func start(t *testing.T) *harness {
 	t.Helper()
 	dir := t.TempDir()
-	embedded, err := registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{DataDir: dir})
+	embedded, err := registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{NoSync: true, DataDir: dir})
 	ok(t, err)
 	t.Cleanup(embedded.Close)
 	store, err := embedded.Open(t.Context())

@@ -42,7 +42,7 @@ func (s *serviceServer) UpdateService(ctx context.Context, r *heddlev1.UpdateSer
 
 // DeleteService removes a service.
 func (s *serviceServer) DeleteService(ctx context.Context, r *heddlev1.DeleteServiceRequest) (*heddlev1.DeleteServiceResponse, error) {
-	err := s.api.delete(ctx, remove{view: &serviceView, message: r, name: r.GetName(), requestID: r.GetRequestId(), revision: r.GetRevision()})
+	err := s.api.delete(ctx, remove{view: &serviceView, message: r, name: r.GetName(), requestID: r.GetRequestId(), revision: r.GetRevision(), force: r.GetForce()})
 	if err != nil {
 		return nil, err
 	}
@@ -55,12 +55,13 @@ func (s *serviceServer) GetService(ctx context.Context, r *heddlev1.GetServiceRe
 	if err != nil {
 		return nil, err
 	}
-	return &heddlev1.GetServiceResponse{Service: encodeService(&service)}, nil
+	return &heddlev1.GetServiceResponse{Service: encodeService(s.api.told(ctx)(&service))}, nil
 }
 
 // ListServices gives a page of services.
 func (s *serviceServer) ListServices(ctx context.Context, r *heddlev1.ListServicesRequest) (*heddlev1.ListServicesResponse, error) {
-	page, err := list(ctx, s.api, &serviceView, r.GetPageSize(), r.GetPageToken(), encodeService)
+	told := s.api.told(ctx)
+	page, err := list(ctx, s.api, &serviceView, r.GetPageSize(), r.GetPageToken(), func(one *mesh.Service) *heddlev1.Service { return encodeService(told(one)) })
 	if err != nil {
 		return nil, err
 	}
@@ -69,9 +70,10 @@ func (s *serviceServer) ListServices(ctx context.Context, r *heddlev1.ListServic
 
 // WatchServices streams services and their changes.
 func (s *serviceServer) WatchServices(r *heddlev1.WatchServicesRequest, stream heddlev1.ServiceService_WatchServicesServer) error {
+	told := s.api.told(stream.Context())
 	return watch(stream.Context(), s.api, &serviceView, r.GetRevision(), encoder[*heddlev1.ServiceChange]{
 		put: func(service *mesh.Service) *heddlev1.ServiceChange {
-			return &heddlev1.ServiceChange{Change: &heddlev1.ServiceChange_Put{Put: encodeService(service)}}
+			return &heddlev1.ServiceChange{Change: &heddlev1.ServiceChange_Put{Put: encodeService(told(service))}}
 		},
 		deleted: func(name string) *heddlev1.ServiceChange {
 			return &heddlev1.ServiceChange{Change: &heddlev1.ServiceChange_Deleted{Deleted: name}}

@@ -44,17 +44,42 @@ func (a *API) refusal(ctx context.Context, err error, conflict codes.Code) error
 	if !known {
 		return a.foreign(ctx, err)
 	}
+	if refused.Reason == mesh.ReasonDependents {
+		return dependedOn(refused)
+	}
+	if refused.Reason == mesh.ReasonKept { // trying again does not help
+		code = codes.FailedPrecondition
+	}
 	plain := status.New(code, shorten(err.Error()))
 	if refused.Reason == "" {
 		return plain.Err()
 	}
-	// AIP-193: reasons are in upper case, the domain says whose they are.
-	return detailed(plain, &errdetails.ErrorInfo{Reason: strings.ToUpper(string(refused.Reason)), Domain: "heddle"})
+	return detailed(plain, reasonOf(refused))
 }
 
-// detailed adds a detail; without it a status still says what matters.
-func detailed(plain *status.Status, detail protoadapt.MessageV1) error {
-	with, err := plain.WithDetails(detail)
+// reasonOf tells the reason, for programs. AIP-193: reasons are in upper case, the
+// domain says whose they are.
+func reasonOf(refused *mesh.Error) *errdetails.ErrorInfo {
+	return &errdetails.ErrorInfo{Reason: strings.ToUpper(string(refused.Reason)), Domain: "heddle"}
+}
+
+// dependedOn lists who depends on what was to be deleted, each as a violation.
+func dependedOn(refused *mesh.Error) error {
+	details := &errdetails.PreconditionFailure{}
+	for i, fault := range refused.Faults {
+		one := &errdetails.PreconditionFailure_Violation{Type: "DEPENDENT", Subject: shorten(fault.Path), Description: shorten(fault.Message)}
+		details.Violations = append(details.Violations, one)
+		if proto.Size(details) > maxDetails {
+			one.Subject, one.Description = "", fmt.Sprintf("and %d more", len(refused.Faults)-i)
+			break
+		}
+	}
+	return detailed(status.New(codes.FailedPrecondition, shorten(refused.Error())), reasonOf(refused), details)
+}
+
+// detailed adds details; without them a status still says what matters.
+func detailed(plain *status.Status, details ...protoadapt.MessageV1) error {
+	with, err := plain.WithDetails(details...)
 	if err != nil {
 		return plain.Err()
 	}

@@ -42,7 +42,7 @@ func (s *upstreamServer) UpdateUpstream(ctx context.Context, r *heddlev1.UpdateU
 
 // DeleteUpstream removes an upstream.
 func (s *upstreamServer) DeleteUpstream(ctx context.Context, r *heddlev1.DeleteUpstreamRequest) (*heddlev1.DeleteUpstreamResponse, error) {
-	err := s.api.delete(ctx, remove{view: &upstreamView, message: r, name: r.GetName(), requestID: r.GetRequestId(), revision: r.GetRevision()})
+	err := s.api.delete(ctx, remove{view: &upstreamView, message: r, name: r.GetName(), requestID: r.GetRequestId(), revision: r.GetRevision(), force: r.GetForce()})
 	if err != nil {
 		return nil, err
 	}
@@ -55,12 +55,13 @@ func (s *upstreamServer) GetUpstream(ctx context.Context, r *heddlev1.GetUpstrea
 	if err != nil {
 		return nil, err
 	}
-	return &heddlev1.GetUpstreamResponse{Upstream: encodeUpstream(&service)}, nil
+	return &heddlev1.GetUpstreamResponse{Upstream: encodeUpstream(s.api.told(ctx)(&service))}, nil
 }
 
 // ListUpstreams gives a page of upstreams.
 func (s *upstreamServer) ListUpstreams(ctx context.Context, r *heddlev1.ListUpstreamsRequest) (*heddlev1.ListUpstreamsResponse, error) {
-	page, err := list(ctx, s.api, &upstreamView, r.GetPageSize(), r.GetPageToken(), encodeUpstream)
+	told := s.api.told(ctx)
+	page, err := list(ctx, s.api, &upstreamView, r.GetPageSize(), r.GetPageToken(), func(one *mesh.Service) *heddlev1.Upstream { return encodeUpstream(told(one)) })
 	if err != nil {
 		return nil, err
 	}
@@ -69,9 +70,10 @@ func (s *upstreamServer) ListUpstreams(ctx context.Context, r *heddlev1.ListUpst
 
 // WatchUpstreams streams upstreams and their changes.
 func (s *upstreamServer) WatchUpstreams(r *heddlev1.WatchUpstreamsRequest, stream heddlev1.UpstreamService_WatchUpstreamsServer) error {
+	told := s.api.told(stream.Context())
 	return watch(stream.Context(), s.api, &upstreamView, r.GetRevision(), encoder[*heddlev1.UpstreamChange]{
 		put: func(service *mesh.Service) *heddlev1.UpstreamChange {
-			return &heddlev1.UpstreamChange{Change: &heddlev1.UpstreamChange_Put{Put: encodeUpstream(service)}}
+			return &heddlev1.UpstreamChange{Change: &heddlev1.UpstreamChange_Put{Put: encodeUpstream(told(service))}}
 		},
 		deleted: func(name string) *heddlev1.UpstreamChange {
 			return &heddlev1.UpstreamChange{Change: &heddlev1.UpstreamChange_Deleted{Deleted: name}}

@@ -77,7 +77,7 @@ func TestUpstreamsAreAddedChangedAndRemoved(t *testing.T) {
 				t.Errorf("meta is %+v, the answer says %v", meta, created.GetMeta())
 			}
 
-			got, err := h.server.upstreams.GetUpstream(h.reader(), &heddlev1.GetUpstreamRequest{Name: c.upstream.GetName()})
+			got, err := h.server.upstreams.GetUpstream(h.writer(), &heddlev1.GetUpstreamRequest{Name: c.upstream.GetName()})
 			ok(t, err)
 			if diff := cmp.Diff(created, got.GetUpstream(), protocmp.Transform()); diff != "" {
 				t.Errorf("read back (-created +got):\n%s", diff)
@@ -154,7 +154,7 @@ func TestUpstreamServiceLeavesRegisteredServicesAlone(t *testing.T) {
 	}
 	_, err = h.server.upstreams.GetUpstream(h.reader(), &heddlev1.GetUpstreamRequest{Name: "orders"})
 	refused(t, err, codes.NotFound, "is no upstream")
-	got, err := h.server.services.GetService(h.reader(), &heddlev1.GetServiceRequest{Name: "orders"})
+	got, err := h.server.services.GetService(h.writer(), &heddlev1.GetServiceRequest{Name: "orders"})
 	ok(t, err)
 	if diff := cmp.Diff(declared, got.GetService(), protocmp.Transform()); diff != "" {
 		t.Errorf("the service was touched (-before +after):\n%s", diff)

@@ -24,7 +24,7 @@ var (
 	}
 	upstreamView = view{
 		noun:  "upstream",
-		shows: func(s *mesh.Service) bool { return !s.Endpoints.Registered() },
+		shows: func(s *mesh.Service) bool { return s.Endpoints.Own() },
 		paths: strings.NewReplacer("^endpoints.dns", "dns", "^endpoints.static[", "static.addresses[", "^endpoints.static", "static", "^", ""),
 	}
 )
@@ -34,7 +34,7 @@ func (v *view) refuse(s *mesh.Service) error {
 	if v.shows(s) {
 		return nil
 	}
-	return mesh.NotFound("service %q is no %s: its instances are registered one by one; use ServiceService for it", s.Name, v.noun)
+	return mesh.NotFound("service %q is no %s: its endpoints are not part of its declaration; use ServiceService for it", s.Name, v.noun)
 }
 
 // faults puts faults of the model's object onto the request's fields.

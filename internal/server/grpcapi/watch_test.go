@@ -293,7 +293,7 @@ func TestAWatchOutlastsEtcdAndOtherCallsSayThatItIsAway(t *testing.T) {
 		refused(t, err, codes.Unavailable, "etcd")
 	}
 
-	embedded, err := registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{DataDir: h.dir})
+	embedded, err := registry.StartEmbedded(t.Context(), registry.EmbeddedConfig{NoSync: true, DataDir: h.dir})
 	ok(t, err)
 	t.Cleanup(embedded.Close)
 	t.Cleanup(func() { _ = h.server.conn.Close(); h.server.api.Stop(); h.server.grpc.Stop(); _ = h.store.Close() }) // etcd's stop waits for its clients

@@ -33,6 +33,7 @@ type remove struct {
 	name      string
 	requestID string
 	revision  int64
+	force     bool
 }
 
 // never is a revision that no object has: a write on that condition changes
@@ -73,7 +74,7 @@ func (a *API) delete(ctx context.Context, r remove) error {
 	}
 	if err == nil {
 		name := mesh.ServiceName(r.name)
-		w.Revision = r.revision
+		w.Revision, w.Force, w.Known = r.revision, r.force, admission.Dependents(a.catalog.View(), name)
 		err = a.onExisting(ctx, r.view, name, w, func(w registry.Write) error {
 			return a.registry.DeleteService(ctx, name, w)
 		})
@@ -102,7 +103,7 @@ func (a *API) onExisting(ctx context.Context, v *view, name mesh.ServiceName, w 
 		}
 		w.Revision = cmp.Or(given, current.Meta.Revision)
 		err = write(w)
-		if given != 0 || mesh.KindOf(err) != mesh.KindConflict || w.Revision == tried {
+		if given != 0 || mesh.KindOf(err) != mesh.KindConflict || mesh.ReasonOf(err) == mesh.ReasonDependents || w.Revision == tried {
 			return err
 		}
 		tried = w.Revision

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/heddle-mesh/heddle/internal/kubernetes/operator"
+)
+
+// operatorCmd joins Kubernetes clusters to the mesh.
+type operatorCmd struct {
+	Cluster        []string      `required:"" sep:"none" placeholder:"NAME[=KUBECONFIG]" help:"A cluster to join, by its name in the mesh; repeatable. Without a kubeconfig: the one that this pod runs in, or else the default kubeconfig's."`
+	HTTPListen     string        `name:"http-listen" default:"127.0.0.1:7090" placeholder:"HOST:PORT" help:"Where /metrics, /livez and /readyz are served; port 0 takes a free one."`
+	LeaderElection bool          `default:"true" negatable:"" help:"Have one of several replicas write, for each cluster; --no-leader-election for one that runs alone."`
+	Namespace      string        `placeholder:"NAME" help:"Its own namespace in each cluster, of the leader's lease and the webhook's certificate, where no sidecars are injected; default: this pod's, or else heddle-system."`
+	LeaseDuration  time.Duration `default:"15s" placeholder:"TIME" help:"How long a leader that went silent leads on, before another takes over."`
+	ReadyFile      string        `type:"path" placeholder:"FILE" help:"Written once the clusters and the registry have been read, with the address as JSON."`
+
+	injectorFlags
+}
+
+// Help shows examples below the flags.
+func (*operatorCmd) Help() string {
+	return `Writes MeshService, Upstream and MeshRoute objects to the registry, and the pods behind Kubernetes Services as instances. It is a client of both, and holds nothing of its own: it can be restarted at any time. The token is one that "heddle token create --keeper kubernetes/NAME" gives.
+
+Examples:
+
+  kubectl apply -f api/crds
+  heddle operator --cluster prod --server https://heddle.example:7080 --token-file token
+  heddle operator --cluster prod=prod.kubeconfig --cluster stage=stage.kubeconfig --token-file token --no-leader-election
+  heddle operator --cluster prod --token-file token --webhook-listen :9443 --image registry.example/heddle:1.0.0 --pod-xds heddle-server.heddle-system.svc:18443`
+}
+
+// Run works until the context ends.
+func (c *operatorCmd) Run(ctx context.Context, line *globals, logger *slog.Logger) error {
+	clusters, err := c.clusters()
+	if err != nil {
+		return err
+	}
+	if c.LeaseDuration < 3*time.Second {
+		return &usageError{message: fmt.Sprintf("--lease-duration %s is too short to be renewed in time: use 3s or more", c.LeaseDuration)}
+	}
+	ready := readyFile{path: c.ReadyFile, log: logger}
+	if err := ready.check(); err != nil {
+		return err
+	}
+	web, err := listen(ctx, "--http-listen", c.HTTPListen)
+	if err != nil {
+		return err
+	}
+	defer web.Close()
+	ready.remove()
+	defer ready.remove()
+	api, err := line.connect()
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	operator.LogLibraries(logger)
+	joined, err := operator.New(operator.Config{Clusters: clusters, Registry: api, Namespace: c.electedIn(), Lease: c.LeaseDuration, Logger: logger, Metrics: metrics})
+	if err != nil {
+		return &usageError{message: "--cluster: " + err.Error()}
+	}
+	sidecars, err := c.injector(clusters[0], c.ownNamespace(), line.Server, api, logger, metrics)
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{metrics, operator.LibraryMetrics()}, promhttp.HandlerOpts{}))
+	mux.Handle("/", withInjector(joined.Health(), sidecars))
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return joined.Run(ctx) })
+	if sidecars != nil {
+		group.Go(func() error { return c.runInjector(ctx, sidecars) })
+	}
+	group.Go(func() error {
+		return serveHTTP(ctx, &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}, web)
+	})
+	group.Go(func() error {
+		if !joined.WaitReady(ctx) {
+			return nil
+		}
+		logger.Info("ready", "clusters", len(clusters), "http", "http://"+web.Addr().String())
+		return ready.write(map[string]string{"http": "http://" + web.Addr().String()})
+	})
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return line.advise(err)
+	}
+	return nil
+}
+
+// clusters reads the flag.
+func (c *operatorCmd) clusters() ([]operator.Cluster, error) {
+	var out []operator.Cluster
+	for _, one := range c.Cluster {
+		name, kubeconfig, named := strings.Cut(one, "=")
+		if named && kubeconfig == "" {
+			return nil, &usageError{message: fmt.Sprintf("--cluster %s: the name of the kubeconfig is missing behind the =", one)}
+		}
+		cluster, err := operator.Connect(name, kubeconfig)
+		if err != nil {
+			return nil, &usageError{message: "--cluster: " + err.Error()}
+		}
+		out = append(out, cluster)
+	}
+	return out, nil
+}
+
+// namespaceFile is where Kubernetes tells a pod its namespace.
+const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+// electedIn is the namespace of the leader's lease, or "" without an election.
+func (c *operatorCmd) electedIn() string {
+	if !c.LeaderElection {
+		return ""
+	}
+	return c.ownNamespace()
+}
+
+func (c *operatorCmd) ownNamespace() string {
+	if c.Namespace != "" {
+		return c.Namespace
+	}
+	if own, err := os.ReadFile(namespaceFile); err == nil {
+		return strings.TrimSpace(string(own))
+	}
+	return "heddle-system"
+}
+
+// serveHTTP serves until ctx ends, and then what has begun.
+func serveHTTP(ctx context.Context, server *http.Server, listener net.Listener) error {
+	ended := context.AfterFunc(ctx, func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = server.Shutdown(ctx) // what does not end in time is cut off
+	})
+	defer ended()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}

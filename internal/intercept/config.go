@@ -1,0 +1,73 @@
+package intercept
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// Config says what is redirected to the sidecar, and what is left alone.
+type Config struct {
+	ProxyUsers []uint32 // numbers of the users whose own connections are left alone: the sidecar's, and resolvers'
+
+	OutboundPort mesh.Port // of the sidecar's listener of intercepted connections
+	InboundPort  mesh.Port // of its listener for calls to the service
+	DNSPort      mesh.Port // of its DNS server; 0: queries are left alone
+
+	Inbound              []mesh.Port    // the application's ports, to which calls are redirected to InboundPort
+	ExcludeInbound       []mesh.Port    // ports that are left alone although Inbound has them
+	ExcludeOutbound      []mesh.Port    // ports to which the application connects by itself
+	ExcludeOutboundCIDRs []netip.Prefix // addresses to which the application connects by itself
+}
+
+// The user that runs the sidecar, unless told otherwise.
+const DefaultProxyUser = 1337
+
+// Validate reports every fault.
+func (c Config) Validate() mesh.Faults {
+	var f mesh.Faults
+	if len(c.ProxyUsers) == 0 {
+		f.Add("proxyUid", "is missing: without the sidecar's user its own connections would come back to it")
+	}
+	for _, user := range c.ProxyUsers {
+		if user == 0 {
+			f.Add("proxyUid", "0 is root, as whom applications may run too: run the sidecar as a user of its own")
+		}
+	}
+	port := func(field string, p mesh.Port) {
+		if p < 1 || p > 65535 {
+			f.Add(field, "%d is not a port: use 1 to 65535", int(p))
+		}
+	}
+	port("outboundPort", c.OutboundPort)
+	port("inboundPort", c.InboundPort)
+	if c.DNSPort != 0 {
+		port("dnsPort", c.DNSPort)
+	}
+	own := []mesh.Port{c.OutboundPort, c.InboundPort, c.DNSPort}
+	for i, p := range own {
+		if p != 0 && slices.Contains(own[:i], p) {
+			f.Add("ports", "%d is given to two of the sidecar's listeners: give each its own", int(p))
+		}
+	}
+	for i, p := range c.Inbound {
+		port(fmt.Sprintf("inboundPorts[%d]", i), p)
+		if slices.Contains(own, p) && p != 0 {
+			f.Add(fmt.Sprintf("inboundPorts[%d]", i), "%d is the sidecar's own: name the application's ports", int(p))
+		}
+	}
+	for i, p := range c.ExcludeInbound {
+		port(fmt.Sprintf("excludeInboundPorts[%d]", i), p)
+	}
+	for i, p := range c.ExcludeOutbound {
+		port(fmt.Sprintf("excludeOutboundPorts[%d]", i), p)
+	}
+	for i, one := range c.ExcludeOutboundCIDRs {
+		if one.Addr().Is4() && one.Overlaps(mesh.VirtualNetwork()) && one.Bits() > 0 {
+			f.Add(fmt.Sprintf("excludeOutboundCidrs[%d]", i), "%s has addresses of the mesh's names (%s), which lead nowhere but to the sidecar", one, mesh.VirtualNetwork())
+		}
+	}
+	return f
+}

@@ -1,0 +1,169 @@
+package attest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/heddle-mesh/heddle/internal/kubernetes/inject"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// Mesh is what the attestor asks the mesh, satisfied by a client with the keeper's token.
+type Mesh interface {
+	Service(ctx context.Context, name mesh.ServiceName) (*mesh.Service, error)
+	// JoinToken makes a join token for one workload of the service.
+	JoinToken(ctx context.Context, service mesh.ServiceName, description string, life time.Duration) (string, error)
+}
+
+// Config has what an Attestor needs.
+type Config struct {
+	Cluster    string // this cluster's name in the mesh
+	Kubernetes kubernetes.Interface
+	Mesh       Mesh
+	Logger     *slog.Logger
+	Metrics    *Metrics         // nil: none
+	Now        func() time.Time // default time.Now
+}
+
+// joinLife is how long a pod has to use its join token.
+const joinLife = time.Minute
+
+// wanted is what a pod says of itself.
+type wanted struct {
+	Service  mesh.ServiceName `json:"service"`
+	Instance mesh.InstanceID  `json:"instance"`
+}
+
+// The claims of a bound token, as TokenReview tells them.
+const (
+	podNameExtra = "authentication.kubernetes.io/pod-name"
+	podUIDExtra  = "authentication.kubernetes.io/pod-uid"
+)
+
+// holder is whose a token is.
+type holder struct{ namespace, account, pod, uid string }
+
+// attest decides about one request. What it refuses is a [mesh.Error] whose
+// message the caller may read.
+func (a *Attestor) attest(ctx context.Context, token string, want wanted) (string, error) {
+	who, err := a.review(ctx, token)
+	if err != nil {
+		return "", err
+	}
+	pod, err := a.cfg.Kubernetes.CoreV1().Pods(who.namespace).Get(ctx, who.pod, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return "", mesh.Denied("pod %s/%s does not exist any more", who.namespace, who.pod)
+	}
+	if err != nil {
+		return "", mesh.Unavailable(err, "the API server could not be asked about pod %s/%s", who.namespace, who.pod)
+	}
+	if err := who.is(pod); err != nil {
+		return "", err
+	}
+	if err := a.agrees(pod, want); err != nil {
+		return "", err
+	}
+	service, err := a.cfg.Mesh.Service(ctx, want.Service)
+	if mesh.KindOf(err) == mesh.KindNotFound {
+		return "", mesh.Denied("service %q is not declared in the mesh: write a MeshService of that name in namespace %s", want.Service, who.namespace)
+	}
+	if err != nil {
+		return "", mesh.Unavailable(err, "the mesh could not be asked about service %q", want.Service)
+	}
+	if err := a.admits(service, who.namespace); err != nil {
+		return "", err
+	}
+	secret, err := a.cfg.Mesh.JoinToken(ctx, want.Service, fmt.Sprintf("pod %s/%s of %s", who.namespace, who.pod, a.cfg.Cluster), joinLife)
+	if mesh.KindOf(err) == mesh.KindDenied {
+		return "", mesh.Denied("the operator's own token may not make join tokens for service %q: it needs one of heddle token create --keeper kubernetes/%s", want.Service, a.cfg.Cluster)
+	}
+	if err != nil {
+		return "", mesh.Unavailable(err, "no join token for service %q could be made", want.Service)
+	}
+	return secret, nil
+}
+
+// review asks the API server whose a token is.
+func (a *Attestor) review(ctx context.Context, token string) (holder, error) {
+	answer, err := a.cfg.Kubernetes.AuthenticationV1().TokenReviews().Create(ctx, &authenticationv1.TokenReview{
+		Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: []string{inject.TokenAudience}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return holder{}, mesh.Unavailable(err, "the API server could not be asked about the token")
+	}
+	status := answer.Status
+	if !status.Authenticated {
+		return holder{}, &mesh.Error{Kind: mesh.KindDenied, Reason: reasonToken,
+			Message: fmt.Sprintf("the token is not one that this cluster gave for audience %q and that still holds", inject.TokenAudience), Err: nonEmpty(status.Error)}
+	}
+	if len(status.Audiences) != 1 || status.Audiences[0] != inject.TokenAudience { // an authenticator that knows no audiences
+		return holder{}, mesh.Denied("the token is not for audience %q alone", inject.TokenAudience)
+	}
+	parts := strings.Split(status.User.Username, ":")
+	if len(parts) != 4 || parts[0] != "system" || parts[1] != "serviceaccount" {
+		return holder{}, mesh.Denied("the token is not a service account's")
+	}
+	who := holder{namespace: parts[2], account: parts[3], pod: one(status.User.Extra[podNameExtra]), uid: one(status.User.Extra[podUIDExtra])}
+	if who.pod == "" || who.uid == "" {
+		return holder{}, mesh.Denied("the token of service account %s/%s is not bound to a pod: use the projected one at %s", who.namespace, who.account, "/var/run/secrets/heddle/token")
+	}
+	return who, nil
+}
+
+// is says why the pod is not, or no longer, the token's.
+func (h holder) is(pod *corev1.Pod) error {
+	switch name := h.namespace + "/" + h.pod; {
+	case string(pod.UID) != h.uid:
+		return mesh.Denied("pod %s is another one now than the token was given for", name)
+	case pod.DeletionTimestamp != nil:
+		return mesh.Denied("pod %s is being deleted", name)
+	case pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed:
+		return mesh.Denied("pod %s has ended", name)
+	case pod.Spec.ServiceAccountName != h.account:
+		return mesh.Denied("pod %s runs as another service account than the token's, %s", name, h.account)
+	}
+	return nil
+}
+
+// agrees says why what a pod says of itself is not what the injector wrote.
+func (a *Attestor) agrees(pod *corev1.Pod, want wanted) error {
+	name := pod.Namespace + "/" + pod.Name
+	if pod.Annotations[inject.StatusKey] == "" || pod.Annotations[inject.ServiceKey] == "" {
+		return mesh.Denied("pod %s was not injected: it has no annotations %s and %s", name, inject.StatusKey, inject.ServiceKey)
+	}
+	if service := pod.Annotations[inject.ServiceKey]; service != string(want.Service) {
+		return mesh.Denied("pod %s belongs to service %q, not to %q", name, service, want.Service)
+	}
+	if id := strings.Join([]string{pod.Name, pod.Namespace, a.cfg.Cluster}, "."); id != string(want.Instance) {
+		return mesh.Denied("pod %s is instance %q, not %q", name, id, want.Instance)
+	}
+	return nil
+}
+
+// admits says why pods of a namespace are none of a service's.
+func (a *Attestor) admits(service *mesh.Service, namespace string) error {
+	below := mesh.OfCluster(a.cfg.Cluster) + mesh.Keeper("/"+namespace)
+	if below.Covers(service.Meta.Keeper) {
+		return nil
+	}
+	if pods := service.Endpoints.Kubernetes; pods.Has(a.cfg.Cluster) && pods.Namespace == namespace {
+		return nil
+	}
+	return mesh.Denied("service %q has no pods in namespace %s of cluster %s: it is neither declared there (MeshService), nor do its endpoints.kubernetes name that cluster and namespace", service.Name, namespace, a.cfg.Cluster)
+}
+
+func one(values []string) string {
+	if len(values) != 1 {
+		return ""
+	}
+	return values[0]
+}

@@ -1,0 +1,114 @@
+package gatewayapi
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+	gw "sigs.k8s.io/gateway-api/apis/v1"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/heddle-mesh/heddle/internal/client"
+)
+
+// Controller has the registry hold what follows from a cluster's Gateway API, and the
+// objects say how that went.
+type Controller struct {
+	Cluster  string // its name in the mesh
+	Client   ctrl.Client
+	Live     ctrl.Reader // past the cache: for Secrets, which are not kept in memory
+	Registry *client.Client
+	Log      *slog.Logger
+	// Changes calls back when services and routes of the registry change, until the
+	// function that it gives is called.
+	Changes func(func()) (end func())
+}
+
+// Everything is the one thing that is looked at: who refers to whom goes all over the
+// cluster, and is quickly worked out anew.
+type Everything struct{}
+
+const (
+	together = 20 * time.Millisecond // changes that come so close are looked at once
+	again    = time.Minute           // how often Secrets are read that nothing tells of
+)
+
+// Installed says whether a cluster knows the Gateway API.
+func Installed(mapper meta.RESTMapper) (bool, error) {
+	for _, kind := range []string{"GatewayClass", "Gateway", "HTTPRoute", "GRPCRoute", "ReferenceGrant"} {
+		_, err := mapper.RESTMapping(schema.GroupKind{Group: gw.GroupName, Kind: kind}, gw.GroupVersion.Version)
+		if meta.IsNoMatchError(err) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// Start adds the controller to a manager, whose leader runs it.
+func (c *Controller) Start(m manager.Manager) error {
+	made, err := controller.NewTyped("gateway-api", m, controller.TypedOptions[Everything]{Reconciler: c})
+	if err != nil {
+		return err
+	}
+	type queue = workqueue.TypedRateLimitingInterface[Everything]
+	for _, from := range []source.TypedSource[Everything]{
+		changed(m, &gw.GatewayClass{}), changed(m, &gw.Gateway{}), changed(m, &gw.HTTPRoute{}), changed(m, &gw.GRPCRoute{}),
+		changed(m, &gw.ReferenceGrant{}), changed(m, &corev1.Service{}), changed(m, &corev1.Namespace{}),
+		source.TypedFunc[Everything](func(ctx context.Context, q queue) error {
+			q.Add(Everything{})
+			context.AfterFunc(ctx, c.Changes(func() { q.AddAfter(Everything{}, together) }))
+			return nil
+		}),
+	} {
+		if err := made.Watch(from); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changed has all looked at when an object changes, what we write of it aside: of a kind
+// with a status that does not count its generations, each change.
+func changed[T ctrl.Object](m manager.Manager, empty T) source.TypedSource[Everything] {
+	enqueue := handler.TypedFuncs[T, Everything]{}
+	add := func(q workqueue.TypedRateLimitingInterface[Everything]) { q.AddAfter(Everything{}, together) }
+	enqueue.CreateFunc = func(_ context.Context, _ createEvent[T], q workqueue.TypedRateLimitingInterface[Everything]) { add(q) }
+	enqueue.UpdateFunc = func(_ context.Context, _ updateEvent[T], q workqueue.TypedRateLimitingInterface[Everything]) { add(q) }
+	enqueue.DeleteFunc = func(_ context.Context, _ deleteEvent[T], q workqueue.TypedRateLimitingInterface[Everything]) { add(q) }
+	return source.TypedKind(m.GetCache(), empty, enqueue, predicate.TypedFuncs[T]{UpdateFunc: func(e updateEvent[T]) bool {
+		return e.ObjectNew.GetGeneration() == 0 || e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() || e.ObjectOld.GetUID() != e.ObjectNew.GetUID() ||
+			!sameMaps(e.ObjectOld.GetLabels(), e.ObjectNew.GetLabels()) || !sameMaps(e.ObjectOld.GetAnnotations(), e.ObjectNew.GetAnnotations())
+	}})
+}
+
+// Reconcile looks at all.
+func (c *Controller) Reconcile(ctx context.Context, _ Everything) (reconcile.Result, error) {
+	held, err := c.held(ctx)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	snapshot, err := c.snapshot(ctx, held)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	result := Translate(*snapshot)
+	failed := c.write(ctx, held, &result)
+	if err := c.tell(ctx, snapshot, &result); err != nil {
+		return reconcile.Result{}, err
+	}
+	return reconcile.Result{RequeueAfter: again}, failed
+}

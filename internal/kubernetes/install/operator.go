@@ -1,0 +1,75 @@
+package install
+
+import (
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/heddle-mesh/heddle/internal/kubernetes/certificates"
+)
+
+// operator joins this cluster to the mesh, and answers the webhook and the pods
+// that join.
+func (o Options) operator() []runtime.Object {
+	args := []string{
+		"operator", "--cluster=" + o.Cluster, "--namespace=" + o.Namespace,
+		"--server=https://" + o.host(Server) + ":" + strconv.Itoa(restPort), "--token-file=" + heddleFolder + "/token/token",
+		"--http-listen=:" + strconv.Itoa(metricsPort), "--webhook-listen=:" + strconv.Itoa(webhookPort),
+		"--image=" + o.Image, "--pod-xds=" + o.host(Server) + ":" + strconv.Itoa(xdsPort),
+	}
+	pod := corev1.PodSpec{ServiceAccountName: Operator, Volumes: []corev1.Volume{tmp()}}
+	pod.Containers = []corev1.Container{o.container("operator", o.Image, "512Mi", []string{"heddle"}, args)}
+	web := port("webhook", 443, webhookPort)
+	container := &pod.Containers[0]
+	container.Env = []corev1.EnvVar{{Name: "SSL_CERT_FILE", Value: heddleFolder + "/token/ca.crt"}} // the server's certificate is the mesh's
+	container.Ports = ports(web, port("metrics", metricsPort, metricsPort))
+	container.LivenessProbe = probe("/livez", metricsPort, corev1.URISchemeHTTP)
+	container.ReadinessProbe = probe("/readyz", metricsPort, corev1.URISchemeHTTP)
+	mounted(&pod, "token", operatorToken, heddleFolder+"/token")
+	return []runtime.Object{
+		&corev1.ServiceAccount{TypeMeta: kind("v1", "ServiceAccount"), ObjectMeta: o.meta(Operator)},
+		o.service(Operator, web), o.deployment(Operator, o.Operators, pod), o.disruption(Operator),
+		o.networkPolicy(Operator, "", webhookPort, metricsPort),
+	}
+}
+
+// operatorRights is all that the operator may do. It reads no Secrets but its own,
+// and changes nothing of others but the custom resources and one webhook.
+func (o Options) operatorRights() []runtime.Object {
+	rule := func(group string, resources, verbs []string, names ...string) rbacv1.PolicyRule {
+		return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: resources, Verbs: verbs, ResourceNames: names}
+	}
+	follow := []string{"get", "list", "watch"}
+	const ours = "heddle.io"
+	everywhere := []rbacv1.PolicyRule{
+		rule(ours, []string{"meshservices", "upstreams", "meshroutes"}, []string{"get", "list", "watch", "update", "patch"}),
+		rule(ours, []string{"meshservices/status", "upstreams/status", "meshroutes/status"}, []string{"get", "update", "patch"}),
+		rule(ours, []string{"meshservices/finalizers", "upstreams/finalizers", "meshroutes/finalizers"}, []string{"update"}),
+		rule("", []string{"services", "pods", "nodes"}, follow),
+		rule("discovery.k8s.io", []string{"endpointslices"}, follow),
+		rule("events.k8s.io", []string{"events"}, []string{"create", "patch"}),
+		rule("authentication.k8s.io", []string{"tokenreviews"}, []string{"create"}),
+		rule("admissionregistration.k8s.io", []string{"mutatingwebhookconfigurations"}, []string{"get", "list", "watch", "patch"}, certificates.DefaultConfiguration),
+	}
+	own := []rbacv1.PolicyRule{
+		rule("", []string{"secrets"}, []string{"create"}), // cannot be limited to a name
+		rule("", []string{"secrets"}, []string{"get", "list", "watch", "update"}, certificates.DefaultSecret),
+		rule("", []string{"events"}, []string{"create", "patch"}), // of the leader's election
+		rule("coordination.k8s.io", []string{"leases"}, []string{"create"}),
+		rule("coordination.k8s.io", []string{"leases"}, []string{"get", "update", "patch"}, Operator),
+	}
+	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: Operator, Namespace: o.Namespace}}
+	const rbac = "rbac.authorization.k8s.io/v1"
+	global := metav1.ObjectMeta{Name: Operator, Labels: labels(Operator)}
+	return []runtime.Object{
+		&rbacv1.ClusterRole{TypeMeta: kind(rbac, "ClusterRole"), ObjectMeta: global, Rules: everywhere},
+		&rbacv1.ClusterRoleBinding{TypeMeta: kind(rbac, "ClusterRoleBinding"), ObjectMeta: global, Subjects: subjects,
+			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: Operator}},
+		&rbacv1.Role{TypeMeta: kind(rbac, "Role"), ObjectMeta: o.meta(Operator), Rules: own},
+		&rbacv1.RoleBinding{TypeMeta: kind(rbac, "RoleBinding"), ObjectMeta: o.meta(Operator), Subjects: subjects,
+			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: Operator}},
+	}
+}

@@ -1,0 +1,141 @@
+package install
+
+import (
+	"strconv"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+const heddleFolder = "/etc/heddle"
+
+// etcdArgs are how an etcd outside is reached.
+func (o Options) etcdArgs() []string {
+	const folder = heddleFolder + "/etcd/"
+	return []string{
+		"--etcd-endpoints=" + o.EtcdEndpoints,
+		"--etcd-ca-file=" + folder + "ca.crt", "--etcd-cert-file=" + folder + "tls.crt", "--etcd-key-file=" + folder + "tls.key",
+	}
+}
+
+// server is the control plane: one with an etcd of its own, or several with one
+// outside. Their plain ports are on loopback, where heddle in the pod finds them.
+func (o Options) server() []runtime.Object {
+	all := []corev1.ServicePort{port("rest", restPort, restPort), port("xds", xdsPort, xdsPort)}
+	args := []string{
+		"server", "--data-dir=/var/lib/heddle", "--admin-token-file=/var/lib/heddle/admin-token",
+		"--tls-listen=:" + strconv.Itoa(restPort), "--xds-tls-listen=:" + strconv.Itoa(xdsPort),
+		"--require-identity", "--mtls=strict", "--host=" + o.host(Server),
+	}
+	pod := corev1.PodSpec{AutomountServiceAccountToken: new(false), Volumes: []corev1.Volume{tmp()}}
+	pod.Containers = []corev1.Container{o.container("server", o.Image, "1Gi", []string{"heddle"}, args)}
+	container := &pod.Containers[0]
+	container.Ports = ports(all...)
+	container.LivenessProbe = probe("/livez", restPort, corev1.URISchemeHTTPS)
+	container.ReadinessProbe = probe("/readyz", restPort, corev1.URISchemeHTTPS)
+	container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: "data", MountPath: "/var/lib/heddle"})
+	service := o.service(Server, all...)
+	budget, policy := o.disruption(Server), o.networkPolicy(Server, "", restPort, xdsPort)
+	if o.EtcdEndpoints != "" {
+		container.Args = append(container.Args, o.etcdArgs()...)
+		container.Args = append(container.Args, "--ca-key="+heddleFolder+"/authority/ca.key", "--ca-cert="+heddleFolder+"/authority/ca.crt")
+		mounted(&pod, "etcd", etcdSecret, heddleFolder+"/etcd")
+		mounted(&pod, "authority", authoritySec, heddleFolder+"/authority")
+		pod.Volumes = append(pod.Volumes, corev1.Volume{Name: "data", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
+		return []runtime.Object{service, o.deployment(Server, o.Servers, pod), budget, policy}
+	}
+	one := int32(1) // its etcd has one member
+	set := &appsv1.StatefulSet{
+		TypeMeta: kind("apps/v1", "StatefulSet"), ObjectMeta: o.meta(Server),
+		Spec: appsv1.StatefulSetSpec{
+			Replicas: &one, ServiceName: Server, Selector: selector(Server), Template: podTemplate(Server, pod),
+			VolumeClaimTemplates: []corev1.PersistentVolumeClaim{{
+				ObjectMeta: metav1.ObjectMeta{Name: "data"},
+				Spec: corev1.PersistentVolumeClaimSpec{
+					AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+					Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("8Gi")}},
+				},
+			}},
+		},
+	}
+	return []runtime.Object{service, set, budget, policy}
+}
+
+// authz are AuthZ services, and the Redis that they share tokens through. What is
+// in Redis is encrypted, and may be lost.
+func (o Options) authz() []runtime.Object {
+	all := []corev1.ServicePort{port("grpc", authzPort, authzPort), port("keys", keysPort, keysPort)}
+	args := append([]string{
+		"authz", "--listen=0.0.0.0:" + strconv.Itoa(authzPort), "--http-listen=0.0.0.0:" + strconv.Itoa(keysPort),
+		"--advertise=$(POD_IP):" + strconv.Itoa(authzPort), "--key-file=" + heddleFolder + "/keys/secret",
+		"--server=https://" + o.host(Server) + ":" + strconv.Itoa(restPort),
+		"--identity-dir=/var/lib/heddle", "--join-token-file=" + heddleFolder + "/join/token",
+		"--redis=" + o.host(Redis) + ":" + strconv.Itoa(redisPort),
+	}, o.etcdArgs()...)
+	pod := corev1.PodSpec{AutomountServiceAccountToken: new(false), Volumes: []corev1.Volume{tmp(), memory("identity")}}
+	pod.Containers = []corev1.Container{o.container("authz", o.Image, "512Mi", []string{"heddle"}, args)}
+	container := &pod.Containers[0]
+	container.Env = []corev1.EnvVar{{Name: "POD_IP", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "status.podIP"}}}}
+	container.Ports = ports(all...)
+	container.LivenessProbe = probe("/livez", keysPort, corev1.URISchemeHTTP)
+	container.ReadinessProbe = probe("/readyz", keysPort, corev1.URISchemeHTTP)
+	container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: "identity", MountPath: "/var/lib/heddle"})
+	mounted(&pod, "etcd", etcdSecret, heddleFolder+"/etcd")
+	mounted(&pod, "keys", keysSecret, heddleFolder+"/keys")
+	mounted(&pod, "join", authzJoin, heddleFolder+"/join")
+
+	redis := corev1.PodSpec{AutomountServiceAccountToken: new(false), Volumes: []corev1.Volume{tmp()}}
+	redis.Containers = []corev1.Container{o.container("redis", "redis:7.0", "256Mi", []string{"redis-server"}, []string{
+		"--port", strconv.Itoa(redisPort), "--save", "", "--appendonly", "no", "--maxmemory", "192mb", "--maxmemory-policy", "allkeys-lru", "--dir", "/tmp",
+	})}
+	redisPorts := []corev1.ServicePort{port("redis", redisPort, redisPort)}
+	redis.Containers[0].Ports = ports(redisPorts...)
+	return []runtime.Object{
+		o.service(Authz, all...), o.deployment(Authz, 2, pod), o.disruption(Authz), o.networkPolicy(Authz, "", authzPort, keysPort),
+		o.service(Redis, redisPorts...), o.deployment(Redis, 1, redis), o.networkPolicy(Redis, Authz, redisPort),
+	}
+}
+
+// gatewayDrain is how long a gateway's requests may go on at its end; its pod gets
+// gatewayGrace, which is more, for what comes before and after.
+const (
+	gatewayDrain = 30 * time.Second
+	gatewayGrace = 60 * time.Second
+)
+
+// gateway is an Envoy at the edge, called edge in routes.
+func (o Options) gateway() []runtime.Object {
+	args := []string{
+		"proxy", "--gateway=edge", "--instance=$(POD_NAME)", "--http-port=" + strconv.Itoa(httpPort),
+		"--server=https://" + o.host(Server) + ":" + strconv.Itoa(restPort), "--xds=" + o.host(Server) + ":" + strconv.Itoa(xdsPort),
+		"--identity-dir=/var/lib/heddle", "--join-token-file=" + heddleFolder + "/join/token", "--status-port=" + strconv.Itoa(statusPort), "--drain-timeout=" + gatewayDrain.String(),
+	}
+	pod := corev1.PodSpec{AutomountServiceAccountToken: new(false), Volumes: []corev1.Volume{tmp(), memory("identity")}}
+	pod.Containers = []corev1.Container{o.container("gateway", o.Image, "1Gi", []string{"heddle"}, args)}
+	container := &pod.Containers[0]
+	container.Env = []corev1.EnvVar{{Name: "POD_NAME", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.name"}}}}
+	web := port("http", 80, httpPort)
+	container.Ports = ports(web, port("status", statusPort, statusPort))
+	// Envoy is started again by heddle proxy: the pod is only when that has ended or hangs.
+	container.ReadinessProbe = probe("/ready", statusPort, corev1.URISchemeHTTP)
+	container.LivenessProbe = &corev1.Probe{
+		ProbeHandler:  corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(statusPort)}},
+		PeriodSeconds: 5, TimeoutSeconds: 3, FailureThreshold: 6,
+	}
+	pod.TerminationGracePeriodSeconds = new(int64(gatewayGrace / time.Second))
+	container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: "identity", MountPath: "/var/lib/heddle"})
+	mounted(&pod, "join", gatewayJoin, heddleFolder+"/join")
+	service := o.service(Gateway, web)
+	service.Spec.Type = corev1.ServiceTypeLoadBalancer
+	return []runtime.Object{service, o.deployment(Gateway, 2, pod), o.disruption(Gateway), o.networkPolicy(Gateway, "", httpPort)}
+}
+
+// memory is a volume whose content goes with the pod: keys are made anew.
+func memory(name string) corev1.Volume {
+	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory}}}
+}

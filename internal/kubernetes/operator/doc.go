@@ -1,0 +1,19 @@
+// Package operator joins Kubernetes clusters to the mesh: it is a client of each
+// cluster's API and of Heddle's, and holds nothing of its own.
+//
+// [Operator.Run] runs until its context ends. What the registry holds comes as a
+// stream of events into a mirror, once for all clusters. Each cluster has a
+// manager (controller-runtime), started again when it fails, with a leader among
+// its replicas and two sorts of controllers:
+//
+//   - objects: MeshService, Upstream and MeshRoute are written to the registry,
+//     kept by kubernetes/CLUSTER/NAMESPACE/NAME, and told of in their status;
+//   - discovery: EndpointSlices become the full set of instances that
+//     kubernetes/CLUSTER keeps of a mesh service.
+//
+// Both are level-triggered: a request says only which object or service is to be
+// looked at, and what is written follows from the caches and the mirror as they are
+// then. Controllers begin once their caches have been filled, so a set that is sent is
+// never one that was not read to its end; a cluster whose API is gone sends nothing,
+// and what it had stays.
+package operator

@@ -1,0 +1,325 @@
+package operator
+
+import (
+	"context"
+	"encoding/json"
+	"hash/maphash"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/client"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// mirror is what the registry holds, as far as the operator needs it. One goroutine
+// follows the registry; the controllers read.
+type mirror struct {
+	seed maphash.Seed // of fingerprints
+
+	mu     sync.RWMutex
+	synced bool // guarded by mu, as all below
+	all    map[mesh.ServiceName]*mirroredService
+	routes map[mesh.RouteName]written
+	next   *mirror // what is being read anew, until it is whole
+	notify map[int]func(change)
+	last   int // key of notify
+}
+
+// written is an object of the registry.
+type written struct {
+	keeper   mesh.Keeper
+	revision int64
+	print    uint64
+}
+
+// mirroredService is a service, which may be gone while its instances are there.
+type mirroredService struct {
+	written
+	declared bool
+	pods     *mesh.KubernetesEndpoints // nil: it has none
+	port     mesh.Port
+	kept     map[mesh.Keeper]map[mesh.InstanceID]uint64
+}
+
+// change is what became different in the registry. Exactly one name is set.
+type change struct {
+	service  mesh.ServiceName // its declaration
+	route    mesh.RouteName
+	of       mesh.ServiceName // instances of it, that keeper keeps
+	keeper   mesh.Keeper
+	previous mesh.Keeper // who kept the service or route before
+}
+
+func newMirror() *mirror {
+	return &mirror{seed: maphash.MakeSeed(), all: map[mesh.ServiceName]*mirroredService{}, routes: map[mesh.RouteName]written{}, notify: map[int]func(change){}}
+}
+
+// follow keeps the mirror until ctx ends.
+func (m *mirror) follow(ctx context.Context, registry *client.Client, log *slog.Logger) error {
+	told := false
+	for {
+		// Events goes on by itself after a break; it returns when there was no
+		// connection to begin with.
+		err := registry.Events(ctx, 0, func(e client.Event) error { told = false; m.take(e); return nil })
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // it was asked to end
+		}
+		if mesh.KindOf(err) == mesh.KindDenied || mesh.KindOf(err) == mesh.KindInvalid {
+			return err
+		}
+		if !told {
+			log.Warn("the registry cannot be followed; trying again and again", "error", err)
+			told = true
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(500*time.Millisecond + rand.N(500*time.Millisecond)): //nolint:gosec // jitter needs no secrecy
+		}
+	}
+}
+
+// take applies one event.
+func (m *mirror) take(e client.Event) {
+	m.mu.Lock()
+	var changes []change
+	switch e.Type {
+	case client.EventReset:
+		m.next = newMirror()
+	case client.EventSynced:
+		if m.next != nil {
+			changes = m.replace(m.next)
+			m.next = nil
+		}
+		m.synced = true
+	case client.EventChange:
+		if m.next != nil {
+			m.next.apply(e, m.seed)
+		} else {
+			changes = m.apply(e, m.seed)
+		}
+	}
+	tell := slices.Collect(maps.Values(m.notify))
+	m.mu.Unlock()
+	for _, one := range changes {
+		for _, f := range tell {
+			f(one)
+		}
+	}
+}
+
+// replace takes what was read anew, and names all that is or was there: what
+// differs is found by whoever looks.
+func (m *mirror) replace(next *mirror) []change {
+	var changes []change
+	for name, was := range m.all {
+		if next.all[name] == nil {
+			changes = append(changes, was.changes(name)...)
+		}
+	}
+	for name, was := range m.routes {
+		if _, is := next.routes[name]; !is {
+			changes = append(changes, change{route: name, previous: was.keeper})
+		}
+	}
+	for name, is := range next.all {
+		changes = append(changes, is.changes(name)...)
+	}
+	for name, is := range next.routes {
+		changes = append(changes, change{route: name, keeper: is.keeper})
+	}
+	m.all, m.routes = next.all, next.routes
+	return changes
+}
+
+func (s *mirroredService) changes(name mesh.ServiceName) []change {
+	out := []change{{service: name, keeper: s.keeper}}
+	for keeper := range s.kept {
+		out = append(out, change{of: name, keeper: keeper})
+	}
+	return out
+}
+
+func (m *mirror) apply(e client.Event, seed maphash.Seed) []change {
+	switch {
+	case e.Service != nil:
+		return m.applyService(e, seed)
+	case e.Route != nil:
+		was := m.routes[e.Route.Name]
+		if e.Deleted {
+			delete(m.routes, e.Route.Name)
+			return []change{{route: e.Route.Name, previous: was.keeper}}
+		}
+		m.routes[e.Route.Name] = written{e.Route.Meta.Keeper, e.Route.Meta.Revision, printOf(seed, plainRoute(*e.Route))}
+		return []change{{route: e.Route.Name, keeper: e.Route.Meta.Keeper, previous: was.keeper}}
+	case e.Instance != nil:
+		return m.applyInstance(e, seed)
+	}
+	return nil
+}
+
+func (m *mirror) applyService(e client.Event, seed maphash.Seed) []change {
+	s := m.service(e.Service.Name)
+	was := s.keeper
+	s.declared = !e.Deleted
+	s.written, s.pods, s.port = written{}, nil, 0
+	if s.declared {
+		s.written = written{e.Service.Meta.Keeper, e.Service.Meta.Revision, printOf(seed, plainService(*e.Service))}
+		s.pods, s.port = e.Service.Endpoints.Kubernetes, e.Service.Port
+	}
+	m.tidy(e.Service.Name)
+	return []change{{service: e.Service.Name, keeper: s.keeper, previous: was}}
+}
+
+func (m *mirror) applyInstance(e client.Event, seed maphash.Seed) []change {
+	i := e.Instance
+	s := m.service(i.Service)
+	keeper := i.Meta.Keeper
+	for other, kept := range s.kept { // of a deletion not more than the name may be known
+		if _, is := kept[i.ID]; is && (other != keeper || e.Deleted || i.Health == mesh.Removed) {
+			delete(kept, i.ID)
+			keeper = other
+		}
+	}
+	if keeper != "" && !e.Deleted && i.Health != mesh.Removed {
+		if s.kept == nil {
+			s.kept = map[mesh.Keeper]map[mesh.InstanceID]uint64{}
+		}
+		if s.kept[keeper] == nil {
+			s.kept[keeper] = map[mesh.InstanceID]uint64{}
+		}
+		s.kept[keeper][i.ID] = printOf(seed, plainInstance(*i))
+	}
+	m.tidy(i.Service)
+	if keeper == "" {
+		return nil
+	}
+	return []change{{of: i.Service, keeper: keeper}}
+}
+
+func (m *mirror) service(name mesh.ServiceName) *mirroredService {
+	s := m.all[name]
+	if s == nil {
+		s = &mirroredService{}
+		m.all[name] = s
+	}
+	return s
+}
+
+// tidy forgets what is gone.
+func (m *mirror) tidy(name mesh.ServiceName) {
+	s := m.all[name]
+	maps.DeleteFunc(s.kept, func(_ mesh.Keeper, kept map[mesh.InstanceID]uint64) bool { return len(kept) == 0 })
+	if !s.declared && len(s.kept) == 0 {
+		delete(m.all, name)
+	}
+}
+
+// subscribe has f called with each change, and with all there is if the mirror is
+// filled already. f must not block.
+func (m *mirror) subscribe(f func(change)) (unsubscribe func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.last++
+	key := m.last
+	m.notify[key] = f
+	for name, one := range m.all {
+		for _, c := range one.changes(name) {
+			f(c)
+		}
+	}
+	for name, one := range m.routes {
+		f(change{route: name, keeper: one.keeper})
+	}
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.notify, key)
+	}
+}
+
+// isSynced says whether the mirror has been filled.
+func (m *mirror) isSynced() bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.synced
+}
+
+// podsOf gives the pods that a service is to have, nil if it has none or is gone, and
+// its port.
+func (m *mirror) podsOf(name mesh.ServiceName) (*mesh.KubernetesEndpoints, mesh.Port) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if s := m.all[name]; s != nil {
+		return s.pods, s.port
+	}
+	return nil, 0
+}
+
+// keptOf gives a copy of what a keeper has of a service, by fingerprint.
+func (m *mirror) keptOf(name mesh.ServiceName, keeper mesh.Keeper) map[mesh.InstanceID]uint64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if s := m.all[name]; s != nil {
+		return maps.Clone(s.kept[keeper])
+	}
+	return nil
+}
+
+// withPods gives the services that have pods in a namespace of a cluster.
+func (m *mirror) withPods(cluster, namespace string) map[mesh.ServiceName]*mesh.KubernetesEndpoints {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	out := map[mesh.ServiceName]*mesh.KubernetesEndpoints{}
+	for name, s := range m.all {
+		if s.pods.Has(cluster) && s.pods.Namespace == namespace {
+			out[name] = s.pods
+		}
+	}
+	return out
+}
+
+func (m *mirror) writtenService(name mesh.ServiceName) written {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if s := m.all[name]; s != nil {
+		return s.written
+	}
+	return written{}
+}
+
+func (m *mirror) writtenRoute(name mesh.RouteName) written {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.routes[name]
+}
+
+// print is a fingerprint, for comparing only.
+func (m *mirror) print(object any) uint64 { return printOf(m.seed, object) }
+
+func printOf(seed maphash.Seed, object any) uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	_ = json.NewEncoder(&h).Encode(object) // the model's types can be encoded
+	return h.Sum64()
+}
+
+// What of an object is compared: what its writer said, not what the registry added.
+func plainService(s mesh.Service) mesh.Service { s.Meta = mesh.Meta{}; return s }
+
+func plainRoute(r mesh.Route) mesh.Route { r.Meta, r.Created = mesh.Meta{}, 0; return r }
+
+func plainInstance(i mesh.Instance) mesh.Instance {
+	i.Meta, i.Epoch, i.Stale = mesh.Meta{}, "", false
+	if i.Health == "" {
+		i.Health = mesh.Healthy
+	}
+	if i.Weight == 1 {
+		i.Weight = 0
+	}
+	return i
+}

@@ -1,0 +1,109 @@
+package operator
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/rest"
+
+	"github.com/heddle-mesh/heddle/internal/client"
+)
+
+// Cluster is one Kubernetes cluster.
+type Cluster struct {
+	Name   string // in the mesh: of keepers, instances and endpoints.kubernetes.clusters
+	Config *rest.Config
+}
+
+// Config says what is joined. Clusters, Registry, Logger and Metrics are required.
+type Config struct {
+	Clusters []Cluster
+	Registry *client.Client
+	// Namespace is where the lease of the leader is, in each cluster; "": there is no
+	// election, and this process leads.
+	Namespace string
+	// Lease is how long a leader that went silent leads on; default 15 s.
+	Lease   time.Duration
+	Logger  *slog.Logger
+	Metrics prometheus.Registerer
+}
+
+// Operator joins clusters to the mesh.
+type Operator struct {
+	cfg      Config
+	mirror   *mirror
+	metrics  *Metrics
+	clusters []*joined
+}
+
+// New makes an operator; Run has it begin.
+func New(cfg Config) (*Operator, error) {
+	o := &Operator{cfg: cfg, mirror: newMirror()}
+	seen := map[string]bool{}
+	var names []string
+	for _, one := range cfg.Clusters {
+		if seen[one.Name] {
+			return nil, fmt.Errorf("two clusters are called %q: give each a name of its own", one.Name)
+		}
+		seen[one.Name] = true
+		names = append(names, one.Name)
+		o.clusters = append(o.clusters, &joined{Cluster: one, operator: o, log: cfg.Logger.With("cluster", one.Name)})
+	}
+	o.metrics = NewMetrics(cfg.Metrics, names...)
+	return o, nil
+}
+
+// Run works until ctx ends, or the registry refuses the operator. A cluster that
+// cannot be reached is tried again and again, and holds up no other.
+func (o *Operator) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return o.mirror.follow(ctx, o.cfg.Registry, o.cfg.Logger) })
+	for _, one := range o.clusters {
+		group.Go(func() error { one.run(ctx); return nil })
+	}
+	return group.Wait()
+}
+
+// Ready says why the operator does not work yet; nil: it does, or would if it led.
+func (o *Operator) Ready() error {
+	if !o.mirror.isSynced() {
+		return fmt.Errorf("the registry has not been read yet")
+	}
+	for _, one := range o.clusters {
+		if !one.synced.Load() {
+			return fmt.Errorf("cluster %s has not been read yet", one.Name)
+		}
+	}
+	return nil
+}
+
+// WaitReady waits until Ready has nothing to say; false: ctx ended before.
+func (o *Operator) WaitReady(ctx context.Context) bool {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for o.Ready() != nil {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// Health serves /livez and /readyz.
+func (o *Operator) Health() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := o.Ready(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		}
+	})
+	return mux
+}

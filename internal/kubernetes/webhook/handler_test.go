@@ -1,0 +1,191 @@
+package webhook
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	admissionv1 "k8s.io/api/admission/v1"
+
+	"github.com/heddle-mesh/heddle/internal/kubernetes/inject"
+)
+
+func settings() inject.Settings {
+	return inject.Settings{Cluster: "prod", Namespace: "heddle-system", Image: "heddle:1", Server: "https://s:7443", XDS: []string{"s:18443"}, AttestURL: "https://o:9443"}
+}
+
+// ask sends a body and gives the status, and the review or the text that came back.
+func ask(t *testing.T, path, contentType, body string) (int, *admissionv1.AdmissionResponse, string) {
+	t.Helper()
+	recorder := httptest.NewRecorder()
+	request := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+	request.Header.Set("Content-Type", contentType)
+	Handler(Config{Settings: settings}).ServeHTTP(recorder, request)
+	text, err := io.ReadAll(recorder.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if recorder.Code != http.StatusOK {
+		return recorder.Code, nil, string(text)
+	}
+	var review admissionv1.AdmissionReview
+	if err := json.Unmarshal(text, &review); err != nil || review.Response == nil {
+		t.Fatalf("no review: %v: %s", err, text)
+	}
+	if review.APIVersion != "admission.k8s.io/v1" || review.Response.UID != "u" {
+		t.Errorf("version %q, uid %q", review.APIVersion, review.Response.UID)
+	}
+	return recorder.Code, review.Response, ""
+}
+
+func review(object, more string) string {
+	return fmt.Sprintf(`{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u","resource":{"version":"v1","resource":"pods"},"operation":"CREATE","namespace":"shop"%s,"object":%s}}`, more, object)
+}
+
+const webPod = `{"metadata":{"name":"web-1","labels":{"app":"web"}},"spec":{"containers":[{"name":"app","image":"web:1"}],"somethingNewer":{"a":1}}}`
+
+func TestAnswers(t *testing.T) {
+	for name, test := range map[string]struct {
+		path, object, more string
+		allowed            bool
+		patch              bool
+		warning, message   string
+	}{
+		"injected":           {path: ByNamespacePath, object: webPod, allowed: true, patch: true},
+		"not asked":          {path: ByPodPath, object: webPod, allowed: true},
+		"no service":         {path: ByNamespacePath, object: `{"metadata":{"name":"x"},"spec":{"containers":[]}}`, allowed: true, warning: "which service"},
+		"bad annotation":     {path: ByNamespacePath, object: strings.Replace(webPod, `"labels"`, `"annotations":{"heddle.io/app-port":"99999"},"labels"`, 1), message: "heddle.io/app-port"},
+		"no pod":             {path: ByNamespacePath, object: `{"metadata": 5}`, message: "cannot be read"},
+		"null":               {path: ByNamespacePath, object: `null`, message: "cannot be read"},
+		"a subresource":      {path: ByNamespacePath, object: webPod, more: `,"subResource":"ephemeralcontainers"`, allowed: true},
+		"namespace it lies":  {path: ByNamespacePath, object: strings.Replace(webPod, `"name":"web-1"`, `"name":"web-1","namespace":"kube-system"`, 1), allowed: true, patch: true},
+		"deep nesting":       {path: ByNamespacePath, object: `{"metadata":{"name":"x","managedFields":[{"fieldsV1":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}]}}`, allowed: true, warning: "which service"},
+		"terminal in a name": {path: ByNamespacePath, object: strings.Replace(webPod, `"labels"`, `"annotations":{"heddle.io/drain":"\u001b[2J"},"labels"`, 1), message: `"\x1b[2J"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, response, text := ask(t, test.path, "application/json; charset=utf-8", review(test.object, test.more))
+			if response == nil {
+				t.Fatal(text)
+			}
+			if response.Allowed != test.allowed || len(response.Patch) > 0 != test.patch || !strings.Contains(strings.Join(response.Warnings, "\n"), test.warning) {
+				t.Errorf("%+v", response)
+			}
+			if test.message != "" && (response.Result == nil || !strings.Contains(response.Result.Message, test.message)) {
+				t.Errorf("message: %+v", response.Result)
+			}
+			if strings.Contains(string(response.Patch), "somethingNewer") {
+				t.Error("the patch touches what this program does not know")
+			}
+		})
+	}
+}
+
+func TestHostileBodies(t *testing.T) {
+	for name, test := range map[string]struct {
+		contentType, body string
+		status            int
+	}{
+		"empty":            {"application/json", "", 400},
+		"no JSON":          {"application/json", "hello", 400},
+		"no content type":  {"", review(webPod, ""), 415},
+		"YAML":             {"application/yaml", "a: b", 415},
+		"another version":  {"application/json", strings.Replace(review(webPod, ""), "/v1", "/v1beta1", 1), 400},
+		"no request":       {"application/json", `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}`, 400},
+		"no uid":           {"application/json", strings.Replace(review(webPod, ""), `"uid":"u",`, "", 1), 400},
+		"too deep":         {"application/json", strings.Repeat("[", 20_000), 400},
+		"too large":        {"application/json", review(`"`+strings.Repeat("x", mostBody)+`"`, ""), 413},
+		"a list":           {"application/json", "[]", 400},
+		"something behind": {"application/json", review(webPod, "") + "x", 400},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if status, _, text := ask(t, ByNamespacePath, test.contentType, test.body); status != test.status || len(text) > 1000 {
+				t.Errorf("status %d, want %d: %.200s", status, test.status, text)
+			}
+		})
+	}
+	for _, method := range []string{http.MethodGet, http.MethodPut} {
+		recorder := httptest.NewRecorder()
+		Handler(Config{Settings: settings}).ServeHTTP(recorder, httptest.NewRequest(method, ByPodPath, nil))
+		if recorder.Code != http.StatusMethodNotAllowed {
+			t.Errorf("%s: status %d", method, recorder.Code)
+		}
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	handler := Handler(Config{Settings: settings, Metrics: NewMetrics(registry)})
+	for _, body := range []string{review(webPod, ""), review(webPod, ""), "x", review(`{"metadata": 5}`, "")} {
+		request := httptest.NewRequest(http.MethodPost, ByNamespacePath, strings.NewReader(body))
+		request.Header.Set("Content-Type", "application/json")
+		handler.ServeHTTP(httptest.NewRecorder(), request)
+	}
+	want := `
+# HELP heddle_operator_pods_total Pods that the injector was asked about, by result: injected, left (no sidecar, or it has it), refused, failed; malformed: no pod at all; limited: one of too many at once.
+# TYPE heddle_operator_pods_total counter
+heddle_operator_pods_total{result="failed"} 0
+heddle_operator_pods_total{result="injected"} 2
+heddle_operator_pods_total{result="left"} 0
+heddle_operator_pods_total{result="limited"} 0
+heddle_operator_pods_total{result="malformed"} 1
+heddle_operator_pods_total{result="refused"} 1
+`
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "heddle_operator_pods_total"); err != nil {
+		t.Error(err)
+	}
+}
+
+// Whatever the body, there is an answer, and never a patch of a malformed one.
+func FuzzBody(f *testing.F) {
+	f.Add(review(webPod, ""))
+	f.Add(review(`{"metadata":{"annotations":{"heddle.io/injected":"v1","heddle.io/before":"{}"}}}`, ""))
+	handler := Handler(Config{Settings: settings})
+	f.Fuzz(func(t *testing.T, body string) {
+		request := httptest.NewRequest(http.MethodPost, ByNamespacePath, strings.NewReader(body))
+		request.Header.Set("Content-Type", "application/json")
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, request)
+		if recorder.Code == http.StatusOK && !json.Valid(recorder.Body.Bytes()) {
+			t.Errorf("%s", recorder.Body)
+		}
+	})
+}
+
+// Callers that send their bodies slowly take no more than their places.
+func TestReviewsAtOnceAreBounded(t *testing.T) {
+	handler := Handler(Config{Settings: settings})
+	call := func(body io.Reader) int {
+		recorder := httptest.NewRecorder()
+		request := httptest.NewRequest(http.MethodPost, ByNamespacePath, body)
+		request.Header.Set("Content-Type", "application/json")
+		handler.ServeHTTP(recorder, request)
+		return recorder.Code
+	}
+	var slow []*io.PipeWriter
+	var calls sync.WaitGroup
+	for range mostAtOnce {
+		body, feed := io.Pipe()
+		slow = append(slow, feed)
+		calls.Go(func() { call(body) })
+		if _, err := feed.Write([]byte("{")); err != nil { // it is read: the place is taken
+			t.Fatal(err)
+		}
+	}
+	if status := call(strings.NewReader(review(webPod, ""))); status != http.StatusServiceUnavailable {
+		t.Errorf("one too many: %d", status)
+	}
+	for _, feed := range slow {
+		feed.Close()
+	}
+	calls.Wait()
+	if status := call(strings.NewReader(review(webPod, ""))); status != http.StatusOK {
+		t.Errorf("once they have ended: %d", status)
+	}
+}

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package kubetest
+
+import "os/exec"
+
+// dieWithParent does nothing where the kernel has no parent-death signal.
+func dieWithParent(*exec.Cmd) {}

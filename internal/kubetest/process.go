@@ -1,0 +1,99 @@
+package kubetest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+const (
+	// startTimeout is far above the 5 s that a start takes, for busy machines.
+	startTimeout = 2 * time.Minute
+	// stopTimeout is above what the API server gives requests that are under way.
+	stopTimeout = 30 * time.Second
+)
+
+// process is a program that runs until it is stopped.
+type process struct {
+	name   string
+	log    string // file
+	os     *os.Process
+	exited chan struct{} // closed once the process has been waited for
+	err    error         // how it ended; read it only once exited is closed
+}
+
+// start runs a program, whose log goes to the end of a file in the folder.
+func start(folder, file string, arguments ...string) (*process, error) {
+	name := filepath.Base(file)
+	p := &process{name: name, log: logFile(folder, name), exited: make(chan struct{})}
+	output, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(context.Background(), file, arguments...)
+	cmd.Stdout, cmd.Stderr = output, output
+	dieWithParent(cmd)
+	started := make(chan error)
+	go func() {
+		// A parent-death signal is bound to the thread that forked, so that
+		// thread has to live as long as the process.
+		runtime.LockOSThread()
+		defer close(p.exited)
+		defer output.Close()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			p.err = cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
+		<-p.exited
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	p.os = cmd.Process
+	return p, nil
+}
+
+// stop asks the process to end, as SIGTERM does, and waits for it.
+func (p *process) stop() error {
+	_ = p.os.Signal(syscall.SIGTERM) // fails only if it has ended
+	select {
+	case <-p.exited:
+		return nil
+	case <-time.After(stopTimeout):
+	}
+	p.kill()
+	return fmt.Errorf("%s did not end within %s of SIGTERM; killed", p.name, stopTimeout)
+}
+
+// kill ends the process without any warning, as a crash does, and waits for it.
+func (p *process) kill() {
+	_ = p.os.Kill() // fails only if it has ended
+	<-p.exited
+}
+
+// await polls until attempt gives nil; it gives up when the process ends first
+// or it takes too long.
+func (p *process) await(what string, attempt func() error) error {
+	deadline := time.After(startTimeout)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := attempt()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-p.exited:
+			return fmt.Errorf("%s ended (%w) before it could %s:\n%s", p.name, p.err, what, tail(p.log))
+		case <-deadline:
+			return fmt.Errorf("%s did not %s within %s: %w\n%s", p.name, what, startTimeout, err, tail(p.log))
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package mesh
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Keeper names who keeps an object from outside: the one source that may change it.
+// Its segments are joined by "/": kubernetes/CLUSTER keeps instances, and
+// kubernetes/CLUSTER/NAMESPACE/NAME services and routes.
+type Keeper string
+
+// KubernetesKeeper begins the keepers that are Kubernetes clusters.
+const KubernetesKeeper = "kubernetes"
+
+// maxKeeperSegments is how many segments the keeper of an object has.
+const maxKeeperSegments = 4
+
+// OfCluster is the keeper of what a Kubernetes cluster runs.
+func OfCluster(cluster string) Keeper { return Keeper(KubernetesKeeper + "/" + cluster) }
+
+// Fault says why k can be no keeper, nor the beginning of one, or "".
+func (k Keeper) Fault() string {
+	segments := strings.Split(string(k), "/")
+	if segments[0] != KubernetesKeeper || len(segments) > maxKeeperSegments {
+		return fmt.Sprintf("%s is no keeper: use kubernetes/CLUSTER for instances, kubernetes/CLUSTER/NAMESPACE/NAME for services and routes", quote(string(k)))
+	}
+	for _, one := range segments[1:] {
+		if fault := labelFault(one); fault != "" {
+			return fmt.Sprintf("%s is no keeper: its segment %s", quote(string(k)), fault)
+		}
+	}
+	return ""
+}
+
+// Covers says whether other is k, or below it by whole segments.
+func (k Keeper) Covers(other Keeper) bool {
+	rest, below := strings.CutPrefix(string(other), string(k))
+	return k != "" && below && (rest == "" || rest[0] == '/')
+}
+
+// OfInstances says whether k can keep instances: it is a whole cluster.
+func (k Keeper) OfInstances() bool { return k.Fault() == "" && strings.Count(string(k), "/") == 1 }
+
+// OfObjects says whether k can keep services and routes: it is one object of a cluster.
+func (k Keeper) OfObjects() bool {
+	return k.Fault() == "" && strings.Count(string(k), "/") == maxKeeperSegments-1
+}
+
+// Source is the way by which what k keeps is written, for [Meta.Source].
+func (k Keeper) Source() string {
+	source, _, _ := strings.Cut(string(k), "/")
+	return source
+}
+
+// Cluster is the Kubernetes cluster that k is of, or "".
+func (k Keeper) Cluster() string {
+	_, rest, _ := strings.Cut(string(k), "/")
+	cluster, _, _ := strings.Cut(rest, "/")
+	return cluster
+}
+
+// Namespace is the namespace that k is of, as a keeper that covers all that is kept
+// there, or "".
+func (k Keeper) Namespace() Keeper {
+	segments := strings.Split(string(k), "/")
+	if len(segments) < maxKeeperSegments-1 {
+		return ""
+	}
+	return Keeper(strings.Join(segments[:maxKeeperSegments-1], "/"))
+}
+
+// Where says in words where what k keeps is changed.
+func (k Keeper) Where() string {
+	segments := strings.Split(string(k), "/")
+	if len(segments) < maxKeeperSegments {
+		return "in Kubernetes cluster " + k.Cluster()
+	}
+	return fmt.Sprintf("as %s in namespace %s of Kubernetes cluster %s", segments[3], segments[2], segments[1])
+}
+
+// Kept is what became of the set of instances that a keeper has of a service.
+type Kept struct {
+	Written   int   `json:"written" doc:"How many are new or changed."`
+	Removed   int   `json:"removed" doc:"How many the set no longer has."`
+	Unchanged int   `json:"unchanged" doc:"How many were as they are."`
+	Revision  int64 `json:"revision" doc:"The registry's revision that brought the latest of them; 0 when there are none and there were none."`
+}

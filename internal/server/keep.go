@@ -1,0 +1,66 @@
+package server
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// maxKept is the longest body with a keeper's set, in bytes: enough for
+// [registry.MostKeptInstances] instances with a dozen labels each.
+const maxKept = 16 << 20
+
+// KeptSet is the instances that a keeper has of a service.
+type KeptSet struct {
+	Instances []mesh.Instance `json:"instances" nullable:"false" doc:"All that the keeper has of the service now, up to 10,000; their service may be left out. Empty: it has none any more."`
+}
+
+func (s *Server) keepOperation() {
+	register(s, operation{
+		method: http.MethodPut, path: "/api/v1/services/{name}/instances", tag: "instances", id: "keepInstances", summary: "Give the whole set of instances that a keeper has of a service",
+		description: "Only what differs from what is stored is written. What is kept has no lease: it lives until its keeper's set no longer has it, or the service is deleted. Instances of other keepers and registered ones stand beside it. For admins and tokens of the keeper. 409 with reason taken: some IDs are others' already, which errors name; all others are kept.",
+		body:        KeptSet{}, example: `{"instances":[{"id":"orders-7d4f.shop.prod","address":"10.1.0.7","port":15006,"mtls":true}]}`, token: true,
+		refusals: []int{http.StatusConflict, http.StatusNotFound},
+	}, s.keepInstances)
+}
+
+type keptAnswer struct {
+	Body mesh.Kept
+}
+
+func (s *Server) keepInstances(ctx context.Context, in *struct {
+	Call
+	ServicePath
+	Keeper string `header:"X-Heddle-Keeper" required:"true" doc:"Whose set it is: kubernetes/CLUSTER." example:"kubernetes/prod"`
+}) (*keptAnswer, error) {
+	token, err := s.authenticate(ctx, &in.Call)
+	if err != nil {
+		return nil, err
+	}
+	if err := serviceNameFault(in.Name); err != nil {
+		return nil, err
+	}
+	name := mesh.ServiceName(in.Name)
+	in.object, in.service = "instances/"+in.Name, name
+	write, err := in.write(token)
+	if err != nil {
+		return nil, err
+	}
+	data, err := in.bodyUpTo(maxKept)
+	if err != nil {
+		return nil, err
+	}
+	var set KeptSet
+	if err := decode(data, &set); err != nil {
+		return nil, err
+	}
+	if set.Instances == nil {
+		return nil, fault("instances", "is required: the whole set, or an empty list ([]) if the keeper has none any more")
+	}
+	kept, err := s.cfg.Registry.KeepInstances(ctx, name, set.Instances, write)
+	if err != nil {
+		return nil, err
+	}
+	return &keptAnswer{Body: kept}, nil
+}

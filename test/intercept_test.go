@@ -1,0 +1,179 @@
+package test
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// podsVariable says that this process runs in the network namespace of the pods' hub,
+// and what the namespaces are called.
+const podsVariable = "HEDDLE_TEST_PODS"
+
+// TestInterception: three pods, each a network namespace with an application, a
+// sidecar of another user and the rules of heddle intercept, in a mesh that takes
+// nothing but mutual TLS. The applications know nothing of the mesh but names.
+func TestInterception(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("network namespaces need root")
+	}
+	for _, program := range []string{"iptables-restore", "curl"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("not on this machine: %v", err)
+		}
+	}
+	if os.Getenv(podsVariable) != "" {
+		interception(t)
+		return
+	}
+	envoytest.Path(t)
+	t.Setenv(podsVariable, strconv.Itoa(os.Getpid()))
+	t.Cleanup(dropPods)
+	if err := buildPods(); err != nil {
+		t.Skipf("this machine makes no network namespaces: %v", err)
+	}
+	hub, _ := podNamespaces()
+	inside := exec.CommandContext(t.Context(), "nsenter", "--net=/run/netns/"+hub, os.Args[0], "-test.run=^TestInterception$", "-test.v", "-test.timeout=5m")
+	output, err := inside.CombinedOutput()
+	t.Logf("%s", output)
+	if err != nil {
+		t.Fatalf("inside the hub: %v", err)
+	}
+}
+
+// outsideWorld is a resolver and two servers, none of them of the mesh.
+func outsideWorld(t *testing.T) {
+	t.Helper()
+	packets, err := net.ListenPacket("udp", podHub+":53")
+	if err != nil {
+		t.Fatal(err)
+	}
+	started, ended := make(chan struct{}), make(chan struct{})
+	resolver := &dns.Server{PacketConn: packets, NotifyStartedFunc: func() { close(started) }, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, query *dns.Msg) {
+		reply := new(dns.Msg).SetReply(query)
+		if asked := query.Question[0]; asked.Name != "outside.test." {
+			reply.Rcode = dns.RcodeNameError
+		} else if asked.Qtype == dns.TypeA {
+			reply.Answer = []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: asked.Name, Rrtype: dns.TypeA, Class: dns.ClassINET}, A: net.ParseIP(podHub)}}
+		}
+		_ = w.WriteMsg(reply)
+	})}
+	go func() { defer close(ended); _ = resolver.ActivateAndServe() }()
+	<-started
+	t.Cleanup(func() { _ = resolver.Shutdown(); <-ended })
+	for _, port := range []string{"8088", "8089"} {
+		appAt(t, net.JoinHostPort(podHub, port), says("outside"))
+	}
+	appAt(t, net.JoinHostPort(podHub6, "8088"), says("outside over IPv6"))
+}
+
+func interception(t *testing.T) {
+	outsideWorld(t)
+	s := startServer(t, "--tls-listen", podHub+":0", "--xds-tls-listen", podHub+":0", "--require-identity", "--mtls", "strict")
+	orders, ledger := service("orders", mesh.HTTP), service("ledger", mesh.TCP)
+	orders.Port, ledger.Port = 8080, 5432
+	s.declare(orders, ledger, service("stock", mesh.HTTP), service("web", mesh.HTTP, "orders", "ledger"))
+	called := newPod(t, s, 0, "orders", "--app-port", "8080")
+	store := newPod(t, s, 1, "ledger", "--app-port", "5432")
+	web := newPod(t, s, 2, "web")
+	called.intercepts(t, "--inbound-ports", "8080")
+	store.intercepts(t, "--inbound-ports", "5432", "--iptables", "legacy")
+	web.intercepts(t, "--exclude-outbound-ports", "8089")
+	called.startApp(t, "http 8080 orders here")
+	store.startApp(t, "tcp 5432 ledger here")
+	var starting sync.WaitGroup
+	for _, one := range []*pod{called, store, web} {
+		starting.Go(func() { one.startSidecar(t) })
+	}
+	starting.Wait()
+
+	wants := func(url string, status int, text string) {
+		t.Helper()
+		eventually(t, url, func() error {
+			got, body, err := web.curl(appUID, url)
+			if got != status || !strings.Contains(body, text) {
+				return fmt.Errorf("got %d %q, %s\n%s", got, body, fmt.Sprint(err), web.log.String())
+			}
+			return nil
+		})
+	}
+	step := func(name string, do func()) {
+		began := time.Now()
+		do()
+		t.Logf("%s: %s", name, time.Since(began).Round(time.Millisecond))
+	}
+	step("a dependency by its name", func() { wants("http://orders.mesh:8080/", http.StatusOK, "orders here, to 127.0.0.1:") })
+	step("a dependency by its name, on another port", func() { wants("http://orders.mesh/", http.StatusOK, "orders here") })
+	step("a TCP dependency by its name", func() { wants("telnet://ledger.mesh:5432", 0, "ledger here") })
+	step("an undeclared name", func() {
+		wants("http://stock.mesh/", http.StatusForbidden, `service "web" has not declared a dependency on "stock"`)
+		began := time.Now()
+		if _, body, _ := web.curl(appUID, "telnet://stock.mesh:5432"); strings.Contains(body, "here") || time.Since(began) > 15*time.Second {
+			t.Errorf("another protocol, after %s: %q", time.Since(began), body)
+		}
+	})
+	through := func() int { return web.counts(t, "tcp.outside.downstream_cx_total") }
+	step("outside", func() {
+		before := through()
+		wants("http://outside.test:8088/", http.StatusOK, "outside")
+		wants("http://["+podHub6+"]:8088/", http.StatusOK, "outside over IPv6")
+		if got := through() - before; got != 2 {
+			t.Errorf("%d of 2 connections to the outside went through the sidecar", got)
+		}
+	})
+	step("what is left alone", func() {
+		before := through()
+		wants("http://outside.test:8089/", http.StatusOK, "outside")
+		if status, _, err := web.curl(proxyUID, "http://"+podHub+":8088/"); status != http.StatusOK {
+			t.Errorf("the sidecar's user: %d, %v", status, err)
+		}
+		if status, _, err := web.curl(proxyUID, "http://orders.mesh:8080/"); err == nil {
+			t.Errorf("the sidecar's user asks the mesh: %d", status)
+		}
+		if got := through() - before; got != 0 {
+			t.Errorf("%d connections went through the sidecar", got)
+		}
+		// Not redirected, and to the listener itself: refused, rather than for ever round.
+		if _, _, err := web.curl(appUID, "http://127.0.0.1:15002/"); err == nil || through() != before {
+			t.Errorf("the listener itself: %v, %d connections more", err, through()-before)
+		}
+	})
+	step("calls in plain text", func() {
+		for _, address := range []string{called.address, "[" + called.address6 + "]"} {
+			client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+			if response, err := client.Get("http://" + address + ":8080/"); err == nil { //nolint:noctx // it has a timeout
+				response.Body.Close()
+				t.Errorf("%s takes them: %s", address, response.Status)
+			}
+		}
+	})
+	step("the sidecar is gone, and comes back", func() {
+		web.leave()
+		if status, _, err := web.curl(appUID, "http://orders.mesh:8080/"); err == nil {
+			t.Errorf("without it: %d", status)
+		}
+		web.startSidecar(t)
+		wants("http://orders.mesh:8080/", http.StatusOK, "orders here")
+	})
+	step("no longer redirected", func() {
+		web.intercepts(t, "--undo")
+		if _, _, err := web.curl(appUID, "http://orders.mesh:8080/"); err == nil {
+			t.Error("orders.mesh is reached still")
+		}
+		if status, _, err := web.curl(appUID, "http://"+podHub+":8088/"); status != http.StatusOK {
+			t.Errorf("outside: %d, %v", status, err)
+		}
+	})
+}

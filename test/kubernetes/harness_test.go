@@ -1,0 +1,354 @@
+// Package kubernetes_test plays Heddle with a real Kubernetes API: `heddle server` and
+// `heddle operator` as processes, real controllers of Kubernetes, and a real Envoy.
+// The tests run in a network namespace of their own, whose loopback has the
+// addresses of the pods: EndpointSlices take no address of 127.0.0.0/8.
+package kubernetes_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/heddle-mesh/heddle/internal/client"
+	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/kubetest"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/proxy"
+	"github.com/heddle-mesh/heddle/internal/treetest"
+)
+
+// isolated says that this process runs in the namespace.
+const isolated = "HEDDLE_TEST_ISOLATED"
+
+func TestMain(m *testing.M) {
+	if says := os.Getenv(podApp); says != "" {
+		os.Exit(runPodApp(says))
+	}
+	if os.Getenv(isolated) == "" {
+		os.Exit(isolate())
+	}
+	goleak.VerifyTestMain(kubetest.Main(m), goleak.Cleanup(func(code int) {
+		if built.Load() {
+			if path, err := heddle(); err == nil {
+				_ = os.RemoveAll(filepath.Dir(path))
+			}
+		}
+		os.Exit(code)
+	}))
+}
+
+// podAddress is the n-th address of the namespace that is not of 127.0.0.0/8.
+func podAddress(n int) string { return fmt.Sprintf("10.77.0.%d", n) }
+
+const addresses = 30
+
+// isolate runs the tests again in a namespace.
+func isolate() int {
+	command := exec.Command("/proc/self/exe", os.Args[1:]...)
+	command.Env = append(os.Environ(), isolated+"=own")
+	command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr
+	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	err := command.Run()
+	if command.ProcessState == nil { // not allowed to
+		command = exec.Command("/proc/self/exe", os.Args[1:]...)
+		command.Env = append(os.Environ(), isolated+"="+err.Error())
+		command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr
+		err = command.Run()
+	}
+	if command.ProcessState == nil {
+		fmt.Fprintln(os.Stderr, "run the tests again:", err)
+		return 1
+	}
+	return max(command.ProcessState.ExitCode(), 0)
+}
+
+var addressed = sync.OnceValue(func() error {
+	if why := os.Getenv(isolated); why != "own" {
+		return fmt.Errorf("no network namespace of their own: %s", why)
+	}
+	lines := []string{"link set lo up"}
+	for n := 1; n <= addresses; n++ {
+		lines = append(lines, "addr add "+podAddress(n)+"/32 dev lo")
+	}
+	lines = append(lines, "link add pods type veth peer name hosts", "link set pods up", "link set hosts up", "addr add 10.77.1.1/24 dev pods", "route add default via 10.77.1.2") // the API server wants one
+	command := exec.Command("ip", "-batch", "-")
+	command.Stdin = strings.NewReader(strings.Join(lines, "\n") + "\n")
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("ip: %w: %s", err, out)
+	}
+	return nil
+})
+
+// cluster is the Kubernetes of all tests, with Heddle's custom resources.
+func cluster(t testing.TB) *kubetest.Cluster {
+	t.Helper()
+	if err := addressed(); err != nil {
+		t.Skip("pods need addresses of their own: ", err)
+	}
+	c := kubetest.Shared(t)
+	installed.Do(func() { install(t, c) })
+	return c
+}
+
+var installed sync.Once
+
+func install(t testing.TB, c *kubetest.Cluster) {
+	t.Helper()
+	for _, name := range []string{"meshservices", "upstreams", "meshroutes"} {
+		text, err := os.ReadFile("../../api/crds/" + name + ".yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Apply(t, string(text))
+	}
+}
+
+var built atomic.Bool
+
+// heddle builds the program once.
+var heddle = sync.OnceValues(func() (string, error) {
+	built.Store(true)
+	dir, err := os.MkdirTemp("", "heddle-test-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "heddle")
+	return path, treetest.Build("cmd/heddle", path)
+})
+
+// program is a running heddle.
+type program struct {
+	t         testing.TB
+	arguments []string
+	ready     string
+	said      map[string]string // what the ready file holds
+	command   *exec.Cmd
+	exited    chan struct{}
+	log       lockedBuffer
+}
+
+type lockedBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer // guarded by mu
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
+}
+
+// start runs heddle until the test ends.
+func start(t testing.TB, arguments ...string) *program {
+	t.Helper()
+	p := &program{t: t, ready: filepath.Join(t.TempDir(), "ready.json")}
+	p.arguments = slices.Concat(arguments, []string{"--ready-file", p.ready})
+	p.run()
+	t.Cleanup(p.end)
+	return p
+}
+
+func (p *program) run() {
+	p.t.Helper()
+	path, err := heddle()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.command = exec.Command(path, p.arguments...)
+	p.command.Stdout, p.command.Stderr = &p.log, &p.log
+	p.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.command.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.exited = make(chan struct{})
+	go func(command *exec.Cmd, exited chan struct{}) { _ = command.Wait(); close(exited) }(p.command, p.exited)
+}
+
+func (p *program) awaitReady() {
+	p.t.Helper()
+	kubetest.Eventually(p.t, "be ready: "+p.arguments[0], func() error {
+		select {
+		case <-p.exited:
+			p.t.Fatalf("%s ended:\n%s", p.arguments[0], p.log.String())
+		default:
+		}
+		data, err := os.ReadFile(p.ready)
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal(data, &p.said)
+	})
+}
+
+// kill ends it without a word; its ready file stays.
+func (p *program) kill() {
+	_ = p.command.Process.Kill()
+	<-p.exited
+	_ = os.Remove(p.ready)
+}
+
+func (p *program) end() {
+	_ = p.command.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.exited:
+	case <-time.After(30 * time.Second):
+		p.t.Errorf("%s did not end:\n%s", p.arguments[0], p.log.String())
+		p.kill()
+	}
+	if p.t.Failed() {
+		p.t.Logf("log of %s:\n%s", p.arguments[0], p.log.String())
+	}
+}
+
+// world is a server and an operator that joins the cluster to it.
+type world struct {
+	t        testing.TB
+	cluster  *kubetest.Cluster
+	server   *program
+	operator *program
+	api      *client.Client
+	admin    string // file of the admin token
+	token    string // file of the operator's
+	name     string // of the cluster, in the mesh
+}
+
+// join starts a server, and an operator for the cluster.
+func join(t testing.TB, c *kubetest.Cluster, flags ...string) *world {
+	t.Helper()
+	dir := t.TempDir()
+	w := &world{t: t, cluster: c, admin: filepath.Join(dir, "admin"), token: filepath.Join(dir, "operator"), name: "prod"}
+	w.server = start(t, "server", "--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0", "--data-dir", filepath.Join(dir, "data"), "--admin-token-file", w.admin)
+	w.server.awaitReady()
+	text, err := os.ReadFile(w.admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.api, err = client.New(client.Config{Address: w.server.said["rest"], Token: strings.TrimSpace(string(text))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.api.Close)
+	secret := w.heddle("token", "create", "--keeper", "kubernetes/"+w.name)
+	if err := os.WriteFile(w.token, []byte(secret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.operator = w.newOperator(flags...)
+	w.operator.awaitReady()
+	return w
+}
+
+func (w *world) newOperator(flags ...string) *program {
+	w.t.Helper()
+	return start(w.t, append([]string{"operator", "--server", w.server.said["rest"], "--token-file", w.token, "--log-level", "debug",
+		"--cluster", w.name + "=" + w.cluster.Kubeconfig, "--http-listen", "127.0.0.1:0", "--namespace", "default"}, flags...)...)
+}
+
+// heddle runs a command of the CLI as an admin.
+func (w *world) heddle(arguments ...string) string {
+	w.t.Helper()
+	path, err := heddle()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	command := exec.Command(path, append(arguments, "--server", w.server.said["rest"], "--token-file", w.admin)...)
+	var out, faults bytes.Buffer
+	command.Stdout, command.Stderr = &out, &faults
+	if err := command.Run(); err != nil {
+		w.t.Fatalf("heddle %s: %v: %s", strings.Join(arguments, " "), err, faults.String())
+	}
+	return strings.TrimSpace(out.String())
+}
+
+// sidecar is an Envoy beside an instance of a service.
+type sidecar struct {
+	outbound string
+}
+
+// sidecar starts an Envoy for a service that is declared.
+func (w *world) sidecar(service string) *sidecar {
+	w.t.Helper()
+	outbound := freePort(w.t)
+	bootstrap, err := proxy.Bootstrap(proxy.BootstrapConfig{
+		Proxy: mesh.Proxy{Service: mesh.ServiceName(service), Instance: mesh.InstanceID(service + "-1"), OutboundPort: outbound},
+		XDS:   []string{w.server.said["xds"]},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	envoy := envoytest.Start(w.t, bootstrap)
+	envoy.WaitReady(w.t)
+	return &sidecar{outbound: fmt.Sprintf("127.0.0.1:%d", outbound)}
+}
+
+func freePort(t testing.TB) mesh.Port {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return mesh.Port(l.Addr().(*net.TCPAddr).Port)
+}
+
+// call asks a service through the sidecar.
+func (s *sidecar) call(host string) (status int, body string, err error) {
+	request, err := http.NewRequest(http.MethodGet, "http://"+s.outbound+"/", nil)
+	if err != nil {
+		return 0, "", err
+	}
+	request.Host = host
+	request.Close = true
+	answer, err := (&http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}).Do(request)
+	if err != nil {
+		return 0, "", err
+	}
+	defer answer.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(answer.Body, 1<<16))
+	return answer.StatusCode, string(data), err
+}
+
+// app serves its name at an address until the test ends, or until it is closed.
+func app(t testing.TB, address, name string) *http.Server {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, name) })}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = server.Serve(l) }()
+	t.Cleanup(func() { _ = server.Close(); <-done })
+	return server
+}
+
+// awaits is eventually with a condition.
+func awaits(t testing.TB, what string, is func() (bool, string)) {
+	t.Helper()
+	kubetest.Eventually(t, what, func() error {
+		if ok, got := is(); !ok {
+			return fmt.Errorf("got %s", got)
+		}
+		return nil
+	})
+}
