@@ -21,9 +21,15 @@ import (
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
-// startAuthz runs `heddle authz` on a server's etcd and with its signing keys, and
-// says where it listens.
-func startAuthz(t *testing.T, s *server, arguments ...string) (address string, log *lockedBuffer) {
+// authzApart is a `heddle authz` and where it listens.
+type authzApart struct {
+	address string
+	log     *lockedBuffer
+	process *os.Process
+}
+
+// startAuthz runs `heddle authz` on a server's etcd and with its signing keys.
+func startAuthz(t *testing.T, s *server, arguments ...string) authzApart {
 	t.Helper()
 	path, err := heddle()
 	if err != nil {
@@ -35,7 +41,7 @@ func startAuthz(t *testing.T, s *server, arguments ...string) (address string, l
 		"authz", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--ready-file", ready, "--key-dir", filepath.Join(s.dataDir(), "signing-keys"), "--key-type", "es256",
 		"--etcd-endpoints", "unix://" + filepath.Join(s.dataDir(), "etcd.sock"), "--server", s.restTLS,
 	}, arguments...)...)
-	log = &lockedBuffer{}
+	log := &lockedBuffer{}
 	command.Stdout, command.Stderr = log, log
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
@@ -43,6 +49,7 @@ func startAuthz(t *testing.T, s *server, arguments ...string) (address string, l
 	exited := make(chan struct{})
 	go func() { _ = command.Wait(); close(exited) }()
 	t.Cleanup(func() {
+		_ = command.Process.Signal(syscall.SIGCONT) // it may have been stopped
 		_ = command.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-exited:
@@ -68,7 +75,7 @@ func startAuthz(t *testing.T, s *server, arguments ...string) (address string, l
 		}
 		return json.Unmarshal(data, &said)
 	})
-	return said.GRPC, log
+	return authzApart{said.GRPC, log, command.Process}
 }
 
 // dataDir is where a server with an etcd of its own keeps its data.
@@ -129,9 +136,9 @@ func TestAuthzWithAnIdentity(t *testing.T) {
 	other := startSecure(t)
 	s.declare(service("orders", mesh.HTTP), service("web", mesh.HTTP, "orders"))
 	join, _ := s.joinTokenFor(mesh.Identity{Kind: mesh.AuthzIdentity}, 0, 1)
-	apart, log := startAuthz(t, s, "--identity-dir", filepath.Join(t.TempDir(), "identity"), "--join-token-file", join)
+	apart := startAuthz(t, s, "--identity-dir", filepath.Join(t.TempDir(), "identity"), "--join-token-file", join)
 	stranger := other.joined("web")
-	for id, address := range map[string]string{"spiffe://heddle.local/heddle/authz": apart, "spiffe://heddle.local/heddle/server": s.authz} {
+	for id, address := range map[string]string{"spiffe://heddle.local/heddle/authz": apart.address, "spiffe://heddle.local/heddle/server": s.authz} {
 		web, gateway := s.joined("web"), s.joinedAs(mesh.Identity{Kind: mesh.GatewayIdentity, Name: "web"})
 		reason, shown, err := asked(t, address, "orders", with(t, web))
 		if err != nil || reason != "" || spiffeID(shown) != id || shown.Version != tls.VersionTLS13 {
@@ -163,7 +170,7 @@ func TestAuthzWithAnIdentity(t *testing.T) {
 			return nil
 		})
 	}
-	if !strings.Contains(log.String(), "id=spiffe://heddle.local/heddle/authz") {
+	if !strings.Contains(apart.log.String(), "id=spiffe://heddle.local/heddle/authz") {
 		t.Errorf("no new certificate in its log")
 	}
 

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"strconv"
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -26,10 +27,15 @@ const (
 	reasonNoAnswer = "no-authorizer" // the AuthZ service did not answer
 )
 
-// How long a request waits for its token. The AuthZ service answers within a
-// millisecond from its cache; a signature by an RSA key of 4096 bits takes some
-// ten of them, and Redis is given 50.
-const authzTimeout = time.Second
+// How long a request waits for its token, and for each service that it asks. The
+// AuthZ service answers within a millisecond from its cache; a signature by an RSA
+// key of 4096 bits takes some ten of them, and Redis is given 50. One that says
+// nothing hangs: another is asked.
+const (
+	authzTimeout    = 2 * time.Second
+	authzTryTimeout = authzTimeout / 4
+	authzRetries    = 3
+)
 
 // asks says whether the proxy asks for tokens: there is an AuthZ service in the
 // mesh, and the proxy can prove to it who it is.
@@ -99,8 +105,11 @@ func asking(headers ...*matcherv3.StringMatcher) *hcmv3.HttpFilter {
 		Services: &extauthzv3.ExtAuthz_GrpcService{GrpcService: &corev3.GrpcService{
 			TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: authorizers}},
 			Timeout:         durationpb.New(authzTimeout),
-			// One that is going away, or gone, says nothing about the request.
-			RetryPolicy: &corev3.RetryPolicy{RetryOn: "connect-failure,refused-stream,reset-before-request,unavailable", NumRetries: wrapperspb.UInt32(2)},
+			// One that is going away, gone or hangs says nothing about the request.
+			RetryPolicy: &corev3.RetryPolicy{RetryOn: "connect-failure,refused-stream,reset-before-request,unavailable,gateway-error", NumRetries: wrapperspb.UInt32(authzRetries)},
+			// The policy has no field for it; Envoy's router takes the header, and
+			// sends it to nobody.
+			InitialMetadata: []*corev3.HeaderValue{{Key: "x-envoy-upstream-rq-per-try-timeout-ms", Value: strconv.FormatInt(authzTryTimeout.Milliseconds(), 10)}},
 		}},
 		StatusOnError:  &typev3.HttpStatus{Code: typev3.StatusCode_ServiceUnavailable},
 		AllowedHeaders: &matcherv3.ListStringMatcher{Patterns: append([]*matcherv3.StringMatcher{exactly("x-request-id")}, headers...)},
