@@ -8,11 +8,11 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
@@ -22,6 +22,7 @@ import (
 // operatorCmd joins Kubernetes clusters to the mesh.
 type operatorCmd struct {
 	Cluster        []string      `required:"" sep:"none" placeholder:"NAME[=KUBECONFIG]" help:"A cluster to join, by its name in the mesh; repeatable. Without a kubeconfig: the one that this pod runs in, or else the default kubeconfig's."`
+	AdoptCluster   []string      `sep:"none" placeholder:"NAME=UID" help:"The cluster NAME takes the place of the one whose namespace kube-system has this uid, which had its name in the mesh and has gone for good; repeatable."`
 	HTTPListen     string        `name:"http-listen" default:"127.0.0.1:7090" placeholder:"HOST:PORT" help:"Where /metrics, /livez and /readyz are served; port 0 takes a free one."`
 	LeaderElection bool          `default:"true" negatable:"" help:"Have one of several replicas write, for each cluster; --no-leader-election for one that runs alone."`
 	Namespace      string        `placeholder:"NAME" help:"Its own namespace in each cluster, of the leader's lease and the webhook's certificate, where no sidecars are injected; default: this pod's, or else heddle-system."`
@@ -40,6 +41,7 @@ Examples:
   kubectl apply -f api/crds
   heddle operator --cluster prod --server https://heddle.example:7080 --token-file token
   heddle operator --cluster prod=prod.kubeconfig --cluster stage=stage.kubeconfig --token-file token --no-leader-election
+  heddle operator --cluster prod --token-file token --adopt-cluster prod=8f14e45f-ceea-467f-a2b1-3c1b6d1f9a10
   heddle operator --cluster prod --token-file token --webhook-listen :9443 --image registry.example/heddle:1.0.0 --pod-xds heddle-server.heddle-system.svc:18443`
 }
 
@@ -68,8 +70,7 @@ func (c *operatorCmd) Run(ctx context.Context, line *globals, logger *slog.Logge
 		return err
 	}
 	defer api.Close()
-	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	metrics := prometheus.NewRegistry() // the library's has the collectors of Go and of the process
 	operator.LogLibraries(logger)
 	joined, err := operator.New(operator.Config{Clusters: clusters, Registry: api, Namespace: c.electedIn(), Lease: c.LeaseDuration, Logger: logger, Metrics: metrics})
 	if err != nil {
@@ -116,6 +117,14 @@ func (c *operatorCmd) clusters() ([]operator.Cluster, error) {
 			return nil, &usageError{message: "--cluster: " + err.Error()}
 		}
 		out = append(out, cluster)
+	}
+	for _, one := range c.AdoptCluster {
+		name, uid, _ := strings.Cut(one, "=")
+		at := slices.IndexFunc(out, func(cluster operator.Cluster) bool { return cluster.Name == name })
+		if at < 0 || uid == "" {
+			return nil, &usageError{message: fmt.Sprintf("--adopt-cluster %s: it wants NAME=UID, the name being that of a --cluster", one)}
+		}
+		out[at].Instead = uid
 	}
 	return out, nil
 }

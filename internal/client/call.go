@@ -52,7 +52,11 @@ func (c *Client) do(ctx context.Context, r request, out any) error {
 		return fmt.Errorf("%s: the answer is larger than %d bytes", describe(req), maxAnswer)
 	}
 	if response.StatusCode/100 != 2 {
-		return refusal(req, response, data)
+		err := refusal(req, response, data)
+		if c.lost != nil && mesh.ReasonOf(err) == mesh.ReasonOtherSource {
+			c.lost(err)
+		}
+		return err
 	}
 	if out == nil || response.StatusCode == http.StatusNoContent {
 		return nil
@@ -97,6 +101,9 @@ func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, erro
 	}
 	if c.keeper != "" && r.method != http.MethodGet {
 		req.Header.Set("X-Heddle-Keeper", string(c.keeper))
+		if c.source != "" {
+			req.Header.Set("X-Heddle-Keeper-Source", c.source)
+		}
 	}
 	if c.requestID != "" && r.method != http.MethodGet {
 		req.Header.Set("Idempotency-Key", c.requestID)

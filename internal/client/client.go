@@ -31,6 +31,8 @@ type Client struct {
 	timeout   time.Duration
 	requestID string
 	keeper    mesh.Keeper
+	source    string      // that writes in the keeper's name
+	lost      func(error) // is told that the keeper is another source's
 }
 
 // New makes a client; it does not connect yet.
@@ -76,6 +78,15 @@ func (c *Client) WithRequestID(id string) *Client {
 func (c *Client) KeptBy(keeper mesh.Keeper) *Client {
 	with := *c
 	with.keeper = keeper
+	return &with
+}
+
+// OfSource gives a copy of c that writes in a keeper's name only as long as that is the
+// source's ([Client.NoteKeeper]). A write that is refused because it is another's, with
+// [mesh.ReasonOtherSource], is told to lost as well, which must not block.
+func (c *Client) OfSource(source string, lost func(error)) *Client {
+	with := *c
+	with.source, with.lost = source, lost
 	return &with
 }
 

@@ -96,6 +96,12 @@ func (c *Client) KeepInstances(ctx context.Context, service mesh.ServiceName, in
 	return out, err
 }
 
+// NoteKeeper notes which source the keeper of a cluster belongs to. A keeper that is
+// another source's is refused with [mesh.ReasonOtherSource], unless note.Instead names it.
+func (c *Client) NoteKeeper(ctx context.Context, cluster string, note mesh.KeeperSource) error {
+	return c.do(ctx, request{method: http.MethodPut, segments: api("keepers", mesh.KubernetesKeeper, cluster), body: note}, nil)
+}
+
 func instancePath(key mesh.InstanceKey, more ...string) []string {
 	return api(append([]string{"instances", string(key.Service), string(key.ID)}, more...)...)
 }

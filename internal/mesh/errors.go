@@ -36,6 +36,7 @@ const (
 	ReasonOtherEpoch    Reason = "other_epoch"       // a newer registration has the instance's name
 	ReasonDependents    Reason = "has_dependents"    // others depend on what was to be deleted; Faults names them
 	ReasonKept          Reason = "kept"              // a keeper has the object, and only that one may change it
+	ReasonOtherSource   Reason = "other_source"      // the keeper belongs to another source than the one that writes in its name
 	ReasonTaken         Reason = "taken"             // what a keeper wants to keep is another keeper's, or nobody's and there already
 )
 

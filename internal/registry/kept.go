@@ -137,7 +137,7 @@ func (k *keeping) once(ctx context.Context) error {
 	left := len(steps)
 	for some := range slices.Chunk(steps, MaxBatch) {
 		left -= len(some)
-		t := k.store.newTxn(k.tried, Write{})
+		t := k.store.newTxn(k.tried, Write{Keeper: k.write.Keeper, KeeperSource: k.write.KeeperSource})
 		t.guard(append(guards, at(k.fence(), fenced))...)
 		written := 0
 		for _, one := range some {
@@ -317,7 +317,7 @@ func (s *Store) endKept(ctx context.Context, service mesh.ServiceName, w Write) 
 			continue
 		}
 		ended[keeper] = true
-		w.By, w.Keeper = Token{}, keeper
+		w.By, w.Keeper, w.KeeperSource = Token{}, keeper, ""
 		k := &keeping{store: s, service: service, write: w, tried: "end the instances that " + string(keeper) + " keeps of service " + quoted(string(service)), over: true}
 		if err := k.run(ctx); err != nil && !errors.Is(err, errOvertaken) {
 			return err

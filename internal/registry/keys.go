@@ -27,6 +27,7 @@ const (
 	sessionKeyKey      = root + "session-key"
 	revocationPrefix   = root + "revocations/"
 	keptPrefix         = root + "kept-instances/" // of each keeper of each service a key that each write of its set puts
+	sourcePrefix       = root + "keepers/"        // of each keeper of instances the source that it belongs to
 	sightingPrefix     = root + "calls/seen/"     // not of the mesh: no watcher is woken by them
 	livePrefix         = root + "calls/live/"
 	savedPrefix        = root + "calls/at/saved/" // an empty key beside each value of sightingPrefix, written with it

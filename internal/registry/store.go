@@ -81,6 +81,9 @@ type Write struct {
 	// Keeper is who keeps what is written, and alone may change it from then on; "":
 	// nobody, and what somebody keeps is not touched.
 	Keeper mesh.Keeper
+	// KeeperSource is the source that writes in the keeper's name: refused if the keeper
+	// was noted to belong to another. "": the writer does not say.
+	KeeperSource string
 	// Action is what the audit calls it; default create, replace or delete.
 	Action string
 	// Revision is what the writer last saw; the write is refused with a

@@ -33,7 +33,11 @@ type txn struct {
 	kept    bool             // it leaves something to the history
 }
 
-func (s *Store) newTxn(tried string, w Write) *txn { return &txn{store: s, tried: tried, write: w} }
+func (s *Store) newTxn(tried string, w Write) *txn {
+	t := &txn{store: s, tried: tried, write: w}
+	t.ofSource(w)
+	return t
+}
 
 // require adds a condition; look reads what explain is given if it fails.
 func (t *txn) require(condition clientv3.Cmp, look clientv3.Op, explain func([]*mvccpb.KeyValue) error) {

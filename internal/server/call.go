@@ -62,6 +62,12 @@ type Repeatable struct {
 // Keeping is the header of a write by a keeper.
 type Keeping struct {
 	Keeper string `header:"X-Heddle-Keeper" doc:"Who keeps what is written, and alone changes it from then on: kubernetes/CLUSTER/NAMESPACE/NAME. For admins and tokens of that keeper." example:"kubernetes/prod/shop/orders"`
+	SourceOfKeeper
+}
+
+// SourceOfKeeper is the header of a source that writes in a keeper's name.
+type SourceOfKeeper struct {
+	KeeperSource string `header:"X-Heddle-Keeper-Source" doc:"Which source writes in the keeper's name. If the keeper is not noted to belong to it (PUT /api/v1/keepers/kubernetes/{cluster}), the write is refused: 409 with reason other_source." example:"8f14e45f-ceea-467f-a2b1-3c1b6d1f9a10"`
 }
 
 // body reads the whole body, up to 1 MiB. Only then it takes off the deadline
@@ -123,6 +129,7 @@ func (c *Call) write(token registry.Token) (registry.Write, error) {
 			return w, fault("header."+keeper, why)
 		}
 		w.Source = w.Keeper.Source()
+		w.KeeperSource = c.request.Header.Get(keeper + "-Source")
 	}
 	name := "Idempotency-Key"
 	w.RequestID = c.request.Header.Get(name)

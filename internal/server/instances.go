@@ -71,6 +71,7 @@ func (s *Server) instanceOperations() {
 		status:      http.StatusCreated, body: oneOf{Registration{}, Batch{}}, example: registrationExample, token: true, refusals: []int{http.StatusConflict},
 	}, s.registerInstances)
 	s.keepOperation()
+	s.keeperOperation()
 	s.releaseOperations()
 	register(s, operation{
 		method: http.MethodPut, path: one + "/lease", tag: tag, id: "renewLease", summary: "Renew an instance's lease",

@@ -32,6 +32,7 @@ type keptAnswer struct {
 func (s *Server) keepInstances(ctx context.Context, in *struct {
 	Call
 	ServicePath
+	SourceOfKeeper
 	Keeper string `header:"X-Heddle-Keeper" required:"true" doc:"Whose set it is: kubernetes/CLUSTER." example:"kubernetes/prod"`
 }) (*keptAnswer, error) {
 	token, err := s.authenticate(ctx, &in.Call)

@@ -39,6 +39,7 @@ var writes = map[string]string{
 	"PUT /api/v1/instances/{service}/{id}/health":          "yynyyyun",
 	"DELETE /api/v1/instances/{service}/{id}":              "yynyyyun",
 	"PUT /api/v1/services/{name}/instances":                "ynnnnuuy",
+	"PUT /api/v1/keepers/kubernetes/{cluster}":             "ynnnnuuy",
 	"POST /api/v1/services/{name}/release":                 "ynnnnuun",
 	"POST /api/v1/routes/{name}/release":                   "ynnnnuun",
 	"DELETE /api/v1/services/{name}/stale-instances":       "yynyyyun",
@@ -134,6 +135,8 @@ func (s *secure) stage(endpoint string, keeper mesh.Keeper) (path, body string) 
 		path = strings.Replace(path, "{id}", token.ID, 1)
 	case "POST /api/v1/services/{name}/release", "POST /api/v1/routes/{name}/release":
 		body = `{}`
+	case "PUT /api/v1/keepers/kubernetes/{cluster}":
+		path, body = strings.Replace(path, "{cluster}", "prod", 1), `{"source":"uid-of-prod"}`
 	case "POST /api/v1/plan":
 		body = `{}`
 	case "POST /api/v1/impact":

@@ -49,6 +49,7 @@ func (o Options) operatorRights() []runtime.Object {
 		rule(ours, []string{"meshservices/status", "upstreams/status", "meshroutes/status"}, []string{"get", "update", "patch"}),
 		rule(ours, []string{"meshservices/finalizers", "upstreams/finalizers", "meshroutes/finalizers"}, []string{"update"}),
 		rule("", []string{"services", "pods", "nodes"}, follow),
+		rule("", []string{"namespaces"}, []string{"get"}, metav1.NamespaceSystem), // its uid tells which cluster it is
 		rule("discovery.k8s.io", []string{"endpointslices"}, follow),
 		rule("events.k8s.io", []string{"events"}, []string{"create", "patch"}),
 		rule("authentication.k8s.io", []string{"tokenreviews"}, []string{"create"}),

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/v1alpha1"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -33,6 +34,8 @@ type joined struct {
 	operator *Operator
 	log      *slog.Logger
 	synced   atomic.Bool
+	claimed  string                // the uid under which the registry knows the cluster; of the goroutine of run
+	refused  atomic.Pointer[error] // why nothing is written for the cluster; nil: it is
 }
 
 // run has a manager work until ctx ends. A manager ends when it loses its lease
@@ -41,7 +44,7 @@ func (j *joined) run(ctx context.Context) {
 	wait := time.Second
 	for {
 		began := time.Now()
-		err := j.manage(ctx)
+		err := j.own(ctx, j.manage)
 		j.synced.Store(false)
 		j.operator.metrics.leads(j.Name, false)
 		if ctx.Err() != nil {
@@ -60,8 +63,8 @@ func (j *joined) run(ctx context.Context) {
 	}
 }
 
-// manage runs one manager to its end.
-func (j *joined) manage(ctx context.Context) error {
+// manage runs one manager to its end, which writes to the registry.
+func (j *joined) manage(ctx context.Context, registry *client.Client) error {
 	m, err := j.manager()
 	if err != nil {
 		return err
@@ -71,7 +74,7 @@ func (j *joined) manage(ctx context.Context) error {
 	if err := j.index(ctx, m.GetFieldIndexer()); err != nil {
 		return err
 	}
-	if err := j.control(m); err != nil {
+	if err := j.control(m, registry); err != nil {
 		return err
 	}
 	watching := make(chan struct{})
@@ -170,16 +173,16 @@ func (j *joined) index(ctx context.Context, i ctrl.FieldIndexer) error {
 }
 
 // control adds the controllers.
-func (j *joined) control(m manager.Manager) error {
+func (j *joined) control(m manager.Manager, registry *client.Client) error {
 	d := &discovery{
-		cluster: j.Name, cache: m.GetCache(), mirror: j.operator.mirror, registry: j.operator.cfg.Registry.KeptBy(mesh.OfCluster(j.Name)),
+		cluster: j.Name, cache: m.GetCache(), mirror: j.operator.mirror, registry: registry.KeptBy(mesh.OfCluster(j.Name)),
 		log: j.log, metrics: j.operator.metrics, sent: map[mesh.ServiceName]map[mesh.InstanceID]uint64{},
 	}
 	if err := d.start(m); err != nil {
 		return err
 	}
 	o := &objects{
-		cluster: j.Name, client: m.GetClient(), live: m.GetAPIReader(), mirror: j.operator.mirror, registry: j.operator.cfg.Registry,
+		cluster: j.Name, client: m.GetClient(), live: m.GetAPIReader(), mirror: j.operator.mirror, registry: registry,
 		recorder: m.GetEventRecorder("heddle-operator"), log: j.log, backends: newBackends(), waiting: map[target]map[object]bool{},
 	}
 	return o.start(m)

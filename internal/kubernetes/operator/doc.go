@@ -4,7 +4,10 @@
 // [Operator.Run] runs until its context ends. What the registry holds comes as a
 // stream of events into a mirror, once for all clusters. Each cluster has a
 // manager (controller-runtime), started again when it fails, with a leader among
-// its replicas and two sorts of controllers:
+// its replicas.
+//
+// A cluster's controllers run while its name in the mesh is noted to be that cluster's,
+// and no other's of the same name; and there are two sorts of them:
 //
 //   - objects: MeshService, Upstream and MeshRoute are written to the registry,
 //     kept by kubernetes/CLUSTER/NAMESPACE/NAME, and told of in their status;

@@ -14,6 +14,7 @@ type Metrics struct {
 	sets    *prometheus.CounterVec
 	seconds *prometheus.HistogramVec
 	running *prometheus.GaugeVec
+	refused *prometheus.GaugeVec
 }
 
 // NewMetrics makes the metrics of an operator that joins the clusters.
@@ -29,10 +30,14 @@ func NewMetrics(r prometheus.Registerer, clusters ...string) *Metrics {
 		running: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "heddle_operator_leading", Help: "1 while this replica writes what the cluster has, 0 while another does or none can.",
 		}, []string{"cluster"}),
+		refused: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "heddle_operator_name_taken", Help: "1 while nothing is written for the cluster because its name in the mesh is another cluster's.",
+		}, []string{"cluster"}),
 	}
-	r.MustRegister(m.sets, m.seconds, m.running)
+	r.MustRegister(m.sets, m.seconds, m.running, m.refused)
 	for _, one := range clusters {
 		m.leads(one, false)
+		m.taken(one, false)
 		m.sets.WithLabelValues(one, "ok")
 		m.seconds.WithLabelValues(one)
 	}
@@ -51,12 +56,16 @@ func (m *Metrics) sent(cluster string, took time.Duration, err error) {
 	m.seconds.WithLabelValues(cluster).Observe(took.Seconds())
 }
 
-func (m *Metrics) leads(cluster string, is bool) {
+func (m *Metrics) leads(cluster string, is bool) { set(m.running, cluster, is) }
+
+func (m *Metrics) taken(cluster string, is bool) { set(m.refused, cluster, is) }
+
+func set(gauge *prometheus.GaugeVec, cluster string, is bool) {
 	value := 0.0
 	if is {
 		value = 1
 	}
-	m.running.WithLabelValues(cluster).Set(value)
+	gauge.WithLabelValues(cluster).Set(value)
 }
 
 // LibraryMetrics are those of controller-runtime, which has one registry for a process.

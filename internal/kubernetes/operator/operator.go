@@ -18,6 +18,9 @@ import (
 type Cluster struct {
 	Name   string // in the mesh: of keepers, instances and endpoints.kubernetes.clusters
 	Config *rest.Config
+	// Instead is the uid (of kube-system) of the cluster in whose place this one comes,
+	// which had its name and has gone for good; "": none.
+	Instead string
 }
 
 // Config says what is joined. Clusters, Registry, Logger and Metrics are required.
@@ -75,6 +78,9 @@ func (o *Operator) Ready() error {
 		return fmt.Errorf("the registry has not been read yet")
 	}
 	for _, one := range o.clusters {
+		if why := one.refused.Load(); why != nil {
+			return *why
+		}
 		if !one.synced.Load() {
 			return fmt.Errorf("cluster %s has not been read yet", one.Name)
 		}

@@ -1,0 +1,98 @@
+package operator
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"github.com/heddle-mesh/heddle/internal/client"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// asksWhich is how often a cluster is asked whether it still is the one it was: behind
+// an address another may have come to answer. An answer takes as long at most.
+const asksWhich = 10 * time.Second
+
+// own runs work while the cluster's name in the mesh is this cluster's, with the one
+// client by which anything is written in its name: the registry refuses what it writes
+// from the moment on that the name is another's, and then work ends.
+func (j *joined) own(ctx context.Context, work func(context.Context, *client.Client) error) error {
+	core, err := corev1.NewForConfig(j.Config)
+	if err != nil {
+		return err
+	}
+	uid, err := which(ctx, core)
+	if err != nil {
+		return err
+	}
+	if err := j.claim(ctx, uid); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	watching := make(chan struct{})
+	go func() { // ends with ctx, and is waited for
+		defer close(watching)
+		j.follow(ctx, core, uid, cancel)
+	}()
+	err = work(ctx, j.operator.cfg.Registry.OfSource(uid, cancel))
+	cancel(err)
+	<-watching
+	if why := context.Cause(ctx); why != nil {
+		err = why // the first
+	}
+	if mesh.ReasonOf(err) == mesh.ReasonOtherSource {
+		j.claimed = "" // ask again before anything is written
+	}
+	return err
+}
+
+// which gives what tells a cluster from any other for as long as it lives.
+func which(ctx context.Context, core corev1.NamespacesGetter) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, asksWhich)
+	defer cancel()
+	system, err := core.Namespaces().Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
+	if err != nil {
+		return "", fmt.Errorf("read which cluster it is, from the uid of its namespace %s: %w", metav1.NamespaceSystem, err)
+	}
+	return string(system.UID), nil
+}
+
+// follow ends the work when another cluster has come to answer.
+func (j *joined) follow(ctx context.Context, core corev1.NamespacesGetter, uid string, end context.CancelCauseFunc) {
+	tick := time.NewTicker(asksWhich)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if now, err := which(ctx, core); err == nil && now != uid {
+			end(fmt.Errorf("another cluster answers than before: the uid of its namespace %s is %s, and was %s", metav1.NamespaceSystem, now, uid))
+			return
+		}
+	}
+}
+
+// claim notes in the registry that the cluster's name is this cluster's. Done once, it
+// need not be done again while no server can be reached.
+func (j *joined) claim(ctx context.Context, uid string) error {
+	if j.claimed == uid {
+		return nil
+	}
+	err := j.operator.cfg.Registry.NoteKeeper(ctx, j.Name, mesh.KeeperSource{Source: uid, Instead: j.Instead})
+	taken := mesh.ReasonOf(err) == mesh.ReasonOtherSource
+	j.operator.metrics.taken(j.Name, taken)
+	switch {
+	case taken:
+		err = fmt.Errorf("another cluster is called %s in the mesh, so nothing is written for this one: give it a name of its own, or if the other has gone for good and this one takes its place, start once with --adopt-cluster %s=UID of the other: %w", j.Name, j.Name, err)
+		j.refused.Store(&err)
+	case err == nil:
+		j.claimed = uid
+		j.refused.Store(nil)
+	}
+	return err
+}

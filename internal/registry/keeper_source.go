@@ -1,0 +1,114 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// storedSource is what is stored of a keeper's source. Writes compare the bytes, so a
+// field more would refuse those of older servers.
+type storedSource struct {
+	Source string `json:"source"`
+}
+
+func sourceKey(keeper mesh.Keeper) string {
+	return sourcePrefix + string(mesh.OfCluster(keeper.Cluster()))
+}
+
+// NoteKeeper notes which source a keeper belongs to. What is noted already stays as it
+// is; another source is replaced only by who names it (note.Instead), and refused
+// otherwise with [mesh.ReasonOtherSource]. For admins and tokens of the keeper.
+func (s *Store) NoteKeeper(ctx context.Context, keeper mesh.Keeper, note mesh.KeeperSource, w Write) error {
+	w.Keeper = keeper
+	tried := "note the source of keeper " + quoted(string(keeper))
+	if err := mayKeep(w, mesh.Keeper.OfInstances, "kubernetes/CLUSTER"); err != nil {
+		return err
+	}
+	if err := mesh.Invalid(tried, note.Validate()); err != nil {
+		return err
+	}
+	for tries := 1; ; tries++ {
+		err := s.noteOver(ctx, keeper, note, w, tried)
+		if tries == overtakenAtMost || !errors.Is(err, errOvertaken) {
+			return err
+		}
+	}
+}
+
+func (s *Store) noteOver(ctx context.Context, keeper mesh.Keeper, note mesh.KeeperSource, w Write, tried string) error {
+	key, revision := sourceKey(keeper), int64(0)
+	found, err := s.read(ctx, key, tried)
+	if err != nil {
+		return err
+	}
+	entry := w.entry("note source", "keeper/"+string(keeper))
+	if found != nil {
+		is := decodeSource(found)
+		switch is {
+		case note.Source:
+			return nil
+		case note.Instead:
+		default:
+			return otherSource(keeper, note.Source, is)
+		}
+		revision = found.ModRevision
+		entry.Action, entry.Previous = "adopt", revision
+		entry.Changes = []mesh.AuditChange{{Field: "source", Before: is, After: note.Source}}
+	}
+	value, err := json.Marshal(storedSource{note.Source})
+	if err != nil {
+		return &mesh.Error{Kind: mesh.KindInvalid, Message: tried, Err: err}
+	}
+	t := s.newTxn(tried, Write{})
+	t.guard(at(key, revision))
+	t.do(clientv3.OpPut(key, string(value)))
+	t.audit = &entry
+	_, _, err = t.commit(ctx, "", nil)
+	return err
+}
+
+// decodeSource gives the source that is noted; what cannot be read is told as it is, so
+// that it can be named and replaced.
+func decodeSource(kv *mvccpb.KeyValue) string {
+	var stored storedSource
+	if json.Unmarshal(kv.Value, &stored) != nil || stored.Source == "" {
+		return string(bytes.ToValidUTF8(kv.Value, []byte("?")))
+	}
+	return stored.Source
+}
+
+func otherSource(keeper mesh.Keeper, writes, is string) error {
+	whose := "it is noted to belong to " + quoted(is)
+	if is == "" {
+		whose = "nobody has noted whose it is"
+	}
+	return mesh.ConflictBecause(mesh.ReasonOtherSource, "%s does not write for keeper %s: %s", quoted(writes), mesh.OfCluster(keeper.Cluster()), whose)
+}
+
+// ofSource has a write done only if its keeper belongs to the source that writes.
+func (t *txn) ofSource(w Write) {
+	if w.Keeper == "" || w.KeeperSource == "" {
+		return
+	}
+	wanted, err := json.Marshal(storedSource{w.KeeperSource})
+	if err != nil {
+		return // a string can be encoded
+	}
+	key := sourceKey(w.Keeper)
+	t.require(clientv3.Compare(clientv3.Value(key), "=", string(wanted)), clientv3.OpGet(key), func(found []*mvccpb.KeyValue) error {
+		switch {
+		case len(found) == 0:
+			return otherSource(w.Keeper, w.KeeperSource, "")
+		case !bytes.Equal(found[0].Value, wanted):
+			return otherSource(w.Keeper, w.KeeperSource, decodeSource(found[0]))
+		}
+		return nil
+	})
+}

@@ -1,0 +1,128 @@
+package registry_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/registry"
+)
+
+const sourced = mesh.Keeper("kubernetes/sourced")
+
+func TestAKeeperBelongsToOneSource(t *testing.T) {
+	t.Parallel()
+	store := openStore(t)
+	ctx := t.Context()
+	note := func(source, instead string) error {
+		return store.NoteKeeper(ctx, sourced, mesh.KeeperSource{Source: source, Instead: instead}, registry.Write{Author: "test"})
+	}
+	as := func(source string) registry.Write {
+		return registry.Write{Keeper: sourced + "/shop/fenced", KeeperSource: source}
+	}
+	fenced := service("fenced")
+	if _, err := store.PutService(ctx, fenced, as("first")); mesh.ReasonOf(err) != mesh.ReasonOtherSource {
+		t.Errorf("a write for a keeper that is nobody's yet: %v", err)
+	}
+	for range 2 {
+		if err := note("first", ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := store.PutService(ctx, fenced, as("first")); err != nil {
+		t.Fatal(err)
+	}
+	set := func(source string, list ...mesh.Instance) error {
+		_, err := store.KeepInstances(ctx, "fenced", list, registry.Write{Keeper: sourced, KeeperSource: source})
+		return err
+	}
+	if err := set("first", pods("one")...); err != nil {
+		t.Fatal(err)
+	}
+	if err := note("second", ""); mesh.ReasonOf(err) != mesh.ReasonOtherSource || !strings.Contains(err.Error(), `"first"`) {
+		t.Errorf("a second source: %v", err)
+	}
+	if err := note("second", "third"); mesh.ReasonOf(err) != mesh.ReasonOtherSource {
+		t.Errorf("in the place of a third: %v", err)
+	}
+	for what, err := range map[string]error{
+		"a deletion": store.DeleteService(ctx, "fenced", as("second")), "an empty set": set("second"), "another set": set("second", pods("two")...),
+		"a write": func() error { _, err := store.PutService(ctx, fenced, as("second")); return err }(),
+	} {
+		if mesh.ReasonOf(err) != mesh.ReasonOtherSource {
+			t.Errorf("%s by the second: %v", what, err)
+		}
+	}
+	if list, _, err := store.Instances(ctx, "fenced"); err != nil || len(list) != 1 || list[0].ID != "one" {
+		t.Errorf("the first's instances are %v, %v", list, err)
+	}
+	for range 2 { // the flag that says it may stay where it is
+		if err := note("second", "first"); err != nil {
+			t.Errorf("in the place of the first: %v", err)
+		}
+	}
+	if err := set("first"); mesh.ReasonOf(err) != mesh.ReasonOtherSource {
+		t.Errorf("the first, whose place another took: %v", err)
+	}
+	if err := set("second", pods("two")...); err != nil {
+		t.Errorf("the second: %v", err)
+	}
+	entries, err := store.Audit(ctx, registry.AuditQuery{Object: "keeper/" + string(sourced)})
+	if err != nil || len(entries) != 2 || entries[0].Action != "adopt" || entries[1].Action != "note source" {
+		t.Errorf("the audit has %+v, %v", entries, err)
+	}
+}
+
+func TestOfSourcesThatComeAtOnceOneGetsTheKeeper(t *testing.T) {
+	t.Parallel()
+	store := openStore(t)
+	const many = 16
+	got := make([]error, many)
+	var all sync.WaitGroup
+	for i := range got {
+		all.Go(func() {
+			got[i] = store.NoteKeeper(t.Context(), sourced, mesh.KeeperSource{Source: fmt.Sprint("source-", i)}, registry.Write{})
+		})
+	}
+	all.Wait()
+	won := 0
+	for _, err := range got {
+		if err == nil {
+			won++
+		} else if mesh.ReasonOf(err) != mesh.ReasonOtherSource {
+			t.Error(err)
+		}
+	}
+	if won != 1 {
+		t.Errorf("%d sources got it", won)
+	}
+}
+
+func TestWhoMayNoteTheSourceOfAKeeper(t *testing.T) {
+	t.Parallel()
+	store := openStore(t)
+	note := func(by registry.Token, source string) mesh.ErrorKind {
+		return mesh.KindOf(store.NoteKeeper(t.Context(), sourced, mesh.KeeperSource{Source: source}, registry.Write{By: by}))
+	}
+	keeps := func(keeper mesh.Keeper) registry.Token {
+		return registry.Token{Kind: registry.KeeperToken, Keeper: keeper}
+	}
+	for name, by := range map[string]registry.Token{
+		"another keeper": keeps("kubernetes/prod"), "a namespace of it": keeps(sourced + "/shop"), "one whose name begins alike": keeps("kubernetes/source"),
+		"an owner": {Owners: []string{"team-a"}}, "a service": {Service: "fenced"},
+	} {
+		if got := note(by, "mine"); got != mesh.KindDenied {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	for _, wrong := range []string{"", "two words", strings.Repeat("x", 129), "é"} {
+		if got := note(keeps(sourced), wrong); got != mesh.KindInvalid {
+			t.Errorf("%q: %q", wrong, got)
+		}
+	}
+	if got := note(keeps(sourced), "mine"); got != "" {
+		t.Errorf("the keeper itself: %q", got)
+	}
+}

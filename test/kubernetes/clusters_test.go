@@ -1,0 +1,144 @@
+package kubernetes_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/heddle-mesh/heddle/internal/kubetest"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// another is a second Kubernetes, with Heddle's custom resources and no controllers.
+func another(t *testing.T) *kubetest.Cluster {
+	t.Helper()
+	if err := addressed(); err != nil {
+		t.Skip("pods need addresses of their own: ", err)
+	}
+	c := kubetest.Start(t, kubetest.Config{NoControllers: true})
+	install(t, c)
+	return c
+}
+
+// uid is what tells a cluster from any other.
+func uid(t *testing.T, c *kubetest.Cluster) string {
+	t.Helper()
+	system, err := c.Client.CoreV1().Namespaces().Get(t.Context(), "kube-system", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(system.UID)
+}
+
+// says asks an operator over HTTP.
+func says(address, path string) string {
+	answer, err := http.Get("http://" + address + path) //nolint:noctx // of a test
+	if err != nil {
+		return err.Error()
+	}
+	defer answer.Body.Close()
+	data, _ := io.ReadAll(answer.Body)
+	return answer.Status + ": " + string(data)
+}
+
+// operate starts an operator of the test's own, and gives where it answers.
+func (w *world) operate(flags ...string) (*program, string) {
+	w.t.Helper()
+	address := fmt.Sprintf("127.0.0.1:%d", freePort(w.t))
+	return start(w.t, append([]string{"operator", "--server", w.server.said["rest"], "--token-file", w.token, "--log-level", "debug", "--http-listen", address, "--namespace", "default"}, flags...)...), address
+}
+
+// Two clusters of one name: the second has nothing withdrawn that the first has. When it
+// was made anew in the first one's place, it is told so and takes over, once and for all.
+func TestASecondClusterOfANameIsRefused(t *testing.T) {
+	first := cluster(t)
+	second := another(t)
+	w := join(t, first)
+	shop, other := first.Namespace(t), second.Namespace(t)
+	first.Apply(t, meshService(shop, "of-the-first", "x"))
+	w.awaitCondition(shop, "meshservice/of-the-first", "Accepted", "True Accepted")
+	second.Apply(t, meshService(other, "of-the-second", "x"))
+
+	refused, at := w.operate("--cluster", w.name+"="+second.Kubeconfig)
+	awaits(t, "be refused", func() (bool, string) {
+		got := says(at, "/readyz")
+		return strings.HasPrefix(got, "503") && strings.Contains(got, "another cluster is called prod") && strings.Contains(got, uid(t, first)), got
+	})
+	if got := says(at, "/metrics"); !strings.Contains(got, `heddle_operator_name_taken{cluster="prod"} 1`) || !strings.Contains(got, `heddle_operator_leading{cluster="prod"} 0`) {
+		t.Errorf("its metrics are %s", got)
+	}
+	has := func(want ...mesh.ServiceName) func() (bool, string) {
+		return func() (bool, string) {
+			var got []mesh.ServiceName
+			for _, name := range []mesh.ServiceName{"of-the-first", "of-the-second", "late"} {
+				if _, err := w.api.Service(t.Context(), name); err == nil {
+					got = append(got, name)
+				}
+			}
+			return fmt.Sprint(got) == fmt.Sprint(want), fmt.Sprint(got)
+		}
+	}
+	if is, got := has("of-the-first")(); !is {
+		t.Fatalf("the registry has %s", got)
+	}
+	refused.end()
+
+	adopting, at := w.operate("--cluster", w.name+"="+second.Kubeconfig, "--adopt-cluster", w.name+"="+uid(t, first))
+	adopting.awaitReady()
+	awaits(t, "have the second's objects alone", has("of-the-second"))
+	first.Apply(t, meshService(shop, "late", "x")) // whose operator still runs
+	awaits(t, "say that it lost its name", func() (bool, string) {
+		log := w.operator.log.String()
+		return strings.Contains(log, "another cluster is called prod"), log
+	})
+	if is, got := has("of-the-second")(); !is {
+		t.Errorf("the registry has %s", got)
+	}
+	if got := says(at, "/readyz"); !strings.HasPrefix(got, "200") {
+		t.Errorf("the second: %s", got)
+	}
+	adopting.kill() // the flag may stay where it is
+	adopting.run()
+	adopting.awaitReady()
+}
+
+// One process joins two clusters, and the one goes on while the other's API is away.
+func TestOneOperatorOfTwoClusters(t *testing.T) {
+	first := cluster(t)
+	second := another(t)
+	w := join(t, first)
+	w.operator.end()
+	both, _ := w.operate("--cluster", w.name+"="+first.Kubeconfig, "--cluster", "stage="+second.Kubeconfig, "--token-file", w.admin)
+	both.awaitReady()
+	here, there := first.Namespace(t), second.Namespace(t)
+	first.Apply(t, meshService(here, "in-prod", "x"))
+	second.Apply(t, meshService(there, "in-stage", "x"))
+	keeper := func(name mesh.ServiceName, want string) {
+		t.Helper()
+		awaits(t, string(name)+" to be kept by "+want, func() (bool, string) {
+			got, err := w.api.Service(t.Context(), name)
+			return string(got.Meta.Keeper) == want, fmt.Sprint(got.Meta.Keeper, err)
+		})
+	}
+	keeper("in-prod", "kubernetes/prod/"+here+"/in-prod")
+	keeper("in-stage", "kubernetes/stage/"+there+"/in-stage")
+	// One name in both: the first to come has it, and the other cluster's object says so.
+	second.Apply(t, meshService(there, "in-prod", "x"))
+	awaits(t, "be taken", func() (bool, string) {
+		got := condition(t, second, there, "meshservice/in-prod", "Accepted")
+		return strings.HasPrefix(got, "False NameTaken"), got
+	})
+	second.StopServer(t)
+	first.Apply(t, meshService(here, "meanwhile", "x"))
+	keeper("meanwhile", "kubernetes/prod/"+here+"/meanwhile")
+	if _, err := w.api.Service(t.Context(), "in-stage"); err != nil {
+		t.Errorf("what a cluster that is away has: %v", err)
+	}
+	second.StartServer(t)
+	second.Apply(t, meshService(there, "back", "x"))
+	keeper("back", "kubernetes/stage/"+there+"/back")
+}
