@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Gets a real Kubernetes into .tools/kube/: etcd, kube-apiserver,
-# kube-controller-manager and kubectl, all in one binary that is built from
-# hack/kube. Not when KUBEBUILDER_ASSETS names a folder that has all of them.
+# kube-controller-manager, kubelet and kubectl, all in one binary that is built
+# from hack/kube. Not when KUBEBUILDER_ASSETS names a folder that has all of them.
 # Says in one line which is used. Idempotent.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-programs=(etcd kube-apiserver kube-controller-manager kubectl)
+programs=(etcd kube-apiserver kube-controller-manager kubelet kubectl)
 own=.tools/kube
 
 say() { echo "kubernetes: $*"; }

@@ -6,6 +6,7 @@ set -uo pipefail
 
 present() {
   case $1 in
+    containernetworking-plugins) [ -x /usr/lib/cni/bridge ] ;;
     gcc) command -v gcc >/dev/null || command -v cc >/dev/null ;;
     ca-certificates) [ -e /etc/ssl/certs/ca-certificates.crt ] ;;
     iproute2) command -v ip >/dev/null ;;

@@ -23,6 +23,9 @@ if ! hack/system.sh gcc libc6-dev; then
 fi
 hack/system.sh curl ca-certificates iproute2 || left_out+=("what needs curl, the system's certificates or network namespaces (see above)")
 hack/system.sh iptables || left_out+=("tests of redirected connections (see above)")
+if [ "$mode" = all ]; then # quick tests start no kubelet
+  hack/system.sh containerd runc containernetworking-plugins || left_out+=("the test of pods that a real kubelet runs (see above)")
+fi
 hack/system.sh prometheus || left_out+=("the test of alerts and queries with promtool (see above)")
 hack/system.sh redis-server || left_out+=("every test with a real Redis (see above)")
 if ! hack/envoy.sh; then

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -131,6 +132,15 @@ func interception(t *testing.T) {
 		wants("http://["+podHub6+"]:8088/", http.StatusOK, "outside over IPv6")
 		if got := through() - before; got != 2 {
 			t.Errorf("%d of 2 connections to the outside went through the sidecar", got)
+		}
+	})
+	step("many queries", func() {
+		// So few ports that each is used again while the kernel knows its last use.
+		web.do(t, "nsenter", "--net=/run/netns/"+web.namespace, "bash", "-c", "echo 40000 40999 >/proc/sys/net/ipv4/ip_local_port_range")
+		command := web.in(appUID, filepath.Join(web.dir, "app"))
+		command.Env = append(os.Environ(), podApp+"=lookups "+podHub+":53 1000")
+		if output, err := command.CombinedOutput(); err != nil || string(output) != "0 failed\n" {
+			t.Errorf("2000 queries: %v: %s", err, output)
 		}
 	})
 	step("what is left alone", func() {

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -18,13 +19,16 @@ import (
 )
 
 // podApp is the environment variable that makes this test program the application of
-// a pod: "http PORT TEXT" or "tcp PORT TEXT".
+// a pod: "http PORT TEXT", "tcp PORT TEXT" or "lookups RESOLVER COUNT".
 const podApp = "HEDDLE_TEST_POD_APP"
 
 // runPodApp says its text to whoever comes, on all addresses, until SIGTERM. Over
 // TCP it speaks first.
 func runPodApp(encoded string) int {
 	parts := strings.SplitN(encoded, " ", 3)
+	if parts[0] == "lookups" {
+		return lookUp(parts[1], parts[2])
+	}
 	listener, err := net.Listen("tcp", ":"+parts[1])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -48,6 +52,27 @@ func runPodApp(encoded string) int {
 		fmt.Fprintln(connection, parts[2])
 		connection.Close()
 	}
+}
+
+// lookUp asks for names of the mesh and for others, each from a socket of its own,
+// and says how many queries were in vain.
+func lookUp(resolver, count string) int {
+	names := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, resolver)
+	}}
+	failed := 0
+	n, _ := strconv.Atoi(count)
+	for range n {
+		for _, name := range []string{"orders.mesh.", "outside.test."} {
+			if _, err := names.LookupNetIP(context.Background(), "ip4", name); err != nil {
+				if failed++; failed == 1 {
+					fmt.Println(err)
+				}
+			}
+		}
+	}
+	fmt.Printf("%d failed\n", failed)
+	return 0
 }
 
 // The hub of pods, and where its resolver and its server outside of the mesh are.

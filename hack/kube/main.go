@@ -1,9 +1,10 @@
 // Command kube is the Kubernetes of Heddle's tests in one binary: etcd, the API
-// server, the controller manager and kubectl, as the name it is called by or
-// its first argument says. hack/kube.sh builds it.
+// server, the controller manager, the kubelet and kubectl, as the name it is
+// called by or its first argument says. hack/kube.sh builds it.
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,12 +19,14 @@ import (
 	"k8s.io/kubectl/pkg/cmd/util"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllers "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
 
 // commands makes each program's command; all of them read their flags from os.Args.
 var commands = map[string]func() *cobra.Command{
 	"kube-apiserver":          apiserver.NewAPIServerCommand,
 	"kube-controller-manager": controllers.NewControllerManagerCommand,
+	"kubelet":                 func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
 	"kubectl":                 cmd.NewDefaultKubectlCommand,
 }
 
@@ -39,7 +42,7 @@ func main() {
 	}
 	command, found := commands[name]
 	if !found {
-		fmt.Fprintf(os.Stderr, "kube: no program is called %q; there are etcd, kube-apiserver, kube-controller-manager and kubectl\n", name)
+		fmt.Fprintf(os.Stderr, "kube: no program is called %q; there are etcd, kube-apiserver, kube-controller-manager, kubelet and kubectl\n", name)
 		os.Exit(2)
 	}
 	if name == "kubectl" {

@@ -64,7 +64,7 @@ type Cluster struct {
 // takes [Shared].
 func Start(t testing.TB, config Config) *Cluster {
 	t.Helper()
-	c, err := launch(find(t), config)
+	c, err := launch(find(t, names...), config)
 	if err != nil {
 		t.Fatalf("start Kubernetes: %v", err)
 	}

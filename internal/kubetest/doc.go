@@ -6,9 +6,9 @@
 // hack/kube.sh builds, tests are skipped and say so.
 //
 // A [Cluster] is etcd, the API server and the controller manager as processes
-// on loopback. There are no hosts: a [Kubelet] stands in for one and says of
-// pods what the test wants said, and the real controllers make EndpointSlices
-// of it. RBAC holds: [Cluster.User] and [Cluster.ServiceAccountToken] are
+// on loopback. It has no hosts at first: a [Kubelet] stands in for one and says
+// of pods what the test wants said, and the real controllers make EndpointSlices
+// of it; a [Node] is a real one, whose pods run from an [Image]. RBAC holds: [Cluster.User] and [Cluster.ServiceAccountToken] are
 // nobodies until [Cluster.Allow]. Webhooks are reached by URL on loopback.
 //
 // A goroutine owns each process, and the end of the test, or with Shared of

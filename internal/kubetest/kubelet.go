@@ -56,7 +56,7 @@ func (k *Kubelet) RunPod(t testing.TB, pod *corev1.Pod, addresses ...string) *co
 			t.Fatalf("bind pod %s/%s to node %s: %v", pod.Namespace, pod.Name, k.node, err)
 		}
 	}
-	return k.SetStatus(t, pod, func(pod *corev1.Pod) { run(pod, addresses) })
+	return k.SetStatus(t, pod, func(pod *corev1.Pod) { runs(pod, addresses) })
 }
 
 // SetReady says whether the pod's containers pass their readiness probes.
@@ -103,8 +103,8 @@ func (k *Kubelet) Finish(t testing.TB, pod *corev1.Pod) {
 	}
 }
 
-// run has all containers of a pod running and ready.
-func run(pod *corev1.Pod, addresses []string) {
+// runs has all containers of a pod running and ready.
+func runs(pod *corev1.Pod, addresses []string) {
 	now := metav1.Now()
 	pod.Status.Phase, pod.Status.StartTime = corev1.PodRunning, &now
 	pod.Status.HostIP, pod.Status.HostIPs = hostIP, []corev1.HostIP{{IP: hostIP}}

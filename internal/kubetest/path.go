@@ -16,7 +16,7 @@ type programs map[string]string
 
 // find looks for each program in KUBEBUILDER_ASSETS, then where hack/kube.sh
 // puts it in .tools of this repository. Without one of them it skips the test.
-func find(t testing.TB) programs {
+func find(t testing.TB, names ...string) programs {
 	t.Helper()
 	root, err := repositoryRoot()
 	if err != nil {

@@ -29,13 +29,24 @@ type process struct {
 
 // start runs a program, whose log goes to the end of a file in the folder.
 func start(folder, file string, arguments ...string) (*process, error) {
-	name := filepath.Base(file)
+	return run(folder, filepath.Base(file), exec.CommandContext(context.Background(), file, arguments...))
+}
+
+// startApart runs a program as the first process of a PID namespace, which all
+// that it starts ends with, in a mount namespace.
+func startApart(folder, name, file string, arguments ...string) (*process, error) {
+	cmd := exec.CommandContext(context.Background(), file, arguments...)
+	apart(cmd)
+	return run(folder, name, cmd)
+}
+
+// run starts a command and waits for it in a goroutine.
+func run(folder, name string, cmd *exec.Cmd) (*process, error) {
 	p := &process{name: name, log: logFile(folder, name), exited: make(chan struct{})}
 	output, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(context.Background(), file, arguments...)
 	cmd.Stdout, cmd.Stderr = output, output
 	dieWithParent(cmd)
 	started := make(chan error)

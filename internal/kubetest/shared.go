@@ -61,7 +61,7 @@ func (tests Tests) Run() int {
 // of a namespace.
 func Shared(t testing.TB) *Cluster {
 	t.Helper()
-	found := find(t)
+	found := find(t, names...)
 	one.Lock()
 	defer one.Unlock()
 	if !one.ends {

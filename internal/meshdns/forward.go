@@ -20,6 +20,7 @@ import (
 type forwarder struct {
 	resolvers *resolvers
 	timeout   time.Duration // for one resolver
+	ports     sourcePorts
 
 	mu   sync.Mutex
 	ours map[netip.AddrPort]int // guarded by mu; the sockets from which queries are asked now
@@ -64,8 +65,7 @@ func (f *forwarder) forward(ctx context.Context, network string, raw []byte) ([]
 func (f *forwarder) ask(ctx context.Context, network string, resolver netip.AddrPort, raw []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
-	var dialer net.Dialer
-	connection, err := dialer.DialContext(ctx, network, resolver.String())
+	connection, err := f.ports.dial(ctx, network, resolver)
 	if err != nil {
 		return nil, err
 	}

@@ -68,7 +68,7 @@ func Listen(c Config) (*Server, error) {
 	s := &Server{
 		config: c, slots: make(chan struct{}, mostQueries), places: make(chan struct{}, mostConnections), said: map[string]time.Time{},
 		forward: &forwarder{
-			timeout: c.Timeout, ours: map[netip.AddrPort]int{},
+			timeout: c.Timeout, ports: readSourcePorts(portRange), ours: map[netip.AddrPort]int{},
 			resolvers: &resolvers{path: c.ResolvConf, port: c.ResolverPort, now: time.Now, failing: map[netip.AddrPort]time.Time{}},
 		},
 	}

@@ -20,19 +20,6 @@ import (
 	"github.com/heddle-mesh/heddle/internal/kubetest"
 )
 
-// podApp makes this test program the application of a pod: "ADDRESS TEXT".
-const podApp = "HEDDLE_TEST_POD_APP"
-
-// runPodApp says its text, and whether the caller brought a token of the mesh.
-func runPodApp(says string) int {
-	address, text, _ := strings.Cut(says, " ")
-	err := http.ListenAndServe(address, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { //nolint:gosec // a test
-		fmt.Fprintf(w, "%s, token %t", text, r.Header.Get("X-Heddle-Token") != "")
-	}))
-	fmt.Fprintln(os.Stderr, err)
-	return 1
-}
-
 // hostAddress is where pods find what runs in this namespace: the control plane.
 const hostAddress = "10.79.0.254"
 
@@ -172,7 +159,7 @@ func (s *space) background(command *exec.Cmd) {
 // application runs the test's application in the namespace.
 func (s *space) application(address, says string) {
 	command := s.command(as(appUser), filepath.Join(s.host.binary, "app"))
-	command.Env = append(command.Env, podApp+"="+address+" "+says)
+	command.Env = append(command.Env, podApp+"="+address+" "+says, podControl+"="+s.address+":"+controlPort)
 	s.background(command)
 }
 
