@@ -27,9 +27,10 @@ type authzCmd struct {
 	TrustDomain string `default:"heddle.local" placeholder:"NAME" help:"Trust domain of the SPIFFE IDs."`
 	ReadyFile   string `type:"path" placeholder:"FILE" help:"Written once the service is ready, with its addresses as JSON."`
 
-	joinFlags  `embed:""`
-	authzFlags `embed:""`
-	etcdFlags  `embed:""`
+	joinFlags   `embed:""`
+	attestFlags `embed:""`
+	authzFlags  `embed:""`
+	etcdFlags   `embed:""`
 }
 
 // Help shows examples below the flags.
@@ -54,7 +55,7 @@ func (c *authzCmd) Run(ctx context.Context, line *globals, logger *slog.Logger) 
 	if len(c.EtcdEndpoints) == 0 {
 		return c.wrong("--etcd-endpoints is missing: what is declared is read from there; inside heddle server, with its embedded etcd, the service runs by --authz-listen")
 	}
-	if err := c.check(c.IdentityDir != "" || c.JoinTokenFile != ""); err != nil {
+	if err := c.check(c.IdentityDir != "" || c.JoinTokenFile != "" || c.AttestURL != ""); err != nil {
 		return err
 	}
 	ready := readyFile{path: c.ReadyFile, log: logger}
@@ -82,7 +83,11 @@ func (c *authzCmd) Run(ctx context.Context, line *globals, logger *slog.Logger) 
 	if err != nil {
 		return err
 	}
-	own, err := c.joinFlags.open(ctx, line, mesh.Identity{Kind: mesh.AuthzIdentity}, logger)
+	by, err := c.attestor(mesh.Identity{Kind: mesh.AuthzIdentity}, "")
+	if err != nil {
+		return err
+	}
+	own, err := c.openBy(ctx, line, mesh.Identity{Kind: mesh.AuthzIdentity}, by, logger)
 	if err != nil && ctx.Err() != nil {
 		return nil //nolint:nilerr // it was asked to end before it had an identity
 	}

@@ -44,7 +44,7 @@ func (c *identityCmd) Run(ctx context.Context, line *globals, con *console, log 
 	if c.pushes() && c.Once {
 		return &usageError{message: "--once and --token-delivery push cannot be used together: tokens are handed over as long as this runs"}
 	}
-	own, err := c.open(ctx, line, mesh.Identity{Kind: mesh.ServiceIdentity, Name: mesh.ServiceName(c.Service)}, log)
+	own, err := c.openBy(ctx, line, mesh.Identity{Kind: mesh.ServiceIdentity, Name: mesh.ServiceName(c.Service)}, nil, log)
 	if err != nil && ctx.Err() != nil {
 		return nil //nolint:nilerr // it was asked to end before it had an identity
 	}
@@ -72,12 +72,8 @@ func (c *identityCmd) Run(ctx context.Context, line *globals, con *console, log 
 	return nil
 }
 
-// open finds the identity or joins; nil when none was asked for.
-func (f *joinFlags) open(ctx context.Context, line *globals, of mesh.Identity, log *slog.Logger) (*workload.Identity, error) {
-	return f.openBy(ctx, line, of, nil, log)
-}
-
-// openBy is open with somebody who gives join tokens; nil: nobody.
+// openBy finds the identity or joins, with the tokens of somebody who gives them (nil:
+// nobody); nil when none was asked for.
 func (f *joinFlags) openBy(ctx context.Context, line *globals, of mesh.Identity, by *workload.Attestor, log *slog.Logger) (*workload.Identity, error) {
 	if f.IdentityDir == "" && by != nil {
 		return nil, &usageError{message: "--attest-url needs --identity-dir, a folder for the identity that it gets"}

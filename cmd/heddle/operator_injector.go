@@ -9,9 +9,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/heddle-mesh/heddle/internal/client"
+	"github.com/heddle-mesh/heddle/internal/kubernetes/attest"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/inject"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/injector"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/operator"
+	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
 // injectorFlags have the operator put sidecars into the pods of its first cluster.
@@ -22,26 +24,32 @@ type injectorFlags struct {
 	Image                string   `placeholder:"IMAGE" help:"Image of the sidecars; needed with --webhook-listen."`
 	PodServer            string   `placeholder:"URL" help:"The server's REST API over TLS as pods reach it. Default: --server."`
 	PodXDS               []string `name:"pod-xds" placeholder:"HOST:PORT" help:"The control planes as pods reach them (heddle server --xds-tls-listen); needed with --webhook-listen. May be repeated."`
+	Vouch                []string `sep:"none" placeholder:"IDENTITY=[NAMESPACE/]ACCOUNT" help:"Pods of this service account join as gateways of a name (gateway/NAME) or as AuthZ services (heddle/authz); the namespace is the operator's own unless it is given. May be repeated. The operator's token has to vouch for it too (heddle token create --vouch). Default: nobody."`
+	BindAddress          bool     `default:"true" negatable:"" help:"Have a pod's join token be good from that pod's address only; --no-bind-address where something translates addresses between pods and the server."`
 	AttestURL            string   `placeholder:"URL" help:"--webhook-listen as pods reach it. Default: https:// and the first --webhook-host."`
 }
 
 // injector is what the flags ask for, or nil.
 func (f *injectorFlags) injector(cluster operator.Cluster, namespace, server string, api *client.Client, log *slog.Logger, metrics prometheus.Registerer) (*injector.Injector, error) {
 	if f.WebhookListen == "" {
-		if f.Image != "" || len(f.PodXDS) > 0 {
-			return nil, &usageError{message: "--image and --pod-xds are of injected sidecars: they need --webhook-listen"}
+		if f.Image != "" || len(f.PodXDS) > 0 || len(f.Vouch) > 0 {
+			return nil, &usageError{message: "--image, --pod-xds and --vouch are of pods that join: they need --webhook-listen"}
 		}
 		return nil, nil //nolint:nilnil // none is no error
 	}
 	if f.Image == "" || len(f.PodXDS) == 0 {
 		return nil, &usageError{message: "--webhook-listen needs --image and --pod-xds: what sidecars run, and whom they ask for their configuration"}
 	}
+	accounts, err := f.accounts(namespace)
+	if err != nil {
+		return nil, err
+	}
 	hosts := f.WebhookHost
 	if len(hosts) == 0 {
 		hosts = []string{"heddle-operator." + namespace + ".svc"}
 	}
 	made, err := injector.New(injector.Config{
-		Kubernetes: cluster.Config, Registry: api, Hosts: hosts, Configuration: f.WebhookConfiguration, Logger: log, Metrics: metrics,
+		Kubernetes: cluster.Config, Registry: api, Accounts: accounts, AnyAddress: !f.BindAddress, Hosts: hosts, Configuration: f.WebhookConfiguration, Logger: log, Metrics: metrics,
 		Settings: inject.Settings{
 			Cluster: cluster.Name, Namespace: namespace, Image: f.Image,
 			Server: cmp.Or(f.PodServer, server), XDS: f.PodXDS, AttestURL: cmp.Or(f.AttestURL, "https://"+hosts[0]),
@@ -51,6 +59,19 @@ func (f *injectorFlags) injector(cluster operator.Cluster, namespace, server str
 		return nil, &usageError{message: "--cluster: " + err.Error()}
 	}
 	return made, nil
+}
+
+// accounts reads who runs gateways and AuthZ services; own is the operator's namespace.
+func (f *injectorFlags) accounts(own string) (map[mesh.Identity][]attest.Account, error) {
+	out := map[mesh.Identity][]attest.Account{}
+	for _, one := range f.Vouch {
+		of, account, err := attest.ParseAccount(one, own)
+		if err != nil {
+			return nil, &usageError{message: "--vouch " + err.Error()}
+		}
+		out[of] = append(out[of], account)
+	}
+	return out, nil
 }
 
 // runInjector serves until ctx ends.

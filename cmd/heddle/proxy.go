@@ -152,7 +152,7 @@ func (c *proxyCmd) identify(ctx context.Context, line *globals, config *proxy.Bo
 	if c.Gateway != "" {
 		of.Kind = mesh.GatewayIdentity
 	}
-	by, err := c.attestor(config.Proxy)
+	by, err := c.attestor(of, config.Proxy.Instance)
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,7 @@ type tokenCreateCmd struct {
 	Owner       []string `sep:"none" placeholder:"NAME" help:"The token may write what this owner has: its services, their instances and tokens, and its routes. May be repeated: with both owners a service can be handed over."`
 	Instances   *string  `complete:"services" placeholder:"NAME" help:"The token may write the instances of this service only, not its declaration: what heddle proxy beside it needs."`
 	Keeper      *string  `placeholder:"KEEPER" help:"The token is a keeper's, such as kubernetes/CLUSTER: it may write what that keeper has, the whole sets of instances of its services, and join tokens of these for one use."`
+	Vouch       []string `sep:"none" placeholder:"IDENTITY" help:"With --keeper: it makes join tokens of this too, gateway/NAME or heddle/authz. May be repeated."`
 	Join        *string  `complete:"services" placeholder:"NAME" help:"Make a join token instead: workloads of this service get their first certificate with it, and nothing else."`
 	JoinGateway *string  `placeholder:"NAME" help:"The same for gateways of this name (heddle proxy --gateway)."`
 	JoinAuthz   bool     `help:"The same for AuthZ services that run apart (heddle authz)."`
@@ -47,6 +48,7 @@ Examples:
   heddle token create --service orders --description "orders' sidecars" > orders.token
   heddle token create --instances orders > orders.token
   heddle token create --keeper kubernetes/prod --description "operator" > operator.token
+  heddle token create --keeper kubernetes/prod --vouch gateway/edge --vouch heddle/authz > operator.token
   heddle token create --owner team-shop --description "Ada" > ada.token
   heddle token create --description "Ada, on call"
   heddle token create --join orders > orders.join
@@ -70,6 +72,9 @@ func (tokenRevokeCmd) Help() string { return "Example:\n\n  heddle token revoke 
 
 // Run prints the secret alone on standard output, so that it can go into a file.
 func (c *tokenCreateCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+	if len(c.Vouch) > 0 && c.Keeper == nil {
+		return &usageError{message: "--vouch is of a keeper's token: it needs --keeper"}
+	}
 	of, err := c.joining()
 	if err != nil {
 		return err
@@ -117,7 +122,7 @@ func (c *tokenCreateCmd) limited(ctx context.Context, api *client.Client, con *c
 		if err != nil {
 			return err
 		}
-		token, secret, err := api.CreateKeeperToken(ctx, mesh.Keeper(keeper), c.Description)
+		token, secret, err := api.CreateKeeperToken(ctx, mesh.Keeper(keeper), c.Description, c.Vouch...)
 		if err == nil {
 			tellToken(con, token, secret)
 		}
@@ -204,7 +209,11 @@ func mayWrite(token client.Token) string {
 	case token.Kind == "instances":
 		return fmt.Sprintf("the instances of service %q", token.Service)
 	case token.Kind == "keeper":
-		return fmt.Sprintf("what %s keeps", token.Keeper)
+		text := fmt.Sprintf("what %s keeps", token.Keeper)
+		if len(token.Vouches) > 0 {
+			text += ", and vouches for " + strings.Join(token.Vouches, ", ")
+		}
+		return text
 	case token.Service == "" && len(token.Owners) > 0:
 		return "what belongs to " + strings.Join(token.Owners, ", ")
 	case token.Service == "":
@@ -239,7 +248,7 @@ func holderOf(token client.Token) string {
 	case token.Authz:
 		return "the AuthZ service"
 	case token.Keeper != "":
-		return string(token.Keeper)
+		return strings.Join(append([]string{string(token.Keeper)}, token.Vouches...), ", ")
 	case len(token.Owners) > 0:
 		return "(theirs)"
 	}

@@ -28,10 +28,35 @@ func (c *Client) IssueIdentity(ctx context.Context, csr string) (Certificate, er
 	return out, err
 }
 
+// Bound is the one workload that a join token is for. What is left out does not matter.
+type Bound struct {
+	Instance  mesh.InstanceID `json:"instance,omitempty"`  // for the audit
+	Addresses []string        `json:"addresses,omitempty"` // IP addresses; it joins from one of them
+	Key       string          `json:"key,omitempty"`       // its public key, see identity.KeyPin
+}
+
+// CreateBoundJoinToken creates a token for one workload's first certificate.
+func (c *Client) CreateBoundJoinToken(ctx context.Context, of mesh.Identity, to Bound, description string, ttl time.Duration) (token Token, secret string, err error) {
+	return c.createToken(ctx, newJoinToken{of, description, ttl, 1, &to}.body())
+}
+
 // CreateJoinToken creates a token with which a service's workloads, gateways or
 // AuthZ services get their first certificate: uses of them, within ttl; 0 is the
 // server's default.
 func (c *Client) CreateJoinToken(ctx context.Context, of mesh.Identity, description string, ttl time.Duration, uses int) (token Token, secret string, err error) {
+	return c.createToken(ctx, newJoinToken{of, description, ttl, uses, nil}.body())
+}
+
+// newJoinToken is what a join token is to be.
+type newJoinToken struct {
+	of          mesh.Identity
+	description string
+	ttl         time.Duration
+	uses        int
+	bound       *Bound
+}
+
+func (n newJoinToken) body() any {
 	body := struct {
 		Kind        string           `json:"kind"`
 		Service     mesh.ServiceName `json:"service,omitempty"`
@@ -40,11 +65,12 @@ func (c *Client) CreateJoinToken(ctx context.Context, of mesh.Identity, descript
 		Description string           `json:"description,omitempty"`
 		TTL         mesh.Duration    `json:"ttl,omitempty"`
 		Uses        int              `json:"uses,omitempty"`
-	}{Kind: "join", Authz: of.Kind == mesh.AuthzIdentity, Description: description, TTL: mesh.Duration(ttl), Uses: uses}
-	if of.Kind == mesh.GatewayIdentity {
-		body.Gateway = of.Name
+		Bound       *Bound           `json:"bound,omitempty"`
+	}{Kind: "join", Authz: n.of.Kind == mesh.AuthzIdentity, Description: n.description, TTL: mesh.Duration(n.ttl), Uses: n.uses, Bound: n.bound}
+	if n.of.Kind == mesh.GatewayIdentity {
+		body.Gateway = n.of.Name
 	} else {
-		body.Service = of.Name
+		body.Service = n.of.Name
 	}
-	return c.createToken(ctx, body)
+	return body
 }

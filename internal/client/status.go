@@ -34,6 +34,7 @@ type Token struct {
 	CreatedAt   time.Time        `json:"createdAt,omitzero"`
 	Author      string           `json:"author,omitempty"`
 	Keeper      mesh.Keeper      `json:"keeper,omitempty"` // of a keeper's token
+	Vouches     []string         `json:"vouches,omitempty"`
 
 	// Of join tokens alone.
 	Gateway   mesh.ServiceName `json:"gateway,omitempty"`
@@ -133,9 +134,14 @@ func (c *Client) CreateInstancesToken(ctx context.Context, service mesh.ServiceN
 }
 
 // CreateKeeperToken creates a token for what a keeper and those below it have, and
-// gives its secret.
-func (c *Client) CreateKeeperToken(ctx context.Context, keeper mesh.Keeper, description string) (token Token, secret string, err error) {
-	return c.createToken(ctx, map[string]any{"kind": "keeper", "keeper": keeper, "description": description})
+// gives its secret. It makes join tokens of the keeper's services, and of the
+// identities that it vouches for, such as gateway/edge.
+func (c *Client) CreateKeeperToken(ctx context.Context, keeper mesh.Keeper, description string, vouches ...string) (token Token, secret string, err error) {
+	body := map[string]any{"kind": "keeper", "keeper": keeper, "description": description}
+	if len(vouches) > 0 {
+		body["vouches"] = vouches
+	}
+	return c.createToken(ctx, body)
 }
 
 func (c *Client) createToken(ctx context.Context, body any) (token Token, secret string, err error) {

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rsa"
@@ -50,6 +51,12 @@ func parseRequest(text string) (*x509.CertificateRequest, error) {
 		return refused("is not signed by its key: %v", err)
 	}
 	return request, nil
+}
+
+// KeyPin identifies a public key as [RequestKey] does that of a request.
+func KeyPin(public crypto.PublicKey) (string, error) {
+	der, err := x509.MarshalPKIXPublicKey(public)
+	return hashOf(der), err
 }
 
 // RequestKey identifies the key of a certificate request, as [Pin] does that of a

@@ -37,8 +37,9 @@ func (c *Cluster) Apply(t testing.TB, manifests string) {
 		if !strings.HasPrefix(name, "customresourcedefinition.") {
 			continue
 		}
-		if _, err := c.Kubectl(t, "", "wait", "--for=condition=Established", "--timeout=1m", name); err != nil {
-			t.Fatal(err)
-		}
+		Eventually(t, "have "+name+" established", func() error { // kubectl wait fails on one without a status
+			_, err := c.Kubectl(t, "", "wait", "--for=condition=Established", "--timeout=1m", name)
+			return err
+		})
 	}
 }

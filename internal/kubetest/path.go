@@ -41,6 +41,9 @@ func find(t testing.TB, names ...string) programs {
 	return found
 }
 
+// Program is where one of the cluster's programs is, such as etcd.
+func (c *Cluster) Program(name string) string { return c.programs[name] }
+
 // repositoryRoot is the first folder with a go.mod, from the test's own upwards.
 func repositoryRoot() (string, error) {
 	start, err := os.Getwd()

@@ -225,7 +225,8 @@ func (s *Store) revoke(ctx context.Context, leases []clientv3.LeaseID) {
 	}
 }
 
-func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
+// seconds is a lease's time: not less than what it is for, and at least one.
+func seconds(d time.Duration) int64 { return max(int64((d+time.Second-1)/time.Second), 1) }
 
 // epochOf names a registration by its lease.
 func epochOf(lease clientv3.LeaseID) string { return strconv.FormatInt(int64(lease), 16) }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -21,14 +22,17 @@ const (
 	MostJoinUses   = 1000
 )
 
-// joinKept is how long an expired join token is kept, so that whoever still has
-// it is told when it expired.
+// joinKept is how long an expired join token is kept that was not used up, so that
+// whoever still has it is told when it expired. One that is used up goes when it
+// expires, and so does one that a keeper's token made, as for each pod: whose it was
+// is in the audit.
 const joinKept = 24 * time.Hour
 
 // joinRecord is what is stored of a join token.
 type joinRecord struct {
 	tokenRecord
-	Keys []string `json:"keys,omitempty"` // which workloads' keys joined with it
+	Keys  []string `json:"keys,omitempty"`  // which workloads' keys joined with it
+	Brief bool     `json:"brief,omitempty"` // it is kept no longer than it may be used
 }
 
 // CreateJoinToken makes the right of token.Uses workloads to get the identity
@@ -68,13 +72,17 @@ func (s *Store) CreateJoinToken(ctx context.Context, token Token, ttl time.Durat
 	if err != nil {
 		return Token{}, "", err
 	}
-	record, err := json.Marshal(joinRecord{tokenRecord: tokenRecord{Token: token, Hash: hashOf(secret)}})
+	brief, lives := w.By.Kind == KeeperToken, ttl+joinKept
+	if brief {
+		lives = ttl
+	}
+	record, err := json.Marshal(joinRecord{tokenRecord: tokenRecord{Token: token, Hash: hashOf(secret)}, Brief: brief})
 	if err != nil {
 		return Token{}, "", &mesh.Error{Kind: mesh.KindInvalid, Message: "create a join token", Err: err}
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	lease, err := s.client.Grant(ctx, int64((ttl+joinKept)/time.Second))
+	lease, err := s.client.Grant(ctx, seconds(lives))
 	if err != nil {
 		return Token{}, "", refusal(err, "create a join token")
 	}
@@ -112,9 +120,14 @@ func (s *Store) Join(ctx context.Context, secret, key string, w Write) (Token, e
 		token := record.Token
 		switch {
 		case kv == nil || subtle.ConstantTimeCompare([]byte(record.Hash), []byte(hashOf(secret))) != 1:
-			return Token{}, mesh.Denied("the join token is not known here; it may have been revoked, or have expired more than a day ago")
+			return Token{}, mesh.Denied("the join token is not known here; it may have been revoked, or be used up and have expired since")
 		case !timeNow().Before(token.ExpiresAt):
 			return Token{}, mesh.Denied("the join token for %s expired at %s: make another with %q", token.Identity().Phrase(), token.ExpiresAt.Format(time.RFC3339), token.Identity().JoinCommand())
+		}
+		if err := token.Bound.admits(key, w.From); err != nil {
+			return Token{}, err
+		}
+		switch {
 		case slices.Contains(record.Keys, key):
 			return token, nil
 		case len(record.Keys) >= token.Uses:
@@ -124,12 +137,8 @@ func (s *Store) Join(ctx context.Context, secret, key string, w Write) (Token, e
 			return Token{}, err
 		}
 		record.Keys = append(record.Keys, key)
-		data, err := json.Marshal(record)
-		if err != nil {
-			return Token{}, &mesh.Error{Kind: mesh.KindInvalid, Message: "check the join token", Err: err}
-		}
 		w.Author = "join-token:" + id
-		stored, err := s.swap(ctx, joinPrefix+id, kv.ModRevision, string(data), auditOfToken(w, "join", token))
+		stored, err := s.use(ctx, kv, record, auditOfToken(w, "join", token))
 		if err != nil {
 			return Token{}, err
 		}
@@ -180,18 +189,38 @@ func (s *Store) stillTheirs(ctx context.Context, token Token) error {
 	return err
 }
 
-// swap replaces a value that is as it was read, and keeps its lease.
-func (s *Store) swap(ctx context.Context, key string, revision int64, value string, entry *mesh.AuditEntry) (bool, error) {
+// use replaces the record of a join token that is as it was read. It keeps its lease,
+// unless it is used up: then it lives as long as the same key may come again.
+func (s *Store) use(ctx context.Context, was *mvccpb.KeyValue, record joinRecord, entry *mesh.AuditEntry) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	audit, err := auditOp(entry)
 	if err != nil {
 		return false, err
 	}
-	answer, err := s.client.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", revision)).
-		Then(clientv3.OpPut(key, value, clientv3.WithIgnoreLease()), audit).Commit()
+	lease := clientv3.LeaseID(was.Lease)
+	if len(record.Keys) >= record.Uses && !record.Brief {
+		granted, err := s.client.Grant(ctx, seconds(record.ExpiresAt.Sub(timeNow())))
+		if err != nil {
+			return false, refusal(err, "use the join token")
+		}
+		lease, record.Brief = granted.ID, true
+	}
+	data, err := json.Marshal(record)
 	if err != nil {
-		return false, refusal(err, "use the join token")
+		return false, &mesh.Error{Kind: mesh.KindInvalid, Message: "use the join token", Err: err}
+	}
+	answer, err := s.client.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(string(was.Key)), "=", was.ModRevision)).
+		Then(clientv3.OpPut(string(was.Key), string(data), clientv3.WithLease(lease)), audit).Commit()
+	if replaced := clientv3.LeaseID(was.Lease); err == nil && lease != replaced {
+		needless := replaced
+		if !answer.Succeeded {
+			needless = lease
+		}
+		s.revoke(ctx, []clientv3.LeaseID{needless})
+	}
+	if err != nil {
+		return false, refusal(err, "use the join token") // a lease that was granted ends by itself
 	}
 	if answer.Succeeded {
 		s.audited(ctx, entry, answer.Header.Revision)

@@ -77,10 +77,20 @@ func has(keeper mesh.Keeper, service *mesh.Service) bool {
 }
 
 // keeperTokenRight: a keeper's token makes one-use join tokens of services whose
-// instances it keeps, and ends them.
+// instances it keeps and of those that it vouches for, and ends them.
 func (s *Store) keeperTokenRight(ctx context.Context, by, token Token) ([]guard, error) {
-	if token.Kind != JoinToken || token.Service == "" {
+	if token.Kind != JoinToken {
 		return nil, mesh.Denied("the access token is limited to %s: it makes join tokens of its services, and no others", by.limit())
+	}
+	short := token.Uses == 1 && token.ExpiresAt.Sub(token.CreatedAt) <= DefaultJoinTTL
+	if token.Service == "" {
+		switch {
+		case !slices.Contains(by.Vouches, token.Identity().String()):
+			return nil, mesh.Denied("the access token is limited to %s, and does not vouch for %s: an admin makes one that does (heddle token create --keeper %s --vouch %s)", by.limit(), token.Identity().Phrase(), by.Keeper, token.Identity())
+		case !short:
+			return nil, notShort(by)
+		}
+		return nil, nil
 	}
 	service, err := s.Service(ctx, token.Service)
 	if err != nil && mesh.KindOf(err) != mesh.KindNotFound {
@@ -89,10 +99,14 @@ func (s *Store) keeperTokenRight(ctx context.Context, by, token Token) ([]guard,
 	switch {
 	case err != nil || !keepsInstances(by, &service):
 		return nil, mesh.Denied("the access token is limited to %s: service %s is none of those whose instances it keeps", by.limit(), quoted(string(token.Service)))
-	case token.Uses != 1 || token.ExpiresAt.Sub(token.CreatedAt) > DefaultJoinTTL:
-		return nil, mesh.Denied("the access token is limited to %s: it makes join tokens for one use within %s", by.limit(), DefaultJoinTTL)
+	case !short:
+		return nil, notShort(by)
 	}
 	return []guard{at(servicePrefix+string(token.Service), service.Meta.Revision)}, nil
+}
+
+func notShort(by Token) error {
+	return mesh.Denied("the access token is limited to %s: it makes join tokens for one use within %s", by.limit(), DefaultJoinTTL)
 }
 
 // mostFences bounds the services that a registration guards one by one.

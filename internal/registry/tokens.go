@@ -29,7 +29,8 @@ type Token struct {
 	Owners      []string         `json:"owners,omitempty"`  // without a service: whose things may be written; with one: its owner when the token was made
 	CreatedAt   time.Time        `json:"createdAt"`
 	Author      string           `json:"author,omitempty"`
-	Keeper      mesh.Keeper      `json:"keeper,omitempty"` // of a keeper's token: it writes as this one, and as those below it
+	Keeper      mesh.Keeper      `json:"keeper,omitempty"`  // of a keeper's token: it writes as this one, and as those below it
+	Vouches     []string         `json:"vouches,omitempty"` // of a keeper's token: the identities besides its services that it makes join tokens of, such as gateway/edge
 
 	// Of join tokens alone.
 	Gateway   mesh.ServiceName `json:"gateway,omitempty"` // it is for gateways of this name instead of a service
@@ -37,6 +38,14 @@ type Token struct {
 	ExpiresAt time.Time        `json:"expiresAt,omitzero"`
 	Uses      int              `json:"uses,omitempty"` // how many workloads may join with it
 	Used      int              `json:"used,omitempty"` // how many have
+	Bound     *Bound           `json:"bound,omitempty"`
+}
+
+// Bound is the one workload that a join token is for. What is left out does not matter.
+type Bound struct {
+	Instance  mesh.InstanceID `json:"instance,omitempty" doc:"Which of the service's; it is in the audit." example:"orders-7d4f.shop.prod"`
+	Addresses []string        `json:"addresses,omitempty" nullable:"false" doc:"The workload joins from one of these IP addresses."`
+	Key       string          `json:"key,omitempty" doc:"The workload's public key: SHA-256 of its SubjectPublicKeyInfo, hexadecimal."`
 }
 
 // TokenKind says what a token is a right to.
@@ -147,6 +156,9 @@ func auditOfToken(w Write, action string, token Token) *mesh.AuditEntry {
 	}
 	entry := w.entry(action, object+token.ID)
 	entry.Service, entry.Owners = token.Service, token.Owners
+	if token.Bound != nil && token.Bound.Instance != "" {
+		entry.Changes = append(entry.Changes, mesh.AuditChange{Field: "instance", After: string(token.Bound.Instance)})
+	}
 	return &entry
 }
 
@@ -205,6 +217,7 @@ func tokenFaults(token Token) error {
 			faults.Add("keeper", "%s", fault)
 		}
 	}
+	token.bindingFaults(&faults)
 	if len(token.Owners) > mostOwners {
 		faults.Add("owners", "has %d entries; at most %d are allowed", len(token.Owners), mostOwners)
 	}

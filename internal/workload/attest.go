@@ -27,8 +27,8 @@ type Attestor struct {
 	CAFile    string // holds the certificates that the URL is verified by, as PEM; read anew each time
 	CA        []byte // the same; without either the system's
 
-	Service  mesh.ServiceName
-	Instance mesh.InstanceID
+	Identity mesh.Identity   // whose token is wanted: the workload's
+	Instance mesh.InstanceID // which of its instances; an AuthZ service has none
 }
 
 const (
@@ -48,9 +48,9 @@ func (a Attestor) Validate() mesh.Faults {
 	return f
 }
 
-// JoinToken asks for one. That it is refused is a KindDenied error with the words of
+// JoinToken asks for one that only the holder of a key can use ([identity.KeyPin]). That it is refused is a KindDenied error with the words of
 // whoever refused it; all else may mend itself, and is KindUnavailable.
-func (a Attestor) JoinToken(ctx context.Context) (string, error) {
+func (a Attestor) JoinToken(ctx context.Context, key string) (string, error) {
 	what := fmt.Sprintf("ask %s for a join token", a.URL)
 	shown, err := os.ReadFile(a.TokenFile)
 	if err != nil {
@@ -62,7 +62,14 @@ func (a Attestor) JoinToken(ctx context.Context) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, attestTimeout)
 	defer cancel()
-	body, err := json.Marshal(map[string]string{"service": string(a.Service), "instance": string(a.Instance)})
+	asked := map[string]any{"key": key}
+	switch a.Identity.Kind {
+	case mesh.AuthzIdentity:
+		asked["authz"] = true
+	default:
+		asked[string(a.Identity.Kind)], asked["instance"] = a.Identity.Name, a.Instance
+	}
+	body, err := json.Marshal(asked)
 	if err != nil {
 		return "", err
 	}

@@ -35,8 +35,8 @@ func startOperator(t *testing.T, authority *identity.Authority) *operator {
 	o.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		var asked struct{ Service, Instance string }
-		if err := json.NewDecoder(r.Body).Decode(&asked); err != nil || asked.Service != "web" || asked.Instance != "web-1" || r.Method != http.MethodPost || r.URL.Path != "/attest" {
+		var asked struct{ Service, Instance, Key string }
+		if err := json.NewDecoder(r.Body).Decode(&asked); err != nil || asked.Service != "web" || asked.Instance != "web-1" || len(asked.Key) != 64 || r.Method != http.MethodPost || r.URL.Path != "/attest" {
 			http.Error(w, fmt.Sprint(asked, err, r.Method, r.URL), http.StatusBadRequest)
 			return
 		}
@@ -61,7 +61,7 @@ func (o *operator) says(answer func(http.ResponseWriter) bool) {
 func (o *operator) attested(t *testing.T, i *issuer) Config {
 	t.Helper()
 	dir := t.TempDir()
-	by := &Attestor{URL: o.URL, TokenFile: filepath.Join(dir, "token"), CAFile: filepath.Join(dir, "ca.pem"), Service: "web", Instance: "web-1"}
+	by := &Attestor{URL: o.URL, TokenFile: filepath.Join(dir, "token"), CAFile: filepath.Join(dir, "ca.pem"), Identity: mesh.Identity{Kind: mesh.ServiceIdentity, Name: "web"}, Instance: "web-1"}
 	write(t, by.TokenFile, "first\n")
 	write(t, by.CAFile, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: o.Certificate().Raw})))
 	return Config{Dir: filepath.Join(dir, "identity"), Identity: mesh.Identity{Kind: mesh.ServiceIdentity, Name: "web"}, Attestor: by, Issue: i.issue}
@@ -170,7 +170,7 @@ func TestWhyThereIsNoJoinToken(t *testing.T) {
 			if c.change != nil {
 				c.change(by)
 			}
-			if _, err := by.JoinToken(t.Context()); mesh.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.text) {
+			if _, err := by.JoinToken(t.Context(), strings.Repeat("0", 64)); mesh.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.text) {
 				t.Errorf("got %v", err)
 			}
 		})

@@ -162,7 +162,15 @@ func (i *Identity) join(ctx context.Context) error {
 // token is a join token: from the Attestor, or else the file.
 func (i *Identity) token(ctx context.Context) (string, error) {
 	if i.cfg.Attestor != nil {
-		return i.cfg.Attestor.JoinToken(ctx)
+		key, err := i.files.pendingKey(true) // the same that is certified with the token
+		if err != nil {
+			return "", i.invalid(err, "make a key in %s", i.files.Dir)
+		}
+		pin, err := identity.KeyPin(key.Public())
+		if err != nil {
+			return "", err
+		}
+		return i.cfg.Attestor.JoinToken(ctx, pin)
 	}
 	text, err := os.ReadFile(i.cfg.JoinTokenFile)
 	if err != nil {

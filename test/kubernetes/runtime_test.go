@@ -29,6 +29,7 @@ type host struct {
 	t       *testing.T
 	cluster *kubetest.Cluster
 	binary  string // folder of heddle, envoy and the application, as in an image
+	hosts   string // further lines of each space's /etc/hosts
 	spaces  int
 }
 
@@ -111,13 +112,17 @@ func (h *host) space() *space {
 	if err := os.WriteFile(filepath.Join(s.folder, "resolv.conf"), []byte(resolver), 0o644); err != nil { //nolint:gosec // pods read it
 		h.t.Fatal(err)
 	}
+	hosts := "127.0.0.1 localhost\n" + h.hosts
+	if err := os.WriteFile(filepath.Join(s.folder, "hosts"), []byte(hosts), 0o644); err != nil { //nolint:gosec // pods read it
+		h.t.Fatal(err)
+	}
 	return s
 }
 
 // command prepares a program in the namespace, with some rights.
 func (s *space) command(rights []string, program string, arguments ...string) *exec.Cmd {
-	line := append([]string{"--net=/run/netns/" + s.name, "unshare", "--mount", "bash", "-c", `mount --bind "$0" /etc/resolv.conf && exec setpriv "$@"`,
-		filepath.Join(s.folder, "resolv.conf")}, rights...)
+	line := append([]string{"--net=/run/netns/" + s.name, "unshare", "--mount", "bash", "-c", `mount --bind "$0/resolv.conf" /etc/resolv.conf && mount --bind "$0/hosts" /etc/hosts && exec setpriv "$@"`,
+		s.folder}, rights...)
 	command := exec.Command("nsenter", append(append(line, program), arguments...)...)
 	command.Env = []string{"PATH=" + os.Getenv("PATH")}
 	command.Stdout, command.Stderr = &s.log, &s.log
@@ -180,12 +185,10 @@ func (s *space) curl(url string, arguments ...string) (status int, body string) 
 func (h *host) runPod(kubelet *kubetest.Kubelet, pod *corev1.Pod, says string) *space {
 	h.t.Helper()
 	s := h.space()
-	for _, volume := range pod.Spec.Volumes {
-		h.must("install", "-d", "-m", "1777", filepath.Join(s.folder, volume.Name))
-		if volume.Projected != nil {
-			s.project(pod, volume)
-		}
-	}
+	h.volumes(s, pod)
+	kubelet.SetStatus(h.t, pod, func(pod *corev1.Pod) {
+		pod.Status.PodIP, pod.Status.PodIPs = s.address, []corev1.PodIP{{IP: s.address}}
+	})
 	for _, container := range pod.Spec.InitContainers {
 		command := s.container(pod, container)
 		if container.RestartPolicy == nil {
@@ -202,6 +205,45 @@ func (h *host) runPod(kubelet *kubetest.Kubelet, pod *corev1.Pod, says string) *
 	s.awaits(container.Name, container.ReadinessProbe)
 	kubelet.RunPod(h.t, pod, s.address)
 	return s
+}
+
+// volumes makes folders of a pod's volumes, with what the kubelet puts there.
+func (h *host) volumes(s *space, pod *corev1.Pod) {
+	h.t.Helper()
+	for _, volume := range pod.Spec.Volumes {
+		folder := filepath.Join(s.folder, volume.Name)
+		h.must("install", "-d", "-m", "1777", folder)
+		switch {
+		case volume.Projected != nil && volume.Projected.Sources[0].ServiceAccountToken.Audience == "heddle":
+			s.project(pod, volume)
+		case volume.Secret != nil:
+			h.secret(folder, pod.Namespace, volume.Secret)
+		}
+	}
+}
+
+// secret writes a Secret's files, as soon as there is one.
+func (h *host) secret(folder, namespace string, source *corev1.SecretVolumeSource) {
+	h.t.Helper()
+	var secret *corev1.Secret
+	kubetest.Eventually(h.t, "have Secret "+source.SecretName, func() (err error) {
+		secret, err = h.cluster.Client.CoreV1().Secrets(namespace).Get(h.t.Context(), source.SecretName, metav1.GetOptions{})
+		return err
+	})
+	files := map[string]string{}
+	for _, one := range source.Items {
+		files[one.Path] = one.Key
+	}
+	if len(source.Items) == 0 {
+		for key := range secret.Data {
+			files[key] = key
+		}
+	}
+	for path, key := range files {
+		if err := os.WriteFile(filepath.Join(folder, path), secret.Data[key], 0o644); err != nil { //nolint:gosec // the pod's user reads it
+			h.t.Fatal(err)
+		}
+	}
 }
 
 // awaits makes an httpGet probe from the host until it succeeds.
@@ -242,10 +284,13 @@ func (s *space) project(pod *corev1.Pod, volume corev1.Volume) {
 // container makes a command of a container of ours: its command, arguments,
 // environment, user and capabilities. Its mounts are folders of the host.
 func (s *space) container(pod *corev1.Pod, container corev1.Container) *exec.Cmd {
-	replace := []string{"$(POD_NAME)", pod.Name, "$(POD_NAMESPACE)", pod.Namespace}
+	replace := []string{"$(POD_NAME)", pod.Name, "$(POD_NAMESPACE)", pod.Namespace, "$(POD_IP)", s.address}
+	temporary := ""
 	for _, mount := range container.VolumeMounts {
 		replace = append(replace, mount.MountPath+"/", filepath.Join(s.folder, mount.Name)+"/")
-		if mount.MountPath != "/tmp" {
+		if mount.MountPath == "/tmp" {
+			temporary = filepath.Join(s.folder, mount.Name)
+		} else {
 			replace = append(replace, mount.MountPath, filepath.Join(s.folder, mount.Name))
 		}
 	}
@@ -255,19 +300,23 @@ func (s *space) container(pod *corev1.Pod, container corev1.Container) *exec.Cmd
 		arguments = append(arguments, in.Replace(one))
 	}
 	security := container.SecurityContext
-	user := strconv.FormatInt(*security.RunAsUser, 10)
+	runsAs := security.RunAsUser
+	if runsAs == nil {
+		runsAs = pod.Spec.SecurityContext.RunAsUser
+	}
+	user := strconv.FormatInt(*runsAs, 10)
 	bounds := "-all"
 	for _, one := range security.Capabilities.Add {
 		bounds += ",+" + strings.ToLower(string(one))
 	}
 	rights := []string{"--reuid", user, "--regid", user, "--clear-groups", "--bounding-set", bounds, "--no-new-privs"}
 	command := s.command(rights, filepath.Join(s.host.binary, container.Command[0]), arguments...)
-	command.Env = append(command.Env, "HEDDLE_ENVOY="+filepath.Join(s.host.binary, "envoy"), "TMPDIR="+filepath.Join(s.folder, "heddle-tmp"))
+	command.Env = append(command.Env, "HEDDLE_ENVOY="+filepath.Join(s.host.binary, "envoy"), "TMPDIR="+temporary)
 	for _, variable := range container.Env {
 		if variable.ValueFrom == nil {
 			command.Env = append(command.Env, variable.Name+"="+in.Replace(variable.Value))
 		}
 	}
-	command.Dir = filepath.Join(s.folder, "heddle-tmp")
+	command.Dir = temporary
 	return command
 }

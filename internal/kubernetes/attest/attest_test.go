@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/inject"
 	"github.com/heddle-mesh/heddle/internal/kubetest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -44,11 +45,11 @@ func (m meshOf) Service(_ context.Context, name mesh.ServiceName) (*mesh.Service
 	return nil, mesh.NotFound("no service %q", name)
 }
 
-func (m meshOf) JoinToken(_ context.Context, service mesh.ServiceName, description string, life time.Duration) (string, error) {
+func (m meshOf) JoinToken(_ context.Context, of mesh.Identity, to client.Bound, description string, life time.Duration) (string, error) {
 	if m.refuses != nil {
 		return "", m.refuses
 	}
-	return strings.Join([]string{"join", string(service), description, life.String()}, "|"), nil
+	return strings.Join(append([]string{"join", of.String(), description, life.String(), string(to.Instance), to.Key}, to.Addresses...), "|"), nil
 }
 
 // bench is a namespace with a pod of web, and an attestor.
@@ -80,8 +81,15 @@ func (b *bench) make(t *testing.T, namespace, name, service string) *corev1.Pod 
 	if err != nil {
 		t.Fatal(err)
 	}
+	made.Status.PodIP, made.Status.PodIPs = podAddress, []corev1.PodIP{{IP: podAddress}}
+	if made, err = b.cluster.Client.CoreV1().Pods(namespace).UpdateStatus(t.Context(), made, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
 	return made
 }
+
+// podAddress is where the kubelet has put the pods.
+const podAddress = "10.9.8.7"
 
 // token is what the kubelet would put into the pod: bound to it.
 func (b *bench) token(t *testing.T, pod *corev1.Pod, audience string) string {
@@ -98,8 +106,19 @@ func (b *bench) token(t *testing.T, pod *corev1.Pod, audience string) string {
 
 func (b *bench) ask(t *testing.T, token, service, instance string) (int, string) {
 	t.Helper()
-	attestor := New(Config{Cluster: "prod", Kubernetes: b.cluster.Client, Mesh: b.mesh, Logger: slog.New(slog.NewTextHandler(&b.log, nil))})
-	return post(t, attestor, token, `{"service":"`+service+`","instance":"`+instance+`"}`)
+	return b.send(t, token, `{"service":"`+service+`","instance":"`+instance+`"}`)
+}
+
+// running says which account runs whom.
+var running = map[mesh.Identity]string{{Kind: mesh.GatewayIdentity, Name: "edge"}: "gateways", {Kind: mesh.AuthzIdentity}: "authz"}
+
+func (b *bench) send(t *testing.T, token, body string) (int, string) {
+	t.Helper()
+	accounts := map[mesh.Identity][]Account{}
+	for of, name := range running {
+		accounts[of] = []Account{{b.namespace, name}}
+	}
+	return post(t, New(Config{Cluster: "prod", Accounts: accounts, Kubernetes: b.cluster.Client, Mesh: b.mesh, Logger: slog.New(slog.NewTextHandler(&b.log, nil))}), token, body)
 }
 
 func post(t *testing.T, handler http.Handler, token, body string) (int, string) {
@@ -118,7 +137,7 @@ func post(t *testing.T, handler http.Handler, token, body string) (int, string) 
 func TestAttested(t *testing.T) {
 	b := newBench(t)
 	status, answer := b.ask(t, b.token(t, b.pod, "heddle"), "web", "web-1."+b.namespace+".prod")
-	if status != http.StatusOK || !strings.Contains(answer, `{"joinToken":"join|web|pod `+b.namespace+`/web-1 of prod|1m0s"}`) {
+	if status != http.StatusOK || !strings.Contains(answer, `{"joinToken":"join|service/web|pod `+b.namespace+`/web-1 of prod|1m0s|web-1.`+b.namespace+`.prod||`+podAddress+`"}`) {
 		t.Errorf("%d %s", status, answer)
 	}
 	if strings.Contains(b.log.String(), "join|") || !strings.Contains(b.log.String(), "action=attested") {
@@ -266,6 +285,8 @@ func TestHostileRequests(t *testing.T) {
 	for name, body := range map[string]string{
 		"empty": "", "no JSON": "x", "a list": "[]", "another field": `{"service":"web","instance":"x","namespace":"kube-system"}`,
 		"two": `{"service":"web","instance":"x"}{}`, "huge": `{"service":"` + strings.Repeat("x", 1<<20) + `"}`, "null": "null",
+		"nobody": `{"instance":"x"}`, "a service and a gateway": `{"service":"web","gateway":"edge","instance":"x"}`, "no key": `{"service":"web","instance":"x","key":"abc"}`,
+		"a gateway without an instance": `{"gateway":"edge"}`,
 	} {
 		if status, answer := post(t, attestor, "t", body); status != http.StatusBadRequest || len(answer) > 1000 {
 			t.Errorf("%s: %d %.200s", name, status, answer)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/inject"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -20,13 +22,18 @@ import (
 // Mesh is what the attestor asks the mesh, satisfied by a client with the keeper's token.
 type Mesh interface {
 	Service(ctx context.Context, name mesh.ServiceName) (*mesh.Service, error)
-	// JoinToken makes a join token for one workload of the service.
-	JoinToken(ctx context.Context, service mesh.ServiceName, description string, life time.Duration) (string, error)
+	// JoinToken makes a join token for one workload.
+	JoinToken(ctx context.Context, of mesh.Identity, to client.Bound, description string, life time.Duration) (string, error)
 }
 
 // Config has what an Attestor needs.
 type Config struct {
-	Cluster    string // this cluster's name in the mesh
+	Cluster string // this cluster's name in the mesh
+	// Accounts says who runs gateways and AuthZ services: nobody else does.
+	Accounts map[mesh.Identity][]Account
+	// AnyAddress leaves open where a pod joins from, for networks that translate
+	// addresses on the way to the server.
+	AnyAddress bool
 	Kubernetes kubernetes.Interface
 	Mesh       Mesh
 	Logger     *slog.Logger
@@ -37,10 +44,25 @@ type Config struct {
 // joinLife is how long a pod has to use its join token.
 const joinLife = time.Minute
 
-// wanted is what a pod says of itself.
+// wanted is what a pod says of itself: one of the first three, its instance unless it
+// is an AuthZ service, and the key that it will join with (older sidecars say none).
 type wanted struct {
 	Service  mesh.ServiceName `json:"service"`
+	Gateway  mesh.ServiceName `json:"gateway"`
+	Authz    bool             `json:"authz"`
 	Instance mesh.InstanceID  `json:"instance"`
+	Key      string           `json:"key"`
+}
+
+// identity is whose certificate the pod wants.
+func (w wanted) identity() mesh.Identity {
+	switch {
+	case w.Gateway != "":
+		return mesh.Identity{Kind: mesh.GatewayIdentity, Name: w.Gateway}
+	case w.Authz:
+		return mesh.Identity{Kind: mesh.AuthzIdentity}
+	}
+	return mesh.Identity{Kind: mesh.ServiceIdentity, Name: w.Service}
 }
 
 // The claims of a bound token, as TokenReview tells them.
@@ -72,24 +94,65 @@ func (a *Attestor) attest(ctx context.Context, token string, want wanted) (strin
 	if err := a.agrees(pod, want); err != nil {
 		return "", err
 	}
-	service, err := a.cfg.Mesh.Service(ctx, want.Service)
-	if mesh.KindOf(err) == mesh.KindNotFound {
-		return "", mesh.Denied("service %q is not declared in the mesh: write a MeshService of that name in namespace %s", want.Service, who.namespace)
-	}
-	if err != nil {
-		return "", mesh.Unavailable(err, "the mesh could not be asked about service %q", want.Service)
-	}
-	if err := a.admits(service, who.namespace); err != nil {
+	of := want.identity()
+	if err := a.mayBe(ctx, who, of); err != nil {
 		return "", err
 	}
-	secret, err := a.cfg.Mesh.JoinToken(ctx, want.Service, fmt.Sprintf("pod %s/%s of %s", who.namespace, who.pod, a.cfg.Cluster), joinLife)
+	to, err := a.bound(pod, want.Key)
+	if err != nil {
+		return "", err
+	}
+	secret, err := a.cfg.Mesh.JoinToken(ctx, of, to, fmt.Sprintf("pod %s/%s of %s", who.namespace, who.pod, a.cfg.Cluster), joinLife)
 	if mesh.KindOf(err) == mesh.KindDenied {
-		return "", mesh.Denied("the operator's own token may not make join tokens for service %q: it needs one of heddle token create --keeper kubernetes/%s", want.Service, a.cfg.Cluster)
+		vouch := ""
+		if of.Kind != mesh.ServiceIdentity {
+			vouch = " --vouch " + of.String()
+		}
+		return "", &mesh.Error{Kind: mesh.KindDenied, Err: err, Message: fmt.Sprintf("the operator's own token may not make join tokens for %s: it needs one of heddle token create --keeper kubernetes/%s%s", of.Phrase(), a.cfg.Cluster, vouch)}
 	}
 	if err != nil {
-		return "", mesh.Unavailable(err, "no join token for service %q could be made", want.Service)
+		return "", mesh.Unavailable(err, "no join token for %s could be made", of.Phrase())
 	}
 	return secret, nil
+}
+
+// mayBe says why a token's holder is not to have an identity.
+func (a *Attestor) mayBe(ctx context.Context, who holder, of mesh.Identity) error {
+	if of.Kind != mesh.ServiceIdentity {
+		account := Account{who.namespace, who.account}
+		if slices.Contains(a.cfg.Accounts[of], account) {
+			return nil
+		}
+		return mesh.Denied("service account %s does not run %s: the operator is told who does by --vouch %s=NAMESPACE/SERVICEACCOUNT", account, of.Phrase(), of)
+	}
+	service, err := a.cfg.Mesh.Service(ctx, of.Name)
+	if mesh.KindOf(err) == mesh.KindNotFound {
+		return mesh.Denied("service %q is not declared in the mesh: write a MeshService of that name in namespace %s", of.Name, who.namespace)
+	}
+	if err != nil {
+		return mesh.Unavailable(err, "the mesh could not be asked about service %q", of.Name)
+	}
+	return a.admits(service, who.namespace)
+}
+
+// bound is the one workload that a pod's join token is for.
+func (a *Attestor) bound(pod *corev1.Pod, key string) (client.Bound, error) {
+	to := client.Bound{Instance: a.instance(pod), Key: key}
+	if a.cfg.AnyAddress {
+		return to, nil
+	}
+	for _, one := range pod.Status.PodIPs {
+		to.Addresses = append(to.Addresses, one.IP)
+	}
+	if len(to.Addresses) == 0 {
+		return to, mesh.Unavailable(nil, "pod %s/%s has no address yet, as far as the API server knows: try again", pod.Namespace, pod.Name)
+	}
+	return to, nil
+}
+
+// instance is a pod's name in the mesh.
+func (a *Attestor) instance(pod *corev1.Pod) mesh.InstanceID {
+	return mesh.InstanceID(strings.Join([]string{pod.Name, pod.Namespace, a.cfg.Cluster}, "."))
 }
 
 // review asks the API server whose a token is.
@@ -134,17 +197,21 @@ func (h holder) is(pod *corev1.Pod) error {
 	return nil
 }
 
-// agrees says why what a pod says of itself is not what the injector wrote.
+// agrees says why what a pod says of itself is not what the API server knows of it;
+// of a service's, what the injector wrote.
 func (a *Attestor) agrees(pod *corev1.Pod, want wanted) error {
 	name := pod.Namespace + "/" + pod.Name
+	if id := a.instance(pod); id != want.Instance && (!want.Authz || want.Instance != "") {
+		return mesh.Denied("pod %s is instance %q, not %q", name, id, want.Instance)
+	}
+	if want.Service == "" {
+		return nil
+	}
 	if pod.Annotations[inject.StatusKey] == "" || pod.Annotations[inject.ServiceKey] == "" {
 		return mesh.Denied("pod %s was not injected: it has no annotations %s and %s", name, inject.StatusKey, inject.ServiceKey)
 	}
 	if service := pod.Annotations[inject.ServiceKey]; service != string(want.Service) {
 		return mesh.Denied("pod %s belongs to service %q, not to %q", name, service, want.Service)
-	}
-	if id := strings.Join([]string{pod.Name, pod.Namespace, a.cfg.Cluster}, "."); id != string(want.Instance) {
-		return mesh.Denied("pod %s is instance %q, not %q", name, id, want.Instance)
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package attest
 
 import (
+	"cmp"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -54,7 +56,8 @@ func New(cfg Config) *Attestor {
 	return &Attestor{cfg: cfg, all: rate.NewLimiter(perSecond, burst), addresses: map[string]*rate.Limiter{}}
 }
 
-// ServeHTTP answers POST /attest: {"service","instance"} with {"joinToken"}.
+// ServeHTTP answers POST /attest: {"service","instance","key"}, or "gateway" or "authz"
+// in the place of the service, with {"joinToken"}.
 func (a *Attestor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	if r.Method != http.MethodPost {
@@ -86,7 +89,7 @@ func (a *Attestor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.cfg.Metrics.count("attested")
-	a.cfg.Logger.Info("a pod was attested", "audit", true, "action", "attested", "object", "instance/"+string(want.Service)+"/"+string(want.Instance), "from", r.RemoteAddr)
+	a.cfg.Logger.Info("a pod was attested", "audit", true, "action", "attested", "object", want.String(), "from", r.RemoteAddr)
 	writeJSON(w, http.StatusOK, "application/json", struct {
 		JoinToken string `json:"joinToken"`
 	}{secret})
@@ -97,12 +100,40 @@ func read(w http.ResponseWriter, r *http.Request) (wanted, error) {
 	decoder.DisallowUnknownFields()
 	var want wanted
 	if err := decoder.Decode(&want); err != nil {
-		return want, errors.New(`the body has to be {"service": NAME, "instance": ID}: ` + err.Error())
+		return want, errors.New(`the body has to be {"service": NAME, "instance": ID, "key": SHA-256}, with gateway or authz in the place of the service: ` + err.Error())
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return want, errors.New(`the body has to be {"service": NAME, "instance": ID} and nothing more`)
 	}
-	return want, mesh.Invalid("the body", (&mesh.Proxy{Service: want.Service, Instance: want.Instance}).Validate())
+	return want, mesh.Invalid("the body", want.faults())
+}
+
+// faults are those of the form: a name is no name, or there are two.
+func (w wanted) faults() mesh.Faults {
+	of, named := w.identity(), 0
+	for _, one := range []bool{w.Service != "", w.Gateway != "", w.Authz} {
+		if one {
+			named++
+		}
+	}
+	if named != 1 {
+		return mesh.Faults{{Path: "service", Message: "is one of service, gateway and authz"}}
+	}
+	if _, err := hex.DecodeString(w.Key); err != nil || len(w.Key) != 0 && len(w.Key) != 64 {
+		return mesh.Faults{{Path: "key", Message: "is not a SHA-256 sum in hexadecimal"}}
+	}
+	if w.Authz && w.Instance == "" {
+		return nil
+	}
+	return (&mesh.Proxy{Service: cmp.Or(of.Name, "authz"), Instance: w.Instance}).Validate()
+}
+
+// String names the workload in the log: "instance/orders/orders-7d4f.shop.prod".
+func (w wanted) String() string {
+	if w.Service != "" {
+		return "instance/" + string(w.Service) + "/" + string(w.Instance)
+	}
+	return strings.TrimSuffix(w.identity().String()+"/"+string(w.Instance), "/")
 }
 
 // refuse tells the caller what it may know, and the log all.
@@ -125,7 +156,7 @@ func (a *Attestor) refuse(w http.ResponseWriter, r *http.Request, want wanted, e
 		a.cfg.Metrics.count("refused")
 	}
 	a.cfg.Logger.Warn("a pod was not attested", "audit", true, "action", "attestation-refused",
-		"object", "instance/"+string(want.Service)+"/"+string(want.Instance), "from", r.RemoteAddr, "error", err)
+		"object", want.String(), "from", r.RemoteAddr, "error", err)
 	a.answer(w, status, message)
 }
 

@@ -18,7 +18,7 @@ func (t throughClient) Service(ctx context.Context, name mesh.ServiceName) (*mes
 	return &service.Service, err
 }
 
-func (t throughClient) JoinToken(ctx context.Context, service mesh.ServiceName, description string, life time.Duration) (string, error) {
-	_, secret, err := t.api.CreateJoinToken(ctx, mesh.Identity{Kind: mesh.ServiceIdentity, Name: service}, description, life, 1)
+func (t throughClient) JoinToken(ctx context.Context, of mesh.Identity, to client.Bound, description string, life time.Duration) (string, error) {
+	_, secret, err := t.api.CreateBoundJoinToken(ctx, of, to, description, life)
 	return secret, err
 }

@@ -46,7 +46,7 @@ func (p pair) empty() bool { return len(p.certificate) == 0 && len(p.key) == 0 }
 
 // The keys of the Secret. tls.crt, tls.key and ca.crt are named as elsewhere.
 const (
-	bundleKey       = "ca.crt"
+	RootsKey        = "ca.crt" // what others may see of it
 	authorityKey    = "authority.crt"
 	authoritySecret = "authority.key"
 	nextKey         = "next.crt"
@@ -73,7 +73,7 @@ func stateFrom(data map[string][]byte) state {
 
 func (s state) data() map[string][]byte {
 	out := map[string][]byte{
-		bundleKey:    s.bundle(),
+		RootsKey:     s.bundle(),
 		authorityKey: s.authority.certificate, authoritySecret: s.authority.key,
 		leafKey: s.leaf.certificate, leafSecret: s.leaf.key,
 	}

@@ -123,18 +123,23 @@ var ourVolumes = []string{identityVolume, tokenVolume, tmpVolume}
 // volumes are what the sidecar writes to, and the token that says whose it is.
 // The key of its identity is in memory and goes with the pod.
 func volumes() []corev1.Volume {
-	seconds := tokenSeconds
 	small, some := resource.MustParse("1Mi"), resource.MustParse("64Mi")
 	return []corev1.Volume{
 		{Name: identityVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory, SizeLimit: &small}}},
-		{Name: tokenVolume, VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
-			DefaultMode: new(int32(0o644)),
-			Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
-				Audience: TokenAudience, ExpirationSeconds: &seconds, Path: "token",
-			}}},
-		}}},
+		TokenVolume(tokenVolume),
 		{Name: tmpVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &some}}},
 	}
+}
+
+// TokenVolume holds a token of the pod's service account that is for joining the mesh
+// and for nothing else; the kubelet renews it.
+func TokenVolume(name string) corev1.Volume {
+	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+		DefaultMode: new(int32(0o644)),
+		Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
+			Audience: TokenAudience, ExpirationSeconds: new(tokenSeconds), Path: "token",
+		}}},
+	}}}
 }
 
 // encode gives the probes as the sidecar reads them.

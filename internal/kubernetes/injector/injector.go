@@ -22,15 +22,18 @@ import (
 	"github.com/heddle-mesh/heddle/internal/kubernetes/certificates"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/inject"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/webhook"
+	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
-// Config says what is served, and for whom. All fields are required.
+// Config says what is served, and for whom. All fields are required, but for Accounts.
 type Config struct {
 	Kubernetes    *rest.Config
-	Registry      *client.Client  // with the keeper's token
-	Settings      inject.Settings // AttestCA is filled in
-	Hosts         []string        // the names that the API server and pods call
-	Configuration string          // the MutatingWebhookConfiguration to be kept
+	Registry      *client.Client                     // with the keeper's token
+	Settings      inject.Settings                    // AttestCA is filled in
+	Accounts      map[mesh.Identity][]attest.Account // who runs gateways and AuthZ services; nil: nobody
+	AnyAddress    bool                               // see [attest.Config]
+	Hosts         []string                           // the names that the API server and pods call
+	Configuration string                             // the MutatingWebhookConfiguration to be kept
 	Logger        *slog.Logger
 	Metrics       prometheus.Registerer
 }
@@ -58,7 +61,7 @@ func New(cfg Config) (*Injector, error) {
 	mux := http.NewServeMux()
 	mux.Handle("/inject/", webhook.Handler(webhook.Config{Settings: settings, Logger: cfg.Logger, Metrics: webhook.NewMetrics(cfg.Metrics)}))
 	mux.Handle(attest.Path, attest.New(attest.Config{
-		Cluster: cfg.Settings.Cluster, Kubernetes: api, Mesh: attest.OfClient(cfg.Registry), Logger: cfg.Logger, Metrics: attest.NewMetrics(cfg.Metrics),
+		Cluster: cfg.Settings.Cluster, Accounts: cfg.Accounts, AnyAddress: cfg.AnyAddress, Kubernetes: api, Mesh: attest.OfClient(cfg.Registry), Logger: cfg.Logger, Metrics: attest.NewMetrics(cfg.Metrics),
 	}))
 	return &Injector{keeper: keeper, server: webhook.NewServer(mux, keeper.TLS(), cfg.Logger)}, nil
 }

@@ -20,6 +20,7 @@ func (o Options) operator() []runtime.Object {
 		"--http-listen=:" + strconv.Itoa(metricsPort), "--webhook-listen=:" + strconv.Itoa(webhookPort),
 		"--image=" + o.Image, "--pod-xds=" + o.host(Server) + ":" + strconv.Itoa(xdsPort),
 	}
+	args = append(args, o.vouches()...)
 	pod := corev1.PodSpec{ServiceAccountName: Operator, Volumes: []corev1.Volume{tmp()}}
 	pod.Containers = []corev1.Container{o.container("operator", o.Image, "512Mi", []string{"heddle"}, args)}
 	web := port("webhook", 443, webhookPort)

@@ -83,12 +83,13 @@ const (
 	statusPort  = 15020
 )
 
+// gatewayName is what routes call the gateway.
+const gatewayName = "edge"
+
 // The Secrets that are made by hand, as the documentation says.
 const (
 	operatorToken = "heddle-operator-token" // files token (heddle token create --keeper kubernetes/CLUSTER) and ca.crt (the mesh's root)
 	etcdSecret    = "heddle-etcd"           // ca.crt, tls.crt, tls.key of an etcd outside
 	authoritySec  = "heddle-authority"      // ca.crt, ca.key, with several servers
 	keysSecret    = "heddle-authz-keys"     // file secret: openssl rand -hex 32
-	authzJoin     = "heddle-authz-join"     // file token: heddle token create --join-authz
-	gatewayJoin   = "heddle-gateway-join"   // file token: heddle token create --join-gateway edge
 )

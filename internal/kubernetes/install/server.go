@@ -74,20 +74,20 @@ func (o Options) authz() []runtime.Object {
 		"authz", "--listen=0.0.0.0:" + strconv.Itoa(authzPort), "--http-listen=0.0.0.0:" + strconv.Itoa(keysPort),
 		"--advertise=$(POD_IP):" + strconv.Itoa(authzPort), "--key-file=" + heddleFolder + "/keys/secret",
 		"--server=https://" + o.host(Server) + ":" + strconv.Itoa(restPort),
-		"--identity-dir=/var/lib/heddle", "--join-token-file=" + heddleFolder + "/join/token",
+		"--identity-dir=/var/lib/heddle",
 		"--redis=" + o.host(Redis) + ":" + strconv.Itoa(redisPort),
 	}, o.etcdArgs()...)
 	pod := corev1.PodSpec{AutomountServiceAccountToken: new(false), Volumes: []corev1.Volume{tmp(), memory("identity")}}
 	pod.Containers = []corev1.Container{o.container("authz", o.Image, "512Mi", []string{"heddle"}, args)}
 	container := &pod.Containers[0]
-	container.Env = []corev1.EnvVar{{Name: "POD_IP", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "status.podIP"}}}}
+	container.Env = []corev1.EnvVar{fieldVariable("POD_IP", "status.podIP")}
 	container.Ports = ports(all...)
 	container.LivenessProbe = probe("/livez", keysPort, corev1.URISchemeHTTP)
 	container.ReadinessProbe = probe("/readyz", keysPort, corev1.URISchemeHTTP)
 	container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: "identity", MountPath: "/var/lib/heddle"})
 	mounted(&pod, "etcd", etcdSecret, heddleFolder+"/etcd")
 	mounted(&pod, "keys", keysSecret, heddleFolder+"/keys")
-	mounted(&pod, "join", authzJoin, heddleFolder+"/join")
+	account := o.attested(&pod, Authz)
 
 	redis := corev1.PodSpec{AutomountServiceAccountToken: new(false), Volumes: []corev1.Volume{tmp()}}
 	redis.Containers = []corev1.Container{o.container("redis", "redis:7.0", "256Mi", []string{"redis-server"}, []string{
@@ -96,7 +96,7 @@ func (o Options) authz() []runtime.Object {
 	redisPorts := []corev1.ServicePort{port("redis", redisPort, redisPort)}
 	redis.Containers[0].Ports = ports(redisPorts...)
 	return []runtime.Object{
-		o.service(Authz, all...), o.deployment(Authz, 2, pod), o.disruption(Authz), o.networkPolicy(Authz, "", authzPort, keysPort),
+		account, o.service(Authz, all...), o.deployment(Authz, 2, pod), o.disruption(Authz), o.networkPolicy(Authz, "", authzPort, keysPort),
 		o.service(Redis, redisPorts...), o.deployment(Redis, 1, redis), o.networkPolicy(Redis, Authz, redisPort),
 	}
 }
@@ -111,14 +111,14 @@ const (
 // gateway is an Envoy at the edge, called edge in routes.
 func (o Options) gateway() []runtime.Object {
 	args := []string{
-		"proxy", "--gateway=edge", "--instance=$(POD_NAME)", "--http-port=" + strconv.Itoa(httpPort),
+		"proxy", "--gateway=" + gatewayName, "--instance=$(POD_NAME).$(POD_NAMESPACE)." + o.Cluster, "--http-port=" + strconv.Itoa(httpPort),
 		"--server=https://" + o.host(Server) + ":" + strconv.Itoa(restPort), "--xds=" + o.host(Server) + ":" + strconv.Itoa(xdsPort),
-		"--identity-dir=/var/lib/heddle", "--join-token-file=" + heddleFolder + "/join/token", "--status-port=" + strconv.Itoa(statusPort), "--drain-timeout=" + gatewayDrain.String(),
+		"--identity-dir=/var/lib/heddle", "--status-port=" + strconv.Itoa(statusPort), "--drain-timeout=" + gatewayDrain.String(),
 	}
 	pod := corev1.PodSpec{AutomountServiceAccountToken: new(false), Volumes: []corev1.Volume{tmp(), memory("identity")}}
 	pod.Containers = []corev1.Container{o.container("gateway", o.Image, "1Gi", []string{"heddle"}, args)}
 	container := &pod.Containers[0]
-	container.Env = []corev1.EnvVar{{Name: "POD_NAME", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.name"}}}}
+	container.Env = []corev1.EnvVar{fieldVariable("POD_NAME", "metadata.name"), fieldVariable("POD_NAMESPACE", "metadata.namespace")}
 	web := port("http", 80, httpPort)
 	container.Ports = ports(web, port("status", statusPort, statusPort))
 	// Envoy is started again by heddle proxy: the pod is only when that has ended or hangs.
@@ -129,10 +129,10 @@ func (o Options) gateway() []runtime.Object {
 	}
 	pod.TerminationGracePeriodSeconds = new(int64(gatewayGrace / time.Second))
 	container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: "identity", MountPath: "/var/lib/heddle"})
-	mounted(&pod, "join", gatewayJoin, heddleFolder+"/join")
+	account := o.attested(&pod, Gateway)
 	service := o.service(Gateway, web)
 	service.Spec.Type = corev1.ServiceTypeLoadBalancer
-	return []runtime.Object{service, o.deployment(Gateway, 2, pod), o.disruption(Gateway), o.networkPolicy(Gateway, "", httpPort)}
+	return []runtime.Object{account, service, o.deployment(Gateway, 2, pod), o.disruption(Gateway), o.networkPolicy(Gateway, "", httpPort)}
 }
 
 // memory is a volume whose content goes with the pod: keys are made anew.
