@@ -9,9 +9,9 @@ fail() { echo "check: $1" >&2; failed=1; }
 unformatted=$(git ls-files -co --exclude-standard '*.go' | grep -v '\.pb\.go$' | xargs -r gofmt -l)
 [ -z "$unformatted" ] || fail "not formatted, run gofmt -w on: $unformatted"
 
-go vet ./... || fail "go vet"
 go mod tidy -diff >/dev/null || fail "go.mod is not tidy: run go mod tidy"
 
+# go vet is one of its linters.
 hack/tools.sh golangci-lint && .tools/bin/golangci-lint run --allow-parallel-runners ./... || fail "golangci-lint"
 
 before=$(git status --porcelain)
