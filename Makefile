@@ -50,6 +50,10 @@ tools: ## install the development tools into .tools/
 	@hack/axe.sh
 	@hack/tools.sh
 
+.PHONY: image
+image: ## build the container image; IMAGE=registry.example.com/heddle:1.0.0, BASE=debian:bookworm-slim
+	@IMAGE="$(IMAGE)" BASE="$(BASE)" hack/image.sh
+
 .PHONY: bench
 bench: bench-registration bench-fanout bench-xds bench-authz bench-ui ## all benchmarks; each prints a table and writes .bench/<name>.json
 

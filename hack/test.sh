@@ -10,9 +10,12 @@ left_out=()
 
 # Kubernetes takes minutes the first time: quick tests take one that is there.
 kubernetes=
+helm=
 if [ "$mode" = all ]; then
   hack/kube.sh &
   kubernetes=$!
+  hack/tools.sh helm &
+  helm=$!
 fi
 
 hack/tools.sh gotestsum || exit 1
@@ -39,6 +42,9 @@ if ! hack/system.sh chromium || ! hack/axe.sh; then
 fi
 if [ -n "$kubernetes" ] && ! wait "$kubernetes"; then
   left_out+=("every test with a real Kubernetes: hack/kube.sh could not build it (see above)")
+fi
+if [ -n "$helm" ] && ! wait "$helm"; then
+  left_out+=("every test with a real Helm: hack/tools.sh could not build it (see above)")
 fi
 
 # What programs are made of, for the tests that build and run them (internal/treetest).

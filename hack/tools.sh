@@ -10,6 +10,7 @@ declare -A modules=(
   [buf]=buf-bin==1.75.0 # a Python package that holds the program: its Go module needs more than module proxies serve
   [golangci-lint]=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
   [gotestsum]=gotest.tools/gotestsum@v1.13.0
+  [helm]=helm.sh/helm/v4/cmd/helm@v4.3.1
   [protoc-gen-go]=google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
   [protoc-gen-go-grpc]=google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
 )

@@ -24,11 +24,13 @@ type operatorInstallCmd struct {
 	Namespace     string `default:"heddle-system" placeholder:"NAME" help:"Where all is installed."`
 	Image         string `default:"registry.example.com/heddle:latest" placeholder:"IMAGE" help:"Built with deploy/Dockerfile."`
 	Cluster       string `required:"" placeholder:"NAME" help:"The cluster's name in the mesh, which no other has."`
-	EtcdEndpoints string `placeholder:"URLS" help:"An etcd outside, between commas, for several servers. Default: one server with an etcd of its own."`
+	EtcdEndpoints string `placeholder:"URLS" help:"An etcd outside (https://HOST:PORT), between commas, for several servers. Default: one server with an etcd of its own."`
 	Servers       int32  `placeholder:"N" help:"How many servers; default 1, or 3 with --etcd-endpoints."`
 	Operators     int32  `default:"2" placeholder:"N" help:"How many operators."`
 	FailurePolicy string `enum:"Fail,Ignore" default:"Fail" placeholder:"Fail|Ignore" help:"What becomes of pods that opted in while the webhook is down: they wait (Fail), or go without a sidecar (Ignore)."`
-	Authz         bool   `help:"AuthZ services and their Redis too; needs --etcd-endpoints."`
+	Injector      bool   `default:"true" negatable:"" help:"Put sidecars into pods that ask for one; --no-injector for a mesh without."`
+	Authz         bool   `help:"AuthZ services too; needs --etcd-endpoints."`
+	Redis         string `placeholder:"HOST:PORT" help:"A Redis outside, which AuthZ services share tokens through. Default: one of their own."`
 	Gateway       bool   `help:"A gateway too, named edge."`
 }
 
@@ -39,25 +41,22 @@ func (operatorInstallCmd) Help() string {
 Examples:
 
   heddle operator install --dry-run --image registry.example/heddle:1.0.0 --cluster prod | kubectl apply --server-side -f -
-  heddle operator install --dry-run --cluster prod --etcd-endpoints https://etcd-0.example:2379,https://etcd-1.example:2379 --authz --gateway`
+  heddle operator install --dry-run --cluster prod --etcd-endpoints https://etcd-0.example:2379,https://etcd-1.example:2379 --authz --redis redis.example:6379 --gateway`
 }
 
 // Run prints the manifests.
 func (c *operatorInstallCmd) Run(con *console) error {
-	switch {
-	case mesh.OfCluster(c.Cluster).Fault() != "":
+	if mesh.OfCluster(c.Cluster).Fault() != "" {
 		return &usageError{message: fmt.Sprintf("--cluster %q: its name in the mesh has to be a DNS label such as \"prod\"", c.Cluster)}
-	case c.Authz && c.EtcdEndpoints == "":
-		return &usageError{message: "--authz needs --etcd-endpoints: AuthZ services share their keys through etcd"}
-	case c.Servers < 0 || c.Operators < 1:
-		return &usageError{message: fmt.Sprintf("--servers %d, --operators %d: there has to be one at least", c.Servers, c.Operators)}
-	case c.Servers > 1 && c.EtcdEndpoints == "":
-		return &usageError{message: "--servers needs --etcd-endpoints: an etcd inside the server has one member"}
 	}
-	text, err := install.Print(install.Options{
+	options := install.Options{
 		Namespace: c.Namespace, Image: c.Image, Cluster: c.Cluster, EtcdEndpoints: c.EtcdEndpoints, Servers: c.Servers, Operators: c.Operators,
-		FailurePolicy: install.FailurePolicy(c.FailurePolicy), Authz: c.Authz, Gateway: c.Gateway,
-	})
+		FailurePolicy: install.FailurePolicy(c.FailurePolicy), NoInjector: !c.Injector, Authz: c.Authz, Redis: c.Redis, Gateway: c.Gateway,
+	}
+	if err := options.Validate(); err != nil {
+		return &usageError{message: err.Error()}
+	}
+	text, err := install.Print(options)
 	if err != nil {
 		return err
 	}

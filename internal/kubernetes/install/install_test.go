@@ -1,19 +1,17 @@
 package install
 
 import (
-	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"text/template"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
-	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	"sigs.k8s.io/yaml"
 
@@ -75,56 +73,6 @@ func TestManifestsAreUpToDate(t *testing.T) {
 	}
 }
 
-// functions are those of Helm's that our templates use.
-var functions = template.FuncMap{
-	"fail": func(why string) (string, error) { return "", errors.New(why) },
-	"required": func(why string, value any) (any, error) {
-		if value == nil || value == "" {
-			return nil, errors.New(why)
-		}
-		return value, nil
-	},
-}
-
-// render does what helm template does with the few things that our templates use.
-// Helm itself is not run.
-func render(t *testing.T, set func(values map[string]any)) string {
-	t.Helper()
-	out, err := renderFiles(t, set, "server.yaml", "operator.yaml", "webhook.yaml", "authz.yaml", "gateway.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-func renderFiles(t *testing.T, set func(values map[string]any), names ...string) (string, error) {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(deploy, "helm/heddle/values.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	values := map[string]any{}
-	if err := yaml.Unmarshal(text, &values); err != nil {
-		t.Fatal(err)
-	}
-	set(values)
-	var out bytes.Buffer
-	for _, name := range names {
-		text, err := os.ReadFile(filepath.Join(deploy, "helm/heddle/templates", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		parsed, err := template.New(name).Option("missingkey=error").Funcs(functions).Parse(string(text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := parsed.Execute(&out, map[string]any{"Values": values, "Release": map[string]any{"Namespace": "mesh"}}); err != nil {
-			return "", err
-		}
-	}
-	return out.String(), nil
-}
-
 // documents gives what YAML says, whatever its spelling.
 func documents(t *testing.T, text string) (all []any) {
 	t.Helper()
@@ -140,79 +88,83 @@ func documents(t *testing.T, text string) (all []any) {
 	return all
 }
 
-func printed(t *testing.T, o Options) string {
+// byName gives documents by what they are and are called, in whatever order they come.
+func byName(t *testing.T, text string) map[string]any {
 	t.Helper()
-	var out bytes.Buffer
-	for _, component := range Objects(o) {
-		if component.Name == "namespace" || component.Name == definitions { // Helm makes it, and takes those from a folder
-			continue
+	all := map[string]any{}
+	for _, one := range documents(t, text) {
+		fields := one.(map[string]any)
+		name := fmt.Sprint(fields["kind"], " ", fields["metadata"].(map[string]any)["name"])
+		if all[name] != nil {
+			t.Errorf("%s is there twice", name)
 		}
-		text, err := YAML(component.Objects)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out.Write(text)
+		all[name] = one
 	}
-	return out.String()
+	return all
 }
 
-// The chart makes the same objects as heddle operator install.
-func TestTheChartAgrees(t *testing.T) {
-	for name, test := range map[string]struct {
-		set func(map[string]any)
-		o   Options
-	}{
-		"as it comes": {func(v map[string]any) { v["cluster"] = "dev" }, Options{Namespace: "mesh", Cluster: "dev"}},
-		"etcd outside, all parts": {func(v map[string]any) {
-			v["image"], v["cluster"] = "heddle:2", "prod"
-			v["etcd"] = map[string]any{"endpoints": "https://e:2379"}
-			v["authz"], v["gateway"] = map[string]any{"enabled": true}, map[string]any{"enabled": true}
-			v["server"], v["operator"] = map[string]any{"replicas": 5}, map[string]any{"replicas": 3}
-			v["webhook"] = map[string]any{"failurePolicy": "Ignore"}
-		}, Options{Namespace: "mesh", Image: "heddle:2", Cluster: "prod", EtcdEndpoints: "https://e:2379", Authz: true, Gateway: true, Servers: 5, Operators: 3, FailurePolicy: admissionregistrationv1.Ignore}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(documents(t, printed(t, test.o)), documents(t, render(t, test.set))); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
-}
-
-// The real API server takes every object, with strict validation; the real
-// kubectl builds the kustomize base.
+// The real API server takes every object, with strict validation, and finds no pod
+// that asks for more than the namespace admits.
 func TestTheAPIServerTakesEach(t *testing.T) {
 	cluster := kubetest.Shared(t)
-	namespace := cluster.Namespace(t)
-	for name, o := range map[string]Options{"etcd inside": {Cluster: "prod"}, "etcd outside": outside()} {
+	namespace := restricted(t, cluster)
+	shared := outside()
+	shared.Redis = "redis.example.com:6379"
+	for name, o := range map[string]Options{"etcd inside": {Cluster: "prod"}, "etcd outside": outside(), "Redis outside": shared, "no injector": {Cluster: "prod", NoInjector: true}} {
 		o.Namespace = namespace
 		text, err := Print(o)
 		if err != nil {
 			t.Fatal(err)
 		}
-		out, err := cluster.Kubectl(t, string(text), "apply", "--server-side", "--dry-run=server", "--validate=strict", "--warnings-as-errors", "-f", "-")
-		if err != nil {
+		if _, err := cluster.Kubectl(t, string(text), taken...); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		t.Logf("%s: %d objects", name, strings.Count(out, "\n"))
 	}
-	for folder, o := range map[string]Options{"base": {}, "etcd-outside": outside()} {
+	loose := `{apiVersion: v1, kind: Pod, metadata: {name: loose}, spec: {containers: [{name: a, image: a}]}}`
+	if _, err := cluster.Kubectl(t, loose, append(taken, "-n", namespace)...); err == nil || !strings.Contains(err.Error(), "violates PodSecurity") {
+		t.Errorf("a pod with more rights than ours: %v", err)
+	}
+}
+
+// taken has kubectl ask whether the API server takes what it is given, and that it be strict.
+var taken = []string{"apply", "--server-side", "--dry-run=server", "--validate=strict", "--warnings-as-errors", "-f", "-"}
+
+// restricted is a namespace that admits what ours admits.
+func restricted(t *testing.T, cluster *kubetest.Cluster) string {
+	t.Helper()
+	namespace := cluster.Namespace(t)
+	for name, value := range (Options{}).namespace().Labels {
+		if _, err := cluster.Kubectl(t, "", "label", "namespace", namespace, name+"="+value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return namespace
+}
+
+// The real kubectl builds the folders in deploy/kubernetes, and the API server takes them.
+func TestKustomize(t *testing.T) {
+	cluster := kubetest.Shared(t)
+	cluster.Apply(t, "{apiVersion: v1, kind: Namespace, metadata: {name: heddle-system}}")
+	for folder, o := range map[string]Options{"base": {Cluster: ClusterPlaceholder}, "etcd-outside": outside()} {
 		built, err := cluster.Kubectl(t, "", "kustomize", filepath.Join(deploy, "kubernetes", folder))
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := 1 + len(customResources()) + len(documents(t, printed(t, o)))
-		if got := len(documents(t, built)); got != want {
-			t.Errorf("%s: kustomize builds %d objects of %d", folder, got, want)
+		text, err := Print(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(byName(t, string(text)), byName(t, built)); diff != "" {
+			t.Errorf("%s: %s", folder, diff)
+		}
+		if _, err := cluster.Kubectl(t, built, taken...); err != nil {
+			t.Errorf("%s: %v", folder, err)
 		}
 	}
 }
 
 // Two clusters of one name would claim each other's objects.
 func TestTheClusterHasToBeNamed(t *testing.T) {
-	if _, err := renderFiles(t, func(map[string]any) {}, "operator.yaml"); err == nil || !strings.Contains(err.Error(), "cluster is missing") {
-		t.Errorf("the chart without a cluster: %v", err)
-	}
 	if mesh.OfCluster(ClusterPlaceholder).Fault() == "" {
 		t.Errorf("the operator would take the cluster %s", ClusterPlaceholder)
 	}
@@ -276,23 +228,6 @@ func TestTheGatewaysEnds(t *testing.T) {
 		}
 		if grace := time.Duration(*pod.TerminationGracePeriodSeconds) * time.Second; grace < gatewayDrain+10*time.Second {
 			t.Errorf("grace: %s", grace)
-		}
-	}
-}
-
-// What is to be done by hand is said for both forms of the server.
-func TestNotes(t *testing.T) {
-	for endpoints, want := range map[string]string{"": "cat /var/lib/heddle/ca-cert.pem", "https://e:2379": "cat /etc/heddle/authority/ca.crt"} {
-		notes, err := renderFiles(t, func(v map[string]any) {
-			v["cluster"], v["etcd"], v["gateway"] = "prod", map[string]any{"endpoints": endpoints}, map[string]any{"enabled": true}
-		}, "NOTES.txt")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, part := range []string{want, "--keeper kubernetes/prod", "-n mesh", "admin-token", "--vouch gateway/edge"} {
-			if !strings.Contains(notes, part) {
-				t.Errorf("%q is not in %s", part, notes)
-			}
 		}
 	}
 }

@@ -24,10 +24,13 @@ func Objects(o Options) []Component {
 	o = o.withDefaults()
 	all := []Component{
 		{definitions, customResources()},
-		{"namespace", []runtime.Object{&corev1.Namespace{TypeMeta: kind("v1", "Namespace"), ObjectMeta: metav1.ObjectMeta{Name: o.Namespace}}}},
+		{"namespace", []runtime.Object{o.namespace()}},
+		{"network", []runtime.Object{o.nothingElse()}},
 		{"server", o.server()},
 		{"operator", append(o.operator(), o.operatorRights()...)},
-		{"webhook", []runtime.Object{webhook.Configuration(certificates.DefaultConfiguration, o.Namespace, Operator, o.FailurePolicy)}},
+	}
+	if !o.NoInjector {
+		all = append(all, Component{"webhook", []runtime.Object{webhook.Configuration(certificates.DefaultConfiguration, o.Namespace, Operator, o.FailurePolicy)}})
 	}
 	if o.Authz {
 		all = append(all, Component{"authz", o.authz()})
@@ -48,6 +51,13 @@ func customResources() (all []runtime.Object) {
 	return all
 }
 
+// namespace admits only pods that ask for no rights, as all of ours do.
+func (o Options) namespace() *corev1.Namespace {
+	return &corev1.Namespace{TypeMeta: kind("v1", "Namespace"), ObjectMeta: metav1.ObjectMeta{
+		Name: o.Namespace, Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/warn": "restricted"},
+	}}
+}
+
 func kind(version, kind string) metav1.TypeMeta {
 	return metav1.TypeMeta{APIVersion: version, Kind: kind}
 }
@@ -55,6 +65,9 @@ func kind(version, kind string) metav1.TypeMeta {
 func (o Options) meta(name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Name: name, Namespace: o.Namespace, Labels: labels(name)}
 }
+
+// ours selects the pods of all components.
+var ours = metav1.LabelSelector{MatchLabels: map[string]string{"app.kubernetes.io/part-of": "heddle"}}
 
 func labels(name string) map[string]string {
 	return map[string]string{"app.kubernetes.io/name": name, "app.kubernetes.io/part-of": "heddle"}
@@ -76,7 +89,7 @@ func port(name string, number, target int32) corev1.ServicePort {
 	return corev1.ServicePort{Name: name, Port: number, TargetPort: intstr.FromInt32(target), Protocol: corev1.ProtocolTCP}
 }
 
-// deployment runs a component's pods, which are spread over hosts.
+// deployment runs a component's pods, which are spread over zones and hosts.
 func (o Options) deployment(name string, replicas int32, pod corev1.PodSpec) *appsv1.Deployment {
 	return &appsv1.Deployment{
 		TypeMeta: kind("apps/v1", "Deployment"), ObjectMeta: o.meta(name),
@@ -85,9 +98,11 @@ func (o Options) deployment(name string, replicas int32, pod corev1.PodSpec) *ap
 }
 
 func podTemplate(name string, pod corev1.PodSpec) corev1.PodTemplateSpec {
-	pod.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
-		MaxSkew: 1, TopologyKey: "kubernetes.io/hostname", WhenUnsatisfiable: corev1.ScheduleAnyway, LabelSelector: selector(name),
-	}}
+	for _, over := range []string{corev1.LabelTopologyZone, corev1.LabelHostname} {
+		pod.TopologySpreadConstraints = append(pod.TopologySpreadConstraints, corev1.TopologySpreadConstraint{
+			MaxSkew: 1, TopologyKey: over, WhenUnsatisfiable: corev1.ScheduleAnyway, LabelSelector: selector(name),
+		})
+	}
 	pod.SecurityContext = &corev1.PodSecurityContext{
 		RunAsNonRoot: new(true), RunAsUser: new(int64(65532)), RunAsGroup: new(int64(65532)), FSGroup: new(int64(65532)),
 		SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -11,30 +12,33 @@ import (
 	"github.com/heddle-mesh/heddle/internal/kubernetes/certificates"
 )
 
-// operator joins this cluster to the mesh, and answers the webhook and the pods
-// that join.
+// operator joins this cluster to the mesh; with the injector it answers the webhook
+// and the pods that join.
 func (o Options) operator() []runtime.Object {
 	args := []string{
 		"operator", "--cluster=" + o.Cluster, "--namespace=" + o.Namespace,
 		"--server=https://" + o.host(Server) + ":" + strconv.Itoa(restPort), "--token-file=" + heddleFolder + "/token/token",
-		"--http-listen=:" + strconv.Itoa(metricsPort), "--webhook-listen=:" + strconv.Itoa(webhookPort),
-		"--image=" + o.Image, "--pod-xds=" + o.host(Server) + ":" + strconv.Itoa(xdsPort),
+		"--http-listen=:" + strconv.Itoa(metricsPort),
 	}
-	args = append(args, o.vouches()...)
+	web, metrics := port("webhook", 443, webhookPort), port("metrics", metricsPort, metricsPort)
+	served := []corev1.ServicePort{metrics}
+	all := []runtime.Object{&corev1.ServiceAccount{TypeMeta: kind("v1", "ServiceAccount"), ObjectMeta: o.meta(Operator)}}
+	if !o.NoInjector {
+		args = append(args, "--webhook-listen=:"+strconv.Itoa(webhookPort), "--image="+o.Image, "--pod-xds="+o.host(Server)+":"+strconv.Itoa(xdsPort))
+		args = append(args, o.vouches()...)
+		served = []corev1.ServicePort{web, metrics}
+		all = append(all, o.service(Operator, web))
+	}
 	pod := corev1.PodSpec{ServiceAccountName: Operator, Volumes: []corev1.Volume{tmp()}}
 	pod.Containers = []corev1.Container{o.container("operator", o.Image, "512Mi", []string{"heddle"}, args)}
-	web := port("webhook", 443, webhookPort)
 	container := &pod.Containers[0]
 	container.Env = []corev1.EnvVar{{Name: "SSL_CERT_FILE", Value: heddleFolder + "/token/ca.crt"}} // the server's certificate is the mesh's
-	container.Ports = ports(web, port("metrics", metricsPort, metricsPort))
+	container.Ports = ports(served...)
 	container.LivenessProbe = probe("/livez", metricsPort, corev1.URISchemeHTTP)
 	container.ReadinessProbe = probe("/readyz", metricsPort, corev1.URISchemeHTTP)
 	mounted(&pod, "token", operatorToken, heddleFolder+"/token")
-	return []runtime.Object{
-		&corev1.ServiceAccount{TypeMeta: kind("v1", "ServiceAccount"), ObjectMeta: o.meta(Operator)},
-		o.service(Operator, web), o.deployment(Operator, o.Operators, pod), o.disruption(Operator),
-		o.networkPolicy(Operator, "", webhookPort, metricsPort),
-	}
+	calls := []networkingv1.NetworkPolicyEgressRule{names, to(Server, restPort), anywhere(apiPorts...)}
+	return append(all, o.deployment(Operator, o.Operators, pod), o.disruption(Operator), o.networkPolicy(Operator, from("", targets(served)...), calls...))
 }
 
 // operatorRights is all that the operator may do. It reads no Secrets but its own,
@@ -44,24 +48,28 @@ func (o Options) operatorRights() []runtime.Object {
 		return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: resources, Verbs: verbs, ResourceNames: names}
 	}
 	follow := []string{"get", "list", "watch"}
-	const ours = "heddle.io"
+	const group = "heddle.io"
 	everywhere := []rbacv1.PolicyRule{
-		rule(ours, []string{"meshservices", "upstreams", "meshroutes"}, []string{"get", "list", "watch", "update", "patch"}),
-		rule(ours, []string{"meshservices/status", "upstreams/status", "meshroutes/status"}, []string{"get", "update", "patch"}),
-		rule(ours, []string{"meshservices/finalizers", "upstreams/finalizers", "meshroutes/finalizers"}, []string{"update"}),
+		rule(group, []string{"meshservices", "upstreams", "meshroutes"}, []string{"get", "list", "watch", "update", "patch"}),
+		rule(group, []string{"meshservices/status", "upstreams/status", "meshroutes/status"}, []string{"get", "update", "patch"}),
+		rule(group, []string{"meshservices/finalizers", "upstreams/finalizers", "meshroutes/finalizers"}, []string{"update"}),
 		rule("", []string{"services", "pods", "nodes"}, follow),
 		rule("", []string{"namespaces"}, []string{"get"}, metav1.NamespaceSystem), // its uid tells which cluster it is
 		rule("discovery.k8s.io", []string{"endpointslices"}, follow),
 		rule("events.k8s.io", []string{"events"}, []string{"create", "patch"}),
-		rule("authentication.k8s.io", []string{"tokenreviews"}, []string{"create"}),
-		rule("admissionregistration.k8s.io", []string{"mutatingwebhookconfigurations"}, []string{"get", "list", "watch", "patch"}, certificates.DefaultConfiguration),
 	}
 	own := []rbacv1.PolicyRule{
-		rule("", []string{"secrets"}, []string{"create"}), // cannot be limited to a name
-		rule("", []string{"secrets"}, []string{"get", "list", "watch", "update"}, certificates.DefaultSecret),
 		rule("", []string{"events"}, []string{"create", "patch"}), // of the leader's election
 		rule("coordination.k8s.io", []string{"leases"}, []string{"create"}),
 		rule("coordination.k8s.io", []string{"leases"}, []string{"get", "update", "patch"}, Operator),
+	}
+	if !o.NoInjector {
+		everywhere = append(everywhere,
+			rule("authentication.k8s.io", []string{"tokenreviews"}, []string{"create"}),
+			rule("admissionregistration.k8s.io", []string{"mutatingwebhookconfigurations"}, []string{"get", "list", "watch", "patch"}, certificates.DefaultConfiguration))
+		own = append(own,
+			rule("", []string{"secrets"}, []string{"create"}), // cannot be limited to a name
+			rule("", []string{"secrets"}, []string{"get", "list", "watch", "update"}, certificates.DefaultSecret))
 	}
 	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: Operator, Namespace: o.Namespace}}
 	const rbac = "rbac.authorization.k8s.io/v1"

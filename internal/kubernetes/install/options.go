@@ -19,7 +19,9 @@ type Options struct {
 	Operators     int32 // replicas; default 2
 
 	FailurePolicy FailurePolicy // of the webhook; default Fail
-	Authz         bool          // AuthZ services with Redis; needs EtcdEndpoints
+	NoInjector    bool          // no webhook, and no rights for it: nothing is injected
+	Authz         bool          // AuthZ services; needs EtcdEndpoints
+	Redis         string        // HOST:PORT of a Redis outside for them; default one of their own
 	Gateway       bool          // an Envoy at the edge
 }
 

@@ -46,3 +46,10 @@ func probe(path string, port int32, scheme corev1.URIScheme) *corev1.Probe {
 		PeriodSeconds: 5, TimeoutSeconds: 3, FailureThreshold: 6,
 	}
 }
+
+func probeTCP(port int32) *corev1.Probe {
+	return &corev1.Probe{
+		ProbeHandler:  corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(port)}},
+		PeriodSeconds: 5, TimeoutSeconds: 3, FailureThreshold: 6,
+	}
+}

@@ -1,15 +1,16 @@
 package install
 
 import (
+	"cmp"
 	"strconv"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 const heddleFolder = "/etc/heddle"
@@ -40,8 +41,9 @@ func (o Options) server() []runtime.Object {
 	container.ReadinessProbe = probe("/readyz", restPort, corev1.URISchemeHTTPS)
 	container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: "data", MountPath: "/var/lib/heddle"})
 	service := o.service(Server, all...)
-	budget, policy := o.disruption(Server), o.networkPolicy(Server, "", restPort, xdsPort)
+	budget, policy := o.disruption(Server), o.networkPolicy(Server, from("", targets(all)...), names)
 	if o.EtcdEndpoints != "" {
+		policy.Spec.Egress = append(policy.Spec.Egress, anywhere(o.etcdPorts()...))
 		container.Args = append(container.Args, o.etcdArgs()...)
 		container.Args = append(container.Args, "--ca-key="+heddleFolder+"/authority/ca.key", "--ca-cert="+heddleFolder+"/authority/ca.crt")
 		mounted(&pod, "etcd", etcdSecret, heddleFolder+"/etcd")
@@ -66,8 +68,8 @@ func (o Options) server() []runtime.Object {
 	return []runtime.Object{service, set, budget, policy}
 }
 
-// authz are AuthZ services, and the Redis that they share tokens through. What is
-// in Redis is encrypted, and may be lost.
+// authz are AuthZ services, and the Redis that they share tokens through, if there
+// is none outside.
 func (o Options) authz() []runtime.Object {
 	all := []corev1.ServicePort{port("grpc", authzPort, authzPort), port("keys", keysPort, keysPort)}
 	args := append([]string{
@@ -75,7 +77,7 @@ func (o Options) authz() []runtime.Object {
 		"--advertise=$(POD_IP):" + strconv.Itoa(authzPort), "--key-file=" + heddleFolder + "/keys/secret",
 		"--server=https://" + o.host(Server) + ":" + strconv.Itoa(restPort),
 		"--identity-dir=/var/lib/heddle",
-		"--redis=" + o.host(Redis) + ":" + strconv.Itoa(redisPort),
+		"--redis=" + cmp.Or(o.Redis, o.host(Redis)+":"+strconv.Itoa(redisPort)),
 	}, o.etcdArgs()...)
 	pod := corev1.PodSpec{AutomountServiceAccountToken: new(false), Volumes: []corev1.Volume{tmp(), memory("identity")}}
 	pod.Containers = []corev1.Container{o.container("authz", o.Image, "512Mi", []string{"heddle"}, args)}
@@ -88,17 +90,31 @@ func (o Options) authz() []runtime.Object {
 	mounted(&pod, "etcd", etcdSecret, heddleFolder+"/etcd")
 	mounted(&pod, "keys", keysSecret, heddleFolder+"/keys")
 	account := o.attested(&pod, Authz)
+	tokens := to(Redis, redisPort)
+	if o.Redis != "" {
+		tokens = anywhere(o.redisPort())
+	}
+	objects := []runtime.Object{
+		account, o.service(Authz, all...), o.deployment(Authz, 2, pod), o.disruption(Authz),
+		o.networkPolicy(Authz, from("", targets(all)...), names, to(Server, restPort), to(Operator, webhookPort), anywhere(o.etcdPorts()...), tokens),
+	}
+	if o.Redis != "" {
+		return objects
+	}
+	return append(objects, o.redis()...)
+}
 
+// redis is a cache: what is in it is encrypted, and may be lost.
+func (o Options) redis() []runtime.Object {
 	redis := corev1.PodSpec{AutomountServiceAccountToken: new(false), Volumes: []corev1.Volume{tmp()}}
 	redis.Containers = []corev1.Container{o.container("redis", "redis:7.0", "256Mi", []string{"redis-server"}, []string{
 		"--port", strconv.Itoa(redisPort), "--save", "", "--appendonly", "no", "--maxmemory", "192mb", "--maxmemory-policy", "allkeys-lru", "--dir", "/tmp",
 	})}
 	redisPorts := []corev1.ServicePort{port("redis", redisPort, redisPort)}
-	redis.Containers[0].Ports = ports(redisPorts...)
-	return []runtime.Object{
-		account, o.service(Authz, all...), o.deployment(Authz, 2, pod), o.disruption(Authz), o.networkPolicy(Authz, "", authzPort, keysPort),
-		o.service(Redis, redisPorts...), o.deployment(Redis, 1, redis), o.networkPolicy(Redis, Authz, redisPort),
-	}
+	container := &redis.Containers[0]
+	container.Ports = ports(redisPorts...)
+	container.ReadinessProbe, container.LivenessProbe = probeTCP(redisPort), probeTCP(redisPort)
+	return []runtime.Object{o.service(Redis, redisPorts...), o.deployment(Redis, 1, redis), o.networkPolicy(Redis, from(Authz, redisPort))}
 }
 
 // gatewayDrain is how long a gateway's requests may go on at its end; its pod gets
@@ -123,16 +139,13 @@ func (o Options) gateway() []runtime.Object {
 	container.Ports = ports(web, port("status", statusPort, statusPort))
 	// Envoy is started again by heddle proxy: the pod is only when that has ended or hangs.
 	container.ReadinessProbe = probe("/ready", statusPort, corev1.URISchemeHTTP)
-	container.LivenessProbe = &corev1.Probe{
-		ProbeHandler:  corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(statusPort)}},
-		PeriodSeconds: 5, TimeoutSeconds: 3, FailureThreshold: 6,
-	}
+	container.LivenessProbe = probeTCP(statusPort)
 	pod.TerminationGracePeriodSeconds = new(int64(gatewayGrace / time.Second))
 	container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: "identity", MountPath: "/var/lib/heddle"})
 	account := o.attested(&pod, Gateway)
 	service := o.service(Gateway, web)
 	service.Spec.Type = corev1.ServiceTypeLoadBalancer
-	return []runtime.Object{account, service, o.deployment(Gateway, 2, pod), o.disruption(Gateway), o.networkPolicy(Gateway, "", httpPort)}
+	return []runtime.Object{account, service, o.deployment(Gateway, 2, pod), o.disruption(Gateway), o.networkPolicy(Gateway, from("", httpPort), networkingv1.NetworkPolicyEgressRule{})}
 }
 
 // memory is a volume whose content goes with the pod: keys are made anew.

@@ -1,0 +1,70 @@
+package install
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Validate says what is wrong with the options, by the names of the command's flags.
+func (o Options) Validate() error {
+	switch {
+	case o.Authz && o.EtcdEndpoints == "":
+		return errors.New("--authz needs --etcd-endpoints: AuthZ services share their keys through etcd")
+	case o.NoInjector && (o.Authz || o.Gateway):
+		return errors.New("--no-injector does not go with --authz and --gateway: " + joinThere)
+	case o.Redis != "" && !o.Authz:
+		return errors.New("--redis needs --authz: AuthZ services share tokens through it")
+	case o.Servers < 0 || o.Operators < 1:
+		return fmt.Errorf("--servers %d, --operators %d: there has to be one at least", o.Servers, o.Operators)
+	case o.Servers > 1 && o.EtcdEndpoints == "":
+		return errors.New("--servers needs --etcd-endpoints: an etcd inside the server has one member")
+	}
+	for one := range strings.SplitSeq(o.EtcdEndpoints, ",") {
+		at, err := url.Parse(one)
+		if o.EtcdEndpoints != "" && (err != nil || at.Scheme != "https" || at.Hostname() == "" || portOf(at.Host) == 0 || at.Path != "") {
+			return fmt.Errorf("--etcd-endpoints %q: each has to be https://HOST:PORT, with commas between them", one)
+		}
+	}
+	if o.Redis != "" && portOf(o.Redis) == 0 {
+		return fmt.Errorf("--redis %q has to be HOST:PORT", o.Redis)
+	}
+	return nil
+}
+
+// joinThere is why AuthZ services and gateways need the injector.
+const joinThere = "they join the mesh at the operator, by what the injector serves"
+
+// portOf is the port of an address, or 0 if it has none.
+func portOf(address string) int32 {
+	host, port, err := net.SplitHostPort(address)
+	number, bad := strconv.ParseUint(port, 10, 16)
+	if err != nil || bad != nil || host == "" {
+		return 0
+	}
+	return int32(number)
+}
+
+// etcdPorts are the ports of the etcd outside, each once; in the chart, what stands for them.
+func (o Options) etcdPorts() (out []int32) {
+	if o.EtcdEndpoints == etcdValue {
+		return []int32{etcdPortsMark}
+	}
+	for one := range strings.SplitSeq(o.EtcdEndpoints, ",") {
+		if number := portOf(strings.TrimPrefix(one, "https://")); !slices.Contains(out, number) {
+			out = append(out, number)
+		}
+	}
+	return out
+}
+
+func (o Options) redisPort() int32 {
+	if o.Redis == redisValue {
+		return redisPortMark
+	}
+	return portOf(o.Redis)
+}
