@@ -117,12 +117,12 @@ func TestWrongValues(t *testing.T) {
 		"cluster=a,etcd.endpoints=http://e:1": "at '/etcd/endpoints': 'http://e:1' does not match pattern",
 		"cluster=a,etcd.endpoints=https://e":  "at '/etcd/endpoints'",
 		"cluster=a,authz.enabled=true":        "authz.enabled needs etcd.endpoints",
-		"cluster=a,webhook.enabled=false,gateway.enabled=true":                                        "they join the mesh at the operator",
+		"cluster=a,webhook.enabled=false,gateway.enabled=true":                             "they join the mesh at the operator",
 		"cluster=a,webhook.enabled=false,authz.enabled=true,etcd.endpoints=https://e:2379": "they join the mesh at the operator",
-		"cluster=a,authz.redis=nowhere":       "at '/authz/redis'",
-		"cluster=a,webhook.failurePolicy=No":  "at '/webhook/failurePolicy': value must be one of 'Fail', 'Ignore'",
-		"cluster=a,webhook.enabled=maybe":     "at '/webhook/enabled': got string, want boolean",
-		"cluster=a,image=":                    "at '/image': minLength: got 0, want 1",
+		"cluster=a,authz.redis=nowhere":                                                    "at '/authz/redis'",
+		"cluster=a,webhook.failurePolicy=No":                                               "at '/webhook/failurePolicy': value must be one of 'Fail', 'Ignore'",
+		"cluster=a,webhook.enabled=maybe":                                                  "at '/webhook/enabled': got string, want boolean",
+		"cluster=a,image=":                                                                 "at '/image': minLength: got 0, want 1",
 	} {
 		if _, err := helm(t, "template", "mesh", chart, "--set", wrong); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", wrong, err)
