@@ -73,7 +73,7 @@ var mayImport = map[string][]string{
 	"internal/kubernetes/inject":       {"internal/mesh"},
 	"internal/kubernetes/crd":          {"internal/mesh"},
 	"internal/kubernetes/v1alpha1":     {"internal/mesh"},
-	"internal/kubernetes/operator":     {"internal/mesh", "internal/client", "internal/kubernetes/inject", "internal/kubernetes/v1alpha1"},
+	"internal/kubernetes/operator":     {"internal/mesh", "internal/client", "internal/kubernetes/inject", "internal/kubernetes/gatewayapi", "internal/kubernetes/v1alpha1"},
 	"internal/kubernetes/gatewayapi":   {"internal/mesh", "internal/client"},
 	"internal/kubernetes/webhook":      {"internal/mesh", "internal/kubernetes/inject"},
 	"internal/kubernetes/certificates": {},

@@ -26,6 +26,7 @@ import (
 
 	heddlev1 "github.com/heddle-mesh/heddle/api/heddle/v1"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/attest"
+	"github.com/heddle-mesh/heddle/internal/kubernetes/gatewayapi"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/operator"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/webhook"
 	"github.com/heddle-mesh/heddle/internal/xds"
@@ -46,7 +47,8 @@ var labelMeanings = map[string]string{
 	"what":      "`failed`, `refused`, `dropped`",
 	"provider":  "provider of users in `--edge-config`",
 	"outcome":   "of fetches: `done`, `failed`; of the audit: `done`, `refused`",
-	"state":     "`live`, `stale`",
+	"state":     "of instances: `live`, `stale`; of the Gateway API's objects: `accepted`, `refused`",
+	"kind":      "`Gateway`, `HTTPRoute`, `GRPCRoute`",
 	"kid":       "ID of the signing key",
 	"result":    "of pods: `injected`, `left`, `refused`, `failed`, `malformed`; of attestations: `attested`, `refused`, `limited`, `failed`",
 }
@@ -263,6 +265,7 @@ func operatorMetrics(t *testing.T) map[string]*family {
 	webhook.NewMetrics(all)
 	attest.NewMetrics(all)
 	operator.NewMetrics(all, "prod")
+	gatewayapi.NewMetrics(all, "prod")
 	answer := httptest.NewRecorder()
 	promhttp.HandlerFor(all, promhttp.HandlerOpts{}).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	return parseMetrics(answer.Body.String())

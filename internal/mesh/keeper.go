@@ -47,6 +47,21 @@ func (k Keeper) OfObjects() bool {
 	return k.Fault() == "" && strings.Count(string(k), "/") == maxKeeperSegments-1
 }
 
+// gatewayAPI is the last segment of keepers that [GatewayAPIKeeper] gives. What they keep has
+// other names than that, and a custom resource keeps an object of its own name: so
+// nobody takes one for the other.
+const gatewayAPI = "gateway-api"
+
+// GatewayAPIKeeper keeps what follows from the Gateway API's objects of a namespace.
+func GatewayAPIKeeper(cluster, namespace string) Keeper {
+	return OfCluster(cluster) + Keeper("/"+namespace+"/"+gatewayAPI)
+}
+
+// OfGatewayAPI says whether k keeps an object of this name for a cluster's Gateway API.
+func (k Keeper) OfGatewayAPI(name string) bool {
+	return k.OfObjects() && strings.HasSuffix(string(k), "/"+gatewayAPI) && name != gatewayAPI
+}
+
 // Source is the way by which what k keeps is written, for [Meta.Source].
 func (k Keeper) Source() string {
 	source, _, _ := strings.Cut(string(k), "/")

@@ -56,6 +56,18 @@ func TestKeepers(t *testing.T) {
 		}
 	}
 	for _, c := range []struct {
+		keeper mesh.Keeper
+		name   string
+		want   bool
+	}{
+		{mesh.GatewayAPIKeeper("prod", "shop"), "http-route-1", true}, {mesh.GatewayAPIKeeper("prod", "shop"), "gateway-api", false},
+		{"kubernetes/prod/gateway-api", "web", false}, {"kubernetes/prod/gateway-api/web", "web", false}, {"kubernetes/prod/shop/my-gateway-api", "web", false}, {"", "web", false},
+	} {
+		if got := c.keeper.OfGatewayAPI(c.name); got != c.want {
+			t.Errorf("%q keeps %q for the Gateway API: %v", c.keeper, c.name, got)
+		}
+	}
+	for _, c := range []struct {
 		above, below mesh.Keeper
 		want         bool
 	}{

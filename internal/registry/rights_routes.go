@@ -25,7 +25,7 @@ func (s *Store) routeRight(keeper mesh.Keeper) right[mesh.Route] {
 			return nil, err
 		}
 		hosts, err := s.hostsRight(ctx, after, func(other *mesh.Route) bool {
-			return keeper.Namespace().Covers(other.Meta.Keeper) || apart(after, other)
+			return keeper.Namespace().Covers(other.Meta.Keeper) || apart(after, other) || sameGatewayAPI(by, keeper, after, other)
 		})
 		return append(exposed, hosts...), err
 	}
@@ -35,6 +35,15 @@ func (s *Store) routeRight(keeper mesh.Keeper) right[mesh.Route] {
 // its own.
 func apart(a, b *mesh.Route) bool {
 	return len(a.Gateways) > 0 && len(b.Gateways) > 0 && !slices.ContainsFunc(a.Gateways, b.ServedBy)
+}
+
+// sameGatewayAPI says whether both routes are of one cluster's Gateway API, whose
+// Gateways say which namespaces may have routes for their hosts (allowedRoutes), and
+// which has rules for routes of one host. Who writes has to speak for the whole cluster,
+// and so for its Gateways: the token of a namespace does not.
+func sameGatewayAPI(by Token, keeper mesh.Keeper, after, other *mesh.Route) bool {
+	return by.Keeper.Covers(mesh.OfCluster(keeper.Cluster())) && keeper.OfGatewayAPI(string(after.Name)) &&
+		other.Meta.Keeper.OfGatewayAPI(string(other.Name)) && other.Meta.Keeper.Cluster() == keeper.Cluster()
 }
 
 // keptServices makes sure that a keeper's cluster keeps all these services, or that

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
 )
@@ -172,6 +173,55 @@ func TestAKeepersToken(t *testing.T) {
 	} {
 		if got := w.write("POST", "/api/v1/tokens", body); got.status != want || want == 201 && !strings.Contains(got.body, `"secret":"hds_`) {
 			t.Errorf("%s: %d %s", body, got.status, got.body)
+		}
+	}
+}
+
+// Routes of one cluster's Gateway API may have one host: its Gateways say who may attach.
+// Nobody else's host is within their reach, and they are within nobody's who does not speak
+// for the whole cluster.
+func TestRoutesOfOneGatewayAPIShareHosts(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	admin := w.client(w.admin)
+	holder := func(keeper mesh.Keeper) *client.Client {
+		return w.client(w.token(registry.Token{Kind: registry.KeeperToken, Keeper: keeper}))
+	}
+	prod, stage, namespaced := holder("kubernetes/prod"), holder("kubernetes/stage"), holder("kubernetes/prod/evil")
+	shop, more := mesh.GatewayAPIKeeper("prod", "shop"), mesh.GatewayAPIKeeper("prod", "more")
+	route := func(name, host string, gateways ...mesh.ServiceName) mesh.Route {
+		return mesh.Route{Name: mesh.RouteName(name), Owner: "kept", Hosts: []string{host}, Gateways: gateways, Refuse: 500}
+	}
+	if _, err := admin.PutRoute(ctx, route("admins", "admin.example.com")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := prod.KeptBy("kubernetes/prod/web/resource").PutRoute(ctx, route("resource", "resource.example.com", "edge")); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range []struct {
+		by     *client.Client
+		keeper mesh.Keeper
+		route  mesh.Route
+		says   string // "": it is written
+	}{
+		{prod, shop, route("shop-1", "*.example.org", "edge"), ""},
+		{prod, more, route("more-1", "www.example.org", "edge"), ""},
+		{prod, more, route("more-2", "*.example.org", "edge", "other"), ""},
+		{prod, more, route("more-3", "admin.example.com", "edge"), "within reach"},              // another owner's, on every gateway
+		{prod, more, route("more-3", "*.example.com", "edge"), "within reach"},                  // and from above
+		{prod, more, route("more-3", "resource.example.com", "edge"), "within reach"},           // a MeshRoute's of another namespace
+		{prod, more, route("more-3", "resource.example.com"), "within reach"},                   // on all gateways
+		{prod, more, route("more-3", "resource.example.com", "another"), ""},                    // no gateway has both
+		{prod, more, route("gateway-api", "www.example.org", "edge"), "within reach"},           // a MeshRoute of that name is none of the Gateway API's
+		{prod, "kubernetes/prod/more/x", route("x", "www.example.org", "edge"), "within reach"}, // nor is any other
+		{prod, "kubernetes/prod/evil/x", route("y", "www.example.org", "edge"), "within reach"},
+		{stage, mesh.GatewayAPIKeeper("stage", "shop"), route("stage-1", "www.example.org", "edge"), "within reach"}, // another cluster's
+		{stage, shop, route("stage-1", "www.example.org", "edge"), "may not write as keeper"},
+		{namespaced, mesh.GatewayAPIKeeper("prod", "evil"), route("evil-1", "www.example.org", "edge"), "within reach"}, // passes by allowedRoutes
+	} {
+		_, err := c.by.KeptBy(c.keeper).PutRoute(ctx, c.route)
+		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%d: %s by %s: %v, want %q", i, c.route.Name, c.keeper, err, c.says)
 		}
 	}
 }

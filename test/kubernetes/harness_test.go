@@ -236,8 +236,19 @@ type world struct {
 // join starts a server, and an operator for the cluster.
 func join(t testing.TB, c *kubetest.Cluster, flags ...string) *world {
 	t.Helper()
+	w := &world{t: t, cluster: c, name: "prod"}
+	w.serve()
+	w.operator = w.newOperator(flags...)
+	w.operator.awaitReady()
+	return w
+}
+
+// serve starts the server, and makes the operator's token.
+func (w *world) serve() {
+	t := w.t
+	t.Helper()
 	dir := t.TempDir()
-	w := &world{t: t, cluster: c, admin: filepath.Join(dir, "admin"), token: filepath.Join(dir, "operator"), name: "prod"}
+	w.admin, w.token = filepath.Join(dir, "admin"), filepath.Join(dir, "operator")
 	w.server = start(t, "server", "--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0", "--data-dir", filepath.Join(dir, "data"), "--admin-token-file", w.admin)
 	w.server.awaitReady()
 	text, err := os.ReadFile(w.admin)
@@ -253,9 +264,6 @@ func join(t testing.TB, c *kubetest.Cluster, flags ...string) *world {
 	if err := os.WriteFile(w.token, []byte(secret), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w.operator = w.newOperator(flags...)
-	w.operator.awaitReady()
-	return w
 }
 
 func (w *world) newOperator(flags ...string) *program {

@@ -87,7 +87,7 @@ func rights(t *testing.T, c *kubetest.Cluster, own string) (kubeconfig string) {
 	}
 	c.Apply(t, string(text))
 	t.Cleanup(func() {
-		if _, err := c.Kubectl(t, "", "delete", "clusterrole,clusterrolebinding", manifests.Operator); err != nil {
+		if _, err := c.Kubectl(t, "", "delete", "clusterrole,clusterrolebinding", "-l", "app.kubernetes.io/name="+manifests.Operator); err != nil {
 			t.Error(err)
 		}
 	})

@@ -67,13 +67,23 @@ func speaks(kind gw.Kind, port *corev1.ServicePort) (mesh.Protocol, fault) {
 	return mesh.HTTP, fault{}
 }
 
+// ServiceAnnotation of a Kubernetes Service names the service of the mesh that stands for it.
+const ServiceAnnotation = "heddle.io/service"
+
 // declared finds the service of the mesh whose instances are the pods behind a port of
-// a Kubernetes Service: its owner's word counts. Of several it takes the first by name.
+// a Kubernetes Service: its owner's word counts. That is one that is declared in the
+// same namespace, or else one that the Service names itself: who may write Kubernetes
+// Services and MeshServices there may say where requests to them go, and nobody else.
+// Of several it takes the first by name.
 func (t *translation) declared(at types.NamespacedName, service *corev1.Service, port *corev1.ServicePort) mesh.ServiceName {
 	var found mesh.ServiceName
+	here := mesh.OfCluster(t.Cluster) + mesh.Keeper("/"+at.Namespace)
 	for i := range t.Declared {
 		s := &t.Declared[i]
 		k := s.Endpoints.Kubernetes
+		if !here.Covers(s.Meta.Keeper) && service.Annotations[ServiceAnnotation] != string(s.Name) {
+			continue
+		}
 		if !k.Has(t.Cluster) || k.Namespace != at.Namespace || len(k.Selector) > 0 || cmp.Or(k.Service, string(s.Name)) != at.Name || !s.Protocol.IsHTTP() {
 			continue
 		}

@@ -30,6 +30,7 @@ type Controller struct {
 	Live     ctrl.Reader // past the cache: for Secrets, which are not kept in memory
 	Registry *client.Client
 	Log      *slog.Logger
+	Metrics  *Metrics // may be nil
 	// Changes calls back when services and routes of the registry change, until the
 	// function that it gives is called.
 	Changes func(func()) (end func())
@@ -42,6 +43,8 @@ type Everything struct{}
 const (
 	together = 20 * time.Millisecond // changes that come so close are looked at once
 	again    = time.Minute           // how often Secrets are read that nothing tells of
+	// longestRetry is how long it takes at most until what failed is tried again.
+	longestRetry = 5 * time.Second
 )
 
 // Installed says whether a cluster knows the Gateway API.
@@ -60,7 +63,9 @@ func Installed(mapper meta.RESTMapper) (bool, error) {
 
 // Start adds the controller to a manager, whose leader runs it.
 func (c *Controller) Start(m manager.Manager) error {
-	made, err := controller.NewTyped("gateway-api", m, controller.TypedOptions[Everything]{Reconciler: c})
+	made, err := controller.NewTyped("gateway-api", m, controller.TypedOptions[Everything]{
+		Reconciler: c, RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[Everything](together, longestRetry),
+	})
 	if err != nil {
 		return err
 	}
@@ -107,8 +112,12 @@ func (c *Controller) Reconcile(ctx context.Context, _ Everything) (reconcile.Res
 	}
 	result := Translate(*snapshot)
 	failed := c.write(ctx, held, &result)
+	c.Metrics.count(c.Cluster, &result.Statuses)
 	if err := c.tell(ctx, snapshot, &result); err != nil {
 		return reconcile.Result{}, err
 	}
-	return reconcile.Result{RequeueAfter: again}, failed
+	if failed != nil {
+		return reconcile.Result{}, failed
+	}
+	return reconcile.Result{RequeueAfter: again}, nil
 }

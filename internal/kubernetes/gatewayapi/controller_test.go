@@ -7,9 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -79,22 +76,6 @@ func registryServer(t *testing.T) *client.Client {
 	return api
 }
 
-// definitions gives the Gateway API's own, of the version that is built in.
-func definitions(t *testing.T, cluster *kubetest.Cluster) {
-	t.Helper()
-	found, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, kind := range []string{"gatewayclasses", "gateways", "httproutes", "grpcroutes", "referencegrants"} {
-		body, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(found)), "config/crd/standard/gateway.networking.k8s.io_"+kind+".yaml"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		cluster.Apply(t, string(body))
-	}
-}
-
 const objects = `
 apiVersion: gateway.networking.k8s.io/v1
 kind: GatewayClass
@@ -129,7 +110,7 @@ spec:
 // and leaves it again; and what is not changed is not written.
 func TestARouteOfTheGatewayAPIReachesTheRegistry(t *testing.T) {
 	cluster := kubetest.Shared(t)
-	definitions(t, cluster)
+	cluster.GatewayAPI(t)
 	namespace := cluster.Namespace(t)
 	api := registryServer(t)
 	known := runtime.NewScheme()

@@ -26,19 +26,14 @@ func GatewayName(cluster string, at types.NamespacedName) mesh.ServiceName {
 	return mesh.ServiceName(label("gateway", cluster, at.Namespace, at.Name))
 }
 
-// keptAs is the last segment of the keepers of what is made here. What is made has
-// other names, and a custom resource keeps an object of its own name: so nobody
-// takes one for the other.
-const keptAs = "gateway-api"
-
 // KeeperOf keeps what is made of the objects of a namespace.
 func KeeperOf(cluster, namespace string) mesh.Keeper {
-	return mesh.OfCluster(cluster) + mesh.Keeper("/"+namespace+"/"+keptAs)
+	return mesh.GatewayAPIKeeper(cluster, namespace)
 }
 
 // Made says whether an object of the registry was made of a cluster's Gateway API.
 func Made(cluster, name string, keeper mesh.Keeper) bool {
-	return keeper.Cluster() == cluster && keeper.OfObjects() && strings.HasSuffix(string(keeper), "/"+keptAs) && name != keptAs
+	return keeper.Cluster() == cluster && keeper.OfGatewayAPI(name)
 }
 
 func nameOf(o metav1.Object) types.NamespacedName {

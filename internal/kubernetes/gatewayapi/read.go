@@ -116,6 +116,8 @@ func (c *Controller) secrets(ctx context.Context, s *Snapshot) error {
 				err := c.Live.Get(ctx, at, &secret)
 				switch {
 				case apierrors.IsNotFound(err):
+				case apierrors.IsForbidden(err):
+					s.Secrets[at] = fmt.Sprintf("the operator may not read it: bind it to the ClusterRole heddle-gateway-secrets in namespace %s", at.Namespace)
 				case err != nil:
 					return fmt.Errorf("read Secret %s: %w", at, err)
 				default:

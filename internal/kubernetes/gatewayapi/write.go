@@ -43,7 +43,9 @@ func (c *Controller) write(ctx context.Context, held *held, result *Result) erro
 		}
 		if _, err := c.Registry.KeptBy(keeper).PutRoute(ctx, one.Route); err != nil {
 			result.refuse(one.From, err)
-			failed = append(failed, fmt.Errorf("write route %s: %w", one.Name, err))
+			if !final(err) {
+				failed = append(failed, fmt.Errorf("write route %s: %w", one.Name, err))
+			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(held.routes)) {
@@ -66,6 +68,13 @@ func same[T any](has, want T, plain func(*T)) bool {
 	one, err := json.Marshal(has)
 	other, also := json.Marshal(want)
 	return err == nil && also == nil && bytes.Equal(one, other)
+}
+
+// final says whether the registry will say the same again until something changes, of
+// which there is word.
+func final(err error) bool {
+	kind := mesh.KindOf(err)
+	return kind == mesh.KindDenied || kind == mesh.KindInvalid || kind == mesh.KindConflict
 }
 
 func gone(err error) error {

@@ -41,6 +41,10 @@ func (o Options) operator() []runtime.Object {
 	return append(all, o.deployment(Operator, o.Operators, pod), o.disruption(Operator), o.networkPolicy(Operator, from("", targets(served)...), calls...))
 }
 
+// gatewaySecrets lets the operator read the Secrets of a namespace where it is bound:
+// whether those that Gateways name hold a certificate. It is bound nowhere at first.
+const gatewaySecrets = "heddle-gateway-secrets"
+
 // operatorRights is all that the operator may do. It reads no Secrets but its own,
 // and changes nothing of others but the custom resources and one webhook.
 func (o Options) operatorRights() []runtime.Object {
@@ -48,13 +52,14 @@ func (o Options) operatorRights() []runtime.Object {
 		return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: resources, Verbs: verbs, ResourceNames: names}
 	}
 	follow := []string{"get", "list", "watch"}
-	const group = "heddle.io"
+	const group, gatewayAPI = "heddle.io", "gateway.networking.k8s.io"
 	everywhere := []rbacv1.PolicyRule{
 		rule(group, []string{"meshservices", "upstreams", "meshroutes"}, []string{"get", "list", "watch", "update", "patch"}),
 		rule(group, []string{"meshservices/status", "upstreams/status", "meshroutes/status"}, []string{"get", "update", "patch"}),
 		rule(group, []string{"meshservices/finalizers", "upstreams/finalizers", "meshroutes/finalizers"}, []string{"update"}),
-		rule("", []string{"services", "pods", "nodes"}, follow),
-		rule("", []string{"namespaces"}, []string{"get"}, metav1.NamespaceSystem), // its uid tells which cluster it is
+		rule(gatewayAPI, []string{"gatewayclasses", "gateways", "httproutes", "grpcroutes", "referencegrants"}, follow),
+		rule(gatewayAPI, []string{"gatewayclasses/status", "gateways/status", "httproutes/status", "grpcroutes/status"}, []string{"patch"}),
+		rule("", []string{"services", "pods", "nodes", "namespaces"}, follow), // the uid of kube-system tells which cluster it is
 		rule("discovery.k8s.io", []string{"endpointslices"}, follow),
 		rule("events.k8s.io", []string{"events"}, []string{"create", "patch"}),
 	}
@@ -78,6 +83,9 @@ func (o Options) operatorRights() []runtime.Object {
 		&rbacv1.ClusterRole{TypeMeta: kind(rbac, "ClusterRole"), ObjectMeta: global, Rules: everywhere},
 		&rbacv1.ClusterRoleBinding{TypeMeta: kind(rbac, "ClusterRoleBinding"), ObjectMeta: global, Subjects: subjects,
 			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: Operator}},
+		// For whoever wants listeners with HTTPS in a namespace to bind there.
+		&rbacv1.ClusterRole{TypeMeta: kind(rbac, "ClusterRole"), ObjectMeta: metav1.ObjectMeta{Name: gatewaySecrets, Labels: labels(Operator)},
+			Rules: []rbacv1.PolicyRule{rule("", []string{"secrets"}, []string{"get"})}},
 		&rbacv1.Role{TypeMeta: kind(rbac, "Role"), ObjectMeta: o.meta(Operator), Rules: own},
 		&rbacv1.RoleBinding{TypeMeta: kind(rbac, "RoleBinding"), ObjectMeta: o.meta(Operator), Subjects: subjects,
 			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: Operator}},

@@ -2,6 +2,7 @@ package operator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	gw "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/v1alpha1"
@@ -101,7 +103,7 @@ func scheme() (*runtime.Scheme, error) {
 	if err := clientgoscheme.AddToScheme(s); err != nil {
 		return nil, err
 	}
-	return s, v1alpha1.AddToScheme(s)
+	return s, errors.Join(v1alpha1.AddToScheme(s), gw.Install(s))
 }
 
 // The kinds of which only the metadata is watched.
@@ -131,6 +133,7 @@ func (j *joined) manager() (manager.Manager, error) {
 			ByObject: map[ctrl.Object]cache.ByObject{
 				&discoveryv1.EndpointSlice{}:                      trimmed,
 				&corev1.Service{}:                                 trimmed,
+				&corev1.Namespace{}:                               trimmed,
 				&metav1.PartialObjectMetadata{TypeMeta: podKind}:  trimmed,
 				&metav1.PartialObjectMetadata{TypeMeta: nodeKind}: trimmed,
 			},
@@ -185,5 +188,8 @@ func (j *joined) control(m manager.Manager, registry *client.Client) error {
 		cluster: j.Name, client: m.GetClient(), live: m.GetAPIReader(), mirror: j.operator.mirror, registry: registry,
 		recorder: m.GetEventRecorder("heddle-operator"), log: j.log, backends: newBackends(), waiting: map[target]map[object]bool{},
 	}
-	return o.start(m)
+	if err := o.start(m); err != nil {
+		return err
+	}
+	return m.Add(&gatewayAPI{joined: j, manager: m})
 }

@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/heddle-mesh/heddle/internal/client"
+	"github.com/heddle-mesh/heddle/internal/kubernetes/gatewayapi"
 )
 
 // Cluster is one Kubernetes cluster.
@@ -41,6 +42,7 @@ type Operator struct {
 	cfg      Config
 	mirror   *mirror
 	metrics  *Metrics
+	gateways *gatewayapi.Metrics
 	clusters []*joined
 }
 
@@ -58,6 +60,7 @@ func New(cfg Config) (*Operator, error) {
 		o.clusters = append(o.clusters, &joined{Cluster: one, operator: o, log: cfg.Logger.With("cluster", one.Name)})
 	}
 	o.metrics = NewMetrics(cfg.Metrics, names...)
+	o.gateways = gatewayapi.NewMetrics(cfg.Metrics, names...)
 	return o, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gw "sigs.k8s.io/gateway-api/apis/v1"
 )
 
 // The caches hold of Kubernetes' objects what the operator reads, and nothing else: of
@@ -39,8 +40,16 @@ func trim(object any) (any, error) {
 	case *corev1.Service:
 		trimMeta(&o.ObjectMeta)
 		o.Finalizers = nil
-		o.Spec = corev1.ServiceSpec{Ports: o.Spec.Ports}
-		o.Status = corev1.ServiceStatus{}
+		kept := corev1.ServiceSpec{Ports: o.Spec.Ports, Type: o.Spec.Type}
+		if o.Labels[gw.GatewayNameLabelKey] != "" { // where clients reach a Gateway
+			kept.ClusterIP, kept.ExternalIPs = o.Spec.ClusterIP, o.Spec.ExternalIPs
+		} else {
+			o.Status = corev1.ServiceStatus{}
+		}
+		o.Spec = kept
+	case *corev1.Namespace:
+		trimMeta(&o.ObjectMeta)
+		o.Spec, o.Status = corev1.NamespaceSpec{}, corev1.NamespaceStatus{}
 	}
 	return object, nil
 }
