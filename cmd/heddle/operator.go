@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/operator"
 )
 
@@ -23,6 +24,7 @@ import (
 type operatorCmd struct {
 	Cluster        []string      `required:"" sep:"none" placeholder:"NAME[=KUBECONFIG]" help:"A cluster to join, by its name in the mesh; repeatable. Without a kubeconfig: the one that this pod runs in, or else the default kubeconfig's."`
 	AdoptCluster   []string      `sep:"none" placeholder:"NAME=UID" help:"The cluster NAME takes the place of the one whose namespace kube-system has this uid, which had its name in the mesh and has gone for good; repeatable."`
+	ProxiesAt      []string      `sep:"none" placeholder:"URL" help:"A server at which connected proxies are counted, for the status of objects: each address that its name has is one; repeatable. Default: --server. Name all of several servers, or a name that has all their addresses."`
 	HTTPListen     string        `name:"http-listen" default:"127.0.0.1:7090" placeholder:"HOST:PORT" help:"Where /metrics, /livez and /readyz are served; port 0 takes a free one."`
 	LeaderElection bool          `default:"true" negatable:"" help:"Have one of several replicas write, for each cluster; --no-leader-election for one that runs alone."`
 	Namespace      string        `placeholder:"NAME" help:"Its own namespace in each cluster, of the leader's lease and the webhook's certificate, where no sidecars are injected; default: this pod's, or else heddle-system."`
@@ -70,9 +72,13 @@ func (c *operatorCmd) Run(ctx context.Context, line *globals, logger *slog.Logge
 		return err
 	}
 	defer api.Close()
+	proxies, err := c.proxies(line)
+	if err != nil {
+		return err
+	}
 	metrics := prometheus.NewRegistry() // the library's has the collectors of Go and of the process
 	operator.LogLibraries(logger)
-	joined, err := operator.New(operator.Config{Clusters: clusters, Registry: api, Namespace: c.electedIn(), Lease: c.LeaseDuration, Logger: logger, Metrics: metrics})
+	joined, err := operator.New(operator.Config{Clusters: clusters, Registry: api, Proxies: proxies, Namespace: c.electedIn(), Lease: c.LeaseDuration, Logger: logger, Metrics: metrics})
 	if err != nil {
 		return &usageError{message: "--cluster: " + err.Error()}
 	}
@@ -102,6 +108,21 @@ func (c *operatorCmd) Run(ctx context.Context, line *globals, logger *slog.Logge
 		return line.advise(err)
 	}
 	return nil
+}
+
+// proxies connects to the servers whose proxies are counted.
+func (c *operatorCmd) proxies(line *globals) ([]*client.Client, error) {
+	var out []*client.Client
+	for _, one := range c.ProxiesAt {
+		at := *line
+		at.Server = one
+		connected, err := at.connect()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, connected)
+	}
+	return out, nil
 }
 
 // clusters reads the flag.

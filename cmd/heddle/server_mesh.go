@@ -45,7 +45,10 @@ func (n *serverNode) connected(of mesh.ServiceName) []insight.Proxy {
 		}
 		p := &out[len(out)-1]
 		for _, t := range s.Types {
-			one := insight.ProxyType{Type: t.Type, Sent: t.Sent, Acknowledged: t.Acknowledged, BehindSince: t.BehindSince}
+			one := insight.ProxyType{Type: t.Type, Sent: t.Sent, Acknowledged: t.Acknowledged, BehindSince: t.BehindSince, Waiting: t.Waiting}
+			for _, r := range t.Rejected {
+				one.Rejected = append(one.Rejected, insight.Rejection{Origin: translate.Origin(r.Origin), Message: r.Message})
+			}
 			if nack := t.LastNack; nack != nil {
 				one.Refused = &insight.Refused{Message: nack.Message, At: nack.At, Standing: nack.Standing, Names: nack.Names}
 				for _, origin := range nack.Origins {

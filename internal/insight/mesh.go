@@ -51,7 +51,15 @@ type ProxyType struct {
 	Type               string // type URL
 	Sent, Acknowledged string // versions
 	BehindSince        time.Time
-	Refused            *Refused // what it refused last; nil: nothing
+	Waiting            bool        // something is still to be sent or answered; what was refused aside
+	Rejected           []Rejection // what it refused and still lacks
+	Refused            *Refused    // what it refused last; nil: nothing
+}
+
+// Rejection is a resource that a proxy refused and still lacks.
+type Rejection struct {
+	Origin  translate.Origin // the declaration behind it
+	Message string           // the proxy's words
 }
 
 // Refused is an answer that a proxy refused (a NACK).

@@ -1,6 +1,7 @@
 package insight
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -43,12 +44,35 @@ type progress struct {
 func (p *progress) add(of mesh.ServiceName, gateway bool) {
 	for _, one := range p.mesh.connected(of, gateway) {
 		p.out.Proxies++
-		if _, behind := one.behind(); !behind {
+		waiting, message := one.lacks(p.object)
+		switch {
+		case message != "":
+			p.refuse(one.Node, message)
+		case !waiting:
 			p.out.Acknowledged++
 		}
-		if t, refused := one.refused(); refused && len(p.out.Refused) < mesh.MostRefusals && t.Refused.names(p.object) {
-			p.out.Refused = append(p.out.Refused, mesh.ProxyRefusal{Node: one.Node, Message: t.Refused.Message})
+	}
+}
+
+// lacks says whether the proxy has still to take in anything, and with which words it
+// refused what follows from an object; what it refused of others does not count.
+func (p *Proxy) lacks(object string) (waiting bool, message string) {
+	for i := range p.Types {
+		t := &p.Types[i]
+		waiting = waiting || t.Waiting
+		for _, one := range t.Rejected {
+			if one.Origin.Object == object {
+				return waiting, cmp.Or(one.Message, "it gave no reason")
+			}
 		}
+	}
+	return waiting, ""
+}
+
+func (p *progress) refuse(node, message string) {
+	known := slices.ContainsFunc(p.out.Refused, func(one mesh.ProxyRefusal) bool { return one.Node == node })
+	if !known && len(p.out.Refused) < mesh.MostRefusals {
+		p.out.Refused = append(p.out.Refused, mesh.ProxyRefusal{Node: node, Message: message})
 	}
 }
 
@@ -66,17 +90,14 @@ func (p *progress) gateways(needs func(mesh.ServiceName) bool) {
 	}
 }
 
+// told also has what no proxy is sent any more because one refused it: the others
+// acknowledged what was there before.
 func (p *progress) told() mesh.Progress {
-	p.out.Revision = p.mesh.Applied
-	return p.out
-}
-
-// names says whether an object is behind what was refused.
-func (r *Refused) names(object string) bool {
-	for _, one := range r.Origins {
-		if one.Object == object {
-			return true
+	for _, q := range p.mesh.Quarantine {
+		if q.Origin.Object == p.object {
+			p.refuse(q.Node, q.Message)
 		}
 	}
-	return false
+	p.out.Revision = p.mesh.Applied
+	return p.out
 }

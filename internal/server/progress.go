@@ -21,7 +21,7 @@ func (s *Server) progressOperations() {
 		if err := serviceNameFault(in.Name); err != nil {
 			return nil, err
 		}
-		return &progressAnswer{Body: insight.ServiceProgress(s.mesh(), mesh.ServiceName(in.Name))}, nil
+		return s.counted(insight.ServiceProgress(s.mesh(), mesh.ServiceName(in.Name))), nil
 	})
 	register(s, operation{
 		method: http.MethodGet, path: "/api/v1/routes/{name}/progress", tag: "status", id: "getRouteProgress",
@@ -30,6 +30,11 @@ func (s *Server) progressOperations() {
 		if err := routeNameFault(in.Name); err != nil {
 			return nil, err
 		}
-		return &progressAnswer{Body: insight.RouteProgress(s.mesh(), mesh.RouteName(in.Name))}, nil
+		return s.counted(insight.RouteProgress(s.mesh(), mesh.RouteName(in.Name))), nil
 	})
+}
+
+func (s *Server) counted(p mesh.Progress) *progressAnswer {
+	p.Server = s.name
+	return &progressAnswer{Body: p}
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -63,6 +64,7 @@ type Server struct {
 	ready   readiness
 	streams atomic.Int64 // change streams open now
 	hosts   hosts
+	name    string         // of this process, to tell servers apart
 	layouts *insight.Turns // of topologies that are laid out
 	metrics metrics
 	// operations names what each pattern of mux does, for metrics and the log.
@@ -78,7 +80,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Registry == nil || cfg.Catalog == nil {
 		return nil, errors.New("the server needs a registry and a catalog")
 	}
-	s := &Server{cfg: cfg, mux: http.NewServeMux(), logger: cfg.Logger, closing: make(chan struct{}), operations: map[string]string{}, layouts: insight.NewLayoutTurns()}
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), logger: cfg.Logger, closing: make(chan struct{}), operations: map[string]string{}, layouts: insight.NewLayoutTurns(), name: rand.Text()}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}

@@ -83,7 +83,7 @@ func (s *session) nacked(now time.Time, sub *subscription, f flight, message str
 		blamed, others = others, nil
 	}
 	for _, one := range blamed {
-		sub.reject(one, f.since)
+		sub.reject(one, f.since, message)
 		sub.neverHad(one, f.nonce)
 	}
 	if ownFault(message) {
@@ -162,7 +162,7 @@ func (s *subscription) current(one sentItem) bool {
 }
 
 // reject notes that the client does not take a version.
-func (s *subscription) reject(one sentItem, since time.Time) {
+func (s *subscription) reject(one sentItem, since time.Time, message string) {
 	if !s.current(one) {
 		return
 	}
@@ -170,9 +170,9 @@ func (s *subscription) reject(one sentItem, since time.Time) {
 		s.rejected = map[name]sentItem{}
 	}
 	if len(s.rejected) == 0 {
-		s.rejectedAt = since
+		s.rejectedAt, s.words = since, map[name]string{}
 	}
-	s.rejected[one.id] = one
+	s.rejected[one.id], s.words[one.id] = one, message
 }
 
 // neverHad corrects what the client was taken to have before what was sent behind a

@@ -34,6 +34,16 @@ type TypeStatus struct {
 	Nacks        uint64
 	LastNack     *Nack     // nil: there was none
 	BehindSince  time.Time // since when the client lacks something; zero: it has everything
+	Waiting      bool      // something is still to be sent or answered; what was refused aside
+	Rejected     []Rejection
+}
+
+// Rejection is a resource that the client refused, and nothing that it accepted has
+// replaced yet.
+type Rejection struct {
+	Name    string
+	Origin  Origin
+	Message string // the client's words
 }
 
 // Status lists the open streams, by node and transport.
@@ -130,6 +140,11 @@ func (s *subscription) status() TypeStatus {
 	case s.acknowledged:
 		t.Acknowledged = s.acked.String()
 	}
+	t.Waiting = s.due() || len(s.flights) > 0
+	for id, one := range s.rejected {
+		t.Rejected = append(t.Rejected, Rejection{Name: id.Value(), Origin: one.from(), Message: s.words[id]})
+	}
+	slices.SortFunc(t.Rejected, func(a, b Rejection) int { return strings.Compare(a.Name, b.Name) })
 	if s.lastNack != nil {
 		nack := *s.lastNack
 		nack.Names, nack.Origins = slices.Clone(nack.Names), slices.Clone(nack.Origins)

@@ -44,6 +44,7 @@ type subscription struct {
 
 	flights  []flight          // sent and neither acknowledged nor refused, oldest first
 	rejected map[name]sentItem // refused, and not replaced by something accepted yet
+	words    map[name]string   // the client's, of what is in rejected; of others they may be old
 
 	leases    map[name]time.Time // when the client was last told of what has a TTL
 	heartbeat uint64             // the nonce of the last one; 0: none to be answered

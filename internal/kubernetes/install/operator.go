@@ -18,7 +18,7 @@ func (o Options) operator() []runtime.Object {
 	args := []string{
 		"operator", "--cluster=" + o.Cluster, "--namespace=" + o.Namespace,
 		"--server=https://" + o.host(Server) + ":" + strconv.Itoa(restPort), "--token-file=" + heddleFolder + "/token/token",
-		"--http-listen=:" + strconv.Itoa(metricsPort),
+		"--http-listen=:" + strconv.Itoa(metricsPort), "--proxies-at=https://" + o.host(eachServer) + ":" + strconv.Itoa(restPort),
 	}
 	web, metrics := port("webhook", 443, webhookPort), port("metrics", metricsPort, metricsPort)
 	served := []corev1.ServicePort{metrics}

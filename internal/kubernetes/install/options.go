@@ -63,6 +63,9 @@ func (o Options) withDefaults() Options {
 // host is the name of one of our Services, as pods call it.
 func (o Options) host(service string) string { return fmt.Sprintf("%s.%s.svc", service, o.Namespace) }
 
+// eachServer is the Service whose name has the addresses of all servers.
+const eachServer = Server + "-each"
+
 // The components, which are also the names of their objects.
 const (
 	Server   = "heddle-server"

@@ -31,7 +31,7 @@ func (o Options) server() []runtime.Object {
 	args := []string{
 		"server", "--data-dir=/var/lib/heddle", "--admin-token-file=/var/lib/heddle/admin-token",
 		"--tls-listen=:" + strconv.Itoa(restPort), "--xds-tls-listen=:" + strconv.Itoa(xdsPort),
-		"--require-identity", "--mtls=strict", "--host=" + o.host(Server),
+		"--require-identity", "--mtls=strict", "--host=" + o.host(Server), "--host=" + o.host(eachServer),
 	}
 	pod := corev1.PodSpec{AutomountServiceAccountToken: new(false), Volumes: []corev1.Volume{tmp()}}
 	pod.Containers = []corev1.Container{o.container("server", o.Image, "1Gi", []string{"heddle"}, args)}
@@ -42,6 +42,8 @@ func (o Options) server() []runtime.Object {
 	container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: "data", MountPath: "/var/lib/heddle"})
 	service := o.service(Server, all...)
 	budget, policy := o.disruption(Server), o.networkPolicy(Server, from("", targets(all)...), names)
+	each := o.service(eachServer, all...)
+	each.Spec.ClusterIP, each.Spec.Selector = corev1.ClusterIPNone, service.Spec.Selector
 	if o.EtcdEndpoints != "" {
 		policy.Spec.Egress = append(policy.Spec.Egress, anywhere(o.etcdPorts()...))
 		container.Args = append(container.Args, o.etcdArgs()...)
@@ -49,7 +51,7 @@ func (o Options) server() []runtime.Object {
 		mounted(&pod, "etcd", etcdSecret, heddleFolder+"/etcd")
 		mounted(&pod, "authority", authoritySec, heddleFolder+"/authority")
 		pod.Volumes = append(pod.Volumes, corev1.Volume{Name: "data", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
-		return []runtime.Object{service, o.deployment(Server, o.Servers, pod), budget, policy}
+		return []runtime.Object{service, each, o.deployment(Server, o.Servers, pod), budget, policy}
 	}
 	one := int32(1) // its etcd has one member
 	set := &appsv1.StatefulSet{
@@ -65,7 +67,7 @@ func (o Options) server() []runtime.Object {
 			}},
 		},
 	}
-	return []runtime.Object{service, set, budget, policy}
+	return []runtime.Object{service, each, set, budget, policy}
 }
 
 // authz are AuthZ services, and the Redis that they share tokens through, if there

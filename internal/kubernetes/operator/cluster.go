@@ -185,11 +185,11 @@ func (j *joined) control(m manager.Manager, registry *client.Client) error {
 		return err
 	}
 	o := &objects{
-		cluster: j.Name, client: m.GetClient(), live: m.GetAPIReader(), mirror: j.operator.mirror, registry: registry,
+		cluster: j.Name, client: m.GetClient(), live: m.GetAPIReader(), counted: j.operator.counted, mirror: j.operator.mirror, registry: registry,
 		recorder: m.GetEventRecorder("heddle-operator"), log: j.log, backends: newBackends(), waiting: map[target]map[object]bool{},
 	}
 	if err := o.start(m); err != nil {
 		return err
 	}
-	return m.Add(&gatewayAPI{joined: j, manager: m})
+	return m.Add(&gatewayAPI{joined: j, manager: m, registry: registry})
 }

@@ -6,6 +6,7 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
+	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/gatewayapi"
 )
 
@@ -14,7 +15,8 @@ import (
 type gatewayAPI struct {
 	*joined
 
-	manager manager.Manager
+	manager  manager.Manager
+	registry *client.Client // of this cluster alone
 }
 
 // looked is how often a cluster without the Gateway API is asked whether it has it now.
@@ -46,7 +48,7 @@ func (g *gatewayAPI) Start(ctx context.Context) error {
 // serve adds the controller to the manager, which runs already.
 func (g *gatewayAPI) serve() error {
 	c := &gatewayapi.Controller{
-		Cluster: g.Name, Client: g.manager.GetClient(), Live: g.manager.GetAPIReader(), Registry: g.operator.cfg.Registry, Log: g.log,
+		Cluster: g.Name, Client: g.manager.GetClient(), Live: g.manager.GetAPIReader(), Registry: g.registry, Log: g.log,
 		Metrics: g.operator.gateways,
 		Changes: func(look func()) func() {
 			return g.operator.mirror.subscribe(func(c change) {

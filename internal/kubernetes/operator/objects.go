@@ -31,6 +31,7 @@ type objects struct {
 	live     ctrl.Reader // reads from the API
 	mirror   *mirror
 	registry *client.Client
+	counted  *counted
 	recorder events.EventRecorder
 	log      *slog.Logger
 	patience patience

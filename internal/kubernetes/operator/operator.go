@@ -28,6 +28,9 @@ type Cluster struct {
 type Config struct {
 	Clusters []Cluster
 	Registry *client.Client
+	// Proxies are the servers whose proxies are counted, each by all addresses that its
+	// name has; default Registry.
+	Proxies []*client.Client
 	// Namespace is where the lease of the leader is, in each cluster; "": there is no
 	// election, and this process leads.
 	Namespace string
@@ -41,6 +44,7 @@ type Config struct {
 type Operator struct {
 	cfg      Config
 	mirror   *mirror
+	counted  *counted
 	metrics  *Metrics
 	gateways *gatewayapi.Metrics
 	clusters []*joined
@@ -48,7 +52,10 @@ type Operator struct {
 
 // New makes an operator; Run has it begin.
 func New(cfg Config) (*Operator, error) {
-	o := &Operator{cfg: cfg, mirror: newMirror()}
+	if len(cfg.Proxies) == 0 {
+		cfg.Proxies = []*client.Client{cfg.Registry}
+	}
+	o := &Operator{cfg: cfg, mirror: newMirror(), counted: newCounted(cfg.Proxies)}
 	seen := map[string]bool{}
 	var names []string
 	for _, one := range cfg.Clusters {

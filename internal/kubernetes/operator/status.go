@@ -62,9 +62,9 @@ func (c *objects) tell(ctx context.Context, o object, found v1alpha1.Object, wen
 // tellProgress says how far the proxies have come, and when to ask again.
 func (c *objects) tellProgress(ctx context.Context, o object, d *v1alpha1.Declared, set func(kind string, is metav1.ConditionStatus, reason, message string)) time.Duration {
 	const soon, settled = 300 * time.Millisecond, time.Minute
-	p, err := c.registry.Progress(ctx, o.kind.noun(), o.Name)
+	p, err := c.counted.progress(ctx, o.kind.noun(), o.Name)
 	if err != nil {
-		if meta.FindStatusCondition(d.Status.Conditions, programmed) == nil {
+		if was := meta.FindStatusCondition(d.Status.Conditions, programmed); was == nil || was.ObservedGeneration != d.Generation {
 			set(programmed, metav1.ConditionUnknown, "ServerUnreachable", lasting(err))
 		}
 		return c.patience.next(o, "progress", firstPause)
@@ -75,7 +75,7 @@ func (c *objects) tellProgress(ctx context.Context, o object, d *v1alpha1.Declar
 		return c.patience.next(o, fmt.Sprintf("revision %d", d.Status.Revision), soon)
 	case len(p.Refused) > 0:
 		first := p.Refused[0]
-		set(programmed, metav1.ConditionFalse, "Refused", fmt.Sprintf("%d of %d proxies refused it; %s: %s", len(p.Refused), p.Proxies, first.Node, first.Message))
+		set(programmed, metav1.ConditionFalse, "Refused", fmt.Sprintf("%d of %d proxies refused it (NACK); %s: %s", len(p.Refused), p.Proxies, first.Node, first.Message))
 	case p.Acknowledged < p.Proxies:
 		set(programmed, metav1.ConditionFalse, "Pending", fmt.Sprintf("%d of %d proxies acknowledged revision %d", p.Acknowledged, p.Proxies, d.Status.Revision))
 		d.Status.Proxies = fmt.Sprintf("%d/%d", p.Acknowledged, p.Proxies)
