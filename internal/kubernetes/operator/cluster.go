@@ -177,15 +177,18 @@ func (j *joined) index(ctx context.Context, i ctrl.FieldIndexer) error {
 
 // control adds the controllers.
 func (j *joined) control(m manager.Manager, registry *client.Client) error {
+	found := newFindings()
 	d := &discovery{
-		cluster: j.Name, cache: m.GetCache(), mirror: j.operator.mirror, registry: registry.KeptBy(mesh.OfCluster(j.Name)),
+		findings: found,
+		cluster:  j.Name, cache: m.GetCache(), mirror: j.operator.mirror, registry: registry.KeptBy(mesh.OfCluster(j.Name)),
 		log: j.log, metrics: j.operator.metrics, sent: map[mesh.ServiceName]map[mesh.InstanceID]uint64{},
 	}
 	if err := d.start(m); err != nil {
 		return err
 	}
 	o := &objects{
-		cluster: j.Name, client: m.GetClient(), live: m.GetAPIReader(), counted: j.operator.counted, mirror: j.operator.mirror, registry: registry,
+		findings: found,
+		cluster:  j.Name, client: m.GetClient(), live: m.GetAPIReader(), counted: j.operator.counted, mirror: j.operator.mirror, registry: registry,
 		recorder: m.GetEventRecorder("heddle-operator"), log: j.log, backends: newBackends(), waiting: map[target]map[object]bool{},
 	}
 	if err := o.start(m); err != nil {

@@ -31,6 +31,7 @@ type discovery struct {
 	registry *client.Client // kept by the cluster
 	log      *slog.Logger
 	metrics  *Metrics
+	findings *findings
 
 	mu   sync.Mutex
 	sent map[mesh.ServiceName]map[mesh.InstanceID]uint64 // guarded by mu: what the registry took last
@@ -84,6 +85,7 @@ func (d *discovery) Reconcile(ctx context.Context, service mesh.ServiceName) (re
 func (d *discovery) instances(ctx context.Context, service mesh.ServiceName) ([]mesh.Instance, error) {
 	wanted, port := d.mirror.podsOf(service)
 	if !wanted.Has(d.cluster) || wanted.Discovery == mesh.KubernetesDNS {
+		d.findings.set(service, finding{})
 		return nil, nil
 	}
 	set := podSet{cluster: d.cluster, service: service, port: port, wanted: wanted}
@@ -109,9 +111,12 @@ func (d *discovery) instances(ctx context.Context, service mesh.ServiceName) ([]
 		if err := d.cache.List(ctx, &list, ctrl.InNamespace(wanted.Namespace), ctrl.MatchingFields{sliceService: name}); err != nil {
 			return nil, fmt.Errorf("list the EndpointSlices of %s/%s: %w", wanted.Namespace, name, err)
 		}
-		set.backed = append(set.backed, backing{one, list.Items})
+		set.backed = append(set.backed, backing{name, one, list.Items})
 	}
 	instances := set.instances()
+	if unread == nil {
+		d.findings.set(service, set.finding(len(instances)))
+	}
 	return instances, unread
 }
 

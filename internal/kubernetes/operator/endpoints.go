@@ -32,6 +32,7 @@ type podSet struct {
 
 // backing is one Kubernetes Service and its EndpointSlices.
 type backing struct {
+	name    string
 	service *corev1.Service // nil: there is none (any more)
 	slices  []discoveryv1.EndpointSlice
 }

@@ -36,6 +36,7 @@ type objects struct {
 	log      *slog.Logger
 	patience patience
 	backends *backends
+	findings *findings
 
 	mu      sync.Mutex
 	waiting map[target]map[object]bool // guarded by mu: who waits for a name that another has

@@ -142,6 +142,11 @@ func (c *objects) start(m manager.Manager) error {
 				}
 			})
 			context.AfterFunc(ctx, end)
+			c.findings.listen(func(service mesh.ServiceName) {
+				for _, one := range c.concerned(target{"service", string(service)}, c.mirror.writtenService(service).keeper) {
+					queue.Add(one)
+				}
+			})
 			return nil
 		}),
 	} {

@@ -16,8 +16,9 @@ import (
 
 // The conditions of an object.
 const (
-	accepted   = "Accepted"   // it is in the registry
-	programmed = "Programmed" // the proxies have it
+	accepted   = "Accepted"       // it is in the registry
+	programmed = "Programmed"     // the proxies have it
+	endpoints  = "EndpointsFound" // there are pods; of a MeshService that is to have some here
 )
 
 // mostMessage is how long a condition's message may be.
@@ -40,6 +41,7 @@ func (c *objects) tell(ctx context.Context, o object, found v1alpha1.Object, wen
 	case went.reason == "":
 		set(accepted, metav1.ConditionTrue, "Accepted", fmt.Sprintf("the registry has it since revision %d", went.revision))
 		declared.Status.Revision = went.revision
+		c.tellEndpoints(o, declared, set)
 		again = c.tellProgress(ctx, o, declared, set)
 	case went.unknown && meta.IsStatusConditionTrue(declared.Status.Conditions, accepted) && declared.Status.ObservedGeneration == declared.Generation:
 		return again, nil // what was said of this generation is still the latest that is known
@@ -50,6 +52,7 @@ func (c *objects) tell(ctx context.Context, o object, found v1alpha1.Object, wen
 		set(accepted, metav1.ConditionFalse, went.reason, went.message)
 		set(programmed, metav1.ConditionFalse, "NotAccepted", "it is not in the registry as it is declared")
 		declared.Status.Proxies = ""
+		meta.RemoveStatusCondition(&declared.Status.Conditions, endpoints)
 	}
 	declared.Status.ObservedGeneration = declared.Generation
 	if equality.Semantic.DeepEqual(before.Common().Status, declared.Status) {
@@ -57,6 +60,22 @@ func (c *objects) tell(ctx context.Context, o object, found v1alpha1.Object, wen
 	}
 	c.announce(found, before.Common().Status.Conditions)
 	return again, ignoreMoved(c.client.Status().Patch(ctx, found, ctrl.MergeFrom(before)))
+}
+
+// tellEndpoints says whether there are endpoints, and why there are none.
+func (c *objects) tellEndpoints(o object, d *v1alpha1.Declared, set func(kind string, is metav1.ConditionStatus, reason, message string)) {
+	is := finding{}
+	if o.kind != routeKind {
+		is = c.findings.get(mesh.ServiceName(o.Name))
+	}
+	switch {
+	case is.reason == "":
+		meta.RemoveStatusCondition(&d.Status.Conditions, endpoints)
+	case is.found:
+		set(endpoints, metav1.ConditionTrue, is.reason, is.message)
+	default:
+		set(endpoints, metav1.ConditionFalse, is.reason, is.message)
+	}
 }
 
 // tellProgress says how far the proxies have come, and when to ask again.

@@ -1,0 +1,57 @@
+package kubernetes_test
+
+import (
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+const seeking = `
+apiVersion: heddle.io/v1alpha1
+kind: MeshService
+metadata: {name: NAME, namespace: NS}
+spec: {owner: team-shop, protocol: http, port: 80, dependencies: [], endpoints: {kubernetes: {clusters: [prod], namespace: NS, HOW}}}
+`
+
+// A MeshService without pods says why, and what there is instead, until that is mended.
+func TestAServiceWithoutPodsSaysWhy(t *testing.T) {
+	c := cluster(t)
+	w := join(t, c)
+	namespace := c.Namespace(t)
+	object := func(name, how string) string {
+		return strings.NewReplacer("NAME", name, "NS", namespace, "HOW", how).Replace(seeking)
+	}
+	c.Apply(t, object("seek-port", `service: sought, port: grpc`)+"---"+object("seek-label", `selector: {team: sought}`))
+	w.awaitCondition(namespace, "meshservice/seek-port", "EndpointsFound", "False NoService: there is no Kubernetes Service "+namespace+"/sought")
+	w.awaitCondition(namespace, "meshservice/seek-label", "EndpointsFound", "False NoService: no Kubernetes Service in namespace "+namespace+" has the labels team=sought")
+
+	sought := strings.ReplaceAll(`
+apiVersion: v1
+kind: Service
+metadata: {name: sought, namespace: NS, labels: {team: sought}}
+spec:
+  selector: {app: sought}
+  ports: [{name: http, port: 80, targetPort: 9100}, {name: admin, port: 9000, targetPort: 9000}]
+`, "NS", namespace)
+	c.Apply(t, sought)
+	w.awaitCondition(namespace, "meshservice/seek-port", "EndpointsFound", `False NoSuchPort: there is no port "grpc": `+namespace+"/sought has admin (9000), http (80)")
+	w.awaitCondition(namespace, "meshservice/seek-label", "EndpointsFound", "False NoEndpoints: no pod is behind "+namespace+"/sought")
+
+	kubelet := c.Kubelet(t, "node-"+namespace, nil)
+	kubelet.RunPod(t, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "sought-0", Labels: map[string]string{"app": "sought"}},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "none"}}},
+	}, podAddress(29))
+	w.awaitCondition(namespace, "meshservice/seek-label", "EndpointsFound", "True Found: there are endpoints behind "+namespace+"/sought")
+	w.awaitCondition(namespace, "meshservice/seek-port", "EndpointsFound", "False NoSuchPort")
+	c.Apply(t, strings.Replace(sought, "name: admin", "name: grpc", 1))
+	w.awaitCondition(namespace, "meshservice/seek-port", "EndpointsFound", "True Found")
+	w.awaitInstances("seek-port", "sought-0."+namespace+".prod healthy")
+
+	// Labels that are taken off take the instances with them.
+	c.Apply(t, strings.Replace(sought, "labels: {team: sought}", "labels: {team: other}", 1))
+	w.awaitCondition(namespace, "meshservice/seek-label", "EndpointsFound", "False NoService")
+	w.awaitInstances("seek-label")
+}
