@@ -1,6 +1,7 @@
 package test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -54,7 +55,10 @@ func TestInterception(t *testing.T) {
 	}
 }
 
-// outsideWorld is a resolver and two servers, none of them of the mesh.
+// lines are what one of the servers outside says, for some seconds.
+const lines = 10
+
+// outsideWorld is a resolver and some servers, none of them of the mesh.
 func outsideWorld(t *testing.T) {
 	t.Helper()
 	packets, err := net.ListenPacket("udp", podHub+":53")
@@ -78,6 +82,13 @@ func outsideWorld(t *testing.T) {
 		appAt(t, net.JoinHostPort(podHub, port), says("outside"))
 	}
 	appAt(t, net.JoinHostPort(podHub6, "8088"), says("outside over IPv6"))
+	appAt(t, net.JoinHostPort(podHub, "8090"), func(w http.ResponseWriter, _ *http.Request) {
+		for i := range lines {
+			fmt.Fprintln(w, i)
+			_ = http.NewResponseController(w).Flush() // fails when the client is gone
+			time.Sleep(100 * time.Millisecond)
+		}
+	})
 }
 
 func interception(t *testing.T) {
@@ -136,7 +147,11 @@ func interception(t *testing.T) {
 	})
 	step("many queries", func() {
 		// So few ports that each is used again while the kernel knows its last use.
-		web.do(t, "nsenter", "--net=/run/netns/"+web.namespace, "bash", "-c", "echo 40000 40999 >/proc/sys/net/ipv4/ip_local_port_range")
+		ports := func(given string) {
+			web.do(t, "nsenter", "--net=/run/netns/"+web.namespace, "bash", "-c", "echo "+given+" >/proc/sys/net/ipv4/ip_local_port_range")
+		}
+		ports("40000 40999")
+		defer ports("41000 60999") // what comes has nothing to do with what was
 		command := web.in(appUID, filepath.Join(web.dir, "app"))
 		command.Env = append(os.Environ(), podApp+"=lookups "+podHub+":53 1000")
 		if output, err := command.CombinedOutput(); err != nil || string(output) != "0 failed\n" {
@@ -169,8 +184,32 @@ func interception(t *testing.T) {
 			}
 		}
 	})
-	step("the sidecar is gone, and comes back", func() {
+	step("the sidecar ends while answers are under way", func() {
+		var outside, inside lockedBuffer
+		slowly := web.in(appUID, "curl", "-sS", "-N", "-m", "20", "http://outside.test:8090/")
+		slowly.Stdout, slowly.Stderr = &outside, &outside
+		asks := web.in(appUID, "bash", "-c", "exec 3<>/dev/tcp/ledger.mesh/5432; echo >&3; cat <&3")
+		asks.Stdout, asks.Stderr = &inside, &inside
+		for _, one := range []*exec.Cmd{slowly, asks} {
+			if err := one.Start(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		eventually(t, "both to begin", func() error {
+			if outside.String() == "" || inside.String() == "" {
+				return errors.New("nothing yet")
+			}
+			return nil
+		})
 		web.leave()
+		if err := slowly.Wait(); err != nil || strings.Count(outside.String(), "\n") != lines {
+			t.Errorf("outside: %d of %d lines: %v: %s", strings.Count(outside.String(), "\n"), lines, err, outside.String())
+		}
+		if err := asks.Wait(); err != nil || inside.String() != "ledger here\nstill here\n" {
+			t.Errorf("a TCP dependency: %v: %s", err, inside.String())
+		}
+	})
+	step("the sidecar is gone, and comes back", func() {
 		if status, _, err := web.curl(appUID, "http://orders.mesh:8080/"); err == nil {
 			t.Errorf("without it: %d", status)
 		}

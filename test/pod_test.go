@@ -19,15 +19,18 @@ import (
 )
 
 // podApp is the environment variable that makes this test program the application of
-// a pod: "http PORT TEXT", "tcp PORT TEXT" or "lookups RESOLVER COUNT".
+// a pod: "http PORT TEXT", "tcp PORT TEXT", or what it is
+// to measure: "lookups RESOLVER COUNT", "pace WAY KEPT".
 const podApp = "HEDDLE_TEST_POD_APP"
 
-// runPodApp says its text to whoever comes, on all addresses, until SIGTERM. Over
-// TCP it speaks first.
+// runPodApp says its text to whoever comes, on all addresses, until SIGTERM.
 func runPodApp(encoded string) int {
 	parts := strings.SplitN(encoded, " ", 3)
 	if parts[0] == "lookups" {
 		return lookUp(parts[1], parts[2])
+	}
+	if parts[0] == "pace" {
+		return runPace(parts[1], parts[2])
 	}
 	listener, err := net.Listen("tcp", ":"+parts[1])
 	if err != nil {
@@ -49,8 +52,18 @@ func runPodApp(encoded string) int {
 		if err != nil {
 			return 0
 		}
-		fmt.Fprintln(connection, parts[2])
-		connection.Close()
+		go serveTCP(connection, parts[2])
+	}
+}
+
+// serveTCP speaks first, and again after a while if it is asked to.
+func serveTCP(connection net.Conn, text string) {
+	defer connection.Close()
+	fmt.Fprintln(connection, text)
+	_ = connection.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+	if _, err := connection.Read(make([]byte, 1)); err == nil {
+		time.Sleep(2 * time.Second)
+		fmt.Fprintln(connection, "still here")
 	}
 }
 

@@ -187,37 +187,51 @@ func (a *admin) configured(ctx context.Context) (bool, error) {
 
 // active counts what would fail if Envoy stopped now: HTTP requests that it is
 // working on in either direction, and connections and requests into the
-// application. Connections out to a TCP dependency are counted only where they are
-// intercepted, and nothing but Envoy takes new ones: elsewhere pools keep them open
-// for hours, and the application knows how to make new ones.
+// application. Connections out to a TCP dependency or past the mesh are counted only
+// where they are intercepted, and nothing but Envoy takes new ones: elsewhere pools
+// keep them open for hours, and the application knows how to make new ones.
 func (a *admin) active(ctx context.Context, intercepts bool) (int, error) {
 	names := `http\..*\.downstream_rq_active|cluster\.app\..*\.upstream_rq_active`
 	if intercepts {
-		names += `|tcp\..*\.downstream_cx_active`
+		// A connection counts as one request of its cluster. Which clusters take
+		// connections is known by the listeners in front of them.
+		services := []string{`outside\.passthrough`}
+		if err := a.each(ctx, `^tcp\.own\..*\.downstream_cx_total$`, func(name string, _ int) {
+			services = append(services, `([a-z]+\.)?`+strings.TrimSuffix(strings.TrimPrefix(name, "tcp.own."), ".downstream_cx_total"))
+		}); err != nil {
+			return 0, err
+		}
+		names += `|cluster\.(` + strings.Join(services, "|") + `)\.upstream_rq_active`
 	}
 	return a.sum(ctx, "^("+names+")$")
 }
 
 // sum adds up the counters and gauges whose name matches the RE2 pattern,
 // without those of the admin interface itself.
-func (a *admin) sum(ctx context.Context, names string) (int, error) {
+func (a *admin) sum(ctx context.Context, names string) (total int, err error) {
+	err = a.each(ctx, names, func(name string, value int) {
+		if !strings.HasPrefix(name, "http.admin.") {
+			total += value
+		}
+	})
+	return total, err
+}
+
+// each gives the counters and gauges whose name matches the RE2 pattern.
+func (a *admin) each(ctx context.Context, names string, with func(name string, value int)) error {
 	body, err := a.do(ctx, http.MethodGet, "/stats", url.Values{"filter": {names}})
 	if err != nil {
-		return 0, err
+		return err
 	}
-	total := 0
 	for line := range strings.Lines(string(body)) {
 		name, value, _ := strings.Cut(line, ": ")
-		if strings.HasPrefix(name, "http.admin.") {
-			continue
-		}
 		n, err := strconv.Atoi(strings.TrimSpace(value))
 		if err != nil {
-			return 0, fmt.Errorf("read Envoy's stats: %w", err)
+			return fmt.Errorf("read Envoy's stats: %w", err)
 		}
-		total += n
+		with(name, n)
 	}
-	return total, nil
+	return nil
 }
 
 // drain has Envoy ask all callers to go (connection: close, GOAWAY) while it

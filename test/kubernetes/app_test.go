@@ -17,7 +17,7 @@ import (
 
 // What makes this test program the application of a pod.
 const (
-	podApp     = "HEDDLE_TEST_POD_APP"     // "ADDRESS TEXT": where it serves, and what it says
+	podApp     = "HEDDLE_TEST_POD_APP"     // "ADDRESS TEXT": where it serves, and what it says; or "once URL"
 	podControl = "HEDDLE_TEST_POD_CONTROL" // address where the test asks it to call others
 	podLast    = "HEDDLE_TEST_POD_LAST"    // URL that it calls after it was told to end
 )
@@ -36,10 +36,17 @@ func runPodApp(says string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	address, text, _ := strings.Cut(says, " ")
+	if address == "once" {
+		return callOnce(text)
+	}
 	a := &application{}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s, token %t", text, r.Header.Get("X-Heddle-Token") != "")
+	})
+	mux.HandleFunc("/slow", func(w http.ResponseWriter, _ *http.Request) {
+		time.Sleep(slow)
+		fmt.Fprint(w, text, ", slowly")
 	})
 	mux.HandleFunc("/ready", func(w http.ResponseWriter, _ *http.Request) {
 		if a.unready.Load() {
@@ -68,6 +75,20 @@ func runPodApp(says string) int {
 	if last := os.Getenv(podLast); last != "" {
 		status, body := fetch(http.DefaultClient, last, "")
 		_ = os.WriteFile("/dev/termination-log", fmt.Appendf(nil, "%d %s", status, body), 0o600)
+	}
+	return 0
+}
+
+// slow is longer than callers have to leave (heddle.io/drain), so that such an
+// answer is under way when the application is told to end.
+const slow = 7 * time.Second
+
+// callOnce is an application that calls and ends, as a Job's.
+func callOnce(url string) int {
+	status, body := fetch(http.DefaultClient, url, "")
+	_ = os.WriteFile("/dev/termination-log", fmt.Appendf(nil, "%d %s", status, body), 0o600)
+	if status != http.StatusOK {
+		return 1
 	}
 	return 0
 }
@@ -123,7 +144,7 @@ type tally struct {
 	Answers      map[string]int // by what they said
 }
 
-// load calls all the time, by connections that are kept and by new ones.
+// load calls all the time, by connections that are kept and by new ones, and slowly.
 type load struct {
 	cancel context.CancelFunc
 	done   sync.WaitGroup
@@ -134,11 +155,11 @@ type load struct {
 func startLoad(ctx context.Context, url, host string) *load {
 	ctx, cancel := context.WithCancel(ctx)
 	l := &load{cancel: cancel, tally: tally{Answers: map[string]int{}}}
-	for _, kept := range []bool{true, true, false, false} {
-		client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: !kept}}
+	for i, path := range []string{"/", "/", "/", "/", "/slow", "/slow"} {
+		client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: i%2 == 0}}
 		l.done.Go(func() {
 			for ctx.Err() == nil {
-				status, body := fetch(client, url, host)
+				status, body := fetch(client, url+path, host)
 				l.note(status, body)
 				time.Sleep(5 * time.Millisecond)
 			}

@@ -123,8 +123,8 @@ func TestKubeletRunsInjectedPods(t *testing.T) {
 
 	// From here on no call may fail.
 	loads := []string{caller, onVM}
-	k.get(caller + "/load?url=" + url.QueryEscape("http://orders.mesh:8080/"))
-	k.get(onVM + "/load?host=orders.mesh&url=" + url.QueryEscape("http://127.0.0.1:15001/"))
+	k.get(caller + "/load?url=" + url.QueryEscape("http://orders.mesh:8080"))
+	k.get(onVM + "/load?host=orders.mesh&url=" + url.QueryEscape("http://127.0.0.1:15001"))
 	k.kubectl("scale", "deployment", "orders", "--replicas=3")
 	k.awaitPods("orders", 3)
 	step("scaled from 2 to 3")
@@ -145,10 +145,16 @@ func TestKubeletRunsInjectedPods(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Logf("%d calls, %d failed: %v", got.Made, got.Failed, got.Answers)
-		if got.Failed > 0 || got.Made < 500 {
+		if got.Failed > 0 || got.Made < 500 || got.Answers["orders in a pod, slowly"] < 6 {
 			t.Errorf("%d of %d calls failed: %q", got.Failed, got.Made, got.Why)
 		}
 	}
+	k.readinessIsFollowed(web)
+	step("readiness")
+	k.sidecarComesBack(web)
+	step("a sidecar that was killed")
+	k.podsThatEnd()
+	step("pods that end, and one that calls nobody outside")
 }
 
 // steps logs how long each took.
