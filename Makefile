@@ -34,6 +34,12 @@ soak: ## random changes, load and faults for a while, with real Envoys; DURATION
 	@hack/envoy.sh >&2
 	@go test ./test -run '^TestSoak$$' -count=1 -v -timeout 0 -args -soak $(DURATION)
 
+.PHONY: conformance-gateway-api
+conformance-gateway-api: ## the official tests of the Gateway API, with a real API server and Envoys; ARGS=-update writes what passes into docs/gateway-api.md
+	@hack/envoy.sh >&2
+	@hack/kube.sh >&2
+	@cd test/gatewayapi && go test -run '^TestConformance$$' -count=1 -v -timeout 25m . $(if $(ARGS),-args $(ARGS))
+
 .PHONY: check
 check: ## formatting, vet, linter, tidy go.mod, generated code, import rules
 	@hack/check.sh

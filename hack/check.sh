@@ -10,6 +10,7 @@ unformatted=$(git ls-files -co --exclude-standard '*.go' | grep -v '\.pb\.go$' |
 [ -z "$unformatted" ] || fail "not formatted, run gofmt -w on: $unformatted"
 
 go mod tidy -diff >/dev/null || fail "go.mod is not tidy: run go mod tidy"
+go -C test/gatewayapi mod tidy -diff >/dev/null || fail "test/gatewayapi/go.mod is not tidy: run go -C test/gatewayapi mod tidy"
 
 # go vet is one of its linters.
 hack/tools.sh golangci-lint && .tools/bin/golangci-lint run --allow-parallel-runners ./... || fail "golangci-lint"

@@ -72,6 +72,15 @@ flags=("${race[@]}" -vet=off -timeout 25m)
 .tools/bin/gotestsum --format pkgname --hide-summary=output --jsonfile "$report" -- "${flags[@]}" ./...
 status=$?
 
+# The official tests of the Gateway API, which are a module of their own.
+if [ "$mode" = all ] && [ -x .tools/kube/kube ]; then
+  if unshare --net true 2>/dev/null; then
+    go test -C test/gatewayapi -count=1 -timeout 25m . || status=1
+  else
+    left_out+=("the official tests of the Gateway API: they need a network namespace of their own")
+  fi
+fi
+
 # Quick tests leave out the long ones by design (-short); only `all` counts skips.
 if [ "$mode" = all ]; then
   while IFS= read -r line; do left_out+=("$line"); done < <(python3 hack/skipped.py "$report")

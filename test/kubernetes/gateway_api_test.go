@@ -166,6 +166,8 @@ func TestTheGatewayAPIIsServed(t *testing.T) {
 		t.Errorf("the metrics (%d bytes) do not have the route", len(got))
 	}
 
+	secretsAreReadWhereItIsAllowed(t, c, own, infra)
+
 	if out, err := c.Kubectl(t, "", "delete", "-n", shop, "httproute", "web"); err != nil {
 		t.Fatal(out, err)
 	}
@@ -175,4 +177,42 @@ func TestTheGatewayAPIIsServed(t *testing.T) {
 		services, also := w.api.Services(t.Context())
 		return err == nil && also == nil && len(routes)+len(services) == 0, fmt.Sprint(len(routes), len(services), err, also)
 	})
+}
+
+const secureGateway = `
+apiVersion: v1
+kind: Secret
+metadata: {name: secure, namespace: NS}
+type: kubernetes.io/tls
+stringData: {tls.crt: none, tls.key: none}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: secure, namespace: NS}
+spec:
+  gatewayClassName: heddle-NS
+  listeners: [{name: https, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: secure}]}}]
+`
+
+// secretsAreReadWhereItIsAllowed says so in the listener's condition, where it is not.
+func secretsAreReadWhereItIsAllowed(t *testing.T, c *kubetest.Cluster, own, namespace string) {
+	t.Helper()
+	says := func(want string) {
+		t.Helper()
+		awaits(t, "say of the Secret: "+want, func() (bool, string) {
+			out, err := c.Kubectl(t, "", "get", "-n", namespace, "gateway/secure", "-o", `jsonpath={.status.listeners[0].conditions[?(@.type=="ResolvedRefs")].message}`)
+			return strings.Contains(out, want), fmt.Sprint(out, err)
+		})
+	}
+	c.Apply(t, filled(secureGateway, "NS", namespace))
+	says("the operator may not read it: bind it to the ClusterRole heddle-gateway-secrets in namespace " + namespace)
+	for _, line := range [][]string{
+		{"create", "rolebinding", "heddle-gateway-secrets", "-n", namespace, "--clusterrole=heddle-gateway-secrets", "--serviceaccount=" + own + ":heddle-operator"},
+		{"annotate", "-n", namespace, "gateway/secure", "look=again"}, // it would within a minute
+	} {
+		if out, err := c.Kubectl(t, "", line...); err != nil {
+			t.Fatal(out, err)
+		}
+	}
+	says("are no certificate and its key")
 }

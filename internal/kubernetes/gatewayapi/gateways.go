@@ -37,7 +37,7 @@ func (t *translation) readGateways() {
 		}
 		said.tell(string(gw.GatewayClassConditionStatusAccepted), wrong, string(gw.GatewayClassReasonAccepted))
 		status := class.Status.DeepCopy()
-		status.Conditions = said.list
+		status.Conditions, status.SupportedFeatures = said.list, supportedFeatures()
 		t.result.Statuses.Classes[class.Name] = *status
 	}
 	for i := range t.Gateways {

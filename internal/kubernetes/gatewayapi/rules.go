@@ -27,6 +27,9 @@ func (r *rule) lacks(format string, args ...any) {
 	}
 }
 
+// noTimeout is the longest that the mesh has.
+const noTimeout = 24 * time.Hour
+
 func httpRule(in *gw.HTTPRouteRule) rule {
 	var r rule
 	for i := range in.Matches {
@@ -57,8 +60,11 @@ func httpRule(in *gw.HTTPRouteRule) rule {
 		}
 		if t.Request != nil {
 			d, err := time.ParseDuration(string(*t.Request))
-			if err != nil || d == 0 {
-				r.lacks("timeouts.request %s is not served: give a time, or leave it out", *t.Request)
+			if err != nil {
+				r.lacks("timeouts.request %s is no time", *t.Request)
+			}
+			if d == 0 { // none: the gateway has its own, which is an hour
+				d = noTimeout
 			}
 			r.timeout = mesh.Duration(d)
 		}

@@ -155,8 +155,5 @@ func redirect(in *gw.HTTPRequestRedirectFilter, at place) *mesh.Redirect {
 	if port != own || out.Host == "" && in.Port != nil {
 		out.Port = port
 	}
-	if *out == (mesh.Redirect{Status: out.Status}) {
-		out.Scheme = at.scheme // to where it was asked for: its status is all that is wanted
-	}
 	return out
 }
