@@ -54,6 +54,7 @@ tools: ## install the development tools into .tools/
 	@hack/kube.sh
 	@hack/node.sh
 	@hack/axe.sh
+	@hack/contour.sh
 	@hack/tools.sh
 
 .PHONY: image

@@ -43,6 +43,7 @@ fi
 if [ -n "$kubernetes" ] && ! wait "$kubernetes"; then
   left_out+=("every test with a real Kubernetes: hack/kube.sh could not build it (see above)")
 fi
+hack/contour.sh || left_out+=("the test of the overlay for Contour: hack/contour.sh could not get its definitions (see above)")
 if [ -n "$helm" ] && ! wait "$helm"; then
   left_out+=("every test with a real Helm: hack/tools.sh could not build it (see above)")
 fi

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -70,26 +71,51 @@ func readManifests(t *testing.T) map[string]manifest {
 	}
 	out := map[string]manifest{}
 	for _, file := range files {
+		if filepath.Base(file) == "kustomization.yaml" {
+			continue
+		}
 		data, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for decoder := yaml.NewDecoder(bytes.NewReader(data)); ; {
-			var node yaml.Node
-			if err := decoder.Decode(&node); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
-				t.Fatalf("%s: %v", file, err)
-			}
-			m := manifest{}
-			flatten(t, file, &node, nil, m)
-			if m["kind"] == "Route" {
-				continue // Heddle's own
-			}
-			out[m["kind"]+"/"+m["metadata.name"]] = m
-		}
+		parseManifests(t, file, data, out)
 	}
 	return out
+}
+
+// overlayManifests are what the real kubectl makes of the overlay for Contour, without
+// the control plane's own.
+func overlayManifests(t *testing.T) map[string]manifest {
+	t.Helper()
+	const kubectl = "../.tools/kube/kubectl"
+	if _, err := os.Stat(kubectl); err != nil {
+		t.Skip("no kubectl: run hack/kube.sh")
+	}
+	data, err := exec.CommandContext(t.Context(), kubectl, "kustomize", "../deploy/kubernetes/overlays/contour-cloudflare").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]manifest{}
+	parseManifests(t, "overlay", data, out)
+	return out
+}
+
+func parseManifests(t *testing.T, file string, data []byte, out map[string]manifest) {
+	t.Helper()
+	for decoder := yaml.NewDecoder(bytes.NewReader(data)); ; {
+		var node yaml.Node
+		if err := decoder.Decode(&node); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		m := manifest{}
+		flatten(t, file, &node, nil, m)
+		if m["kind"] == "Route" || m["metadata.namespace"] == "heddle-system" {
+			continue // Heddle's own
+		}
+		out[m["kind"]+"/"+m["metadata.name"]] = m
+	}
 }
 
 func flatten(t *testing.T, file string, node *yaml.Node, path []string, into manifest) {

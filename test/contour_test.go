@@ -154,12 +154,47 @@ func likeContour(t *testing.T, proxy, extension manifest, listen, authorizer, ba
 	return bootstrap
 }
 
+// contourRequest is a request through Contour's Envoy, and what becomes of it.
+type contourRequest struct {
+	path         string
+	with         func(*http.Request)
+	status       int
+	reason       string
+	callee, user string // of the token; "" none
+}
+
 // TestBehindContour runs the manifests of deploy/contour, as Contour would have a
 // real Envoy configured, before a real AuthZ service.
 func TestBehindContour(t *testing.T) {
 	t.Parallel()
+	behindContour(t, readManifests(t), func(staff, partner, other func(*http.Request)) []contourRequest {
+		return []contourRequest{
+			{"/", partner, 401, "no_token", "", ""},
+			{"/api/x", partner, 200, "", "orders", "bo-1"},
+			{"/api", staff, 401, "no_token", "", ""},
+			{"/public/../api", staff, 401, "no_token", "", ""},
+		}
+	})
+}
+
+// TestContourCloudflareOverlay does so with what the overlay makes of them: Cloudflare's
+// people alone, for the API too.
+func TestContourCloudflareOverlay(t *testing.T) {
+	t.Parallel()
+	behindContour(t, overlayManifests(t), func(staff, partner, other func(*http.Request)) []contourRequest {
+		return []contourRequest{
+			{"/", partner, 401, "no_token", "", ""},
+			{"/api/x", staff, 200, "", "orders", "ada-1"},
+			{"/api/x", partner, 401, "no_token", "", ""},
+			{"/api/x", other, 401, "wrong_audience", "", ""},
+			{"/public/../api", staff, 200, "", "orders", "ada-1"},
+		}
+	})
+}
+
+func behindContour(t *testing.T, all map[string]manifest, more func(staff, partner, other func(*http.Request)) []contourRequest) {
+	t.Helper()
 	envoytest.Path(t)
-	all := readManifests(t)
 	proxy, extension := all["HTTPProxy/shop"], all["ExtensionService/heddle-authz"]
 	spiffe, err := url.Parse(all["Certificate/heddle-gateway"]["spec.uris.0"])
 	if err != nil {
@@ -202,25 +237,15 @@ func TestBehindContour(t *testing.T) {
 	const forged = "forged"
 	staff, partner := bring("Cf-Access-Jwt-Assertion", users.staff(t, nil)), bring("Authorization", "Bearer "+users.partner(t, nil))
 	other := bring("Cf-Access-Jwt-Assertion", users.staff(t, map[string]any{"aud": []string{otherTag}}))
-	for _, one := range []struct {
-		path         string
-		with         func(*http.Request)
-		status       int
-		reason       string
-		callee, user string // of the token; "" none
-	}{
+	for _, one := range append(more(staff, partner, other), []contourRequest{
 		{"/", staff, 200, "", "shop", "ada-1"},
-		{"/", partner, 401, "no_token", "", ""},
 		{"/", other, 401, "wrong_audience", "", ""},
 		{"/", bring("Cookie", "a=b; CF_Authorization="+users.staff(t, nil)), 200, "", "shop", "ada-1"},
-		{"/api/x", partner, 200, "", "orders", "bo-1"},
-		{"/api", staff, 401, "no_token", "", ""},
 		{"/apix", staff, 200, "", "shop", "ada-1"},
-		{"/public/../api", staff, 401, "no_token", "", ""},
 		{"/status", bring("X-Other", "1"), 200, "", "status", ""},
 		{"/public", bring("X-Other", "1"), 200, "", "", ""},
 		{"/moved", staff, 403, "not_routed", "", ""},
-	} {
+	}...) {
 		var answered answer
 		eventually(t, one.path, func() (err error) {
 			answered, err = ask(t, listen, proxy["spec.virtualhost.fqdn"], one.path, one.with, bring("X-Heddle-Token", forged))
