@@ -1,10 +1,13 @@
 package kubernetes_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -54,4 +57,49 @@ spec:
 	c.Apply(t, strings.Replace(sought, "labels: {team: sought}", "labels: {team: other}", 1))
 	w.awaitCondition(namespace, "meshservice/seek-label", "EndpointsFound", "False NoService")
 	w.awaitInstances("seek-label")
+}
+
+// A large set reaches the registry in many transactions, each of which comes back as
+// changes: it is not sent again for that.
+func TestALargeSetIsSentOnce(t *testing.T) {
+	c := cluster(t)
+	w := join(t, c)
+	namespace := c.Namespace(t)
+	c.Apply(t, strings.NewReplacer("NAME", "crowd", "NS", namespace, "HOW", "service: crowd").Replace(seeking))
+	w.awaitCondition(namespace, "meshservice/crowd", "EndpointsFound", "False NoService")
+	const many = 1000
+	slice := &discoveryv1.EndpointSlice{
+		ObjectMeta:  metav1.ObjectMeta{Namespace: namespace, Name: "crowd", Labels: map[string]string{discoveryv1.LabelServiceName: "crowd"}},
+		AddressType: discoveryv1.AddressTypeIPv4, Ports: []discoveryv1.EndpointPort{{Port: new(int32(80))}},
+	}
+	for i := range many {
+		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{Addresses: []string{fmt.Sprintf("10.9.%d.%d", i/250, 1+i%250)}})
+	}
+	sets := func() string {
+		for line := range strings.Lines(says(strings.TrimPrefix(w.operator.said["http"], "http://"), "/metrics")) {
+			if is, ok := strings.CutPrefix(line, `heddle_operator_instance_sets_total{answer="ok",cluster="prod"} `); ok {
+				return strings.TrimSpace(is)
+			}
+		}
+		return "none"
+	}
+	if got := sets(); got != "0" {
+		t.Fatalf("%s sets were sent of no pods", got)
+	}
+	if _, err := c.Client.DiscoveryV1().EndpointSlices(namespace).Create(t.Context(), slice, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitCondition(namespace, "meshservice/crowd", "EndpointsFound", "True Found")
+	awaits(t, "have them all", func() (bool, string) {
+		got := len(w.instances("crowd"))
+		return got == many, fmt.Sprint(got)
+	})
+	awaits(t, "be at rest", func() (bool, string) {
+		before := sets()
+		time.Sleep(time.Second) // a time in which nothing is to happen
+		return before == sets(), before
+	})
+	if got := sets(); got != "1" {
+		t.Errorf("the set was sent %s times", got)
+	}
 }

@@ -181,7 +181,7 @@ func (j *joined) control(m manager.Manager, registry *client.Client) error {
 	d := &discovery{
 		findings: found,
 		cluster:  j.Name, cache: m.GetCache(), mirror: j.operator.mirror, registry: registry.KeptBy(mesh.OfCluster(j.Name)),
-		log: j.log, metrics: j.operator.metrics, sent: map[mesh.ServiceName]map[mesh.InstanceID]uint64{},
+		log: j.log, metrics: j.operator.metrics, sent: map[mesh.ServiceName]sentSet{},
 	}
 	if err := d.start(m); err != nil {
 		return err

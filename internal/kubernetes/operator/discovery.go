@@ -34,8 +34,18 @@ type discovery struct {
 	findings *findings
 
 	mu   sync.Mutex
-	sent map[mesh.ServiceName]map[mesh.InstanceID]uint64 // guarded by mu: what the registry took last
+	sent map[mesh.ServiceName]sentSet // guarded by mu: what the registry took last
 }
+
+// sentSet is a set that was sent.
+type sentSet struct {
+	set      map[mesh.InstanceID]uint64
+	revision int64 // of the registry, as of its last write
+	at       time.Time
+}
+
+// mirrorLag is how long the mirror may take to show what was sent; then it is sent again.
+const mirrorLag = 2 * time.Second
 
 func (d *discovery) keeper() mesh.Keeper { return mesh.OfCluster(d.cluster) }
 
@@ -56,13 +66,16 @@ func (d *discovery) Reconcile(ctx context.Context, service mesh.ServiceName) (re
 	if maps.Equal(wanted, held) && d.sentLast(service, wanted) {
 		return reconcile.Result{}, nil
 	}
+	if wait := d.underway(service, wanted); wait > 0 {
+		return reconcile.Result{RequeueAfter: wait}, nil
+	}
 	began := time.Now()
 	kept, err := d.registry.KeepInstances(ctx, service, instances)
 	d.metrics.sent(d.cluster, time.Since(began), err)
 	switch mesh.KindOf(err) {
 	case "":
 	case mesh.KindNotFound: // the service went meanwhile, and its instances with it
-		d.remember(service, nil)
+		d.remember(service, sentSet{})
 		return reconcile.Result{}, nil
 	case mesh.KindInvalid, mesh.KindDenied, mesh.KindConflict:
 		d.forget(service)
@@ -73,7 +86,7 @@ func (d *discovery) Reconcile(ctx context.Context, service mesh.ServiceName) (re
 		d.forget(service)
 		return reconcile.Result{}, fmt.Errorf("send the pods of service %s: %w", service, err)
 	}
-	d.remember(service, wanted)
+	d.remember(service, sentSet{wanted, kept.Revision, time.Now()})
 	if kept.Written+kept.Removed > 0 {
 		d.log.Debug("pods sent", "cluster", d.cluster, "service", service, "instances", len(instances), "written", kept.Written, "removed", kept.Removed, "revision", kept.Revision)
 	}
@@ -169,24 +182,36 @@ func (d *discovery) sentLast(service mesh.ServiceName, wanted map[mesh.InstanceI
 		// Nothing was sent since this process leads: what the registry holds is as wanted.
 		return true
 	}
-	return maps.Equal(last, wanted)
+	return maps.Equal(last.set, wanted)
 }
 
-func (d *discovery) remember(service mesh.ServiceName, set map[mesh.InstanceID]uint64) {
+// underway says for how long to wait for the mirror to show what was sent last; 0: it
+// shows that, or what is wanted is something else.
+func (d *discovery) underway(service mesh.ServiceName, wanted map[mesh.InstanceID]uint64) time.Duration {
+	d.mu.Lock()
+	last := d.sent[service]
+	d.mu.Unlock()
+	if !maps.Equal(last.set, wanted) || d.mirror.revision() > last.revision {
+		return 0
+	}
+	return max(0, mirrorLag-time.Since(last.at))
+}
+
+func (d *discovery) remember(service mesh.ServiceName, last sentSet) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(set) == 0 && !d.isWanted(service) {
+	if len(last.set) == 0 && !d.isWanted(service) {
 		delete(d.sent, service)
 		return
 	}
-	d.sent[service] = set
+	d.sent[service] = last
 }
 
 func (d *discovery) forget(service mesh.ServiceName) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	// Not the zero of "nothing was sent": what arrived of a call that failed is not known.
-	d.sent[service] = map[mesh.InstanceID]uint64{"": 0}
+	d.sent[service] = sentSet{set: map[mesh.InstanceID]uint64{"": 0}}
 }
 
 func (d *discovery) isWanted(service mesh.ServiceName) bool {

@@ -21,7 +21,8 @@ type mirror struct {
 	seed maphash.Seed // of fingerprints
 
 	mu     sync.RWMutex
-	synced bool // guarded by mu, as all below
+	synced bool  // guarded by mu, as all below
+	seen   int64 // the registry's revision up to which there may be changes
 	all    map[mesh.ServiceName]*mirroredService
 	routes map[mesh.RouteName]written
 	next   *mirror // what is being read anew, until it is whole
@@ -86,6 +87,9 @@ func (m *mirror) follow(ctx context.Context, registry *client.Client, log *slog.
 // take applies one event.
 func (m *mirror) take(e client.Event) {
 	m.mu.Lock()
+	if e.Revision > 0 {
+		m.seen = e.Revision
+	}
 	var changes []change
 	switch e.Type {
 	case client.EventReset:
@@ -240,6 +244,13 @@ func (m *mirror) subscribe(f func(change)) (unsubscribe func()) {
 		defer m.mu.Unlock()
 		delete(m.notify, key)
 	}
+}
+
+// revision is that of the latest change that came.
+func (m *mirror) revision() int64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.seen
 }
 
 // isSynced says whether the mirror has been filled.

@@ -212,7 +212,7 @@ func (c *objects) end(ctx context.Context, o object, found v1alpha1.Object) (rec
 		if err := c.remove(ctx, o, found.Common().Keeper(c.cluster)); err != nil {
 			c.log.Warn("what a deleted object declared is still in the registry; trying again", "cluster", c.cluster, "object", o.String(), "error", err)
 			c.recorder.Eventf(found, nil, "Warning", "NotRemoved", "Remove", "still in the registry: %s", mesh.Cut(lasting(err), 900))
-			return reconcile.Result{RequeueAfter: c.patience.next(o, "removed", firstPause)}, nil
+			return reconcile.Result{RequeueAfter: c.patience.next(o, "removed", firstPause, awayPause)}, nil
 		}
 	}
 	before := found.DeepCopyObject().(ctrl.Object)

@@ -8,7 +8,8 @@ import (
 // The pauses between tries of what a server that is away does not do.
 const (
 	firstPause = 2 * time.Second
-	mostPause  = 30 * time.Second
+	awayPause  = 8 * time.Second  // the most while a server is away: nobody waits for longer than 10 s once it is back
+	mostPause  = 30 * time.Second // the most for proxies
 )
 
 // patience knows how long each object waits for something that does not come: each
@@ -23,8 +24,8 @@ type waited struct {
 	last time.Duration
 }
 
-// next is how long to wait now; first is the first pause.
-func (p *patience) next(o object, what string, first time.Duration) time.Duration {
+// next is how long to wait now; first is the first pause, and most the longest.
+func (p *patience) next(o object, what string, first, most time.Duration) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.waiting == nil {
@@ -34,7 +35,7 @@ func (p *patience) next(o object, what string, first time.Duration) time.Duratio
 	if was.what != what {
 		was = waited{what: what}
 	}
-	was.last = min(max(first, 2*was.last), mostPause)
+	was.last = min(max(first, 2*was.last), most)
 	p.waiting[o] = was
 	return pause(was.last)
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -20,12 +21,17 @@ func TestPatience(t *testing.T) {
 		}
 	}
 	for _, want := range []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, mostPause, mostPause} {
-		about(p.next(o, "the server", 2*time.Second), want)
+		about(p.next(o, "the server", 2*time.Second, mostPause), want)
 	}
-	about(p.next(o, "proxies", 300*time.Millisecond), 300*time.Millisecond)
-	about(p.next(o, "proxies", 300*time.Millisecond), 600*time.Millisecond)
+	about(p.next(o, "proxies", 300*time.Millisecond, mostPause), 300*time.Millisecond)
+	about(p.next(o, "proxies", 300*time.Millisecond, mostPause), 600*time.Millisecond)
+	for range 20 {
+		if got := p.next(o, "a server that is away", firstPause, awayPause); got > 10*time.Second {
+			t.Errorf("waits %s although the server may be back", got)
+		}
+	}
 	p.forget(o)
-	about(p.next(o, "proxies", 300*time.Millisecond), 300*time.Millisecond)
+	about(p.next(o, "proxies", 300*time.Millisecond, mostPause), 300*time.Millisecond)
 	if len(p.waiting) != 1 {
 		t.Errorf("%d objects wait", len(p.waiting))
 	}
@@ -39,5 +45,30 @@ func TestTheStatusDoesNotSayWhatChanges(t *testing.T) {
 	}
 	if went := refused(mesh.Invalid("service \"web\"", mesh.Faults{{Path: "owner", Message: "is missing"}})); !strings.Contains(went.message, "owner") {
 		t.Errorf("%+v", went)
+	}
+}
+
+// While the mirror does not show a set that was sent, it is not sent again; a change that
+// came behind it is seen at once.
+func TestASetUnderWayIsNotSentAgain(t *testing.T) {
+	wanted := map[mesh.InstanceID]uint64{"a": 1}
+	d := &discovery{mirror: newMirror(), sent: map[mesh.ServiceName]sentSet{"orders": {wanted, 7, time.Now()}, "old": {wanted, 7, time.Now().Add(-mirrorLag)}}}
+	for name, test := range map[string]struct {
+		service mesh.ServiceName
+		wanted  map[mesh.InstanceID]uint64
+		seen    int64
+		waits   bool
+	}{
+		"the mirror is behind":     {"orders", wanted, 6, true},
+		"it shows a part":          {"orders", wanted, 7, true},
+		"somebody changed it":      {"orders", wanted, 8, false},
+		"something else is wanted": {"orders", nil, 6, false},
+		"it was long ago":          {"old", wanted, 6, false},
+		"nothing was sent":         {"new", wanted, 6, false},
+	} {
+		d.mirror.take(client.Event{Type: client.EventChange, Revision: test.seen})
+		if got := d.underway(test.service, test.wanted); (got > 0) != test.waits {
+			t.Errorf("%s: it waits %s", name, got)
+		}
 	}
 }

@@ -30,7 +30,7 @@ func (c *objects) tell(ctx context.Context, o object, found v1alpha1.Object, wen
 	before := found.DeepCopyObject().(v1alpha1.Object)
 	again := went.again
 	if went.unknown {
-		again = c.patience.next(o, fmt.Sprintf("%s %d", went.reason, declared.Generation), firstPause)
+		again = c.patience.next(o, fmt.Sprintf("%s %d", went.reason, declared.Generation), firstPause, awayPause)
 	}
 	set := func(kind string, is metav1.ConditionStatus, reason, message string) {
 		meta.SetStatusCondition(&declared.Status.Conditions, metav1.Condition{
@@ -86,19 +86,19 @@ func (c *objects) tellProgress(ctx context.Context, o object, d *v1alpha1.Declar
 		if was := meta.FindStatusCondition(d.Status.Conditions, programmed); was == nil || was.ObservedGeneration != d.Generation {
 			set(programmed, metav1.ConditionUnknown, "ServerUnreachable", lasting(err))
 		}
-		return c.patience.next(o, "progress", firstPause)
+		return c.patience.next(o, "progress", firstPause, awayPause)
 	}
 	switch {
 	case p.Revision < d.Status.Revision:
 		set(programmed, metav1.ConditionUnknown, "Pending", fmt.Sprintf("the control plane has not seen revision %d yet", d.Status.Revision))
-		return c.patience.next(o, fmt.Sprintf("revision %d", d.Status.Revision), soon)
+		return c.patience.next(o, fmt.Sprintf("revision %d", d.Status.Revision), soon, mostPause)
 	case len(p.Refused) > 0:
 		first := p.Refused[0]
 		set(programmed, metav1.ConditionFalse, "Refused", fmt.Sprintf("%d of %d proxies refused it (NACK); %s: %s", len(p.Refused), p.Proxies, first.Node, first.Message))
 	case p.Acknowledged < p.Proxies:
 		set(programmed, metav1.ConditionFalse, "Pending", fmt.Sprintf("%d of %d proxies acknowledged revision %d", p.Acknowledged, p.Proxies, d.Status.Revision))
 		d.Status.Proxies = fmt.Sprintf("%d/%d", p.Acknowledged, p.Proxies)
-		return c.patience.next(o, fmt.Sprintf("%d of %d at revision %d", p.Acknowledged, p.Proxies, d.Status.Revision), soon)
+		return c.patience.next(o, fmt.Sprintf("%d of %d at revision %d", p.Acknowledged, p.Proxies, d.Status.Revision), soon, mostPause)
 	case p.Proxies == 0:
 		set(programmed, metav1.ConditionTrue, "NoProxies", "no proxy is connected that needs it")
 	default:
