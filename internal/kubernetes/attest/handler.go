@@ -34,6 +34,7 @@ const (
 	mostAddresses   = 20_000
 	mostRequest     = 4 << 10
 	mostTokenLength = 16 << 10
+	mostReading     = 2 * time.Second
 )
 
 // Attestor answers pods that want to join.
@@ -66,9 +67,7 @@ func (a *Attestor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !a.allow(r.RemoteAddr) {
-		a.cfg.Metrics.count("limited")
-		w.Header().Set("Retry-After", "5")
-		a.answer(w, http.StatusTooManyRequests, "too many attestations at once: try again in some seconds")
+		a.limited(w)
 		return
 	}
 	token, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -83,6 +82,10 @@ func (a *Attestor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.answer(w, http.StatusBadRequest, err.Error())
 		return
 	}
+	if !a.all.AllowN(a.cfg.Now(), 1) { // taken by those only that ask something
+		a.limited(w)
+		return
+	}
 	secret, err := a.attest(r.Context(), token, want)
 	if err != nil {
 		a.refuse(w, r, want, err)
@@ -95,7 +98,16 @@ func (a *Attestor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}{secret})
 }
 
+func (a *Attestor) limited(w http.ResponseWriter) {
+	a.cfg.Metrics.count("limited")
+	w.Header().Set("Retry-After", "5")
+	a.answer(w, http.StatusTooManyRequests, "too many attestations at once: try again in some seconds")
+}
+
 func read(w http.ResponseWriter, r *http.Request) (wanted, error) {
+	connection := http.NewResponseController(w)
+	_ = connection.SetReadDeadline(time.Now().Add(mostReading)) // a recorder has none
+	defer func() { _ = connection.SetReadDeadline(time.Time{}) }()
 	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, mostRequest))
 	decoder.DisallowUnknownFields()
 	var want wanted
@@ -160,7 +172,7 @@ func (a *Attestor) refuse(w http.ResponseWriter, r *http.Request, want wanted, e
 	a.answer(w, status, message)
 }
 
-// allow takes one from what an address and all may still ask.
+// allow takes one from what an address may still ask.
 func (a *Attestor) allow(remote string) bool {
 	host := remote
 	if i := strings.LastIndexByte(remote, ':'); i > 0 {
@@ -176,8 +188,7 @@ func (a *Attestor) allow(remote string) bool {
 		a.addresses[host] = limiter
 	}
 	a.mu.Unlock()
-	now := a.cfg.Now()
-	return limiter.AllowN(now, 1) && a.all.AllowN(now, 1)
+	return limiter.AllowN(a.cfg.Now(), 1)
 }
 
 // answer refuses as the server's REST API does: with problem details (RFC 9457).

@@ -3,6 +3,7 @@
 // with the patch that package inject makes, with its warnings, or with a refusal.
 //
 // It is thin: nothing is kept between two requests, nothing is asked of anybody,
-// so that replicas are equal and an answer takes about a millisecond. Its
+// so that replicas are equal and an answer takes about a millisecond. What callers may
+// hold before that is for intake to bound. Its
 // certificates are package certificates' work.
 package webhook

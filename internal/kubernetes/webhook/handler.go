@@ -4,10 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"mime"
 	"net/http"
+	"os"
 	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -29,9 +29,13 @@ const (
 	// mostBody is a little more than what the API server takes for a request of its own
 	// (3 MiB): a review of a creation holds the pod once, and little else.
 	mostBody = 3<<20 + 200<<10
-	// mostAtOnce bounds what all callers together may have in memory: any pod may call,
-	// and a review takes a few milliseconds.
-	mostAtOnce = 16
+	// mostElements bounds the values in a review: an empty container takes three bytes
+	// there, and some hundreds once it is decoded.
+	mostElements = 20_000
+	// mostAtOnce are decided about at once. It takes some milliseconds, for which the
+	// others wait: the API server gives up after 5 s.
+	mostAtOnce  = 4
+	mostWaiting = 4 * time.Second
 )
 
 // Config has what a Handler needs.
@@ -41,49 +45,83 @@ type Config struct {
 	Metrics  *Metrics // nil: none
 }
 
-// Handler serves the two paths.
-//
-// A call that is one too many is refused before its body is read.
+// Handler serves the two paths. Any pod may call: a body is read before anything is
+// taken that all callers share but memory, and of that others leave enough.
 func Handler(cfg Config) http.Handler {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	h := &handler{Config: cfg, intake: newIntake(), deciding: make(chan struct{}, mostAtOnce)}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST "+ByNamespacePath, cfg.serve(inject.ByNamespace))
-	mux.HandleFunc("POST "+ByPodPath, cfg.serve(inject.ByPod))
-	running := make(chan struct{}, mostAtOnce)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case running <- struct{}{}:
-			defer func() { <-running }()
-			mux.ServeHTTP(w, r)
-		default:
-			cfg.Metrics.count("limited", time.Now())
-			w.Header().Set("Retry-After", "1")
-			http.Error(w, "too many reviews at once: try again", http.StatusServiceUnavailable)
-		}
-	})
+	mux.HandleFunc("POST "+ByNamespacePath, h.serve(inject.ByNamespace))
+	mux.HandleFunc("POST "+ByPodPath, h.serve(inject.ByPod))
+	return mux
 }
 
-func (c Config) serve(by inject.Opted) http.HandlerFunc {
+type handler struct {
+	Config
+	intake   *intake
+	deciding chan struct{}
+}
+
+func (h *handler) serve(by inject.Opted) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
-		review, problem := read(w, r)
+		body, leave, problem := h.read(w, r)
+		defer leave()
+		if problem == nil && !h.wait(r) {
+			problem = &limited
+		}
 		if problem != nil {
-			c.Metrics.count("malformed", began)
-			c.Logger.Warn("a request to the webhook could not be read", "from", r.RemoteAddr, "error", problem.text)
-			http.Error(w, problem.text, problem.status)
+			h.refuse(w, r, problem, began)
 			return
 		}
-		response, result := c.review(review.Request, by)
-		c.Metrics.count(result, began)
-		response.UID = review.Request.UID
-		answer := admissionv1.AdmissionReview{TypeMeta: review.TypeMeta, Response: response}
+		answer, result, problem := h.decide(body, by)
+		<-h.deciding
+		if problem != nil {
+			h.refuse(w, r, problem, began)
+			return
+		}
+		h.Metrics.count(result, began)
 		w.Header().Set("Content-Type", "application/json")
 		if err := json.NewEncoder(w).Encode(answer); err != nil {
-			c.Logger.Debug("the API server did not take an answer", "error", err)
+			h.Logger.Debug("the API server did not take an answer", "error", err)
 		}
 	}
+}
+
+// wait waits for one of the places of those that are decided about.
+func (h *handler) wait(r *http.Request) bool {
+	enough := time.NewTimer(mostWaiting)
+	defer enough.Stop()
+	select {
+	case h.deciding <- struct{}{}:
+		return true
+	case <-r.Context().Done():
+	case <-enough.C:
+	}
+	return false
+}
+
+func (h *handler) refuse(w http.ResponseWriter, r *http.Request, problem *problem, began time.Time) {
+	result := "malformed"
+	if problem.status == http.StatusServiceUnavailable {
+		result = "limited"
+		w.Header().Set("Retry-After", "1")
+	}
+	h.Metrics.count(result, began)
+	h.Logger.Warn("a request to the webhook is not answered", "from", r.RemoteAddr, "error", problem.text)
+	http.Error(w, problem.text, problem.status)
+}
+
+func (h *handler) decide(body []byte, by inject.Opted) (*admissionv1.AdmissionReview, string, *problem) {
+	review, problem := parse(body)
+	if problem != nil {
+		return nil, "", problem
+	}
+	response, result := h.review(review.Request, by)
+	response.UID = review.Request.UID
+	return &admissionv1.AdmissionReview{TypeMeta: review.TypeMeta, Response: response}, result, nil
 }
 
 // problem is why a request is no review.
@@ -92,17 +130,47 @@ type problem struct {
 	text   string
 }
 
-func read(w http.ResponseWriter, r *http.Request) (*admissionv1.AdmissionReview, *problem) {
+var limited = problem{http.StatusServiceUnavailable, errFull.Error()}
+
+func (h *handler) read(w http.ResponseWriter, r *http.Request) ([]byte, func(), *problem) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return nil, &problem{http.StatusUnsupportedMediaType, "the body has to be application/json"}
+		return nil, func() {}, &problem{http.StatusUnsupportedMediaType, "the body has to be application/json"}
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostBody))
-	var tooLarge *http.MaxBytesError
+	body, leave, err := h.intake.read(w, r, mostBody)
 	switch {
-	case errors.As(err, &tooLarge):
-		return nil, &problem{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d bytes", tooLarge.Limit)}
-	case err != nil:
-		return nil, &problem{http.StatusBadRequest, "the body ended early"}
+	case err == nil:
+		return body, leave, nil
+	case errors.Is(err, errFull):
+		return nil, leave, &limited
+	case errors.Is(err, errLarge):
+		return nil, leave, &problem{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d bytes", mostBody)}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, leave, &problem{http.StatusRequestTimeout, fmt.Sprintf("the body took more than %s", mostReading)}
+	}
+	return nil, leave, &problem{http.StatusBadRequest, "the body ended early"}
+}
+
+// elements counts what may become a value: what is behind a comma or opens an object or a list.
+func elements(text []byte) (n int) {
+	quoted := false
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			quoted = !quoted
+		case '\\':
+			i++ // outside of strings it is no JSON
+		case ',', '{', '[':
+			if !quoted {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func parse(body []byte) (*admissionv1.AdmissionReview, *problem) {
+	if n := elements(body); n > mostElements {
+		return nil, &problem{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has %d values; at most %d are taken", n, mostElements)}
 	}
 	var review admissionv1.AdmissionReview
 	if err := json.Unmarshal(body, &review); err != nil {
