@@ -15,7 +15,13 @@ func (g *globals) connect() (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := client.New(client.Config{Address: g.Server, Token: token, UserAgent: "heddle-cli"})
+	return g.connectWith(client.Config{Token: token})
+}
+
+// connectWith adds to a client's settings which server it is of.
+func (g *globals) connectWith(cfg client.Config) (*client.Client, error) {
+	cfg.Address, cfg.UserAgent = g.Server, "heddle-cli"
+	c, err := client.New(cfg)
 	if err != nil {
 		return nil, &usageError{message: err.Error()}
 	}

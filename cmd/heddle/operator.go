@@ -67,7 +67,9 @@ func (c *operatorCmd) Run(ctx context.Context, line *globals, logger *slog.Logge
 	defer web.Close()
 	ready.remove()
 	defer ready.remove()
-	api, err := line.connect()
+	metrics := prometheus.NewRegistry() // the library's has the collectors of Go and of the process
+	standing := operator.NewStanding(logger, metrics)
+	api, err := line.connectWith(client.Config{Tokens: line.token, Transport: standing.Watch})
 	if err != nil {
 		return err
 	}
@@ -76,9 +78,8 @@ func (c *operatorCmd) Run(ctx context.Context, line *globals, logger *slog.Logge
 	if err != nil {
 		return err
 	}
-	metrics := prometheus.NewRegistry() // the library's has the collectors of Go and of the process
 	operator.LogLibraries(logger)
-	joined, err := operator.New(operator.Config{Clusters: clusters, Registry: api, Proxies: proxies, Namespace: c.electedIn(), Lease: c.LeaseDuration, Logger: logger, Metrics: metrics})
+	joined, err := operator.New(operator.Config{Clusters: clusters, Registry: api, Proxies: proxies, Standing: standing, Namespace: c.electedIn(), Lease: c.LeaseDuration, Logger: logger, Metrics: metrics})
 	if err != nil {
 		return &usageError{message: "--cluster: " + err.Error()}
 	}
@@ -88,7 +89,7 @@ func (c *operatorCmd) Run(ctx context.Context, line *globals, logger *slog.Logge
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{metrics, operator.LibraryMetrics()}, promhttp.HandlerOpts{}))
-	mux.Handle("/", withInjector(joined.Health(), sidecars))
+	mux.Handle("/", withInjector(joined.Health(), sidecars, standing))
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return joined.Run(ctx) })
 	if sidecars != nil {

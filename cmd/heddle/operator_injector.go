@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 
@@ -84,8 +85,9 @@ func (f *injectorFlags) runInjector(ctx context.Context, one *injector.Injector)
 }
 
 // withInjector has the operator be ready once its webhook is, whatever becomes of the
-// server and of other clusters: while those are away, pods are made all the same.
-func withInjector(health http.Handler, one *injector.Injector) http.Handler {
+// server and of other clusters: while those are away, pods are made all the same. That its
+// token is not known it says there all the same, with a status of success.
+func withInjector(health http.Handler, one *injector.Injector, standing *operator.Standing) http.Handler {
 	if one == nil {
 		return health
 	}
@@ -96,6 +98,8 @@ func withInjector(health http.Handler, one *injector.Injector) http.Handler {
 		}
 		if err := one.Ready(); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		} else if err := standing.Err(); err != nil {
+			fmt.Fprintln(w, err)
 		}
 	})
 }

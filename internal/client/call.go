@@ -90,8 +90,15 @@ func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, erro
 	if r.body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	if c.token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.token)
+	token, err := c.tokens()
+	if err == nil {
+		err = plain(token)
+	}
+	if err != nil {
+		return nil, mesh.Unavailable(err, "%s %s: there is no access token now", r.method, target.Path)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	if r.revision > 0 {
 		req.Header.Set("If-Match", strconv.Quote(strconv.FormatInt(r.revision, 10)))
@@ -168,6 +175,10 @@ func speaksHTTP2First(ctx context.Context, base *url.URL) bool {
 	return err == nil && header[3] == settings
 }
 
+// ReasonToken is why a call is denied whose token the server does not know: with
+// another token it may be taken.
+const ReasonToken mesh.Reason = "token"
+
 // cause takes off the *url.Error, which repeats method and address.
 func cause(err error) error {
 	var wrapped *url.Error
@@ -203,6 +214,9 @@ func refusal(req *http.Request, response *http.Response, data []byte) error {
 	kind := kindOf(response.StatusCode)
 	if kind == "" {
 		return fmt.Errorf("%s: %s (%s)", describe(req), message, response.Status)
+	}
+	if response.StatusCode == http.StatusUnauthorized {
+		p.Reason = ReasonToken
 	}
 	return &mesh.Error{Kind: kind, Reason: p.Reason, Message: message, Faults: p.Errors}
 }

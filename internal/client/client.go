@@ -1,6 +1,7 @@
 package client
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -15,17 +16,19 @@ const DefaultAddress = "http://127.0.0.1:7080"
 
 // Config has settings whose zero values work.
 type Config struct {
-	Address    string        // "http://host:port", "https://host:port" or "host:port"; default [DefaultAddress]
-	Token      string        // the bearer token for writes; "" for reading only
-	HTTPClient *http.Client  // default: a client of its own
-	UserAgent  string        // default "heddle"
-	Timeout    time.Duration // of one call, Events aside; default 15 s
+	Address    string                                    // "http://host:port", "https://host:port" or "host:port"; default [DefaultAddress]
+	Token      string                                    // the bearer token for writes; "" for reading only
+	Tokens     func() (string, error)                    // the same, asked for each call: for one that is replaced meanwhile
+	Transport  func(http.RoundTripper) http.RoundTripper // wraps the transport of the default HTTPClient
+	HTTPClient *http.Client                              // default: a client of its own
+	UserAgent  string                                    // default "heddle"
+	Timeout    time.Duration                             // of one call, Events aside; default 15 s
 }
 
 // Client calls one server.
 type Client struct {
 	base      *url.URL
-	token     string
+	tokens    func() (string, error)
 	http      *http.Client
 	userAgent string
 	timeout   time.Duration
@@ -41,16 +44,22 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if strings.ContainsFunc(cfg.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return nil, fmt.Errorf("the token has characters that no token has, such as spaces: check how it was copied")
+	if err := plain(cfg.Token); err != nil {
+		return nil, err
 	}
-	c := &Client{base: base, token: cfg.Token, http: cfg.HTTPClient, userAgent: cfg.UserAgent, timeout: cfg.Timeout}
+	c := &Client{base: base, tokens: cfg.Tokens, http: cfg.HTTPClient, userAgent: cfg.UserAgent, timeout: cfg.Timeout}
 	if c.http == nil {
 		transport := http.DefaultTransport.(*http.Transport).Clone()
 		transport.MaxIdleConnsPerHost = 16
 		// net/http would go where a redirect points, and make a GET of a write that
 		// it was answered to: what reads like success would have changed nothing.
-		c.http = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		c.http = &http.Client{Transport: http.RoundTripper(transport), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	}
+	if cfg.HTTPClient == nil && cfg.Transport != nil {
+		c.http.Transport = cfg.Transport(c.http.Transport)
+	}
+	if c.tokens == nil {
+		c.tokens = func() (string, error) { return cfg.Token, nil }
 	}
 	if c.userAgent == "" {
 		c.userAgent = "heddle"
@@ -59,6 +68,14 @@ func New(cfg Config) (*Client, error) {
 		c.timeout = 15 * time.Second
 	}
 	return c, nil
+}
+
+// plain says what is wrong with a token that cannot be sent.
+func plain(token string) error {
+	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return errors.New("the token has characters that no token has, such as spaces: check how it was copied")
+	}
+	return nil
 }
 
 // WithRequestID gives a copy of c whose next write carries id. A write sent

@@ -103,6 +103,9 @@ func (a *Attestor) attest(ctx context.Context, token string, want wanted) (strin
 		return "", err
 	}
 	secret, err := a.cfg.Mesh.JoinToken(ctx, of, to, fmt.Sprintf("pod %s/%s of %s", who.namespace, who.pod, a.cfg.Cluster), joinLife)
+	if mesh.ReasonOf(err) == client.ReasonToken {
+		return "", mesh.Unavailable(err, "the mesh does not know the operator's access token: try again")
+	}
 	if mesh.KindOf(err) == mesh.KindDenied {
 		vouch := ""
 		if of.Kind != mesh.ServiceIdentity {

@@ -79,6 +79,9 @@ func (d *discovery) Reconcile(ctx context.Context, service mesh.ServiceName) (re
 		return reconcile.Result{}, nil
 	case mesh.KindInvalid, mesh.KindDenied, mesh.KindConflict:
 		d.forget(service)
+		if mesh.ReasonOf(err) == client.ReasonToken { // said once, by whoever watches the token
+			return reconcile.Result{RequeueAfter: pause(tokenPause)}, nil
+		}
 		d.log.Error("the registry does not take the pods of a service", "cluster", d.cluster, "service", service, "error", err)
 		return reconcile.Result{RequeueAfter: 30 * time.Second}, nil
 	}

@@ -69,7 +69,7 @@ func (m *mirror) follow(ctx context.Context, registry *client.Client, log *slog.
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // it was asked to end
 		}
-		if mesh.KindOf(err) == mesh.KindDenied || mesh.KindOf(err) == mesh.KindInvalid {
+		if mesh.KindOf(err) == mesh.KindInvalid {
 			return err
 		}
 		if !told {

@@ -183,6 +183,9 @@ func refused(err error) outcome {
 		}
 	case mesh.KindDenied:
 		out.reason = "Denied"
+		if mesh.ReasonOf(err) == client.ReasonToken { // as if the server were away: the token may be replaced any time
+			out.reason, out.unknown, out.message = "TokenUnknown", true, "the registry does not know the operator's access token"
+		}
 	default:
 		out.reason, out.unknown, out.message = "ServerUnreachable", true, lasting(err)
 	}

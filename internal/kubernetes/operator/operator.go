@@ -31,6 +31,7 @@ type Config struct {
 	// Proxies are the servers whose proxies are counted, each by all addresses that its
 	// name has; default Registry.
 	Proxies []*client.Client
+	Standing *Standing // of Registry's token; nil: nobody watches it
 	// Namespace is where the lease of the leader is, in each cluster; "": there is no
 	// election, and this process leads.
 	Namespace string
@@ -71,7 +72,8 @@ func New(cfg Config) (*Operator, error) {
 	return o, nil
 }
 
-// Run works until ctx ends, or the registry refuses the operator. A cluster that
+// Run works until ctx ends. A registry that is away or does not know the operator's
+// token is asked again and again. A cluster that
 // cannot be reached is tried again and again, and holds up no other.
 func (o *Operator) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
@@ -84,6 +86,9 @@ func (o *Operator) Run(ctx context.Context) error {
 
 // Ready says why the operator does not work yet; nil: it does, or would if it led.
 func (o *Operator) Ready() error {
+	if err := o.cfg.Standing.Err(); err != nil {
+		return err
+	}
 	if !o.mirror.isSynced() {
 		return fmt.Errorf("the registry has not been read yet")
 	}

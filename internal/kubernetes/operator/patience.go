@@ -10,6 +10,7 @@ const (
 	firstPause = 2 * time.Second
 	awayPause  = 8 * time.Second  // the most while a server is away: nobody waits for longer than 10 s once it is back
 	mostPause  = 30 * time.Second // the most for proxies
+	tokenPause = 5 * time.Second  // while the registry does not know the operator's token
 )
 
 // patience knows how long each object waits for something that does not come: each
