@@ -25,13 +25,14 @@ const DefaultClusterDomain = "cluster.local"
 // the operator of each of the clusters registers them; with dns each caller's
 // sidecar resolves the Service's name.
 type KubernetesEndpoints struct {
-	Clusters      []string            `json:"clusters,omitempty" doc:"The clusters whose pods these are, by the names that their operators have. Required, but for discovery: dns." example:"prod"`
-	Namespace     string              `json:"namespace" doc:"The namespace of the Kubernetes Service." example:"shop"`
-	Service       string              `json:"service,omitempty" doc:"The Kubernetes Service; default: the service's name."`
-	Selector      map[string]string   `json:"selector,omitempty" doc:"Instead of service: every Kubernetes Service in the namespace that has these labels."`
-	Port          string              `json:"port,omitempty" doc:"The port of the Kubernetes Service, by name or number; default: its only one, or else the one with the service's number." example:"http"`
-	Discovery     KubernetesDiscovery `json:"discovery,omitempty" enum:"endpointSlices,dns" doc:"endpointSlices (default): the operator registers each pod. dns: callers' sidecars resolve the Kubernetes Service's name, which they must be able to."`
-	ClusterDomain string              `json:"clusterDomain,omitempty" doc:"For discovery: dns, the domain of the cluster's names; default cluster.local."`
+	Clusters        []string            `json:"clusters,omitempty" doc:"The clusters whose pods these are, by the names that their operators have. Required, but for discovery: dns." example:"prod"`
+	Namespace       string              `json:"namespace" doc:"The namespace of the Kubernetes Service." example:"shop"`
+	Service         string              `json:"service,omitempty" doc:"The Kubernetes Service; default: the service's name."`
+	Selector        map[string]string   `json:"selector,omitempty" doc:"Instead of service: every Kubernetes Service in the namespace that has these labels."`
+	Port            string              `json:"port,omitempty" doc:"The port of the Kubernetes Service, by name or number; default: its only one, or else the one with the service's number." example:"http"`
+	Discovery       KubernetesDiscovery `json:"discovery,omitempty" enum:"endpointSlices,dns" doc:"endpointSlices (default): the operator registers each pod. dns: callers' sidecars resolve the Kubernetes Service's name, which they must be able to."`
+	ServiceAccounts []string            `json:"serviceAccounts,omitempty" doc:"The service accounts in the namespace whose pods may join as the service; left out, those of each pod that says it is one." example:"orders"`
+	ClusterDomain   string              `json:"clusterDomain,omitempty" doc:"For discovery: dns, the domain of the cluster's names; default cluster.local."`
 }
 
 // Has says whether pods of a cluster are among the endpoints.
@@ -78,6 +79,7 @@ func (k *KubernetesEndpoints) validate(f *Faults, path string) {
 		f.Add(path+".discovery", "%s", oneOf(string(k.Discovery), KubernetesSlices, KubernetesDNS))
 	}
 	k.validateSelector(f, path)
+	k.validateAccounts(f, path+".serviceAccounts")
 	k.validatePort(f, path+".port")
 	switch {
 	case k.ClusterDomain == "":
@@ -103,6 +105,36 @@ func (k *KubernetesEndpoints) validateSelector(f *Faults, path string) {
 	for _, key := range slices.Sorted(maps.Keys(k.Selector)) {
 		f.check(join(path+".selector", cut(key)), kubernetesLabelFault(key, k.Selector[key]))
 	}
+}
+
+const maxAccounts = 100
+
+func (k *KubernetesEndpoints) validateAccounts(f *Faults, path string) {
+	switch {
+	case len(k.ServiceAccounts) > maxAccounts:
+		f.Add(path, "has %d entries; at most %d are allowed", len(k.ServiceAccounts), maxAccounts)
+		return
+	case len(k.ServiceAccounts) > 0 && k.Discovery == KubernetesDNS && len(k.Clusters) == 0:
+		f.Add(path, "needs clusters, in whose pods they are")
+	}
+	for i, one := range k.ServiceAccounts {
+		if !kubernetesName(one) {
+			f.Add(at(path, i), "%s is no name of a service account: use lower-case letters, digits and inner \"-\" and \".\", at most 253", quote(one))
+		}
+		if first := slices.Index(k.ServiceAccounts, one); first < i {
+			f.Add(at(path, i), "%q is listed already, as serviceAccounts[%d]", cut(one), first)
+		}
+	}
+}
+
+// kubernetesName says whether s is a DNS subdomain as Kubernetes has them for names.
+func kubernetesName(s string) bool {
+	for i, r := range s {
+		if !isLowerAlnum(r) && (r != '-' && r != '.' || i == 0 || i == len(s)-1) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 253
 }
 
 // validatePort takes a number or a name as Kubernetes has them (a DNS label of at

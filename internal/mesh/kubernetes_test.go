@@ -19,8 +19,14 @@ func TestKubernetesEndpoints(t *testing.T) {
 		"the least":  {mesh.Endpoints{Kubernetes: &mesh.KubernetesEndpoints{Clusters: prod, Namespace: "shop"}}, nil},
 		"a selector": {mesh.Endpoints{Kubernetes: &mesh.KubernetesEndpoints{Clusters: prod, Namespace: "shop", Selector: map[string]string{"app.kubernetes.io/name": "Orders", "tier": ""}, Port: "http"}}, nil},
 		"dns":        {mesh.Endpoints{Kubernetes: &mesh.KubernetesEndpoints{Namespace: "shop", Discovery: mesh.KubernetesDNS, Port: "8080", ClusterDomain: "k8s.example.com"}}, nil},
-		"nothing":    {mesh.Endpoints{Kubernetes: &mesh.KubernetesEndpoints{}}, []string{at + ".clusters: is required", at + ".namespace: is required"}},
-		"beside dns": {mesh.Endpoints{DNS: &mesh.DNSEndpoints{Host: "a.example.com"}, Kubernetes: &mesh.KubernetesEndpoints{Clusters: prod, Namespace: "shop"}}, []string{"endpoints: has kubernetes beside"}},
+		"accounts":   {mesh.Endpoints{Kubernetes: &mesh.KubernetesEndpoints{Clusters: prod, Namespace: "shop", ServiceAccounts: []string{"orders", "orders.v2-x"}}}, nil},
+		"no accounts": {mesh.Endpoints{Kubernetes: &mesh.KubernetesEndpoints{Clusters: prod, Namespace: "shop", ServiceAccounts: []string{"", "Orders", "orders", "orders", "-x", strings.Repeat("x", 254), "shop/orders"}}}, []string{
+			at + `.serviceAccounts[0]: "" is no name`, at + ".serviceAccounts[1]: ", at + ".serviceAccounts[3]: ", at + ".serviceAccounts[4]: ", at + ".serviceAccounts[5]: ", at + ".serviceAccounts[6]: ",
+		}},
+		"too many accounts":      {mesh.Endpoints{Kubernetes: &mesh.KubernetesEndpoints{Clusters: prod, Namespace: "shop", ServiceAccounts: make([]string, 101)}}, []string{at + ".serviceAccounts: has 101 entries"}},
+		"accounts of no cluster": {mesh.Endpoints{Kubernetes: &mesh.KubernetesEndpoints{Namespace: "shop", Discovery: mesh.KubernetesDNS, ServiceAccounts: []string{"orders"}}}, []string{at + ".serviceAccounts: needs clusters"}},
+		"nothing":                {mesh.Endpoints{Kubernetes: &mesh.KubernetesEndpoints{}}, []string{at + ".clusters: is required", at + ".namespace: is required"}},
+		"beside dns":             {mesh.Endpoints{DNS: &mesh.DNSEndpoints{Host: "a.example.com"}, Kubernetes: &mesh.KubernetesEndpoints{Clusters: prod, Namespace: "shop"}}, []string{"endpoints: has kubernetes beside"}},
 		"all wrong": {mesh.Endpoints{Kubernetes: &mesh.KubernetesEndpoints{Clusters: []string{"a", "A", "a"}, Namespace: "../x", Service: "Web", Selector: map[string]string{"a b": "c", "d": "-"}, Port: "70000", Discovery: "udp", ClusterDomain: "x"}}, []string{
 			at + `.clusters[1]: "A" is not`, at + `.clusters[2]: "a" is listed already`, at + ".namespace: ", at + ".service: ", at + `.discovery: "udp"`, at + ".selector: contradicts service",
 			at + ".selector.a b: ", at + ".selector.d: ", at + `.port: "70000" is not a port`, at + ".clusterDomain: is for discovery: dns",

@@ -309,8 +309,11 @@ type KubernetesEndpoints struct {
 	Discovery KubernetesDiscovery `protobuf:"varint,6,opt,name=discovery,proto3,enum=heddle.v1.KubernetesDiscovery" json:"discovery,omitempty"`
 	// For discovery by DNS, the domain of the cluster's names; default cluster.local.
 	ClusterDomain string `protobuf:"bytes,7,opt,name=cluster_domain,json=clusterDomain,proto3" json:"cluster_domain,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// The service accounts in the namespace whose pods may join as the service; none:
+	// those of each pod that says it is one.
+	ServiceAccounts []string `protobuf:"bytes,8,rep,name=service_accounts,json=serviceAccounts,proto3" json:"service_accounts,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *KubernetesEndpoints) Reset() {
@@ -390,6 +393,13 @@ func (x *KubernetesEndpoints) GetClusterDomain() string {
 		return x.ClusterDomain
 	}
 	return ""
+}
+
+func (x *KubernetesEndpoints) GetServiceAccounts() []string {
+	if x != nil {
+		return x.ServiceAccounts
+	}
+	return nil
 }
 
 // DnsEndpoints is a host name that each caller's sidecar resolves, and goes on resolving.
@@ -605,7 +615,7 @@ const file_heddle_v1_endpoints_proto_rawDesc = "" +
 	"\n" +
 	"kubernetes\x18\x03 \x01(\v2\x1e.heddle.v1.KubernetesEndpointsH\x00R\n" +
 	"kubernetesB\b\n" +
-	"\x06source\"\xe9\x02\n" +
+	"\x06source\"\x94\x03\n" +
 	"\x13KubernetesEndpoints\x12\x1a\n" +
 	"\bclusters\x18\x01 \x03(\tR\bclusters\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x18\n" +
@@ -613,7 +623,8 @@ const file_heddle_v1_endpoints_proto_rawDesc = "" +
 	"\bselector\x18\x04 \x03(\v2,.heddle.v1.KubernetesEndpoints.SelectorEntryR\bselector\x12\x12\n" +
 	"\x04port\x18\x05 \x01(\tR\x04port\x12<\n" +
 	"\tdiscovery\x18\x06 \x01(\x0e2\x1e.heddle.v1.KubernetesDiscoveryR\tdiscovery\x12%\n" +
-	"\x0ecluster_domain\x18\a \x01(\tR\rclusterDomain\x1a;\n" +
+	"\x0ecluster_domain\x18\a \x01(\tR\rclusterDomain\x12)\n" +
+	"\x10service_accounts\x18\b \x03(\tR\x0fserviceAccounts\x1a;\n" +
 	"\rSelectorEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xed\x01\n" +

@@ -143,6 +143,10 @@ func TestAttested(t *testing.T) {
 	if strings.Contains(b.log.String(), "join|") || !strings.Contains(b.log.String(), "action=attested") {
 		t.Errorf("the log: %s", &b.log)
 	}
+	accounts("other", "default")(t, b)
+	if status, answer := b.ask(t, b.token(t, b.pod, "heddle"), "web", "web-1."+b.namespace+".prod"); status != http.StatusOK {
+		t.Errorf("as a service account that is listed: %d %s", status, answer)
+	}
 	// A service that somebody else keeps, which admits the cluster and the namespace.
 	b.mesh.services["web"] = &mesh.Service{Name: "web", Endpoints: mesh.Endpoints{Kubernetes: &mesh.KubernetesEndpoints{Clusters: []string{"prod"}, Namespace: b.namespace}}}
 	if status, answer := b.ask(t, b.token(t, b.pod, "heddle"), "web", "web-1."+b.namespace+".prod"); status != http.StatusOK {
@@ -177,6 +181,7 @@ func TestRefused(t *testing.T) {
 		"of another cluster":  {change: keptBy("kubernetes/stage/" + mesh.Keeper(b.namespace) + "/web"), status: 403},
 		"of nobody":           {change: keptBy(""), status: 403},
 		"of another by slice": {change: admitting([]string{"prod"}, "other"), status: 403},
+		"another account":     {change: accounts("orders", "web2"), status: 403, says: "is none of those that service"},
 		"not this cluster":    {change: admitting([]string{"stage"}, b.namespace), status: 403},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -214,6 +219,14 @@ func keptBy(keeper mesh.Keeper) func(*testing.T, *bench) {
 		service := &mesh.Service{Name: "web"}
 		service.Meta.Keeper = keeper
 		b.mesh.services = map[mesh.ServiceName]*mesh.Service{"web": service}
+	}
+}
+
+// accounts limits web, which is kept in the namespace, to service accounts there.
+func accounts(names ...string) func(*testing.T, *bench) {
+	return func(t *testing.T, b *bench) {
+		keptBy(mesh.Keeper("kubernetes/prod/"+b.namespace+"/web"))(t, b)
+		b.mesh.services["web"].Endpoints.Kubernetes = &mesh.KubernetesEndpoints{Clusters: []string{"prod"}, Namespace: b.namespace, ServiceAccounts: names}
 	}
 }
 

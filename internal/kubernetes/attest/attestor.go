@@ -135,7 +135,13 @@ func (a *Attestor) mayBe(ctx context.Context, who holder, of mesh.Identity) erro
 	if err != nil {
 		return mesh.Unavailable(err, "the mesh could not be asked about service %q", of.Name)
 	}
-	return a.admits(service, who.namespace)
+	if err := a.admits(service, who.namespace); err != nil {
+		return err
+	}
+	if pods := service.Endpoints.Kubernetes; pods != nil && len(pods.ServiceAccounts) > 0 && (pods.Namespace != who.namespace || !slices.Contains(pods.ServiceAccounts, who.account)) {
+		return mesh.Denied("service account %s/%s is none of those that service %q is to have (endpoints.kubernetes.serviceAccounts)", who.namespace, who.account, of.Name)
+	}
+	return nil
 }
 
 // bound is the one workload that a pod's join token is for.

@@ -43,6 +43,7 @@ var services = map[string]verdict{
 	"a selector that is none":   {`{"endpoints":{"kubernetes":{"selector":{"a b":"c"}}}}`, "endpoints.kubernetes.selector"},
 	"pods and dns":              {`{"endpoints":{"kubernetes":{"service":"a"},"dns":{"host":"a.example"}}}`, "endpoints"},
 	"a port's name by dns":      {`{"endpoints":{"kubernetes":{"discovery":"dns","port":"http"}}}`, "endpoints.kubernetes.port"},
+	"a service account":         {`{"endpoints":{"kubernetes":{"serviceAccounts":["Orders"]}}}`, "endpoints.kubernetes.serviceAccounts[0]"},
 	"a domain without dns":      {`{"endpoints":{"kubernetes":{"clusterDomain":"a.example"}}}`, "endpoints.kubernetes.clusterDomain"},
 	"a port of Kubernetes":      {`{"endpoints":{"kubernetes":{"port":"99999"}}}`, "endpoints.kubernetes.port"},
 	"a subset":                  {`{` + v2 + `,"routes":[{"to":[{"subset":"v2","weight":1},{"weight":9}]}]}`, ""},

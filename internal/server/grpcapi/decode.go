@@ -111,13 +111,14 @@ func (d *decoder) dns(m *heddlev1.DnsEndpoints) *mesh.DNSEndpoints {
 
 func kubernetes(m *heddlev1.KubernetesEndpoints) *mesh.KubernetesEndpoints {
 	return &mesh.KubernetesEndpoints{
-		Clusters:      m.GetClusters(),
-		Namespace:     m.GetNamespace(),
-		Service:       m.GetService(),
-		Selector:      m.GetSelector(),
-		Port:          m.GetPort(),
-		Discovery:     podDiscoveries.decode(m.GetDiscovery()),
-		ClusterDomain: m.GetClusterDomain(),
+		Clusters:        m.GetClusters(),
+		Namespace:       m.GetNamespace(),
+		Service:         m.GetService(),
+		Selector:        m.GetSelector(),
+		Port:            m.GetPort(),
+		Discovery:       podDiscoveries.decode(m.GetDiscovery()),
+		ClusterDomain:   m.GetClusterDomain(),
+		ServiceAccounts: m.GetServiceAccounts(),
 	}
 }
 

@@ -95,13 +95,14 @@ func encodeDNS(d *mesh.DNSEndpoints) *heddlev1.DnsEndpoints {
 
 func encodeKubernetes(k *mesh.KubernetesEndpoints) *heddlev1.KubernetesEndpoints {
 	return &heddlev1.KubernetesEndpoints{
-		Clusters:      k.Clusters,
-		Namespace:     k.Namespace,
-		Service:       k.Service,
-		Selector:      k.Selector,
-		Port:          k.Port,
-		Discovery:     podDiscoveries.encode(k.Discovery),
-		ClusterDomain: k.ClusterDomain,
+		Clusters:        k.Clusters,
+		Namespace:       k.Namespace,
+		Service:         k.Service,
+		Selector:        k.Selector,
+		Port:            k.Port,
+		Discovery:       podDiscoveries.encode(k.Discovery),
+		ClusterDomain:   k.ClusterDomain,
+		ServiceAccounts: k.ServiceAccounts,
 	}
 }
 

@@ -96,6 +96,7 @@ func endpointFields() form.Item {
 					{Kind: form.Text, Path: "port", Label: "Its port", Example: "http", Hint: "Name or number. Default: its only one, or the service's."},
 				}},
 				{Kind: form.Labels, Path: "selector", Label: "Every Kubernetes Service with these labels", Example: "app=orders", Hint: "key=value, one a line; instead of one by its name."},
+				{Kind: form.Lines, Path: "serviceAccounts", Label: "Service accounts", Example: "orders", Hint: "Whose pods may join as the service, one a line. Default: those of each pod that says it is one."},
 				{Kind: form.Group, Items: []form.Item{
 					{Kind: form.Choice, Path: "discovery", Label: "Pods are found by", Choices: options("", "Default: endpoint slices", "endpointSlices", "endpoint slices: the operator registers them", "dns", "DNS: sidecars resolve the name")},
 					{Kind: form.Text, Path: "clusterDomain", Label: "Domain of the cluster", Example: "cluster.local", Hint: "For DNS."},
