@@ -79,7 +79,7 @@ var mayImport = map[string][]string{
 	"internal/kubernetes/certificates": {},
 	"internal/kubernetes/attest":       {"internal/mesh", "internal/client", "internal/kubernetes/inject"},
 	"internal/kubernetes/injector":     {"internal/mesh", "internal/client", "internal/kubernetes/attest", "internal/kubernetes/certificates", "internal/kubernetes/inject", "internal/kubernetes/webhook"},
-	"internal/kubernetes/install":      {"internal/mesh", "internal/kubernetes/attest", "internal/kubernetes/inject", "internal/kubernetes/certificates", "internal/kubernetes/crd", "internal/kubernetes/webhook"},
+	"internal/kubernetes/install":      {"internal/kubernetes/v1alpha1", "internal/mesh", "internal/kubernetes/attest", "internal/kubernetes/inject", "internal/kubernetes/certificates", "internal/kubernetes/crd", "internal/kubernetes/webhook"},
 }
 
 // confined says which of our packages may use a third-party tree, tests left

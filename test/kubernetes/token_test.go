@@ -51,7 +51,7 @@ spec: {owner: team-shop, protocol: http, port: 80, dependencies: []}
 		condition, _ := c.Kubectl(t, "", "get", "-n", namespace, "meshservice/rotated", "-o", `jsonpath={.status.conditions[?(@.type=="Accepted")].reason}`)
 		if status != http.StatusServiceUnavailable || !strings.Contains(text, "does not know the operator's access token") ||
 			!strings.Contains(metrics, "heddle_operator_token_denied 1") || condition != "TokenUnknown" {
-			return fmt.Errorf("%d %s, condition %q", status, text, condition)
+			return fmt.Errorf("%d %s, condition %q, metrics %.600s", status, text, condition, metrics)
 		}
 		return nil
 	})

@@ -71,6 +71,7 @@ func Chart() (map[string][]byte, error) {
 		"server":   either("etcd.endpoints", external["server"], embedded["server"]),
 		"operator": either("webhook.enabled", embedded["operator"], external["operator"]),
 		"webhook":  either("webhook.enabled", embedded["webhook"], ""),
+		"policy":   embedded["policy"],
 		"authz":    either("authz.enabled", needsInjector+needsEtcd+either("authz.redis", shared["authz"], external["authz"]), ""),
 		"gateway":  either("gateway.enabled", needsInjector+embedded["gateway"], ""),
 	} {

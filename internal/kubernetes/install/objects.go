@@ -28,6 +28,7 @@ func Objects(o Options) []Component {
 		{"network", []runtime.Object{o.nothingElse()}},
 		{"server", o.server()},
 		{"operator", append(o.operator(), o.operatorRights()...)},
+		{"policy", policy()},
 	}
 	if !o.NoInjector {
 		all = append(all, Component{"webhook", []runtime.Object{webhook.Configuration(certificates.DefaultConfiguration, o.Namespace, Operator, o.FailurePolicy)}})

@@ -59,7 +59,7 @@ func (o Options) operatorRights() []runtime.Object {
 		rule(group, []string{"meshservices/finalizers", "upstreams/finalizers", "meshroutes/finalizers"}, []string{"update"}),
 		rule(gatewayAPI, []string{"gatewayclasses", "gateways", "httproutes", "grpcroutes", "referencegrants"}, follow),
 		rule(gatewayAPI, []string{"gatewayclasses/status", "gateways/status", "httproutes/status", "grpcroutes/status"}, []string{"patch"}),
-		rule("", []string{"services", "pods", "nodes", "namespaces"}, follow), // the uid of kube-system tells which cluster it is
+		rule("", []string{"services", "pods", "nodes", "namespaces"}, follow), // the uid of kube-system tells which cluster it is, annotations which pods MeshServices may name
 		rule("discovery.k8s.io", []string{"endpointslices"}, follow),
 		rule("events.k8s.io", []string{"events"}, []string{"create", "patch"}),
 	}

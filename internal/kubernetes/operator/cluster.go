@@ -108,8 +108,9 @@ func scheme() (*runtime.Scheme, error) {
 
 // The kinds of which only the metadata is watched.
 var (
-	podKind  = metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}
-	nodeKind = metav1.TypeMeta{APIVersion: "v1", Kind: "Node"}
+	podKind       = metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}
+	nodeKind      = metav1.TypeMeta{APIVersion: "v1", Kind: "Node"}
+	namespaceKind = metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"}
 )
 
 func (j *joined) manager() (manager.Manager, error) {
@@ -131,11 +132,12 @@ func (j *joined) manager() (manager.Manager, error) {
 		Cache: cache.Options{
 			DefaultTransform: cache.TransformStripManagedFields(),
 			ByObject: map[ctrl.Object]cache.ByObject{
-				&discoveryv1.EndpointSlice{}:                      trimmed,
-				&corev1.Service{}:                                 trimmed,
-				&corev1.Namespace{}:                               trimmed,
-				&metav1.PartialObjectMetadata{TypeMeta: podKind}:  trimmed,
-				&metav1.PartialObjectMetadata{TypeMeta: nodeKind}: trimmed,
+				&discoveryv1.EndpointSlice{}:                           trimmed,
+				&corev1.Service{}:                                      trimmed,
+				&corev1.Namespace{}:                                    trimmed,
+				&metav1.PartialObjectMetadata{TypeMeta: podKind}:       trimmed,
+				&metav1.PartialObjectMetadata{TypeMeta: nodeKind}:      trimmed,
+				&metav1.PartialObjectMetadata{TypeMeta: namespaceKind}: trimmed,
 			},
 		},
 		Controller: config.Controller{

@@ -88,6 +88,25 @@ func (c *objects) named(ctx context.Context, k kind, name string) ([]*v1alpha1.D
 	return out, nil
 }
 
+// namesIn lists the names of a kind's objects in a namespace.
+func (c *objects) namesIn(ctx context.Context, k kind, namespace string) ([]string, error) {
+	var out []string
+	if k == upstreamKind {
+		var list v1alpha1.UpstreamList
+		err := c.client.List(ctx, &list, ctrl.InNamespace(namespace))
+		for i := range list.Items {
+			out = append(out, list.Items[i].Name)
+		}
+		return out, err
+	}
+	var list v1alpha1.MeshServiceList
+	err := c.client.List(ctx, &list, ctrl.InNamespace(namespace))
+	for i := range list.Items {
+		out = append(out, list.Items[i].Name)
+	}
+	return out, err
+}
+
 // rival names the object that has the same name and came first, or "".
 func (c *objects) rival(ctx context.Context, o object, own *v1alpha1.Declared) (string, error) {
 	first, name := own, ""

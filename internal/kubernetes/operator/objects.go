@@ -130,7 +130,13 @@ func (c *objects) write(ctx context.Context, o object, found v1alpha1.Object) ou
 	if err != nil {
 		return refused(err)
 	}
-	if has.keeper == keeper && has.print == c.mirror.print(plainService(service)) {
+	why, err := c.elsewhere(ctx, o, service.Endpoints.Kubernetes)
+	switch {
+	case err != nil:
+		return outcome{reason: "ReadFailed", message: err.Error(), unknown: true}
+	case why != "":
+		return c.forbid(ctx, o, keeper, why)
+	case has.keeper == keeper && has.print == c.mirror.print(plainService(service)):
 		return outcome{revision: has.revision}
 	}
 	stored, err := registry.PutService(ctx, service)
@@ -146,18 +152,24 @@ func (c *objects) writeRoute(ctx context.Context, o object, declared *v1alpha1.D
 	c.backends.note(o, route.Services()...)
 	why := c.notPermitted(o.Namespace, route.Services())
 	switch {
-	case why != "" && has.keeper == keeper: // it was written when the service was not declared yet, or another's
-		if err := c.remove(ctx, o, keeper); err != nil {
-			return refused(err)
-		}
-		fallthrough
 	case why != "":
-		return outcome{reason: "NotPermitted", message: why, again: pause(time.Minute)}
+		return c.forbid(ctx, o, keeper, why)
 	case has.keeper == keeper && has.print == c.mirror.print(plainRoute(route)):
 		return outcome{revision: has.revision}
 	}
 	stored, err := c.registry.KeptBy(keeper).PutRoute(ctx, route)
 	return c.wrote(o, stored.Meta.Revision, err)
+}
+
+// forbid takes what is not permitted out of the registry, where it may be from a time
+// when it was.
+func (c *objects) forbid(ctx context.Context, o object, keeper mesh.Keeper, why string) outcome {
+	if c.written(o).keeper == keeper {
+		if err := c.remove(ctx, o, keeper); err != nil {
+			return refused(err)
+		}
+	}
+	return outcome{reason: "NotPermitted", message: why, again: pause(time.Minute)}
 }
 
 func (c *objects) wrote(o object, revision int64, err error) outcome {

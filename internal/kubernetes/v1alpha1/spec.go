@@ -4,6 +4,11 @@ import (
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
+// EndpointsInKey is the annotation of a namespace by which its MeshServices and Upstreams
+// may name pods elsewhere (endpoints.kubernetes): names of namespaces, or
+// CLUSTER/NAMESPACE, between commas. It is for whoever administers the cluster.
+const EndpointsInKey = "heddle.io/endpoints-in"
+
 // Service reads the spec of a MeshService or an Upstream as the model's type.
 // One that says nothing of endpoints has the pods behind the Kubernetes Service of
 // its own name, namespace and cluster.
