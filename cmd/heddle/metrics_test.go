@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -266,6 +267,7 @@ func operatorMetrics(t *testing.T) map[string]*family {
 	attest.NewMetrics(all)
 	operator.NewMetrics(all, "prod")
 	gatewayapi.NewMetrics(all, "prod")
+	operator.NewStanding(slog.New(slog.DiscardHandler), all)
 	answer := httptest.NewRecorder()
 	promhttp.HandlerFor(all, promhttp.HandlerOpts{}).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	return parseMetrics(answer.Body.String())
