@@ -30,7 +30,7 @@ type Config struct {
 	Registry *client.Client
 	// Proxies are the servers whose proxies are counted, each by all addresses that its
 	// name has; default Registry.
-	Proxies []*client.Client
+	Proxies  []*client.Client
 	Standing *Standing // of Registry's token; nil: nobody watches it
 	// Namespace is where the lease of the leader is, in each cluster; "": there is no
 	// election, and this process leads.
