@@ -2,7 +2,6 @@ package operator
 
 import (
 	"context"
-	"encoding/json"
 	"hash/maphash"
 	"log/slog"
 	"maps"
@@ -307,30 +306,4 @@ func (m *mirror) writtenRoute(name mesh.RouteName) written {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.routes[name]
-}
-
-// print is a fingerprint, for comparing only.
-func (m *mirror) print(object any) uint64 { return printOf(m.seed, object) }
-
-func printOf(seed maphash.Seed, object any) uint64 {
-	var h maphash.Hash
-	h.SetSeed(seed)
-	_ = json.NewEncoder(&h).Encode(object) // the model's types can be encoded
-	return h.Sum64()
-}
-
-// What of an object is compared: what its writer said, not what the registry added.
-func plainService(s mesh.Service) mesh.Service { s.Meta = mesh.Meta{}; return s }
-
-func plainRoute(r mesh.Route) mesh.Route { r.Meta, r.Created = mesh.Meta{}, 0; return r }
-
-func plainInstance(i mesh.Instance) mesh.Instance {
-	i.Meta, i.Epoch, i.Stale = mesh.Meta{}, "", false
-	if i.Health == "" {
-		i.Health = mesh.Healthy
-	}
-	if i.Weight == 1 {
-		i.Weight = 0
-	}
-	return i
 }
