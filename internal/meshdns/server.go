@@ -30,7 +30,7 @@ const (
 	// defaultTimeout is for one resolver: three that are silent take less than the
 	// 5 seconds after which the C library asks again.
 	defaultTimeout = 1500 * time.Millisecond
-	// mostQueries bounds what is under way. More are not answered, and asked again.
+	// mostQueries bounds what other resolvers are asked at a time over UDP. More are not answered, and asked again.
 	mostQueries = 512
 	// mostConnections bounds those over TCP, and idle ends one without a query.
 	mostConnections = 128
@@ -147,16 +147,23 @@ func (s *Server) serveUDP(ctx context.Context, socket *net.UDPConn, tasks *sync.
 		if err != nil { // of one packet, such as that nobody took an answer
 			continue
 		}
+		answer, others := respondsTo(buffer[:n])
+		if answer != nil {
+			_, _ = socket.WriteToUDPAddrPort(answer, from)
+		}
+		if !others { // at once: whatever keeps other resolvers, names of the mesh are told
+			continue
+		}
 		select {
 		case s.slots <- struct{}{}:
 		default:
-			s.warn("there are too many queries at once: some are not answered, and asked again", "most", mostQueries)
+			s.warn("there are too many queries at once for other resolvers: some are not answered, and asked again", "most", mostQueries)
 			continue
 		}
 		query := slices.Clone(buffer[:n])
 		tasks.Go(func() {
 			defer func() { <-s.slots }()
-			if answer := s.respond(ctx, "udp", netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), query); answer != nil {
+			if answer := s.ask(ctx, "udp", netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), query); answer != nil {
 				_, _ = socket.WriteToUDPAddrPort(answer, from)
 			}
 		})
@@ -207,19 +214,18 @@ func (s *Server) converse(ctx context.Context, connection net.Conn) {
 		if err != nil {
 			return
 		}
-		answer := s.respond(ctx, "tcp", from, query)
+		answer, others := respondsTo(query)
+		if others {
+			answer = s.ask(ctx, "tcp", from, query)
+		}
 		if answer == nil || writeTCP(connection, answer) != nil {
 			return
 		}
 	}
 }
 
-// respond gives the answer to one message, nil for none.
-func (s *Server) respond(ctx context.Context, network string, from netip.AddrPort, raw []byte) []byte {
-	answer, forward := respondsTo(raw)
-	if !forward {
-		return answer
-	}
+// ask gives the answer of other resolvers to a query, nil for none.
+func (s *Server) ask(ctx context.Context, network string, from netip.AddrPort, raw []byte) []byte {
 	if s.forward.isOurs(from) {
 		s.warn("the sidecar's own DNS queries come back to it: run it as the user whose connections are left alone (heddle intercept --proxy-uid)")
 		return failure(raw, dns.RcodeServerFailure)

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -415,6 +416,37 @@ func TestMoreQueriesThanItTakes(t *testing.T) {
 	if got := most.Load(); got > 2*512 {
 		t.Errorf("%d were under way", got)
 	}
+}
+
+// TestResolversThatAreSilentKeepNoNamesOfTheMesh: while as many queries wait for other
+// resolvers as may, names of the mesh are told.
+func TestResolversThatAreSilentKeepNoNamesOfTheMesh(t *testing.T) {
+	silent := resolver(t, func(dns.ResponseWriter, *dns.Msg) {})
+	const times = 20 // it is asked as often, 300 ms each
+	at, _, log := server(t, slices.Repeat([]string{silent}, times)...)
+	flood, err := net.Dial("udp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer flood.Close()
+	raw, err := new(dns.Msg).SetQuestion("example.org.", dns.TypeTXT).Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := time.Now().Add(times * 300 * time.Millisecond / 2)
+	for !strings.Contains(log.String(), "too many queries at once") {
+		if time.Now().After(end) {
+			t.Fatalf("there were not too many: %s", log)
+		}
+		_, _ = flood.Write(raw)
+	}
+	client := dns.Client{Timeout: 300 * time.Millisecond} // a packet may be lost in the flood
+	for time.Now().Before(end) {
+		if answer, _, err := client.Exchange(new(dns.Msg).SetQuestion("orders.mesh.", dns.TypeA), at); err == nil && len(answer.Answer) == 1 {
+			return
+		}
+	}
+	t.Error("names of the mesh wait for other resolvers")
 }
 
 // TestTCPKeepsItsPlace: several queries on one connection, and one that says nothing
