@@ -2,20 +2,24 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 
 	"github.com/heddle-mesh/heddle/internal/intercept"
 	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/meshdns"
 )
 
 // interceptCmd sets the rules by which connections reach the sidecar.
 type interceptCmd struct {
 	InboundPorts         []int    `placeholder:"PORT" help:"The application's ports: calls to them from other machines go to the sidecar first. May be repeated."`
 	ExcludeInboundPorts  []int    `placeholder:"PORT" help:"Those of them that are left alone."`
-	ExcludeOutboundPorts []int    `placeholder:"PORT" help:"Ports to which applications connect by themselves, except by names of the mesh."`
-	ExcludeOutboundCIDRs []string `name:"exclude-outbound-cidrs" placeholder:"CIDR" help:"Addresses to which applications connect by themselves, such as 10.0.0.0/8."`
+	ExcludeOutboundPorts []int    `placeholder:"PORT" help:"Ports to which applications connect by themselves, except by names of the mesh. 53: DNS queries are left alone."`
+	ExcludeOutboundCIDRs []string `name:"exclude-outbound-cidrs" placeholder:"CIDR" help:"Addresses to which applications connect by themselves, such as 10.0.0.0/8, and which they ask for names by themselves, except the machine's resolvers."`
+	ResolvConf           string   `type:"path" default:"/etc/resolv.conf" placeholder:"FILE" help:"Names the machine's resolvers."`
 
 	ProxyUID     []uint32 `name:"proxy-uid" default:"1337" placeholder:"UID" help:"The user of the sidecar, whose own connections are left alone. Repeated: others that are, such as that of a resolver on this machine."`
 	OutboundPort int      `default:"15002" placeholder:"PORT" help:"Where the sidecar takes what applications connect to (heddle proxy --intercept-port)."`
@@ -69,6 +73,11 @@ func (c *interceptCmd) Run(ctx context.Context, con *console, log *slog.Logger) 
 		}
 		return nil
 	}
+	if config.DNSPort != 0 {
+		if err := intercept.NamesLeadHere(); err != nil {
+			return err
+		}
+	}
 	if err := kernel.Apply(ctx, config); err != nil {
 		return wrongFlags(err)
 	}
@@ -99,6 +108,12 @@ func (c *interceptCmd) config() (intercept.Config, error) {
 			one = netip.PrefixFrom(address, address.BitLen())
 		}
 		config.ExcludeOutboundCIDRs = append(config.ExcludeOutboundCIDRs, one)
+	}
+	if len(config.ExcludeOutboundCIDRs) > 0 && config.DNSPort != 0 {
+		var err error
+		if config.Resolvers, err = meshdns.Resolvers(c.ResolvConf); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return config, &usageError{message: "--resolv-conf: " + err.Error()}
+		}
 	}
 	return config, nil
 }

@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"time"
 
+	"github.com/heddle-mesh/heddle/internal/intercept"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/meshdns"
 	"github.com/heddle-mesh/heddle/internal/probes"
@@ -53,6 +52,9 @@ func (f *besideFlags) listen(intercepts bool, app string, log *slog.Logger) (*be
 		}
 	}
 	if intercepts && f.DNSPort != 0 {
+		if err := intercept.NamesLeadHere(); err != nil {
+			log.Warn("names of the mesh lead nowhere", "error", err)
+		}
 		addresses := []netip.Addr{netip.MustParseAddr(mesh.DefaultLoopback)}
 		if proxy.HasIPv6() {
 			addresses = append(addresses, netip.IPv6Loopback())
@@ -104,19 +106,8 @@ func (b *beside) run(ctx context.Context, sidecar func(context.Context) error) e
 }
 
 func (b *beside) serveStatus(ctx context.Context) error {
-	server := &http.Server{
-		Handler:           &probes.Handler{Ready: b.ready, Probes: b.probes, Address: b.app, Logger: b.log},
-		ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(b.status) }()
-	select {
-	case err := <-ended:
-		return fmt.Errorf("answer on --status-port: %w", err)
-	case <-ctx.Done():
-	}
-	server.Close()
-	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+	handler := &probes.Handler{Ready: b.ready, Probes: b.probes, Address: b.app, Logger: b.log}
+	if err := handler.Serve(ctx, b.status); err != nil {
 		return fmt.Errorf("answer on --status-port: %w", err)
 	}
 	return nil

@@ -19,7 +19,8 @@ type Config struct {
 	Inbound              []mesh.Port    // the application's ports, to which calls are redirected to InboundPort
 	ExcludeInbound       []mesh.Port    // ports that are left alone although Inbound has them
 	ExcludeOutbound      []mesh.Port    // ports to which the application connects by itself
-	ExcludeOutboundCIDRs []netip.Prefix // addresses to which the application connects by itself
+	ExcludeOutboundCIDRs []netip.Prefix // addresses to which the application connects by itself, also to ask for names
+	Resolvers            []netip.Addr   // the machine's own: queries to them are redirected although ExcludeOutboundCIDRs has them
 }
 
 // The user that runs the sidecar, unless told otherwise.

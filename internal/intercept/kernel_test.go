@@ -89,7 +89,7 @@ func TestTheKernelTakesTheRules(t *testing.T) {
 		if first != apply(everything()) {
 			t.Errorf("%s: applied again they are others", kind)
 		}
-		for _, want := range []string{"-d 192.0.2.1/32", "--uid-owner 101 -j RETURN", "-d 10.1.0.0/16 -j RETURN", "-d 2001:db8::/32 -j RETURN", "-d ::1/128", "-A PREROUTING -p tcp -j HEDDLE_INBOUND"} {
+		for _, want := range []string{"-d 192.0.2.1/32", "--uid-owner 101 -j RETURN", "-d 10.1.0.0/16 -j RETURN", "-d 2001:db8::/32 -j RETURN", "-d ::1/128", "-A PREROUTING -p tcp -m addrtype --dst-type LOCAL -j HEDDLE_INBOUND"} {
 			if !strings.Contains(first, want) {
 				t.Errorf("%s: %q is missing in\n%s", kind, want, first)
 			}

@@ -30,6 +30,7 @@ func everything() intercept.Config {
 	c.ProxyUsers = append(c.ProxyUsers, 101)
 	c.Inbound, c.ExcludeInbound = []mesh.Port{9090, 8080, 8443, 8080}, []mesh.Port{9090}
 	c.ExcludeOutbound = []mesh.Port{5432, 22, 22}
+	c.Resolvers = []netip.Addr{netip.MustParseAddr("10.1.0.10"), netip.MustParseAddr("2001:db8::53"), netip.MustParseAddr("192.0.2.53")}
 	c.ExcludeOutboundCIDRs = []netip.Prefix{netip.MustParsePrefix("10.1.2.3/16"), netip.MustParsePrefix("2001:db8::/32")}
 	return c
 }
@@ -38,7 +39,9 @@ func everything() intercept.Config {
 func TestRules(t *testing.T) {
 	noDNS := usual()
 	noDNS.DNSPort, noDNS.Inbound = 0, nil
-	for name, c := range map[string]intercept.Config{"usual": usual(), "everything": everything(), "no-dns": noDNS} {
+	port53 := everything()
+	port53.ExcludeOutbound = append(port53.ExcludeOutbound, 53)
+	for name, c := range map[string]intercept.Config{"usual": usual(), "everything": everything(), "no-dns": noDNS, "port-53": port53} {
 		t.Run(name, func(t *testing.T) {
 			got := "# IPv4\n" + intercept.Rules(c, intercept.IPv4, "") + "# IPv6\n" + intercept.Rules(c, intercept.IPv6, "")
 			file := "testdata/" + name + ".rules"
@@ -73,16 +76,29 @@ COMMIT
 :HEDDLE_INBOUND - [0:0]
 -A OUTPUT -d 127.0.0.11/32 -j DOCKER_OUTPUT
 -A OUTPUT -j HEDDLE_OUTPUT
--A PREROUTING -p tcp -j HEDDLE_INBOUND
+-A PREROUTING -p tcp -m addrtype --dst-type LOCAL -j HEDDLE_INBOUND
 COMMIT
 `
+
+// TestTheJumpOfAnEarlierVersion took what was passed on to other machines, too: it
+// goes, whichever of the two commands is next.
+func TestTheJumpOfAnEarlierVersion(t *testing.T) {
+	old := strings.Replace(saved, " -m addrtype --dst-type LOCAL", "", 1)
+	again := intercept.Rules(usual(), intercept.IPv4, old)
+	if !strings.Contains(again, "\n-A PREROUTING -p tcp -m addrtype --dst-type LOCAL -j HEDDLE_INBOUND\n-D PREROUTING -p tcp -j HEDDLE_INBOUND\nCOMMIT\n") {
+		t.Errorf("the old one stays, or the new one is missing:\n%s", again)
+	}
+	if gone := intercept.Removal(old); !strings.Contains(gone, "\n-D PREROUTING -p tcp -j HEDDLE_INBOUND\n-F ") {
+		t.Errorf("the old one stays:\n%s", gone)
+	}
+}
 
 func TestRulesOfAnEarlierRunAreReplaced(t *testing.T) {
 	again := intercept.Rules(usual(), intercept.IPv4, saved)
 	if strings.Contains(again, "-A OUTPUT") || strings.Contains(again, "-A PREROUTING") {
 		t.Errorf("jumps twice:\n%s", again)
 	}
-	if got, want := intercept.Removal(saved), "*nat\n-D OUTPUT -j HEDDLE_OUTPUT\n-D PREROUTING -p tcp -j HEDDLE_INBOUND\n-F HEDDLE_OUTPUT\n-F HEDDLE_INBOUND\n-X HEDDLE_OUTPUT\n-X HEDDLE_INBOUND\nCOMMIT\n"; got != want {
+	if got, want := intercept.Removal(saved), "*nat\n-D OUTPUT -j HEDDLE_OUTPUT\n-D PREROUTING -p tcp -m addrtype --dst-type LOCAL -j HEDDLE_INBOUND\n-F HEDDLE_OUTPUT\n-F HEDDLE_INBOUND\n-X HEDDLE_OUTPUT\n-X HEDDLE_INBOUND\nCOMMIT\n"; got != want {
 		t.Errorf("got %s", got)
 	}
 	if got := intercept.Removal(strings.ReplaceAll(saved, "*nat", "*mangle")); got != "" {

@@ -62,17 +62,30 @@ func (r *resolvers) load() error {
 	if r.known != nil && info.ModTime().Equal(r.changed) && info.Size() == r.size {
 		return nil
 	}
-	config, err := dns.ClientConfigFromFile(r.path)
+	named, err := Resolvers(r.path)
 	if err != nil {
-		return fmt.Errorf("read the resolvers in %s: %w", r.path, err)
+		return err
 	}
 	r.changed, r.size, r.known = info.ModTime(), info.Size(), []netip.AddrPort{}
-	for _, server := range config.Servers {
-		if ip, err := netip.ParseAddr(server); err == nil {
-			r.known = append(r.known, netip.AddrPortFrom(ip.Unmap(), r.port))
-		}
+	for _, one := range named {
+		r.known = append(r.known, netip.AddrPortFrom(one, r.port))
 	}
 	return nil
+}
+
+// Resolvers are those that a resolv.conf names.
+func Resolvers(path string) ([]netip.Addr, error) {
+	config, err := dns.ClientConfigFromFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the resolvers in %s: %w", path, err)
+	}
+	var list []netip.Addr
+	for _, server := range config.Servers {
+		if ip, err := netip.ParseAddr(server); err == nil {
+			list = append(list, ip.Unmap())
+		}
+	}
+	return list, nil
 }
 
 // failed notes one that did not answer.
