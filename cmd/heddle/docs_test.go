@@ -105,6 +105,9 @@ func misnamed(node *kong.Node, words []string) string {
 	known := map[string]bool{}
 	for _, flag := range slices.Concat(node.AllFlags(false)...) {
 		known["--"+flag.Name], known["-"+string(flag.Short)] = true, true
+		if flag.Tag.Negatable != "" {
+			known["--no-"+flag.Name] = true
+		}
 	}
 	for _, word := range words {
 		if name, _, _ := strings.Cut(word, "="); strings.HasPrefix(name, "-") && !known[name] {
