@@ -70,7 +70,7 @@ var mayImport = map[string][]string{
 	"internal/calltest":       {},
 	"internal/treetest":       {},
 
-	"internal/kubernetes/inject":       {"internal/mesh"},
+	"internal/kubernetes/inject":       {"internal/mesh", "internal/intercept"},
 	"internal/kubernetes/crd":          {"internal/mesh"},
 	"internal/kubernetes/v1alpha1":     {"internal/mesh"},
 	"internal/kubernetes/operator":     {"internal/mesh", "internal/client", "internal/kubernetes/inject", "internal/kubernetes/gatewayapi", "internal/kubernetes/v1alpha1"},

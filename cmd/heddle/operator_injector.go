@@ -27,14 +27,16 @@ type injectorFlags struct {
 	PodXDS               []string `name:"pod-xds" placeholder:"HOST:PORT" help:"The control planes as pods reach them (heddle server --xds-tls-listen); needed with --webhook-listen. May be repeated."`
 	Vouch                []string `sep:"none" placeholder:"IDENTITY=[NAMESPACE/]ACCOUNT" help:"Pods of this service account join as gateways of a name (gateway/NAME) or as AuthZ services (heddle/authz); the namespace is the operator's own unless it is given. May be repeated. The operator's token has to vouch for it too (heddle token create --vouch). Default: nobody."`
 	BindAddress          bool     `default:"true" negatable:"" help:"Have a pod's join token be good from that pod's address only; --no-bind-address where something translates addresses between pods and the server."`
+	InterceptIptables    string   `enum:"default,nft,legacy" default:"default" placeholder:"KIND" help:"The kind of iptables that heddle intercept uses in pods: default (whatever the image's iptables is), nft or legacy, as the hosts' kernels can."`
+	InterceptIPv6        bool     `name:"intercept-ipv6" default:"true" negatable:"" help:"Redirect IPv6 in pods too; --no-intercept-ipv6 where the hosts' kernels cannot. Callers then reach applications past the sidecar over IPv6, if these listen there."`
 	AttestURL            string   `placeholder:"URL" help:"--webhook-listen as pods reach it. Default: https:// and the first --webhook-host."`
 }
 
 // injector is what the flags ask for, or nil.
 func (f *injectorFlags) injector(cluster operator.Cluster, namespace, server string, api *client.Client, log *slog.Logger, metrics prometheus.Registerer) (*injector.Injector, error) {
 	if f.WebhookListen == "" {
-		if f.Image != "" || len(f.PodXDS) > 0 || len(f.Vouch) > 0 {
-			return nil, &usageError{message: "--image, --pod-xds and --vouch are of pods that join: they need --webhook-listen"}
+		if f.Image != "" || len(f.PodXDS) > 0 || len(f.Vouch) > 0 || f.iptables() != "" || !f.InterceptIPv6 {
+			return nil, &usageError{message: "--image, --pod-xds, --vouch, --intercept-iptables and --no-intercept-ipv6 are of pods that join: they need --webhook-listen"}
 		}
 		return nil, nil //nolint:nilnil // none is no error
 	}
@@ -54,12 +56,21 @@ func (f *injectorFlags) injector(cluster operator.Cluster, namespace, server str
 		Settings: inject.Settings{
 			Cluster: cluster.Name, Namespace: namespace, Image: f.Image,
 			Server: cmp.Or(f.PodServer, server), XDS: f.PodXDS, AttestURL: cmp.Or(f.AttestURL, "https://"+hosts[0]),
+			Iptables: f.iptables(), NoIPv6: !f.InterceptIPv6,
 		},
 	})
 	if err != nil {
 		return nil, &usageError{message: "--cluster: " + err.Error()}
 	}
 	return made, nil
+}
+
+// iptables is the kind that heddle intercept is told; "" for the image's own.
+func (f *injectorFlags) iptables() string {
+	if f.InterceptIptables == "default" {
+		return ""
+	}
+	return f.InterceptIptables
 }
 
 // accounts reads who runs gateways and AuthZ services; own is the operator's namespace.

@@ -18,6 +18,7 @@ const (
 	AppPortKey              = Prefix + "app-port"
 	InterceptionKey         = Prefix + "interception"
 	OutsideKey              = Prefix + "outside"
+	DNSKey                  = Prefix + "dns"
 	ExcludeOutboundPortsKey = Prefix + "exclude-outbound-ports"
 	ExcludeOutboundCIDRsKey = Prefix + "exclude-outbound-cidrs"
 	CPUKey                  = Prefix + "proxy-cpu"
@@ -33,6 +34,7 @@ const (
 	StatusKey      = Prefix + "injected"     // the version of what was injected
 	InboundPortKey = Prefix + "inbound-port" // where the pod takes calls of the mesh
 	BeforeKey      = Prefix + "before"       // what of the pod was changed, as JSON
+	NotInjectedKey = Prefix + "not-injected" // why the pod has no sidecar, although its namespace is to have them
 )
 
 // Version of what is injected: raised when injected pods differ in what they can do.
@@ -40,8 +42,8 @@ const Version = "v1"
 
 // read lists the annotations that are read, for those that nobody reads.
 var read = []string{
-	ServiceKey, AppPortKey, InterceptionKey, OutsideKey, ExcludeOutboundPortsKey, ExcludeOutboundCIDRsKey,
-	CPUKey, CPULimitKey, MemoryKey, MemoryLimitKey, LogLevelKey, DrainKey, StatusKey, InboundPortKey, BeforeKey,
+	ServiceKey, AppPortKey, InterceptionKey, OutsideKey, DNSKey, ExcludeOutboundPortsKey, ExcludeOutboundCIDRsKey,
+	CPUKey, CPULimitKey, MemoryKey, MemoryLimitKey, LogLevelKey, DrainKey, StatusKey, InboundPortKey, BeforeKey, NotInjectedKey,
 }
 
 // unread warns of annotations with our prefix that mean nothing: mostly misspelt.

@@ -73,6 +73,7 @@ func serves(spec *corev1.PodSpec, container *corev1.Container, port mesh.Port) b
 // strip takes an injected pod back to what it was.
 func strip(pod *corev1.Pod) (*corev1.Pod, error) {
 	out := pod.DeepCopy()
+	delete(out.Annotations, NotInjectedKey)
 	if _, injected := pod.Annotations[StatusKey]; !injected {
 		return out, nil
 	}

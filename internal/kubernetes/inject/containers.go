@@ -39,6 +39,7 @@ func (w wish) sidecar(settings Settings, probes probes) corev1.Container {
 	}
 	if w.intercept {
 		args = append(args, "--intercept", "--intercept-outside", w.outside)
+		args = w.withoutDNS(args)
 	}
 	args = append(args, "--drain-timeout", w.drain.String(), "--envoy-log-level", w.logLevel)
 
@@ -66,6 +67,14 @@ func (w wish) sidecar(settings Settings, probes probes) corev1.Container {
 	})
 }
 
+// withoutDNS has neither command know of DNS, if that is asked for.
+func (w wish) withoutDNS(args []string) []string {
+	if w.dns {
+		return args
+	}
+	return append(args, "--dns-port", "0")
+}
+
 // withDefaults says what the API server would: what it makes of an injected pod
 // is then what is injected, when it asks again.
 func withDefaults(container corev1.Container) corev1.Container {
@@ -88,6 +97,13 @@ func (w wish) interceptContainer(settings Settings) corev1.Container {
 	}
 	if len(w.excludeCIDRs) > 0 {
 		args = append(args, "--exclude-outbound-cidrs", strings.Join(w.excludeCIDRs, ","))
+	}
+	args = w.withoutDNS(args)
+	if settings.Iptables != "" {
+		args = append(args, "--iptables", settings.Iptables)
+	}
+	if settings.NoIPv6 {
+		args = append(args, "--no-ipv6")
 	}
 	security := restricted(0)
 	security.RunAsNonRoot = new(false)

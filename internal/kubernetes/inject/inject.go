@@ -25,13 +25,15 @@ const (
 // Outcome is what becomes of a pod.
 type Outcome struct {
 	Pod      *corev1.Pod // the changed pod; nil when it is left as it is
+	Without  string      // why it gets no sidecar; "" when it gets one, or is not to have one
 	Patch    []Operation // leads from the pod that came in to Pod
 	Warnings []string    // for whoever creates the pod
 }
 
 // Inject puts the sidecar into a pod, which is not changed itself. Its namespace
 // has to be set. A pod that cannot have what it asks for is refused, with every
-// fault; one that cannot have a sidecar at all is left, with a warning.
+// fault. One that only its namespace is to have a sidecar for, and that cannot have
+// one, is left without, and an annotation of it says why.
 func Inject(pod *corev1.Pod, by Opted, settings Settings) (Outcome, error) {
 	settings = settings.withDefaults()
 	if slices.Contains(SystemNamespaces(), pod.Namespace) || pod.Namespace == settings.Namespace {
@@ -48,15 +50,17 @@ func Inject(pod *corev1.Pod, by Opted, settings Settings) (Outcome, error) {
 		return Outcome{}, err
 	}
 	if why := impossible(first); why != "" {
-		return left(pod, why), nil
+		return without(pod, why)
 	}
 	w, why, faults := wishOf(first, settings)
-	faults = append(faults, conflicts(first, w, settings)...)
+	if why == "" {
+		faults = append(faults, conflicts(first, w, settings)...)
+	}
 	if len(faults) > 0 {
 		return Outcome{}, refuse(pod, faults)
 	}
 	if why != "" {
-		return left(pod, why), nil
+		return without(pod, why)
 	}
 	after := first.DeepCopy()
 	warnings := append(unread(pod.Annotations), w.apply(after, settings)...)
@@ -74,8 +78,42 @@ func Name(pod *corev1.Pod) string {
 	return "of namespace " + pod.Namespace
 }
 
-func left(pod *corev1.Pod, why string) Outcome {
-	return Outcome{Warnings: []string{fmt.Sprintf("pod %s gets no Heddle sidecar: %s", Name(pod), why)}}
+// without decides about a pod that cannot have a sidecar. Whoever asked for one
+// counts on it, and is refused; others read why in an annotation, for nobody is
+// shown the warnings of pods that a controller makes.
+func without(pod *corev1.Pod, why string) (Outcome, error) {
+	out := Outcome{Without: why, Warnings: []string{fmt.Sprintf("pod %s gets no Heddle sidecar: %s", Name(pod), why)}}
+	if _, injected := pod.Annotations[StatusKey]; injected && slices.ContainsFunc(pod.Spec.InitContainers, func(c corev1.Container) bool { return c.Name == SidecarName }) {
+		return out, nil // what came after the injection does not take the sidecar away
+	}
+	if field := asks(pod); field != "" {
+		return Outcome{}, refuse(pod, mesh.Faults{{Path: field, Message: "asks for it, and the pod cannot have it: " + why}})
+	}
+	if pod.Annotations[NotInjectedKey] == why {
+		return out, nil
+	}
+	out.Pod = pod.DeepCopy()
+	if out.Pod.Annotations == nil {
+		out.Pod.Annotations = map[string]string{}
+	}
+	out.Pod.Annotations[NotInjectedKey] = why
+	p := patcher{}
+	p.annotations(pod.Annotations, out.Pod.Annotations)
+	out.Patch = p.all
+	return out, nil
+}
+
+// asks is the field by which the pod itself, not its namespace alone, asks for a sidecar; "" if none.
+func asks(pod *corev1.Pod) string {
+	switch {
+	case pod.Labels[InjectLabel] == "true":
+		return label(InjectLabel)
+	case pod.Annotations[ServiceKey] != "":
+		return metadata(ServiceKey)
+	case pod.Labels[ServiceKey] != "":
+		return label(ServiceKey)
+	}
+	return ""
 }
 
 func refuse(pod *corev1.Pod, faults mesh.Faults) error {

@@ -96,6 +96,7 @@ func TestGolden(t *testing.T) {
 			}
 			delete(back.Annotations, ServiceKey)
 			delete(untouched.Annotations, ServiceKey)
+			delete(untouched.Annotations, NotInjectedKey)
 			if probe := untouched.Spec.Containers[0].ReadinessProbe; probe != nil {
 				probe.HTTPGet.Port = intstr.FromInt32(8080) // a port's name has become its number
 			}
@@ -241,6 +242,34 @@ func TestInjectedAnewWithOtherSettings(t *testing.T) {
 	}
 	if diff := cmp.Diff(asJSON(t, outcome.Pod), applied(t, first.Pod, outcome.Patch)); diff != "" {
 		t.Errorf("the patch does not lead to the pod:\n%s", diff)
+	}
+}
+
+// What the hosts' kernels can is the same for all pods of a cluster.
+func TestInterceptionAsTheHostsCan(t *testing.T) {
+	with := settings()
+	with.Iptables, with.NoIPv6 = "legacy", true
+	outcome, err := Inject(readPod(t, "testdata/plain.in.yaml"), ByNamespace, with)
+	if err != nil || outcome.Pod == nil {
+		t.Fatalf("%v, %+v", err, outcome)
+	}
+	if line := strings.Join(outcome.Pod.Spec.InitContainers[0].Args, " "); !strings.HasPrefix(line, "intercept ") || !strings.HasSuffix(line, " --iptables legacy --no-ipv6") {
+		t.Errorf("heddle-intercept runs heddle %s", line)
+	}
+}
+
+// What another webhook adds to an injected pod, and makes it one that gets no sidecar,
+// takes none away: the pod is as it was, and says nothing else.
+func TestWhatComesAfterTheInjection(t *testing.T) {
+	first, err := Inject(readPod(t, "testdata/plain.in.yaml"), ByNamespace, settings())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod := first.Pod.DeepCopy()
+	pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "late", Image: "x", Ports: []corev1.ContainerPort{{ContainerPort: 1}, {ContainerPort: 2}}})
+	outcome, err := Inject(pod, ByNamespace, settings())
+	if err != nil || outcome.Pod != nil || len(outcome.Patch) > 0 || len(outcome.Warnings) == 0 {
+		t.Errorf("%v, %+v", err, outcome)
 	}
 }
 

@@ -19,6 +19,8 @@ type Settings struct {
 
 	CPU, Memory           string        // the sidecar's requests; default 50m, 96Mi
 	CPULimit, MemoryLimit string        // its limits; default none, 512Mi
+	Iptables              string        // the kind that heddle intercept uses; default whatever the image's is
+	NoIPv6                bool          // it leaves IPv6 alone
 	Drain                 time.Duration // how long callers have to leave before the application is told to end; default 5 s
 }
 

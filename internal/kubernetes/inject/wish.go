@@ -19,6 +19,7 @@ type wish struct {
 	service   mesh.ServiceName
 	appPort   mesh.Port // 0: it only calls
 	intercept bool
+	dns       bool   // its queries are redirected
 	outside   string // what becomes of connections that nobody declared: pass or deny
 
 	excludePorts []string
@@ -41,6 +42,9 @@ func wishOf(pod *corev1.Pod, settings Settings) (w wish, why string, faults mesh
 	}
 	w.service = mesh.ServiceName(service)
 	for _, fault := range (&mesh.Proxy{Service: w.service, Instance: "x"}).Validate() {
+		if !strings.Contains(from, ServiceKey) { // it was written for others
+			return w, fmt.Sprintf("%s %s: name the service with annotation %s", from, fault.Message, ServiceKey), nil
+		}
 		r.faults.Add(from, "%s", fault.Message)
 	}
 	w.intercept = r.choice(InterceptionKey, "on", "on", "off") == "on"
@@ -49,9 +53,13 @@ func wishOf(pod *corev1.Pod, settings Settings) (w wish, why string, faults mesh
 	}
 	w.excludePorts = r.list(ExcludeOutboundPortsKey, portFault)
 	w.excludeCIDRs = r.list(ExcludeOutboundCIDRsKey, cidrFault)
+	w.dns = r.choice(DNSKey, "on", "on", "off") == "on"
 	w.outside = r.choice(OutsideKey, "pass", "pass", "deny")
 	if !w.intercept && (len(w.excludePorts)+len(w.excludeCIDRs) > 0 || w.outside == "deny") {
 		r.faults.Add(metadata(InterceptionKey), "is off, and nothing can be excluded or denied then: leave out %s, %s and %s", ExcludeOutboundPortsKey, ExcludeOutboundCIDRsKey, OutsideKey)
+	}
+	if w.intercept && len(r.faults) == 0 {
+		r.interception(w)
 	}
 	w.resources = r.resources(settings)
 	w.logLevel = r.choice(LogLevelKey, "warning", "trace", "debug", "info", "warning", "error", "critical", "off")
@@ -59,17 +67,18 @@ func wishOf(pod *corev1.Pod, settings Settings) (w wish, why string, faults mesh
 	return w, "", r.faults
 }
 
-// metadata is the path of an annotation.
+// metadata is the path of an annotation, and label that of a label.
 func metadata(key string) string { return fmt.Sprintf("metadata.annotations[%s]", key) }
+func label(key string) string    { return fmt.Sprintf("metadata.labels[%s]", key) }
 
 // serviceOf says which service a pod belongs to, and which field says so.
 func serviceOf(pod *corev1.Pod) (name, from string) {
 	if name := pod.Annotations[ServiceKey]; name != "" {
 		return name, metadata(ServiceKey)
 	}
-	for _, label := range []string{ServiceKey, "app.kubernetes.io/name", "app"} {
-		if name := pod.Labels[label]; name != "" {
-			return name, fmt.Sprintf("metadata.labels[%s]", label)
+	for _, key := range []string{ServiceKey, "app.kubernetes.io/name", "app"} {
+		if name := pod.Labels[key]; name != "" {
+			return name, label(key)
 		}
 	}
 	return "", ""
@@ -95,43 +104,6 @@ func (r *reader) choice(key, preset string, choices ...string) string {
 		return preset
 	}
 	return value
-}
-
-// appPort finds where the application listens.
-func (r *reader) appPort(pod *corev1.Pod) (port mesh.Port, why string) {
-	var all []corev1.ContainerPort
-	for _, container := range pod.Spec.Containers {
-		for _, one := range container.Ports {
-			if one.Protocol == "" || one.Protocol == corev1.ProtocolTCP {
-				all = append(all, one)
-			}
-		}
-	}
-	value, set := r.annotations[AppPortKey]
-	switch {
-	case set && value == "none":
-		return 0, ""
-	case set:
-		for _, one := range all {
-			if one.Name == value {
-				return mesh.Port(one.ContainerPort), ""
-			}
-		}
-		number, err := strconv.Atoi(value)
-		if err != nil || number < 1 || number > 65535 {
-			r.fault(AppPortKey, "%s is neither a port, nor the name of one of the containers' TCP ports, nor none", short(value))
-			return 0, ""
-		}
-		if reserved(mesh.Port(number)) {
-			r.fault(AppPortKey, "%d is the sidecar's own port: have the application listen on another", number)
-		}
-		return mesh.Port(number), ""
-	case len(all) == 1:
-		return mesh.Port(all[0].ContainerPort), ""
-	case len(all) > 1:
-		return 0, fmt.Sprintf("it has %d TCP ports: say with annotation %s which of them is the service's (its number or name, or none if it only calls)", len(all), AppPortKey)
-	}
-	return 0, ""
 }
 
 // list reads values between commas.

@@ -278,6 +278,10 @@ func TestWarningsAndRefusalsReachKubectl(t *testing.T) {
 	if !strings.Contains(said, "Warning: pod "+r.namespace+"/bad gets no Heddle sidecar: it has hostNetwork: true") {
 		t.Error(said)
 	}
+	made, err := r.cluster.Client.CoreV1().Pods(r.namespace).Get(t.Context(), "bad", metav1.GetOptions{})
+	if err != nil || !strings.HasPrefix(made.Annotations[inject.NotInjectedKey], "it has hostNetwork: true") {
+		t.Errorf("%v: the pod does not say why it has no sidecar: %v", err, made)
+	}
 }
 
 // Another webhook adds a container after ours: the API server asks ours again.

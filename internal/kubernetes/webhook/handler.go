@@ -206,6 +206,9 @@ func (c Config) review(request *admissionv1.AdmissionRequest, by inject.Opted) (
 		return denied(http.StatusInternalServerError, metav1.StatusReasonInternalError, err.Error()), "failed"
 	}
 	response := &admissionv1.AdmissionResponse{Allowed: true, Warnings: outcome.Warnings}
+	if outcome.Without != "" {
+		c.Logger.Info("a pod gets no sidecar", "pod", inject.Name(&pod), "reason", outcome.Without)
+	}
 	if len(outcome.Patch) == 0 {
 		c.Logger.Debug("a pod is left as it is", "pod", inject.Name(&pod), "warnings", outcome.Warnings)
 		return response, "left"
@@ -215,6 +218,9 @@ func (c Config) review(request *admissionv1.AdmissionRequest, by inject.Opted) (
 	}
 	kind := admissionv1.PatchTypeJSONPatch
 	response.PatchType = &kind
+	if outcome.Without != "" {
+		return response, "left"
+	}
 	c.Logger.Debug("a pod gets its sidecar", "pod", inject.Name(&pod), "service", outcome.Pod.Annotations[inject.ServiceKey])
 	return response, "injected"
 }

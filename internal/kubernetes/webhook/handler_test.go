@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -61,13 +62,14 @@ func TestAnswers(t *testing.T) {
 	}{
 		"injected":           {path: ByNamespacePath, object: webPod, allowed: true, patch: true},
 		"not asked":          {path: ByPodPath, object: webPod, allowed: true},
-		"no service":         {path: ByNamespacePath, object: `{"metadata":{"name":"x"},"spec":{"containers":[]}}`, allowed: true, warning: "which service"},
+		"no service":         {path: ByNamespacePath, object: `{"metadata":{"name":"x"},"spec":{"containers":[]}}`, allowed: true, patch: true, warning: "which service"},
+		"asks, two ports":    {path: ByPodPath, object: `{"metadata":{"name":"x","labels":{"app":"web","heddle.io/inject":"true"}},"spec":{"containers":[{"name":"a","ports":[{"containerPort":1},{"containerPort":2}]}]}}`, message: "2 TCP ports"},
 		"bad annotation":     {path: ByNamespacePath, object: strings.Replace(webPod, `"labels"`, `"annotations":{"heddle.io/app-port":"99999"},"labels"`, 1), message: "heddle.io/app-port"},
 		"no pod":             {path: ByNamespacePath, object: `{"metadata": 5}`, message: "cannot be read"},
 		"null":               {path: ByNamespacePath, object: `null`, message: "cannot be read"},
 		"a subresource":      {path: ByNamespacePath, object: webPod, more: `,"subResource":"ephemeralcontainers"`, allowed: true},
 		"namespace it lies":  {path: ByNamespacePath, object: strings.Replace(webPod, `"name":"web-1"`, `"name":"web-1","namespace":"kube-system"`, 1), allowed: true, patch: true},
-		"deep nesting":       {path: ByNamespacePath, object: `{"metadata":{"name":"x","managedFields":[{"fieldsV1":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}]}}`, allowed: true, warning: "which service"},
+		"deep nesting":       {path: ByNamespacePath, object: `{"metadata":{"name":"x","managedFields":[{"fieldsV1":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}]}}`, allowed: true, patch: true, warning: "which service"},
 		"commas in a text":   {path: ByNamespacePath, object: strings.Replace(webPod, `"labels"`, `"annotations":{"list":"\"`+strings.Repeat(`,{\"`, mostElements)+`"},"labels"`, 1), allowed: true, patch: true},
 		"terminal in a name": {path: ByNamespacePath, object: strings.Replace(webPod, `"labels"`, `"annotations":{"heddle.io/drain":"\u001b[2J"},"labels"`, 1), message: `"\x1b[2J"`},
 	} {
@@ -118,6 +120,37 @@ func TestHostileBodies(t *testing.T) {
 		Handler(Config{Settings: settings}).ServeHTTP(recorder, httptest.NewRequest(method, ByPodPath, nil))
 		if recorder.Code != http.StatusMethodNotAllowed {
 			t.Errorf("%s: status %d", method, recorder.Code)
+		}
+	}
+}
+
+// TestAPodWithoutItsSidecarIsInTheLog and counted as one, not as injected: nobody is
+// shown the warnings of pods that a controller makes.
+func TestAPodWithoutItsSidecarIsInTheLog(t *testing.T) {
+	var log strings.Builder
+	registry := prometheus.NewRegistry()
+	metrics := NewMetrics(registry)
+	handler := Handler(Config{Settings: settings, Logger: slog.New(slog.NewTextHandler(&log, nil)), Metrics: metrics})
+	request := httptest.NewRequest(http.MethodPost, ByNamespacePath, strings.NewReader(review(`{"metadata":{"name":"x"},"spec":{"containers":[]}}`, "")))
+	request.Header.Set("Content-Type", "application/json")
+	recorder := httptest.NewRecorder()
+	handler.ServeHTTP(recorder, request)
+	if said := log.String(); !strings.Contains(said, `level=INFO msg="a pod gets no sidecar" pod=shop/x reason="nothing says which service`) {
+		t.Errorf("the log says %q", said)
+	}
+	var told admissionv1.AdmissionReview
+	if err := json.Unmarshal(recorder.Body.Bytes(), &told); err != nil || !strings.Contains(string(told.Response.Patch), `"heddle.io/not-injected":"nothing says`) {
+		t.Errorf("%v, %s", err, recorder.Body)
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, one := range family.GetMetric() {
+			if labels := one.GetLabel(); len(labels) > 0 && one.GetCounter().GetValue() > 0 && labels[0].GetValue() != "left" {
+				t.Errorf("counted as %s", labels[0].GetValue())
+			}
 		}
 	}
 }
