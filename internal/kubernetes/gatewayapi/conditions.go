@@ -28,6 +28,15 @@ func (c *conditions) set(kind string, is bool, reason, message string) {
 	if is {
 		status = metav1.ConditionTrue
 	}
+	c.say(kind, status, reason, message)
+}
+
+// unknown is for what could not be looked at.
+func (c *conditions) unknown(kind, reason, message string) {
+	c.say(kind, metav1.ConditionUnknown, reason, message)
+}
+
+func (c *conditions) say(kind string, status metav1.ConditionStatus, reason, message string) {
 	meta.SetStatusCondition(&c.list, metav1.Condition{
 		Type: kind, Status: status, Reason: reason, Message: mesh.Cut(message, mostMessage), ObservedGeneration: c.generation,
 	})

@@ -2,7 +2,9 @@ package gatewayapi
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -34,6 +36,13 @@ type Controller struct {
 	// Changes calls back when services and routes of the registry change, until the
 	// function that it gives is called.
 	Changes func(func()) (end func())
+
+	pace    pace
+	changed atomic.Bool // the registry may be another than known
+	// Of the one goroutine that looks:
+	known    *held     // nil: the registry is to be read
+	read     time.Time // when known was
+	verdicts verdicts
 }
 
 // Everything is the one thing that is looked at: who refers to whom goes all over the
@@ -42,6 +51,7 @@ type Everything struct{}
 
 const (
 	together = 20 * time.Millisecond // changes that come so close are looked at once
+	apart    = time.Second           // how far looks are apart while changes keep coming
 	again    = time.Minute           // how often Secrets are read that nothing tells of
 	// longestRetry is how long it takes at most until what failed is tried again.
 	longestRetry = 5 * time.Second
@@ -64,18 +74,21 @@ func Installed(mapper meta.RESTMapper) (bool, error) {
 // Start adds the controller to a manager, whose leader runs it.
 func (c *Controller) Start(m manager.Manager) error {
 	made, err := controller.NewTyped("gateway-api", m, controller.TypedOptions[Everything]{
-		Reconciler: c, RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[Everything](together, longestRetry),
+		Reconciler: c, RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[Everything](apart, longestRetry),
 	})
 	if err != nil {
 		return err
 	}
 	type queue = workqueue.TypedRateLimitingInterface[Everything]
 	for _, from := range []source.TypedSource[Everything]{
-		changed(m, &gw.GatewayClass{}), changed(m, &gw.Gateway{}), changed(m, &gw.HTTPRoute{}), changed(m, &gw.GRPCRoute{}),
-		changed(m, &gw.ReferenceGrant{}), changed(m, &corev1.Service{}), changed(m, &corev1.Namespace{}),
+		changed(c, m, &gw.GatewayClass{}), changed(c, m, &gw.Gateway{}), changed(c, m, &gw.HTTPRoute{}), changed(c, m, &gw.GRPCRoute{}),
+		changed(c, m, &gw.ReferenceGrant{}), changed(c, m, &corev1.Service{}), changed(c, m, &corev1.Namespace{}),
 		source.TypedFunc[Everything](func(ctx context.Context, q queue) error {
 			q.Add(Everything{})
-			context.AfterFunc(ctx, c.Changes(func() { q.AddAfter(Everything{}, together) }))
+			context.AfterFunc(ctx, c.Changes(func() {
+				c.changed.Store(true)
+				q.AddAfter(Everything{}, c.pace.next())
+			}))
 			return nil
 		}),
 	} {
@@ -86,22 +99,21 @@ func (c *Controller) Start(m manager.Manager) error {
 	return nil
 }
 
-// changed has all looked at when an object changes, what we write of it aside: of a kind
-// with a status that does not count its generations, each change.
-func changed[T ctrl.Object](m manager.Manager, empty T) source.TypedSource[Everything] {
+// changed has all looked at when an object of a kind becomes another.
+func changed[T ctrl.Object](c *Controller, m manager.Manager, empty T) source.TypedSource[Everything] {
 	enqueue := handler.TypedFuncs[T, Everything]{}
-	add := func(q workqueue.TypedRateLimitingInterface[Everything]) { q.AddAfter(Everything{}, together) }
+	add := func(q workqueue.TypedRateLimitingInterface[Everything]) { q.AddAfter(Everything{}, c.pace.next()) }
 	enqueue.CreateFunc = func(_ context.Context, _ createEvent[T], q workqueue.TypedRateLimitingInterface[Everything]) { add(q) }
 	enqueue.UpdateFunc = func(_ context.Context, _ updateEvent[T], q workqueue.TypedRateLimitingInterface[Everything]) { add(q) }
 	enqueue.DeleteFunc = func(_ context.Context, _ deleteEvent[T], q workqueue.TypedRateLimitingInterface[Everything]) { add(q) }
 	return source.TypedKind(m.GetCache(), empty, enqueue, predicate.TypedFuncs[T]{UpdateFunc: func(e updateEvent[T]) bool {
-		return e.ObjectNew.GetGeneration() == 0 || e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() || e.ObjectOld.GetUID() != e.ObjectNew.GetUID() ||
-			!sameMaps(e.ObjectOld.GetLabels(), e.ObjectNew.GetLabels()) || !sameMaps(e.ObjectOld.GetAnnotations(), e.ObjectNew.GetAnnotations())
+		return differ(e.ObjectOld, e.ObjectNew)
 	}})
 }
 
-// Reconcile looks at all.
+// Reconcile looks at all. What fails for one object keeps nothing from the others.
 func (c *Controller) Reconcile(ctx context.Context, _ Everything) (reconcile.Result, error) {
+	c.pace.begin()
 	held, err := c.held(ctx)
 	if err != nil {
 		return reconcile.Result{}, err
@@ -110,14 +122,12 @@ func (c *Controller) Reconcile(ctx context.Context, _ Everything) (reconcile.Res
 	if err != nil {
 		return reconcile.Result{}, err
 	}
+	unread := c.secrets(ctx, snapshot)
 	result := Translate(*snapshot)
 	failed := c.write(ctx, held, &result)
 	c.Metrics.count(c.Cluster, &result.Statuses)
-	if err := c.tell(ctx, snapshot, &result); err != nil {
+	if err := errors.Join(failed, c.tell(ctx, snapshot, &result), unread); err != nil {
 		return reconcile.Result{}, err
-	}
-	if failed != nil {
-		return reconcile.Result{}, failed
 	}
 	return reconcile.Result{RequeueAfter: again}, nil
 }

@@ -22,7 +22,6 @@ type gateway struct {
 
 // readGateways finds the Gateways that are ours, and judges their listeners.
 func (t *translation) readGateways() {
-	ours := map[string]bool{}
 	for i := range t.Classes {
 		class := &t.Classes[i]
 		if class.Spec.ControllerName != ControllerName {
@@ -32,19 +31,13 @@ func (t *translation) readGateways() {
 		var wrong fault
 		if class.Spec.ParametersRef != nil {
 			wrong = fault{string(gw.GatewayClassReasonInvalidParameters), "spec.parametersRef: this controller takes no parameters"}
-		} else {
-			ours[class.Name] = true
 		}
 		said.tell(string(gw.GatewayClassConditionStatusAccepted), wrong, string(gw.GatewayClassReasonAccepted))
 		status := class.Status.DeepCopy()
 		status.Conditions, status.SupportedFeatures = said.list, supportedFeatures()
 		t.result.Statuses.Classes[class.Name] = *status
 	}
-	for i := range t.Gateways {
-		g := &t.Gateways[i]
-		if !ours[string(g.Spec.GatewayClassName)] || !g.DeletionTimestamp.IsZero() {
-			continue
-		}
+	for _, g := range t.ours() {
 		at := nameOf(g)
 		one := &gateway{Gateway: g, mesh: GatewayName(t.Cluster, at)}
 		for j := range g.Spec.Listeners {
@@ -54,6 +47,23 @@ func (t *translation) readGateways() {
 		one.ports()
 		t.gateways[at] = one
 	}
+}
+
+// ours are the Gateways of our classes.
+func (s *Snapshot) ours() []*gw.Gateway {
+	classes := map[gw.ObjectName]bool{}
+	for i := range s.Classes {
+		if spec := &s.Classes[i].Spec; spec.ControllerName == ControllerName && spec.ParametersRef == nil {
+			classes[gw.ObjectName(s.Classes[i].Name)] = true
+		}
+	}
+	var out []*gw.Gateway
+	for i := range s.Gateways {
+		if g := &s.Gateways[i]; classes[g.Spec.GatewayClassName] && g.DeletionTimestamp.IsZero() {
+			out = append(out, g)
+		}
+	}
+	return out
 }
 
 // conflicts finds listeners that cannot be told from each other. The earlier is no

@@ -3,12 +3,12 @@ package gatewayapi
 import gw "sigs.k8s.io/gateway-api/apis/v1"
 
 // granted says whether an object may refer to one of another namespace.
-func (t *translation) granted(fromGroup gw.Group, fromKind gw.Kind, fromNamespace string, toKind gw.Kind, toNamespace, toName string) bool {
+func (s *Snapshot) granted(fromGroup gw.Group, fromKind gw.Kind, fromNamespace string, toKind gw.Kind, toNamespace, toName string) bool {
 	if fromNamespace == toNamespace {
 		return true
 	}
-	for i := range t.Grants {
-		grant := &t.Grants[i]
+	for i := range s.Grants {
+		grant := &s.Grants[i]
 		if grant.Namespace != toNamespace || !admits(grant.Spec.From, fromGroup, fromKind, fromNamespace) {
 			continue
 		}

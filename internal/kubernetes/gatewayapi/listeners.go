@@ -1,6 +1,7 @@
 package gatewayapi
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,6 +24,7 @@ type listener struct {
 	attached     int32
 
 	accepted, conflict, resolved fault
+	unread                       string // why nobody knows whether its certificates are there
 }
 
 // The kinds of routes that listeners take.
@@ -78,16 +80,16 @@ func (t *translation) certificates(g *gw.Gateway, l *listener) {
 		l.accepted.first(string(gw.ListenerReasonUnsupportedValue), fmt.Sprintf("tls.mode %s is not served: use Terminate", *tls.Mode))
 	}
 	for _, ref := range tls.CertificateRefs {
-		at := types.NamespacedName{Namespace: g.Namespace, Name: string(ref.Name)}
-		if ref.Namespace != nil {
-			at.Namespace = string(*ref.Namespace)
-		}
+		at, wrong := t.certificate(g, ref)
 		why, there := t.Secrets[at]
+		unread := t.Unread[at]
 		switch {
-		case ref.Group != nil && *ref.Group != "" || ref.Kind != nil && *ref.Kind != "Secret":
-			l.resolved.first(string(gw.ListenerReasonInvalidCertificateRef), "tls.certificateRefs names something else than a Secret")
-		case !t.granted(gw.GroupName, "Gateway", g.Namespace, "Secret", at.Namespace, at.Name):
-			l.resolved.first(string(gw.ListenerReasonRefNotPermitted), fmt.Sprintf("no ReferenceGrant in namespace %s lets this Gateway use Secret %s", at.Namespace, at.Name))
+		case wrong.reason != "":
+			l.resolved.first(wrong.reason, wrong.message)
+		case unread != "":
+			// The proxies have it by themselves: what is served with it stays.
+			l.unread = cmp.Or(l.unread, fmt.Sprintf("Secret %s cannot be read now, which is tried again: %s", at, unread))
+			l.certificates = append(l.certificates, at)
 		case !there:
 			l.resolved.first(string(gw.ListenerReasonInvalidCertificateRef), fmt.Sprintf("there is no Secret %s", at))
 		case why != "":
@@ -134,7 +136,11 @@ func (l *listener) tell(before []metav1.Condition, generation int64, unprogramme
 	accepted := l.accepted
 	accepted.first(l.conflict.reason, l.conflict.message)
 	said.tell(string(gw.ListenerConditionAccepted), accepted, string(gw.ListenerReasonAccepted))
-	said.tell(string(gw.ListenerConditionResolvedRefs), l.resolved, string(gw.ListenerReasonResolvedRefs))
+	if l.unread != "" && l.resolved.reason == "" {
+		said.unknown(string(gw.ListenerConditionResolvedRefs), string(gw.ListenerReasonPending), l.unread)
+	} else {
+		said.tell(string(gw.ListenerConditionResolvedRefs), l.resolved, string(gw.ListenerReasonResolvedRefs))
+	}
 	switch {
 	case !l.usable():
 		unprogrammed = fault{string(gw.ListenerReasonInvalid), "the listener is not served: its other conditions say why"}

@@ -2,11 +2,10 @@ package gatewayapi
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime/pkg/client"
 	gw "sigs.k8s.io/gateway-api/apis/v1"
@@ -14,14 +13,26 @@ import (
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
-// held is what the registry has.
+// held is what the registry has. It is not changed.
 type held struct {
 	services map[mesh.ServiceName]mesh.Service // made here
 	routes   map[mesh.RouteName]mesh.Route     // made here
 	declared []mesh.Service                    // with pods of the cluster
 }
 
+// held is what was read, as long as there is no word of a change and nothing was written.
 func (c *Controller) held(ctx context.Context) (*held, error) {
+	changed := c.changed.Swap(false)
+	if !changed && c.known != nil && time.Since(c.read) < again {
+		return c.known, nil
+	}
+	c.known, c.read = nil, time.Now()
+	known, err := c.list(ctx)
+	c.known = known
+	return known, err
+}
+
+func (c *Controller) list(ctx context.Context) (*held, error) {
 	out := &held{services: map[mesh.ServiceName]mesh.Service{}, routes: map[mesh.RouteName]mesh.Route{}}
 	services, err := c.Registry.Services(ctx)
 	if err != nil {
@@ -64,7 +75,7 @@ func (c *Controller) snapshot(ctx context.Context, held *held) (*Snapshot, error
 	s := &Snapshot{
 		Cluster: c.Cluster, Classes: classes.Items, Gateways: gateways.Items, HTTPRoutes: http.Items, GRPCRoutes: grpc.Items,
 		Grants: grants.Items, Services: services.Items, Declared: held.declared,
-		Namespaces: map[string]map[string]string{}, Secrets: map[types.NamespacedName]string{}, Addresses: map[types.NamespacedName][]gw.GatewayStatusAddress{},
+		Namespaces: map[string]map[string]string{}, Addresses: map[types.NamespacedName][]gw.GatewayStatusAddress{},
 	}
 	for _, one := range namespaces.Items {
 		s.Namespaces[one.Name] = one.Labels
@@ -76,7 +87,7 @@ func (c *Controller) snapshot(ctx context.Context, held *held) (*Snapshot, error
 			s.Addresses[at] = append(s.Addresses[at], addresses(one)...)
 		}
 	}
-	return s, c.secrets(ctx, s)
+	return s, nil
 }
 
 // addresses are where clients reach a Service.
@@ -98,43 +109,4 @@ func addresses(s *corev1.Service) []gw.GatewayStatusAddress {
 		add(gw.IPAddressType, s.Spec.ClusterIP)
 	}
 	return out
-}
-
-// secrets reads those that our Gateways name. What is in them is looked at and forgotten.
-func (c *Controller) secrets(ctx context.Context, s *Snapshot) error {
-	for i := range s.Gateways {
-		for _, l := range s.Gateways[i].Spec.Listeners {
-			if l.TLS == nil {
-				continue
-			}
-			for _, ref := range l.TLS.CertificateRefs {
-				at := types.NamespacedName{Namespace: s.Gateways[i].Namespace, Name: string(ref.Name)}
-				if ref.Namespace != nil {
-					at.Namespace = string(*ref.Namespace)
-				}
-				var secret corev1.Secret
-				err := c.Live.Get(ctx, at, &secret)
-				switch {
-				case apierrors.IsNotFound(err):
-				case apierrors.IsForbidden(err):
-					s.Secrets[at] = fmt.Sprintf("the operator may not read it: bind it to the ClusterRole heddle-gateway-secrets in namespace %s", at.Namespace)
-				case err != nil:
-					return fmt.Errorf("read Secret %s: %w", at, err)
-				default:
-					s.Secrets[at] = certificateFault(&secret)
-				}
-			}
-		}
-	}
-	return nil
-}
-
-func certificateFault(s *corev1.Secret) string {
-	if s.Type != corev1.SecretTypeTLS {
-		return fmt.Sprintf("its type is %s, and not %s", s.Type, corev1.SecretTypeTLS)
-	}
-	if _, err := tls.X509KeyPair(s.Data[corev1.TLSCertKey], s.Data[corev1.TLSPrivateKeyKey]); err != nil {
-		return "its tls.crt and tls.key are no certificate and its key"
-	}
-	return ""
 }

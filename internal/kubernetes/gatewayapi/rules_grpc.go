@@ -53,13 +53,13 @@ func (r *rule) grpcMethod(m *gw.GRPCMethodMatch) *mesh.PathMatch {
 		return &mesh.PathMatch{Prefix: "/"}
 	}
 	if m.Type != nil && *m.Type == gw.GRPCMethodMatchRegularExpression {
-		any := func(pattern string) string {
+		orAny := func(pattern string) string {
 			if pattern == "" {
 				return "[^/]+"
 			}
 			return "(?:" + pattern + ")"
 		}
-		return &mesh.PathMatch{Regex: "/" + any(service) + "/" + any(method)}
+		return &mesh.PathMatch{Regex: "/" + orAny(service) + "/" + orAny(method)}
 	}
 	switch {
 	case method == "":

@@ -21,9 +21,11 @@ type Snapshot struct {
 	Grants     []gw.ReferenceGrant
 	Services   []corev1.Service
 	Namespaces map[string]map[string]string // the labels of each
-	// Secrets says of Secrets why they hold no certificate and key, or "" when they
-	// do. One that is not there is not in it.
+	// Secrets says of those that [Snapshot.certificates] names why they hold no
+	// certificate and key, or "" when they do. One that is not there is not in it.
 	Secrets map[types.NamespacedName]string
+	// Unread says why Secrets could not be read: whether they are there nobody knows.
+	Unread map[types.NamespacedName]string
 	// Addresses are where clients reach a Gateway.
 	Addresses map[types.NamespacedName][]gw.GatewayStatusAddress
 	// Declared are the mesh's services whose instances are pods of the cluster, those

@@ -14,6 +14,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime/pkg/client"
 	gw "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -30,7 +31,7 @@ func (c *Controller) write(ctx context.Context, held *held, result *Result) erro
 		if has.Meta.Keeper == keeper && same(has, one.Service, func(s *mesh.Service) { s.Meta = mesh.Meta{} }) {
 			continue
 		}
-		if _, err := c.Registry.KeptBy(keeper).PutService(ctx, one.Service); err != nil {
+		if _, err := c.keep(keeper).PutService(ctx, one.Service); err != nil {
 			failed = append(failed, fmt.Errorf("write service %s: %w", one.Name, err))
 		}
 	}
@@ -41,7 +42,7 @@ func (c *Controller) write(ctx context.Context, held *held, result *Result) erro
 		if has.Meta.Keeper == keeper && same(has, one.Route, func(r *mesh.Route) { r.Meta, r.Created = mesh.Meta{}, 0 }) {
 			continue
 		}
-		if _, err := c.Registry.KeptBy(keeper).PutRoute(ctx, one.Route); err != nil {
+		if _, err := c.keep(keeper).PutRoute(ctx, one.Route); err != nil {
 			result.refuse(one.From, err)
 			if !final(err) {
 				failed = append(failed, fmt.Errorf("write route %s: %w", one.Name, err))
@@ -50,15 +51,21 @@ func (c *Controller) write(ctx context.Context, held *held, result *Result) erro
 	}
 	for _, name := range slices.Sorted(maps.Keys(held.routes)) {
 		if !routes[name] {
-			failed = append(failed, gone(c.Registry.KeptBy(held.routes[name].Meta.Keeper).DeleteRoute(ctx, name, 0)))
+			failed = append(failed, gone(c.keep(held.routes[name].Meta.Keeper).DeleteRoute(ctx, name, 0)))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(held.services)) {
 		if !services[name] {
-			failed = append(failed, gone(c.Registry.KeptBy(held.services[name].Meta.Keeper).DeleteService(ctx, name, 0)))
+			failed = append(failed, gone(c.keep(held.services[name].Meta.Keeper).DeleteService(ctx, name, 0)))
 		}
 	}
 	return errors.Join(failed...)
+}
+
+// keep is the registry for writing: what it had before is not what it has after.
+func (c *Controller) keep(keeper mesh.Keeper) *client.Client {
+	c.changed.Store(true)
+	return c.Registry.KeptBy(keeper)
 }
 
 // same compares what the registry has with what it is to have, as they travel.
