@@ -12,6 +12,10 @@ import (
 // can be a host name, a SPIFFE path segment and a Kubernetes object name.
 type ServiceName string
 
+// NoBackend is a name that no service may have: a route sends it the share of a backend
+// that there is not, which gateways answer with 503.
+const NoBackend ServiceName = "no-such-backend-of-a-gateway-api-route"
+
 // InstanceID names an instance among those of its service.
 type InstanceID string
 

@@ -22,6 +22,9 @@ const (
 func (s *Service) Validate() Faults {
 	var f Faults
 	f.check("name", labelFault(string(s.Name)))
+	if s.Name == NoBackend {
+		f.checkWrite("name", "is reserved: routes of the Gateway API name it where they have no backend")
+	}
 	validateOwner(&f, s.Owner)
 	f.check("description", textFault(s.Description))
 	if s.Tier < 0 || s.Tier > leastCritical {

@@ -57,6 +57,7 @@ func TestServiceValidation(t *testing.T) {
 		"deprecated at length": {func(s *mesh.Service) { s.Deprecated = strings.Repeat("a", 1025) }, []string{"deprecated: has 1025 bytes; at most 1024 are allowed"}},
 		"64 characters":        {func(s *mesh.Service) { s.Name = mesh.ServiceName(strings.Repeat("a", 64)) }, []string{"name: has 64 characters; a DNS label has at most 63"}},
 		"unicode":              {func(s *mesh.Service) { s.Name = "bücher" }, []string{`name: "b\u00fccher" is not a DNS label: use lower-case letters, digits and inner hyphens`}},
+		"a reserved name":      {func(s *mesh.Service) { s.Name = mesh.NoBackend }, []string{"name: is reserved: routes of the Gateway API name it where they have no backend"}},
 		"a path as a name":     {func(s *mesh.Service) { s.Name = "../tokens" }, []string{`name: "../tokens" is not a DNS label: use lower-case letters, digits and inner hyphens`}},
 		"dns and static": {func(s *mesh.Service) {
 			s.Endpoints = mesh.Endpoints{DNS: dns, Static: []mesh.StaticEndpoint{{Address: "10.0.0.1", Port: 80}}}

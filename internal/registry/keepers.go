@@ -37,6 +37,14 @@ func keepsObject[T any](k *kind[T], w Write) error {
 	return mayKeep(w, func(keeper mesh.Keeper) bool { return keepable && keeper.OfObjects() }, "kubernetes/CLUSTER/NAMESPACE/NAME of a service or route")
 }
 
+// notOwnHost refuses what would have gateways call themselves by the word of a keeper's users.
+func notOwnHost(service mesh.Service, w Write) error {
+	if w.Keeper == "" {
+		return nil
+	}
+	return mesh.Invalid("a keeper's service is not valid", service.OwnHostFaults())
+}
+
 // judgeKeeper makes sure that an object is changed by whoever keeps it alone, and
 // that no keeper takes over what is somebody else's.
 func judgeKeeper[T any](k *kind[T], before found[T], w Write) error {

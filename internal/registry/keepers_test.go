@@ -100,3 +100,22 @@ func TestOneKeeperGetsTheName(t *testing.T) {
 		}
 	}
 }
+
+// What a cluster's users say does not have gateways call themselves; an admin may.
+func TestKeepersHaveNoEndpointsOnTheProxysOwnHost(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	ctx := t.Context()
+	web := service("web")
+	web.Dependencies = []mesh.ServiceName{}
+	web.Endpoints.Static = []mesh.StaticEndpoint{{Address: "::ffff:127.0.0.1", Port: 15000}}
+	_, err := s.PutService(ctx, web, registry.Write{Keeper: shopWeb})
+	if mesh.KindOf(err) != mesh.KindInvalid || !strings.Contains(err.Error(), "endpoints.static[0].address") {
+		t.Errorf("a keeper's service: %v", err)
+	}
+	must[mesh.Service](t)(s.PutService(ctx, web, registry.Write{}))
+	_, err = s.KeepInstances(ctx, "web", []mesh.Instance{{ID: "a", Address: "169.254.169.254", Port: 80}}, registry.Write{Keeper: prod})
+	if mesh.KindOf(err) != mesh.KindInvalid || !strings.Contains(err.Error(), "instances[0].address") {
+		t.Errorf("a keeper's instances: %v", err)
+	}
+}

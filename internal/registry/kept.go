@@ -84,7 +84,7 @@ func checkKept(service mesh.ServiceName, list []mesh.Instance) (map[mesh.Instanc
 		if one.Service != service {
 			faults.Add(path+".service", "is %s, but these are the instances of %s", quoted(string(one.Service)), quoted(string(service)))
 		}
-		for _, fault := range one.Validate() {
+		for _, fault := range slices.Concat(one.Validate(), one.OwnHostFaults()) {
 			faults = append(faults, mesh.Fault{Path: path + "." + fault.Path, Message: fault.Message})
 		}
 		if _, twice := wanted[one.ID]; twice {

@@ -20,6 +20,9 @@ const maxKeyName = 512
 
 // PutService creates or changes a service, and gives it as it is stored.
 func (s *Store) PutService(ctx context.Context, service mesh.Service, w Write) (mesh.Service, error) {
+	if err := notOwnHost(service, w); err != nil {
+		return mesh.Service{}, err
+	}
 	return put(ctx, s, &services, service, w, serviceRight)
 }
 

@@ -47,14 +47,17 @@ func sameGatewayAPI(by Token, keeper mesh.Keeper, after, other *mesh.Route) bool
 }
 
 // keptServices makes sure that a keeper's cluster keeps all these services, or that
-// they admit its pods. What is not declared yet may be anybody's.
+// they admit its pods. What is not declared yet may become anybody's.
 func (s *Store) keptServices(ctx context.Context, keeper mesh.Keeper, services ...mesh.ServiceName) ([]guard, error) {
 	cluster := mesh.OfCluster(keeper.Cluster())
 	var guards []guard
 	for _, name := range services {
 		service, err := s.Service(ctx, name)
 		switch {
+		case name == mesh.NoBackend:
+			continue
 		case mesh.KindOf(err) == mesh.KindNotFound:
+			return nil, mesh.Denied("service %s is not declared yet, so nobody can tell whose it is, and a keeper's route may not lead to it: declare it first", quoted(string(name)))
 		case mesh.ReasonOf(err) == mesh.ReasonCorrupt:
 			return nil, mesh.Denied("what is stored of service %s cannot be read, so nobody can tell whose it is", quoted(string(name)))
 		case err != nil:

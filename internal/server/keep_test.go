@@ -137,14 +137,16 @@ func TestAKeepersToken(t *testing.T) {
 		{keeperOfPods, "POST", "/api/v1/tokens", `{"kind":"join","service":"web","uses":2}`, 403, "for one use within"},
 		{keeperOfPods, "POST", "/api/v1/tokens", `{"kind":"join","service":"orders"}`, 403, "none of those"},
 		{keeperOfPods, "POST", "/api/v1/tokens", `{"kind":"join","service":"nobodys"}`, 403, "none of those"},
-		{keeperOfPods, "POST", "/api/v1/tokens", `{"kind":"join","gateway":"edge"}`, 403, "no others"},
+		{keeperOfPods, "POST", "/api/v1/tokens", `{"kind":"join","gateway":"edge"}`, 403, "does not vouch"},
 		{keeperOfPods, "POST", "/api/v1/tokens", `{"kind":"instances","service":"kept"}`, 403, "no others"},
 		{keeperOfPods, "POST", "/api/v1/tokens", `{"kind":"keeper","keeper":"kubernetes/prod"}`, 403, "no others"},
 		{keeperOfPods, "POST", "/api/v1/tokens", `{}`, 403, "no others"},
 		// Routes lead to what the cluster has, and take no host of another namespace.
 		{keeperOfOrders, "PUT", "/api/v1/routes/theirs", route("theirs", "kept", "shop"), 200, ""},
 		{keeperOfOrders, "PUT", "/api/v1/routes/pods", route("pods", "web", "pods"), 200, ""},
-		{keeperOfOrders, "PUT", "/api/v1/routes/early", route("early", "nobodys", "early"), 200, ""},
+		{keeperOfOrders, "PUT", "/api/v1/routes/early", route("early", "nobodys", "early"), 403, "is not declared yet"},
+		{keeperOfOrders, "PUT", "/api/v1/routes/none", route("none", string(mesh.NoBackend), "none"), 200, ""}, // of the Gateway API: nobody may declare it
+		{keeperOfOrders, "PUT", "/api/v1/services/kept", strings.Replace(kept, `"dependencies"`, `"endpoints":{"static":[{"address":"127.0.0.1","port":15000}]},"dependencies"`, 1), 422, "endpoints.static[0].address"},
 		{keeperOfOrders, "PUT", "/api/v1/routes/far", route("far", "far", "far"), 403, "no route of that cluster leads to it"},
 		{keeperOfOrders, "PUT", "/api/v1/routes/orders", route("orders", "orders", "orders"), 403, "no route of that cluster leads to it"},
 		{keeperOfOrders, "PUT", "/api/v1/routes/copy", strings.Replace(route("copy", "kept", "copy"), `"backends"`, `"mirror":{"service":"orders"},"backends"`, 1), 403, "no route of that cluster leads to it"},

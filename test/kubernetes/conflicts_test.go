@@ -82,12 +82,14 @@ func TestARouteLeadsToItsNamespacesServices(t *testing.T) {
 	c.Apply(t, meshRoute(shop, "grab", "vault")+"---\n"+meshRoute(shop, "early", "later")+"---\n"+meshRoute(bank, "own", "vault"))
 	w.awaitCondition(shop, "meshroute/grab", "Accepted", `False NotPermitted: service "vault" is not declared in namespace `+shop)
 	w.awaitCondition(bank, "meshroute/own", "Accepted", "True Accepted")
-	w.awaitCondition(shop, "meshroute/early", "Accepted", "True Accepted")
-	if _, err := w.api.Route(t.Context(), "grab"); mesh.KindOf(err) != mesh.KindNotFound {
-		t.Errorf("the registry has what is not permitted: %v", err)
+	w.awaitCondition(shop, "meshroute/early", "Accepted", `False NotDeclared: service "later" is not declared yet`)
+	for _, name := range []mesh.RouteName{"grab", "early"} {
+		if _, err := w.api.Route(t.Context(), name); mesh.KindOf(err) != mesh.KindNotFound {
+			t.Errorf("the registry has what is not permitted: %v", err)
+		}
 	}
 
-	// What was not declared is judged when it is.
+	// What was not declared is judged when it is, and is not exposed before.
 	c.Apply(t, meshService(bank, "later", "one"))
 	w.awaitCondition(shop, "meshroute/early", "Accepted", "False NotPermitted")
 	if _, err := w.api.Route(t.Context(), "early"); mesh.KindOf(err) != mesh.KindNotFound {
@@ -96,7 +98,7 @@ func TestARouteLeadsToItsNamespacesServices(t *testing.T) {
 	if out, err := c.Kubectl(t, "", "delete", "-n", bank, "meshservice", "later"); err != nil {
 		t.Fatal(out, err)
 	}
-	w.awaitCondition(shop, "meshroute/early", "Accepted", "True Accepted")
+	w.awaitCondition(shop, "meshroute/early", "Accepted", "False NotDeclared")
 
 	// Pods of the namespace are enough, whoever declares the service.
 	if _, err := w.api.PutService(t.Context(), mesh.Service{

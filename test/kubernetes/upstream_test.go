@@ -65,3 +65,20 @@ func TestAnUpstreamIsAddedChangedAndDeleted(t *testing.T) {
 		t.Errorf("it is in the registry yet: %v", err)
 	}
 }
+
+// An Upstream does not lead back into the gateways and sidecars that call it, where
+// Envoy's administration listens, nor to what clouds tell their machines alone.
+func TestAnUpstreamIsNotTheProxysOwnHost(t *testing.T) {
+	c := cluster(t)
+	w := join(t, c)
+	namespace := c.Namespace(t)
+	c.Apply(t, upstream(namespace, "own-host", podAddress(1), "9001"))
+	w.awaitCondition(namespace, "upstream/own-host", "Accepted", "True")
+	for _, address := range []string{"127.0.0.1", `"::1"`, `"::ffff:127.0.0.1"`, "169.254.169.254"} {
+		c.Apply(t, upstream(namespace, "own-host", address, "15000"))
+		w.awaitCondition(namespace, "upstream/own-host", "Accepted", "False NotPermitted: spec.endpoints.static[0].address: "+strings.Trim(address, `"`))
+		if _, err := w.api.Service(t.Context(), "own-host"); mesh.KindOf(err) != mesh.KindNotFound {
+			t.Errorf("%s is in the registry: %v", address, err)
+		}
+	}
+}

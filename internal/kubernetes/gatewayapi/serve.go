@@ -71,7 +71,7 @@ func (t *translation) answer(r *route, rule *rule, made *mesh.Route) {
 		}
 		name, why := t.backend(r, ref.BackendObjectReference)
 		if why.reason != "" {
-			name = missing // its share is refused
+			name = mesh.NoBackend // its share is refused
 		} else {
 			total += weight
 		}
@@ -96,10 +96,6 @@ func (t *translation) answer(r *route, rule *rule, made *mesh.Route) {
 		}
 	}
 }
-
-// missing is a service that nobody has reason to declare: the share of a backend that
-// is none is answered 503 beside others that are.
-const missing mesh.ServiceName = "no-such-backend-of-a-gateway-api-route"
 
 func share(m *gw.HTTPRequestMirrorFilter) float64 {
 	switch {

@@ -53,16 +53,25 @@ func (b *backends) leadingTo(name mesh.ServiceName) []object {
 	return out
 }
 
-// notPermitted says why a MeshRoute of a namespace may not lead to its services, or "":
-// who writes MeshRoutes there exposes what is there, and nothing of anybody else's.
-// What is not declared yet is judged once it is.
-func (c *objects) notPermitted(namespace string, services []mesh.ServiceName) string {
+// Reasons of what has to be permitted by somebody else.
+const (
+	notPermitted = "NotPermitted"
+	notDeclared  = "NotDeclared"
+)
+
+// leadsElsewhere says why a MeshRoute of a namespace may not lead to its services, or "":
+// who writes MeshRoutes there exposes what is there, and nothing of anybody else's. What
+// is not declared yet may become anybody's: the route waits, and is judged once it is.
+func (c *objects) leadsElsewhere(namespace string, services []mesh.ServiceName) (reason, why string) {
 	for _, name := range services {
-		if declared, has := c.mirror.inNamespace(name, c.cluster, namespace); declared && !has {
-			return fmt.Sprintf("service %q is not declared in namespace %s, nor do its endpoints.kubernetes name cluster %s and this namespace: put the route into the service's namespace, or have an admin write it through Heddle's API (heddle apply)", name, namespace, c.cluster)
+		switch declared, has := c.mirror.inNamespace(name, c.cluster, namespace); {
+		case !declared:
+			return notDeclared, fmt.Sprintf("service %q is not declared yet, so nobody can tell whose it is: the route is served once it is declared in namespace %s (MeshService, Upstream)", name, namespace)
+		case !has:
+			return notPermitted, fmt.Sprintf("service %q is not declared in namespace %s, nor do its endpoints.kubernetes name cluster %s and this namespace: put the route into the service's namespace, or have an admin write it through Heddle's API (heddle apply)", name, namespace, c.cluster)
 		}
 	}
-	return ""
+	return "", ""
 }
 
 // inNamespace says whether a service is declared, and whether that is in a namespace of

@@ -130,12 +130,15 @@ func (c *objects) write(ctx context.Context, o object, found v1alpha1.Object) ou
 	if err != nil {
 		return refused(err)
 	}
+	if own := service.OwnHostFaults(); len(own) > 0 {
+		return c.forbid(ctx, o, keeper, notPermitted, "spec."+own.String())
+	}
 	why, err := c.elsewhere(ctx, o, service.Endpoints.Kubernetes)
 	switch {
 	case err != nil:
 		return outcome{reason: "ReadFailed", message: err.Error(), unknown: true}
 	case why != "":
-		return c.forbid(ctx, o, keeper, why)
+		return c.forbid(ctx, o, keeper, notPermitted, why)
 	case has.keeper == keeper && has.print == c.mirror.print(plainService(service)):
 		return outcome{revision: has.revision}
 	}
@@ -150,10 +153,10 @@ func (c *objects) writeRoute(ctx context.Context, o object, declared *v1alpha1.D
 	}
 	has := c.written(o)
 	c.backends.note(o, route.Services()...)
-	why := c.notPermitted(o.Namespace, route.Services())
+	reason, why := c.leadsElsewhere(o.Namespace, route.Services())
 	switch {
 	case why != "":
-		return c.forbid(ctx, o, keeper, why)
+		return c.forbid(ctx, o, keeper, reason, why)
 	case has.keeper == keeper && has.print == c.mirror.print(plainRoute(route)):
 		return outcome{revision: has.revision}
 	}
@@ -163,13 +166,13 @@ func (c *objects) writeRoute(ctx context.Context, o object, declared *v1alpha1.D
 
 // forbid takes what is not permitted out of the registry, where it may be from a time
 // when it was.
-func (c *objects) forbid(ctx context.Context, o object, keeper mesh.Keeper, why string) outcome {
+func (c *objects) forbid(ctx context.Context, o object, keeper mesh.Keeper, reason, why string) outcome {
 	if c.written(o).keeper == keeper {
 		if err := c.remove(ctx, o, keeper); err != nil {
 			return refused(err)
 		}
 	}
-	return outcome{reason: "NotPermitted", message: why, again: pause(time.Minute)}
+	return outcome{reason: reason, message: why, again: pause(time.Minute)}
 }
 
 func (c *objects) wrote(o object, revision int64, err error) outcome {
