@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/pem"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -129,7 +130,7 @@ func (s state) advance(now time.Time, lives Lives, hosts []string) (state, strin
 		why = append(why, "an authority has ended")
 	}
 	if !s.leafServes(now, lives, hosts) {
-		if s.leaf, err = s.authority.sign(now, lives.Leaf, hosts); err != nil {
+		if s.leaf, err = s.authority.sign(now, lives.Leaf, s.withOthers(now, lives, hosts)); err != nil {
 			return s, "", err
 		}
 		why = append(why, "the certificate is renewed")
@@ -137,8 +138,36 @@ func (s state) advance(now time.Time, lives Lives, hosts []string) (state, strin
 	return s, strings.Join(why, "; "), nil
 }
 
+// withOthers adds to our hosts those of the leaf that is served while it is young: other
+// replicas have them, or had them before they were told others, and would sign one of
+// their own again. Renewed in the course of time it is for our own hosts alone; what
+// others have yet they add once more.
+func (s state) withOthers(now time.Time, lives Lives, hosts []string) []string {
+	leaf, err := s.leaf.parse()
+	if err != nil || !lives.young(leaf.leaf, now) {
+		return hosts
+	}
+	all := slices.Concat(leaf.leaf.DNSNames, hosts)
+	for _, ip := range leaf.leaf.IPAddresses {
+		all = append(all, ip.String())
+	}
+	slices.Sort(all)
+	if all = slices.Compact(all); len(all) > mostHosts {
+		return hosts
+	}
+	return all
+}
+
+// mostHosts bounds what a leaf gathers of replicas that were told other hosts each time.
+const mostHosts = 50
+
+// young says whether a leaf is in the first half of its life.
+func (l Lives) young(leaf *x509.Certificate, now time.Time) bool {
+	return now.Before(leaf.NotBefore.Add(min(l.Leaf, l.Authority) / 2))
+}
+
 // leafServes says whether the leaf is good for the first half of its life, for
-// these names.
+// these hosts and maybe others.
 func (s state) leafServes(now time.Time, lives Lives, hosts []string) bool {
 	leaf, err := s.leaf.parse()
 	if err != nil {
@@ -148,7 +177,13 @@ func (s state) leafServes(now time.Time, lives Lives, hosts []string) bool {
 	if err != nil || leaf.leaf.CheckSignatureFrom(authority.leaf) != nil {
 		return false
 	}
-	return slices.Equal(leaf.leaf.DNSNames, dnsNames(hosts)) && now.Before(leaf.leaf.NotBefore.Add(min(lives.Leaf, lives.Authority)/2))
+	for _, host := range hosts {
+		names := func(name string) bool { return strings.EqualFold(name, host) }
+		if ip := net.ParseIP(host); ip != nil && !slices.ContainsFunc(leaf.leaf.IPAddresses, ip.Equal) || ip == nil && !slices.ContainsFunc(leaf.leaf.DNSNames, names) {
+			return false
+		}
+	}
+	return lives.young(leaf.leaf, now)
 }
 
 // stillValid keeps of some PEM certificates those that have not ended.

@@ -103,6 +103,11 @@ func TestNamesAndDamage(t *testing.T) {
 	} else if string(next.bundle()) != string(first.bundle()) {
 		t.Error("another name needs no other authority")
 	}
+	if next, why, err := first.advance(begin(), lives, append(hosts, "10.9.8.7")); err != nil || why == "" {
+		t.Errorf("another address: %q, %v", why, err)
+	} else if leaf, err := next.leaf.parse(); err != nil || leaf.leaf.VerifyHostname("10.9.8.7") != nil {
+		t.Errorf("another address is not in it: %v", err)
+	}
 	for what, damage := range map[string]func(*state){
 		"no leaf":               func(s *state) { s.leaf = pair{} },
 		"a leaf without a key":  func(s *state) { s.leaf.key = []byte("x") },
@@ -124,5 +129,43 @@ func TestNamesAndDamage(t *testing.T) {
 	expired, why := advance(t, first, begin().Add(500*time.Hour))
 	if why == "" || trusts(t, expired.bundle(), expired.leaf, begin().Add(500*time.Hour)) != nil {
 		t.Errorf("after its end: %q", why)
+	}
+}
+
+// Replicas that were told other hosts, as while they are replaced, agree on one leaf for
+// all of these, whatever their order; what nobody has any more goes with its renewal.
+func TestReplicasWithOtherHostsAgree(t *testing.T) {
+	replicas := [][]string{{"a.svc", "127.0.0.1"}, {"127.0.0.1", "b.svc"}, {"b.svc", "10.0.0.9"}}
+	s, changes := state{}, 0
+	for range 3 {
+		for _, hosts := range replicas {
+			next, why, err := s.advance(begin(), lives, hosts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if why != "" {
+				changes++
+			}
+			s = next
+		}
+	}
+	if changes != len(replicas) {
+		t.Errorf("%d leaves were signed for %d replicas", changes, len(replicas))
+	}
+	leaf, err := s.leaf.parse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, host := range []string{"a.svc", "b.svc", "127.0.0.1", "10.0.0.9"} {
+		if err := leaf.leaf.VerifyHostname(host); err != nil {
+			t.Error(err)
+		}
+	}
+	later := begin().Add(lives.Leaf * 3 / 4)
+	if s, _, err = s.advance(later, lives, replicas[0]); err != nil {
+		t.Fatal(err)
+	}
+	if leaf, err = s.leaf.parse(); err != nil || len(leaf.leaf.DNSNames) != 1 || len(leaf.leaf.IPAddresses) != 1 {
+		t.Errorf("renewed for %v and %v (%v)", leaf.leaf.DNSNames, leaf.leaf.IPAddresses, err)
 	}
 }
