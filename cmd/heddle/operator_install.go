@@ -27,6 +27,7 @@ type operatorInstallCmd struct {
 	EtcdEndpoints string `placeholder:"URLS" help:"An etcd outside (https://HOST:PORT), between commas, for several servers. Default: one server with an etcd of its own."`
 	Servers       int32  `placeholder:"N" help:"How many servers; default 1, or 3 with --etcd-endpoints."`
 	Operators     int32  `default:"2" placeholder:"N" help:"How many operators."`
+	APIPort       int32  `name:"api-port" default:"6443" placeholder:"PORT" help:"The API server's own port, behind its Service's 443: operators are let out to both."`
 	FailurePolicy string `enum:"Fail,Ignore" default:"Fail" placeholder:"Fail|Ignore" help:"What becomes of pods that opted in while the webhook is down: they wait (Fail), or go without a sidecar (Ignore)."`
 	Injector      bool   `default:"true" negatable:"" help:"Put sidecars into pods that ask for one; --no-injector for a mesh without."`
 	Authz         bool   `help:"AuthZ services too; needs --etcd-endpoints."`
@@ -50,7 +51,7 @@ func (c *operatorInstallCmd) Run(con *console) error {
 		return &usageError{message: fmt.Sprintf("--cluster %q: its name in the mesh has to be a DNS label such as \"prod\"", c.Cluster)}
 	}
 	options := install.Options{
-		Namespace: c.Namespace, Image: c.Image, Cluster: c.Cluster, EtcdEndpoints: c.EtcdEndpoints, Servers: c.Servers, Operators: c.Operators,
+		Namespace: c.Namespace, Image: c.Image, Cluster: c.Cluster, EtcdEndpoints: c.EtcdEndpoints, Servers: c.Servers, Operators: c.Operators, APIPort: c.APIPort,
 		FailurePolicy: install.FailurePolicy(c.FailurePolicy), NoInjector: !c.Injector, Authz: c.Authz, Redis: c.Redis, Gateway: c.Gateway,
 	}
 	if err := options.Validate(); err != nil {

@@ -76,7 +76,7 @@ func TestAnUpstreamIsNotTheProxysOwnHost(t *testing.T) {
 	w.awaitCondition(namespace, "upstream/own-host", "Accepted", "True")
 	for _, address := range []string{"127.0.0.1", `"::1"`, `"::ffff:127.0.0.1"`, "169.254.169.254"} {
 		c.Apply(t, upstream(namespace, "own-host", address, "15000"))
-		w.awaitCondition(namespace, "upstream/own-host", "Accepted", "False NotPermitted: spec.endpoints.static[0].address: "+strings.Trim(address, `"`))
+		w.awaitCondition(namespace, "upstream/own-host", "Accepted", "False NotPermitted: spec.endpoints.static[0].address: \""+strings.Trim(address, `"`)+"\"")
 		if _, err := w.api.Service(t.Context(), "own-host"); mesh.KindOf(err) != mesh.KindNotFound {
 			t.Errorf("%s is in the registry: %v", address, err)
 		}

@@ -11,6 +11,7 @@ const (
 	operatorsMark = 987002
 	etcdPortsMark = 987004
 	redisPortMark = 987005
+	apiPortMark   = 987006
 )
 
 // The values that make whole objects what they are.
@@ -38,6 +39,7 @@ var marks = strings.NewReplacer(
 	strconv.Itoa(serversMark), "{{ .Values.server.replicas }}",
 	strconv.Itoa(operatorsMark), "{{ .Values.operator.replicas }}",
 	"    - port: "+strconv.Itoa(etcdPortsMark)+"\n      protocol: TCP\n", etcdPortsValue,
+	strconv.Itoa(apiPortMark), "{{ .Values.operator.apiPort }}",
 	strconv.Itoa(redisPortMark), `{{ regexFind "[0-9]+$" .Values.authz.redis }}`,
 )
 
@@ -47,7 +49,7 @@ var marks = strings.NewReplacer(
 func Chart() (map[string][]byte, error) {
 	inside := Options{
 		Namespace: "{{ .Release.Namespace }}", Image: "{{ .Values.image }}", Cluster: clusterMark,
-		Operators: operatorsMark, FailurePolicy: FailurePolicy("{{ .Values.webhook.failurePolicy }}"),
+		Operators: operatorsMark, APIPort: apiPortMark, FailurePolicy: FailurePolicy("{{ .Values.webhook.failurePolicy }}"),
 		Gateway: true,
 	}
 	outside := inside

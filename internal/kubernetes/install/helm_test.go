@@ -114,6 +114,7 @@ func TestWrongValues(t *testing.T) {
 		"cluster=a,replicas=3":                "additional properties 'replicas' not allowed",
 		"cluster=a,server.replicas=three":     "at '/server/replicas': got string, want integer",
 		"cluster=a,operator.replicas=0":       "at '/operator/replicas': minimum: got 0, want 1",
+		"cluster=a,operator.apiPort=70000":    "at '/operator/apiPort': maximum: got 70,000, want 65,535",
 		"cluster=a,etcd.endpoints=http://e:1": "at '/etcd/endpoints': 'http://e:1' does not match pattern",
 		"cluster=a,etcd.endpoints=https://e":  "at '/etcd/endpoints'",
 		"cluster=a,authz.enabled=true":        "authz.enabled needs etcd.endpoints",

@@ -45,10 +45,6 @@ func anywhere(ports ...int32) networkingv1.NetworkPolicyEgressRule {
 	return networkingv1.NetworkPolicyEgressRule{Ports: tcp(ports)}
 }
 
-// apiPorts are those of the API server: of its Service, and its own behind that, which
-// some networks judge by.
-var apiPorts = []int32{443, 6443}
-
 // names lets out to DNS, which is a pod's or the host's.
 var names = networkingv1.NetworkPolicyEgressRule{Ports: append(tcp([]int32{53}), networkingv1.NetworkPolicyPort{Protocol: new(corev1.ProtocolUDP), Port: new(intstr.FromInt32(53))})}
 

@@ -23,6 +23,7 @@ var called = regexp.MustCompile(`(heddle-[a-z]+)\.heddle-system\.svc(?::(\d+)|/a
 func TestWhoReachesWhom(t *testing.T) {
 	shared := outside()
 	shared.Redis, shared.EtcdEndpoints = "redis.example.com:6380", "https://e:2379,https://[fd00::1]:2390"
+	shared.APIPort = 16443
 	for name, o := range map[string]Options{"inside": {Cluster: "prod"}, "outside": outside(), "Redis too": shared} {
 		n := networkOf(o)
 		for component, pod := range n.pods {
@@ -50,12 +51,15 @@ func TestWhoReachesWhom(t *testing.T) {
 		component string
 		port      int32
 		want      bool
-	}{{Server, 2379, true}, {Server, 2390, true}, {Server, 6380, false}, {Server, 443, false}, {Authz, 2390, true}, {Authz, 6380, true}, {Operator, 443, true}, {Operator, 6443, true}, {Operator, 2379, false}, {Gateway, 9999, true}} {
+	}{{Server, 2379, true}, {Server, 2390, true}, {Server, 6380, false}, {Server, 443, false}, {Authz, 2390, true}, {Authz, 6380, true}, {Operator, 443, true}, {Operator, 16443, true}, {Operator, 6443, false}, {Operator, 2379, false}, {Gateway, 9999, true}} {
 		if got := n.out(one.component, "", one.port); got != one.want {
 			t.Errorf("%s gets out to port %d of others: %v", one.component, one.port, got)
 		}
 	}
 	n = networkOf(outside())
+	if !n.out(Operator, "", 6443) {
+		t.Error("the operator does not get out to the API server's usual port")
+	}
 	for _, never := range []struct {
 		from, to string
 		port     int32

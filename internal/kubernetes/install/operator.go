@@ -37,7 +37,7 @@ func (o Options) operator() []runtime.Object {
 	container.LivenessProbe = probe("/livez", metricsPort, corev1.URISchemeHTTP)
 	container.ReadinessProbe = probe("/readyz", metricsPort, corev1.URISchemeHTTP)
 	mounted(&pod, "token", operatorToken, heddleFolder+"/token")
-	calls := []networkingv1.NetworkPolicyEgressRule{names, to(Server, restPort), anywhere(apiPorts...)}
+	calls := []networkingv1.NetworkPolicyEgressRule{names, to(Server, restPort), anywhere(servicePort, o.APIPort)}
 	return append(all, o.deployment(Operator, o.Operators, pod), o.disruption(Operator), o.networkPolicy(Operator, from("", targets(served)...), calls...))
 }
 

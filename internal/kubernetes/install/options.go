@@ -17,6 +17,7 @@ type Options struct {
 	EtcdEndpoints string
 	Servers       int32 // replicas; default 1, or 3 with EtcdEndpoints
 	Operators     int32 // replicas; default 2
+	APIPort       int32 // the API server's own, behind its Service's 443, which some networks judge by; default 6443
 
 	FailurePolicy FailurePolicy // of the webhook; default Fail
 	NoInjector    bool          // no webhook, and no rights for it: nothing is injected
@@ -54,6 +55,9 @@ func (o Options) withDefaults() Options {
 	if o.Operators == 0 {
 		o.Operators = 2
 	}
+	if o.APIPort == 0 {
+		o.APIPort = 6443
+	}
 	if o.FailurePolicy == "" {
 		o.FailurePolicy = admissionregistrationv1.Fail
 	}
@@ -86,6 +90,7 @@ const (
 	redisPort   = 6379
 	httpPort    = 8080
 	statusPort  = 15020
+	servicePort = 443 // of the API server's Service
 )
 
 // gatewayName is what routes call the gateway.

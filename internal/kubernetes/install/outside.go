@@ -21,6 +21,8 @@ func (o Options) Validate() error {
 		return errors.New("--redis needs --authz: AuthZ services share tokens through it")
 	case o.Servers < 0 || o.Operators < 1:
 		return fmt.Errorf("--servers %d, --operators %d: there has to be one at least", o.Servers, o.Operators)
+	case o.APIPort < 0 || o.APIPort > 65535:
+		return fmt.Errorf("--api-port %d is not a port: use 1 to 65535", o.APIPort)
 	case o.Servers > 1 && o.EtcdEndpoints == "":
 		return errors.New("--servers needs --etcd-endpoints: an etcd inside the server has one member")
 	}
