@@ -51,8 +51,8 @@ func (d *discovery) keeper() mesh.Keeper { return mesh.OfCluster(d.cluster) }
 
 // Reconcile has the registry hold what the caches say of a mesh service.
 func (d *discovery) Reconcile(ctx context.Context, service mesh.ServiceName) (reconcile.Result, error) {
-	if !d.mirror.isSynced() {
-		return reconcile.Result{RequeueAfter: 100 * time.Millisecond}, nil // it asks for each service once it is
+	if err := d.mirror.awaitSynced(ctx); err != nil {
+		return reconcile.Result{}, err
 	}
 	instances, err := d.instances(ctx, service)
 	if err != nil {

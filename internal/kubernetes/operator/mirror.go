@@ -19,9 +19,10 @@ import (
 type mirror struct {
 	seed maphash.Seed // of fingerprints
 
+	synced chan struct{} // closed once it has been filled
+
 	mu     sync.RWMutex
-	synced bool  // guarded by mu, as all below
-	seen   int64 // the registry's revision up to which there may be changes
+	seen   int64 // guarded by mu, as all below: the registry's revision up to which there may be changes
 	all    map[mesh.ServiceName]*mirroredService
 	routes map[mesh.RouteName]written
 	next   *mirror // what is being read anew, until it is whole
@@ -55,7 +56,7 @@ type change struct {
 }
 
 func newMirror() *mirror {
-	return &mirror{seed: maphash.MakeSeed(), all: map[mesh.ServiceName]*mirroredService{}, routes: map[mesh.RouteName]written{}, notify: map[int]func(change){}}
+	return &mirror{seed: maphash.MakeSeed(), synced: make(chan struct{}), all: map[mesh.ServiceName]*mirroredService{}, routes: map[mesh.RouteName]written{}, notify: map[int]func(change){}}
 }
 
 // follow keeps the mirror until ctx ends.
@@ -98,7 +99,9 @@ func (m *mirror) take(e client.Event) {
 			changes = m.replace(m.next)
 			m.next = nil
 		}
-		m.synced = true
+		if !m.isSynced() {
+			close(m.synced)
+		}
 	case client.EventChange:
 		if m.next != nil {
 			m.next.apply(e, m.seed)
@@ -254,9 +257,23 @@ func (m *mirror) revision() int64 {
 
 // isSynced says whether the mirror has been filled.
 func (m *mirror) isSynced() bool {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return m.synced
+	select {
+	case <-m.synced:
+		return true
+	default:
+		return false
+	}
+}
+
+// awaitSynced waits until the mirror has been filled, or gives why ctx ended before. The
+// workers that wait leave all the rest in their queue.
+func (m *mirror) awaitSynced(ctx context.Context) error {
+	select {
+	case <-m.synced:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // podsOf gives the pods that a service is to have, nil if it has none or is gone, and

@@ -63,8 +63,8 @@ func pause(about time.Duration) time.Duration {
 
 // Reconcile has the registry hold what an object says, and the object say how that went.
 func (c *objects) Reconcile(ctx context.Context, o object) (reconcile.Result, error) {
-	if !c.mirror.isSynced() {
-		return reconcile.Result{RequeueAfter: 100 * time.Millisecond}, nil
+	if err := c.mirror.awaitSynced(ctx); err != nil {
+		return reconcile.Result{}, err
 	}
 	found := o.kind.empty()
 	if err := c.client.Get(ctx, o.NamespacedName, found); apierrors.IsNotFound(err) {
