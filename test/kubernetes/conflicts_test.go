@@ -49,6 +49,22 @@ func TestTheOlderOfTwoHasTheName(t *testing.T) {
 		t.Errorf("the registry has %+v, %v", stored, err)
 	}
 
+	// Within one second of the API server's clock it is the first that was seen.
+	var firsts, seconds []string
+	for i := range 8 {
+		firsts = append(firsts, meshService(first, fmt.Sprintf("tie-%d", i), "one"))
+		seconds = append(seconds, upstream(second, fmt.Sprintf("tie-%d", i), "10.0.0.1", "80"))
+	}
+	c.Apply(t, strings.Join(firsts, "---\n"))
+	for i := range 8 {
+		w.awaitCondition(first, fmt.Sprintf("meshservice/tie-%d", i), "Accepted", "True Accepted")
+	}
+	c.Apply(t, strings.Join(seconds, "---\n"))
+	for i := range 8 {
+		w.awaitCondition(second, fmt.Sprintf("upstream/tie-%d", i), "Accepted", "False NameTaken")
+		w.awaitCondition(first, fmt.Sprintf("meshservice/tie-%d", i), "Accepted", "True Accepted")
+	}
+
 	// What was declared by other ways is not taken over.
 	if _, err := w.api.PutService(t.Context(), mesh.Service{Name: "old", Owner: "x", Protocol: mesh.HTTP, Port: 1, Dependencies: []mesh.ServiceName{}}); err != nil {
 		t.Fatal(err)

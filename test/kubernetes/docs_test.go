@@ -44,7 +44,7 @@ func TestThePageAboutKubernetes(t *testing.T) {
 	}
 }
 
-var shell = regexp.MustCompile("(?ms)^```\n(kubectl get heddle.*?)^```")
+var shell = regexp.MustCompile("(?ms)^```\n(kubectl get -A .*?)^```")
 
 // Without an operator a deletion hangs, until the finalizers are taken off as the page says.
 func TestThePageTakesFinalizersOff(t *testing.T) {

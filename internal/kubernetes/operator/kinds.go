@@ -107,16 +107,18 @@ func (c *objects) namesIn(ctx context.Context, k kind, namespace string) ([]stri
 	return out, err
 }
 
-// rival names the object that has the same name and came first, or "".
+// rival names the object that has the same name and came first, or "". The API server
+// tells when objects were made to the second: of those of one second it is the one that
+// the registry has.
 func (c *objects) rival(ctx context.Context, o object, own *v1alpha1.Declared) (string, error) {
-	first, name := own, ""
+	first, name, holder := own, "", c.written(o).keeper
 	for _, k := range o.kind.sharing() {
 		all, err := c.named(ctx, k, o.Name)
 		if err != nil {
 			return "", err
 		}
 		for _, other := range all {
-			if other.UID != own.UID && other.DeletionTimestamp.IsZero() && older(other, first) {
+			if other.UID != own.UID && other.DeletionTimestamp.IsZero() && c.older(other, first, holder) {
 				first, name = other, object{k, types.NamespacedName{Namespace: other.Namespace, Name: other.Name}}.String()
 			}
 		}
@@ -124,9 +126,13 @@ func (c *objects) rival(ctx context.Context, o object, own *v1alpha1.Declared) (
 	return name, nil
 }
 
-func older(a, b *v1alpha1.Declared) bool {
-	if !a.CreationTimestamp.Equal(&b.CreationTimestamp) {
+func (c *objects) older(a, b *v1alpha1.Declared, holder mesh.Keeper) bool {
+	ofA, ofB := a.Keeper(c.cluster), b.Keeper(c.cluster)
+	switch {
+	case !a.CreationTimestamp.Equal(&b.CreationTimestamp):
 		return a.CreationTimestamp.Before(&b.CreationTimestamp)
+	case ofA != ofB && (holder == ofA || holder == ofB):
+		return holder == ofA
 	}
 	return a.UID < b.UID
 }
