@@ -173,7 +173,11 @@ func (g *gateway) tell(addresses []gw.GatewayStatusAddress) gw.GatewayStatus {
 	if invalid > 0 {
 		fine = string(gw.GatewayReasonListenersNotValid)
 	}
-	said.tell(string(gw.GatewayConditionAccepted), unaccepted, fine)
+	if unaccepted.reason == "" { // nothing else tells people the name
+		said.set(string(gw.GatewayConditionAccepted), true, fine, fmt.Sprintf("in the mesh it is %s: run its proxies with heddle proxy --gateway %s", g.mesh, g.mesh))
+	} else {
+		said.tell(string(gw.GatewayConditionAccepted), unaccepted, fine)
+	}
 	said.tell(string(gw.GatewayConditionProgrammed), unprogrammed, string(gw.GatewayReasonProgrammed))
 	status.Conditions = said.list
 	return status
