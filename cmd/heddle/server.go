@@ -24,6 +24,8 @@ type serverCmd struct {
 	ReadyFile         string   `type:"path" placeholder:"FILE" help:"Written once the server is ready, with its addresses as JSON; for scripts that start it on free ports."`
 	AdminTokenFile    string   `type:"path" placeholder:"FILE" help:"Where the admin token is written at the first start (mode 0600), instead of printing it."`
 
+	InitialAdminToken string `name:"initial-admin-token-file" type:"path" placeholder:"FILE" help:"File with the admin token that the first start is to make, of the form hdl_ID_SECRET with 12 and 64 hexadecimal digits, instead of one of its own: for platforms that keep secrets. Later starts need no such file, and warn when what it holds is not known."`
+
 	identityFlags
 
 	RequireReadToken bool `help:"Have reads of the REST and the gRPC API need a token, whichever, or a workload's certificate, as writes do, and have the web pages need a sign-in. Health, metrics and /docs stay open; for xDS see --require-identity."`
@@ -117,7 +119,12 @@ func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) 
 			return err
 		}
 	}
-	if err := announceAdminToken(ctx, con, store, c.AdminTokenFile, logger); err != nil {
+	if c.InitialAdminToken != "" {
+		err = adoptAdminToken(ctx, store, c.InitialAdminToken, logger)
+	} else {
+		err = announceAdminToken(ctx, con, store, c.AdminTokenFile, logger)
+	}
+	if err != nil {
 		return err
 	}
 	return node.run(ctx, failed, func() error {
@@ -168,6 +175,8 @@ func (c *serverCmd) check() error {
 		return err
 	}
 	switch {
+	case c.InitialAdminToken != "" && c.AdminTokenFile != "":
+		return c.wrongFlag("--initial-admin-token-file is read and --admin-token-file is written: give one of them")
 	case c.CanaryWait < 0:
 		return c.wrongFlag("--canary-wait %s is less than nothing; 0 is no trial", c.CanaryWait)
 	case c.MaxStreams < 0:

@@ -14,8 +14,9 @@ const (
 	routePrefix        = root + "routes/"
 	runtimeKey         = root + "runtime"
 	tokenPrefix        = root + "tokens/"
-	joinPrefix         = root + "join-tokens/"   // not among the tokens: a server of before would let them write
-	scopedPrefix       = root + "scoped-tokens/" // likewise: it would take an owner's token for an admin's
+	joinPrefix         = root + "join-tokens/"    // not among the tokens: a server of before would let them write
+	scopedPrefix       = root + "scoped-tokens/"  // likewise: it would take an owner's token for an admin's
+	adoptedPrefix      = root + "adopted-tokens/" // an empty key for each first token that a file gave: it comes back with no restart
 	requestPrefix      = root + "requests/"
 	auditDonePrefix    = root + "audit/done/"
 	auditRefusedPrefix = root + "audit/refused/"

@@ -162,34 +162,6 @@ func auditOfToken(w Write, action string, token Token) *mesh.AuditEntry {
 	return &entry
 }
 
-// EnsureAdminToken makes the first token, which may write everything, if there
-// is none of any kind yet. It gives its secret then, and "" otherwise. The end of
-// ctx does not cut it off: a token that is made and not told is lost.
-func (s *Store) EnsureAdminToken(ctx context.Context) (secret string, err error) {
-	token, secret, record, err := newToken(Token{Description: "made at the first start", Author: "heddle server"})
-	if err != nil {
-		return "", err
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
-	defer cancel()
-	entry := auditOfToken(Write{Author: token.Author}, "create", token)
-	audit, err := auditOp(entry)
-	if err != nil {
-		return "", err
-	}
-	// The comparison of a whole prefix holds when nothing is there.
-	answer, err := s.client.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(tokenPrefix), "=", 0).WithPrefix()).
-		Then(clientv3.OpPut(token.key(), record), audit).Commit()
-	if err != nil {
-		return "", refusal(err, "create the first token")
-	}
-	if !answer.Succeeded {
-		return "", nil
-	}
-	s.audited(ctx, entry, answer.Header.Revision)
-	return secret, nil
-}
-
 // tokenFaults reports what is wrong with what a caller says of a token.
 func tokenFaults(token Token) error {
 	var faults mesh.Faults

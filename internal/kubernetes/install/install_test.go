@@ -210,7 +210,7 @@ func TestEachPodHoldsItsOwnSecrets(t *testing.T) {
 			}
 		}
 	}
-	if len(holders) != 3 {
+	if len(holders) != 4 {
 		t.Errorf("Secrets: %v", holders)
 	}
 }

@@ -98,6 +98,7 @@ const gatewayName = "edge"
 
 // The Secrets that are made by hand, as the documentation says.
 const (
+	adminToken    = "heddle-admin-token"    // file token: hdl_$(openssl rand -hex 6)_$(openssl rand -hex 32); the servers' alone
 	operatorToken = "heddle-operator-token" // files token (heddle token create --keeper kubernetes/CLUSTER) and ca.crt (the mesh's root)
 	etcdSecret    = "heddle-etcd"           // ca.crt, tls.crt, tls.key of an etcd outside
 	authoritySec  = "heddle-authority"      // ca.crt, ca.key, with several servers

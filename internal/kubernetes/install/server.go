@@ -29,7 +29,7 @@ func (o Options) etcdArgs() []string {
 func (o Options) server() []runtime.Object {
 	all := []corev1.ServicePort{port("rest", restPort, restPort), port("xds", xdsPort, xdsPort)}
 	args := []string{
-		"server", "--data-dir=/var/lib/heddle", "--admin-token-file=/var/lib/heddle/admin-token",
+		"server", "--data-dir=/var/lib/heddle", "--initial-admin-token-file=" + heddleFolder + "/admin/token",
 		"--tls-listen=:" + strconv.Itoa(restPort), "--xds-tls-listen=:" + strconv.Itoa(xdsPort),
 		"--require-identity", "--mtls=strict", "--host=" + o.host(Server), "--host=" + o.host(eachServer),
 	}
@@ -40,6 +40,8 @@ func (o Options) server() []runtime.Object {
 	container.LivenessProbe = probe("/livez", restPort, corev1.URISchemeHTTPS)
 	container.ReadinessProbe = probe("/readyz", restPort, corev1.URISchemeHTTPS)
 	container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: "data", MountPath: "/var/lib/heddle"})
+	mounted(&pod, "admin", adminToken, heddleFolder+"/admin")
+	pod.Volumes[len(pod.Volumes)-1].Secret.Optional = new(true) // once its token is known, it may go
 	service := o.service(Server, all...)
 	budget, policy := o.disruption(Server), o.networkPolicy(Server, from("", targets(all)...), names)
 	each := o.service(eachServer, all...)
