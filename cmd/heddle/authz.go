@@ -74,7 +74,7 @@ func (c *authzCmd) Run(ctx context.Context, line *globals, logger *slog.Logger) 
 	defer web.Close()
 	ready.remove()
 	defer ready.remove()
-	store, err := c.etcdFlags.open(ctx, registry.Tracing{}, logger)
+	store, err := c.open(ctx, registry.Tracing{}, logger)
 	if err != nil {
 		return err
 	}

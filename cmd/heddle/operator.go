@@ -41,7 +41,7 @@ func (*operatorCmd) Help() string {
 Examples:
 
   kubectl apply -f api/crds
-  heddle operator --cluster prod --server https://heddle.example:7080 --token-file token
+  heddle operator --cluster prod --server https://heddle.example:7443 --token-file token
   heddle operator --cluster prod=prod.kubeconfig --cluster stage=stage.kubeconfig --token-file token --no-leader-election
   heddle operator --cluster prod --token-file token --adopt-cluster prod=8f14e45f-ceea-467f-a2b1-3c1b6d1f9a10
   heddle operator --cluster prod --token-file token --webhook-listen :9443 --image registry.example/heddle:1.0.0 --pod-xds heddle-server.heddle-system.svc:18443`

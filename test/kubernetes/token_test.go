@@ -1,6 +1,7 @@
 package kubernetes_test
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -98,6 +99,31 @@ func TestTheOperatorAwaitsAToken(t *testing.T) {
 	})
 	if err := os.WriteFile(unknown, []byte(w.heddle("token", "create", "--keeper", "kubernetes/other")), 0o600); err != nil {
 		t.Fatal(err)
+	}
+	awaiting.awaitReady()
+}
+
+// An operator whose lease has no namespace writes nothing: it is not ready, and says what
+// to do, until there is one.
+func TestTheOperatorAwaitsTheNamespaceOfItsLease(t *testing.T) {
+	c := cluster(t)
+	w := join(t, c)
+	w.operator.end()
+	name := "lease-of-" + strings.ToLower(rand.Text()[:8])
+	awaiting := start(t, "operator", "--server", w.server.said["rest"], "--token-file", w.token, "--namespace", name,
+		"--cluster", "prod="+c.Kubeconfig, "--http-listen", "127.0.0.1:0")
+	kubetest.Eventually(t, "say what to do", func() error {
+		if !strings.Contains(awaiting.log.String(), "kubectl create namespace "+name) {
+			return errors.New(awaiting.log.String())
+		}
+		return nil
+	})
+	if _, err := os.Stat(awaiting.ready); err == nil {
+		t.Error("it says that it is ready")
+	}
+	t.Cleanup(func() { _, _ = c.Kubectl(t, "", "delete", "namespace", name, "--ignore-not-found", "--wait=false") })
+	if out, err := c.Kubectl(t, "", "create", "namespace", name); err != nil {
+		t.Fatal(out, err)
 	}
 	awaiting.awaitReady()
 }

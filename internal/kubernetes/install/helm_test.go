@@ -157,10 +157,15 @@ func TestARelease(t *testing.T) {
 			t.Errorf("there are %q, not %q", got, want)
 		}
 	}
+	t.Cleanup(func() { // what is of the cluster would be in other tests' way
+		_, _ = helm(t, "uninstall", "mesh", "--ignore-not-found", "-n", namespace, "--kubeconfig", cluster.Kubeconfig)
+	})
 	helmDoes("install", "mesh", chart, "--set", "cluster=dev")
-	there("operator server heddle operator")
-	helmDoes("upgrade", "mesh", chart, "--set", "cluster=dev,webhook.enabled=false,gateway.enabled=true")
-	there("gateway operator server operator")
+	there("operator server heddle gateway-secrets operator")
+	helmDoes("upgrade", "mesh", chart, "--set", "cluster=dev,gateway.enabled=true")
+	there("gateway operator server heddle gateway-secrets operator")
+	helmDoes("upgrade", "mesh", chart, "--set", "cluster=dev,webhook.enabled=false")
+	there("operator server gateway-secrets operator")
 	helmDoes("uninstall", "mesh")
 	there("")
 	if _, err := cluster.Kubectl(t, "", "get", "crd", "meshservices.heddle.io"); err != nil {

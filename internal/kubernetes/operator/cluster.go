@@ -11,8 +11,10 @@ import (
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	ctrl "sigs.k8s.io/controller-runtime/pkg/client"
@@ -82,7 +84,7 @@ func (j *joined) manage(ctx context.Context, registry *client.Client) error {
 	watching := make(chan struct{})
 	go func() { // ends with ctx, and is waited for
 		defer close(watching)
-		if m.GetCache().WaitForCacheSync(ctx) {
+		if m.GetCache().WaitForCacheSync(ctx) && j.awaitLeaseNamespace(ctx, m.GetClient()) {
 			j.synced.Store(true)
 		}
 		select {
@@ -96,6 +98,27 @@ func (j *joined) manage(ctx context.Context, registry *client.Client) error {
 	cancel()
 	<-watching
 	return err
+}
+
+// awaitLeaseNamespace waits for the namespace of the lease, without which nobody
+// leads. It is false when ctx ended first.
+func (j *joined) awaitLeaseNamespace(ctx context.Context, cached ctrl.Reader) bool {
+	name := j.operator.cfg.Namespace
+	for told := false; name != ""; told = true {
+		err := cached.Get(ctx, types.NamespacedName{Name: name}, &metav1.PartialObjectMetadata{TypeMeta: namespaceKind})
+		if !apierrors.IsNotFound(err) {
+			break // it is there, or something else is wrong that electing a leader tells
+		}
+		if !told {
+			j.log.Error("nothing is written for the cluster: the namespace of the lease does not exist. Make it (kubectl create namespace "+name+"), name another (--namespace), or run one operator alone (--no-leader-election)", "namespace", name)
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(time.Second):
+		}
+	}
+	return ctx.Err() == nil
 }
 
 func scheme() (*runtime.Scheme, error) {
