@@ -83,13 +83,13 @@ func (c *operatorCmd) Run(ctx context.Context, line *globals, logger *slog.Logge
 	if err != nil {
 		return &usageError{message: "--cluster: " + err.Error()}
 	}
-	sidecars, err := c.injector(clusters[0], c.ownNamespace(), line.Server, api, logger, metrics)
+	sidecars, err := c.injector(joined, clusters[0], c.ownNamespace(), line.Server, api, logger, metrics)
 	if err != nil {
 		return err
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{metrics, operator.LibraryMetrics()}, promhttp.HandlerOpts{}))
-	mux.Handle("/", withInjector(joined.Health(), sidecars, standing))
+	mux.Handle("/", withInjector(joined, clusters[0].Name, sidecars, standing))
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return joined.Run(ctx) })
 	if sidecars != nil {

@@ -33,7 +33,7 @@ type injectorFlags struct {
 }
 
 // injector is what the flags ask for, or nil.
-func (f *injectorFlags) injector(cluster operator.Cluster, namespace, server string, api *client.Client, log *slog.Logger, metrics prometheus.Registerer) (*injector.Injector, error) {
+func (f *injectorFlags) injector(joined *operator.Operator, cluster operator.Cluster, namespace, server string, api *client.Client, log *slog.Logger, metrics prometheus.Registerer) (*injector.Injector, error) {
 	if f.WebhookListen == "" {
 		if f.Image != "" || len(f.PodXDS) > 0 || len(f.Vouch) > 0 || f.iptables() != "" || !f.InterceptIPv6 {
 			return nil, &usageError{message: "--image, --pod-xds, --vouch, --intercept-iptables and --no-intercept-ipv6 are of pods that join: they need --webhook-listen"}
@@ -52,7 +52,7 @@ func (f *injectorFlags) injector(cluster operator.Cluster, namespace, server str
 		hosts = []string{"heddle-operator." + namespace + ".svc"}
 	}
 	made, err := injector.New(injector.Config{
-		Kubernetes: cluster.Config, Registry: api, Accounts: accounts, AnyAddress: !f.BindAddress, Hosts: hosts, Configuration: f.WebhookConfiguration, Logger: log, Metrics: metrics,
+		Kubernetes: cluster.Config, Registry: api, Gate: func() (*client.Client, error) { return joined.Gate(cluster.Name) }, Accounts: accounts, AnyAddress: !f.BindAddress, Hosts: hosts, Configuration: f.WebhookConfiguration, Logger: log, Metrics: metrics,
 		Settings: inject.Settings{
 			Cluster: cluster.Name, Namespace: namespace, Image: f.Image,
 			Server: cmp.Or(f.PodServer, server), XDS: f.PodXDS, AttestURL: cmp.Or(f.AttestURL, "https://"+hosts[0]),
@@ -97,8 +97,10 @@ func (f *injectorFlags) runInjector(ctx context.Context, one *injector.Injector)
 
 // withInjector has the operator be ready once its webhook is, whatever becomes of the
 // server and of other clusters: while those are away, pods are made all the same. That its
-// token is not known it says there all the same, with a status of success.
-func withInjector(health http.Handler, one *injector.Injector, standing *operator.Standing) http.Handler {
+// token is not known, or the cluster's name another's, it says there all the same, with a
+// status of success: pods have to reach it to be told why they may not join.
+func withInjector(joined *operator.Operator, cluster string, one *injector.Injector, standing *operator.Standing) http.Handler {
+	health := joined.Health()
 	if one == nil {
 		return health
 	}
@@ -110,6 +112,8 @@ func withInjector(health http.Handler, one *injector.Injector, standing *operato
 		if err := one.Ready(); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		} else if err := standing.Err(); err != nil {
+			fmt.Fprintln(w, err)
+		} else if err := joined.NameTaken(cluster); err != nil {
 			fmt.Fprintln(w, err)
 		}
 	})

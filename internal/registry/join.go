@@ -86,7 +86,7 @@ func (s *Store) CreateJoinToken(ctx context.Context, token Token, ttl time.Durat
 	if err != nil {
 		return Token{}, "", refusal(err, "create a join token")
 	}
-	t := s.newTxn("create a join token", Write{})
+	t := s.newTxn("create a join token", Write{Keeper: w.Keeper, KeeperSource: w.KeeperSource})
 	t.guard(guards...)
 	t.do(clientv3.OpPut(token.key(), string(record), clientv3.WithLease(lease.ID)))
 	t.audit = auditOfToken(w, "create", token)

@@ -84,7 +84,11 @@ type createdTokenAnswer struct {
 	Body CreatedToken
 }
 
-func (s *Server) createToken(ctx context.Context, in *struct{ Call }) (*createdTokenAnswer, error) {
+func (s *Server) createToken(ctx context.Context, in *struct {
+	Call
+	SourceOfKeeper
+	Keeper string `header:"X-Heddle-Keeper" doc:"In whose name a join token is made: kubernetes/CLUSTER. With X-Heddle-Keeper-Source it is made only while that is the source's." example:"kubernetes/prod"`
+}) (*createdTokenAnswer, error) {
 	token, err := s.minter(ctx, &in.Call)
 	if err != nil {
 		return nil, err

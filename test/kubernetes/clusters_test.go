@@ -142,3 +142,34 @@ func TestOneOperatorOfTwoClusters(t *testing.T) {
 	second.Apply(t, meshService(there, "back", "x"))
 	keeper("back", "kubernetes/stage/"+there+"/back")
 }
+
+// Pods of a second cluster of a name are told why they may not join, and the registry
+// makes no join token for them, even before their operator has noticed.
+func TestPodsOfASecondClusterOfANameDoNotJoin(t *testing.T) {
+	first := cluster(t)
+	second := another(t)
+	own := second.Namespace(t)
+	newHost(t, second)
+	w := joinStrictly(t, second, own) // notes the second's name
+	uidOfSecond := uid(t, second)
+	w.awaitReadyz("") // it is its own yet
+	if err := w.api.NoteKeeper(t.Context(), w.name, mesh.KeeperSource{Source: uid(t, first), Instead: uidOfSecond}); err != nil {
+		t.Fatal(err)
+	}
+	writes := w.api.KeptBy(mesh.OfCluster(w.name)).OfSource(uidOfSecond, nil)
+	_, _, err := writes.CreateJoinToken(t.Context(), mesh.Identity{Kind: mesh.GatewayIdentity, Name: "not-joined"}, "", 0, 1)
+	if mesh.ReasonOf(err) != mesh.ReasonOtherSource {
+		t.Errorf("a join token in the name of the other: %v", err)
+	}
+	second.Apply(t, meshService(second.Namespace(t), "of-neither", "x")) // whose write is refused
+	w.awaitReadyz("another cluster is called prod")
+}
+
+// awaitReadyz waits until the operator is ready, and has something to say or nothing.
+func (w *world) awaitReadyz(says string) {
+	w.t.Helper()
+	awaits(w.t, "say "+says, func() (bool, string) {
+		status, text := w.ask("/readyz")
+		return status == http.StatusOK && strings.Contains(text, says) && (says != "" || !strings.Contains(text, "another cluster")), fmt.Sprint(status, text)
+	})
+}

@@ -8,10 +8,21 @@ import (
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
-// OfClient asks the mesh through the REST API, with the token that the client has.
-func OfClient(api *client.Client) Mesh { return throughClient{api} }
+// Gate gives the client by which a cluster writes while its name in the mesh is its own,
+// or says why nothing is written for it.
+type Gate func() (*client.Client, error)
 
-type throughClient struct{ api *client.Client }
+// OfClient asks the mesh through the REST API, with the token that the client has; what
+// it writes for a cluster goes through its gate.
+func OfClient(api *client.Client, cluster string, gate Gate) Mesh {
+	return throughClient{api, mesh.OfCluster(cluster), gate}
+}
+
+type throughClient struct {
+	api    *client.Client
+	keeper mesh.Keeper
+	gate   Gate
+}
 
 func (t throughClient) Service(ctx context.Context, name mesh.ServiceName) (*mesh.Service, error) {
 	service, err := t.api.Service(ctx, name)
@@ -19,6 +30,10 @@ func (t throughClient) Service(ctx context.Context, name mesh.ServiceName) (*mes
 }
 
 func (t throughClient) JoinToken(ctx context.Context, of mesh.Identity, to client.Bound, description string, life time.Duration) (string, error) {
-	_, secret, err := t.api.CreateBoundJoinToken(ctx, of, to, description, life)
+	writes, err := t.gate()
+	if err != nil {
+		return "", err
+	}
+	_, secret, err := writes.KeptBy(t.keeper).CreateBoundJoinToken(ctx, of, to, description, life)
 	return secret, err
 }

@@ -29,6 +29,7 @@ import (
 type Config struct {
 	Kubernetes    *rest.Config
 	Registry      *client.Client                     // with the keeper's token
+	Gate          attest.Gate                        // of the cluster's name
 	Settings      inject.Settings                    // AttestCA is filled in
 	Accounts      map[mesh.Identity][]attest.Account // who runs gateways and AuthZ services; nil: nobody
 	AnyAddress    bool                               // see [attest.Config]
@@ -61,7 +62,7 @@ func New(cfg Config) (*Injector, error) {
 	mux := http.NewServeMux()
 	mux.Handle("/inject/", webhook.Handler(webhook.Config{Settings: settings, Logger: cfg.Logger, Metrics: webhook.NewMetrics(cfg.Metrics)}))
 	mux.Handle(attest.Path, attest.New(attest.Config{
-		Cluster: cfg.Settings.Cluster, Accounts: cfg.Accounts, AnyAddress: cfg.AnyAddress, Kubernetes: api, Mesh: attest.OfClient(cfg.Registry), Logger: cfg.Logger, Metrics: attest.NewMetrics(cfg.Metrics),
+		Cluster: cfg.Settings.Cluster, Accounts: cfg.Accounts, AnyAddress: cfg.AnyAddress, Kubernetes: api, Mesh: attest.OfClient(cfg.Registry, cfg.Settings.Cluster, cfg.Gate), Logger: cfg.Logger, Metrics: attest.NewMetrics(cfg.Metrics),
 	}))
 	return &Injector{keeper: keeper, server: webhook.NewServer(mux, keeper.TLS(), cfg.Logger)}, nil
 }

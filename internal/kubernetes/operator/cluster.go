@@ -38,8 +38,9 @@ type joined struct {
 	operator *Operator
 	log      *slog.Logger
 	synced   atomic.Bool
-	claimed  string                // the uid under which the registry knows the cluster; of the goroutine of run
-	refused  atomic.Pointer[error] // why nothing is written for the cluster; nil: it is
+	claimed  string                        // the uid under which the registry knows the cluster; of the goroutine of run
+	refused  atomic.Pointer[error]         // why nothing is written for the cluster; nil: it is
+	writes   atomic.Pointer[client.Client] // what is written for it is written by this; nil: its name is not known to be its own
 }
 
 // run has a manager work until ctx ends. A manager ends when it loses its lease

@@ -37,7 +37,9 @@ func (j *joined) own(ctx context.Context, work func(context.Context, *client.Cli
 		defer close(watching)
 		j.follow(ctx, core, uid, cancel)
 	}()
-	err = work(ctx, j.operator.cfg.Registry.OfSource(uid, cancel))
+	registry := j.operator.cfg.Registry.OfSource(uid, cancel)
+	j.writes.Store(registry) // stays when work ends: the registry judges each write
+	err = work(ctx, registry)
 	cancel(err)
 	<-watching
 	if why := context.Cause(ctx); why != nil {
@@ -45,6 +47,7 @@ func (j *joined) own(ctx context.Context, work func(context.Context, *client.Cli
 	}
 	if mesh.ReasonOf(err) == mesh.ReasonOtherSource {
 		j.claimed = "" // ask again before anything is written
+		j.writes.Store(nil)
 	}
 	return err
 }
@@ -71,6 +74,7 @@ func (j *joined) follow(ctx context.Context, core corev1.NamespacesGetter, uid s
 		case <-tick.C:
 		}
 		if now, err := which(ctx, core); err == nil && now != uid {
+			j.writes.Store(nil)
 			end(fmt.Errorf("another cluster answers than before: the uid of its namespace %s is %s, and was %s", metav1.NamespaceSystem, now, uid))
 			return
 		}
@@ -90,9 +94,35 @@ func (j *joined) claim(ctx context.Context, uid string) error {
 	case taken:
 		err = fmt.Errorf("another cluster is called %s in the mesh, so nothing is written for this one: give it a name of its own, or if the other has gone for good and this one takes its place, start once with --adopt-cluster %s=UID of the other: %w", j.Name, j.Name, err)
 		j.refused.Store(&err)
+		j.writes.Store(nil)
 	case err == nil:
 		j.claimed = uid
 		j.refused.Store(nil)
 	}
 	return err
+}
+
+// Gate gives the client by which anything may be written in a cluster's name, or says
+// why nothing is.
+func (o *Operator) Gate(cluster string) (*client.Client, error) {
+	for _, one := range o.clusters {
+		if one.Name != cluster {
+			continue
+		}
+		if why := one.refused.Load(); why != nil {
+			return nil, *why
+		}
+		if writes := one.writes.Load(); writes != nil {
+			return writes, nil
+		}
+	}
+	return nil, mesh.Unavailable(nil, "whether this cluster is the one that is called %s in the mesh is not known yet: try again", cluster)
+}
+
+// NameTaken says that a cluster's name is another cluster's; nil: not that anybody knew.
+func (o *Operator) NameTaken(cluster string) error {
+	if _, err := o.Gate(cluster); mesh.ReasonOf(err) == mesh.ReasonOtherSource {
+		return err
+	}
+	return nil
 }
