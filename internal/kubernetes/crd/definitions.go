@@ -66,6 +66,7 @@ func definition(kind, plural, short string, spec apiextensions.JSONSchemaProps, 
 	}
 	columns = append(columns,
 		condition("Accepted"), condition("Programmed"), column("Proxies", ".status.proxies"),
+		column("Reason", `.status.conditions[?(@.status!="True")].reason`), // of the first that is not as it should be
 		apiextensions.CustomResourceColumnDefinition{Name: "Revision", Type: "integer", JSONPath: ".status.revision", Priority: 1},
 		apiextensions.CustomResourceColumnDefinition{Name: "Age", Type: "date", JSONPath: ".metadata.creationTimestamp"})
 	return apiextensions.CustomResourceDefinition{

@@ -123,7 +123,8 @@ func TestWrongValues(t *testing.T) {
 		"cluster=a,authz.redis=nowhere":                                                    "at '/authz/redis'",
 		"cluster=a,webhook.failurePolicy=No":                                               "at '/webhook/failurePolicy': value must be one of 'Fail', 'Ignore'",
 		"cluster=a,webhook.enabled=maybe":                                                  "at '/webhook/enabled': got string, want boolean",
-		"cluster=a,image=":                                                                 "at '/image': minLength: got 0, want 1",
+		"cluster=a,image=":                                                                 "at '/image'",
+		"cluster=a,image=a b":                                                              "at '/image'",
 	} {
 		if _, err := helm(t, "template", "mesh", chart, "--set", wrong); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", wrong, err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,8 +20,14 @@ func (o Options) Validate() error {
 		return errors.New("--no-injector does not go with --authz and --gateway: " + joinThere)
 	case o.Redis != "" && !o.Authz:
 		return errors.New("--redis needs --authz: AuthZ services share tokens through it")
-	case o.Servers < 0 || o.Operators < 1:
-		return fmt.Errorf("--servers %d, --operators %d: there has to be one at least", o.Servers, o.Operators)
+	case !dnsLabel.MatchString(o.Namespace):
+		return fmt.Errorf("--namespace %q has to be a DNS label such as \"heddle-system\"", o.Namespace)
+	case !imageName.MatchString(o.Image):
+		return fmt.Errorf("--image %q is no name of an image, such as registry.example/heddle:1.0.0", o.Image)
+	case o.Servers < 0:
+		return fmt.Errorf("--servers %d: there has to be one at least", o.Servers)
+	case o.Operators < 1:
+		return fmt.Errorf("--operators %d: there has to be one at least", o.Operators)
 	case o.APIPort < 0 || o.APIPort > 65535:
 		return fmt.Errorf("--api-port %d is not a port: use 1 to 65535", o.APIPort)
 	case o.Servers > 1 && o.EtcdEndpoints == "":
@@ -37,6 +44,11 @@ func (o Options) Validate() error {
 	}
 	return nil
 }
+
+var (
+	dnsLabel  = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	imageName = regexp.MustCompile(`^[a-zA-Z0-9][-a-zA-Z0-9._:/@]*$`) // the chart's schema has the same
+)
 
 // joinThere is why AuthZ services and gateways need the injector.
 const joinThere = "they join the mesh at the operator, by what the injector serves"

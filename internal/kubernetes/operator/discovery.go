@@ -82,7 +82,7 @@ func (d *discovery) Reconcile(ctx context.Context, service mesh.ServiceName) (re
 		if mesh.ReasonOf(err) == client.ReasonToken { // said once, by whoever watches the token
 			return reconcile.Result{RequeueAfter: pause(tokenPause)}, nil
 		}
-		d.log.Error("the registry does not take the pods of a service", "cluster", d.cluster, "service", service, "error", err)
+		d.log.Error("the registry does not take the pods of a service", "service", service, "error", err)
 		return reconcile.Result{RequeueAfter: 30 * time.Second}, nil
 	}
 	if err != nil {
@@ -91,7 +91,7 @@ func (d *discovery) Reconcile(ctx context.Context, service mesh.ServiceName) (re
 	}
 	d.remember(service, sentSet{wanted, kept.Revision, time.Now()})
 	if kept.Written+kept.Removed > 0 {
-		d.log.Debug("pods sent", "cluster", d.cluster, "service", service, "instances", len(instances), "written", kept.Written, "removed", kept.Removed, "revision", kept.Revision)
+		d.log.Debug("pods sent", "service", service, "instances", len(instances), "written", kept.Written, "removed", kept.Removed, "revision", kept.Revision)
 	}
 	return reconcile.Result{}, nil
 }
@@ -256,7 +256,7 @@ func (d *discovery) ofService(ctx context.Context, namespace, name string, befor
 func (d *discovery) ofPod(ctx context.Context, pod *metav1.PartialObjectMetadata) []mesh.ServiceName {
 	var list discoveryv1.EndpointSliceList
 	if err := d.cache.List(ctx, &list, ctrl.InNamespace(pod.Namespace), ctrl.MatchingFields{slicePod: pod.Name}); err != nil {
-		d.log.Error("the EndpointSlices of a pod cannot be listed", "cluster", d.cluster, "pod", pod.Namespace+"/"+pod.Name, "error", err)
+		d.log.Error("the EndpointSlices of a pod cannot be listed", "pod", pod.Namespace+"/"+pod.Name, "error", err)
 		return nil
 	}
 	var out []mesh.ServiceName

@@ -61,7 +61,7 @@ func (c *objects) within(ctx context.Context, namespace *metav1.PartialObjectMet
 	for _, k := range serviceKind.sharing() {
 		names, err := c.namesIn(ctx, k, namespace.Name)
 		if err != nil {
-			c.log.Error("the objects of a namespace cannot be listed", "cluster", c.cluster, "namespace", namespace.Name, "error", err)
+			c.log.Error("the objects of a namespace cannot be listed", "namespace", namespace.Name, "error", err)
 		}
 		for _, name := range names {
 			out = append(out, object{k, types.NamespacedName{Namespace: namespace.Name, Name: name}})

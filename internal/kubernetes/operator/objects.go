@@ -181,7 +181,7 @@ func (c *objects) wrote(o object, revision int64, err error) outcome {
 		c.wait(o, out.reason == "NameTaken")
 		return out
 	}
-	c.log.Info("written to the registry", "cluster", c.cluster, "object", o.String(), "revision", revision)
+	c.log.Info("written to the registry", "object", o.String(), "revision", revision)
 	return outcome{revision: revision}
 }
 
@@ -228,7 +228,7 @@ func (c *objects) end(ctx context.Context, o object, found v1alpha1.Object) (rec
 	}
 	if !c.sameKeeper(ctx, o) {
 		if err := c.remove(ctx, o, found.Common().Keeper(c.cluster)); err != nil {
-			c.log.Warn("what a deleted object declared is still in the registry; trying again", "cluster", c.cluster, "object", o.String(), "error", err)
+			c.log.Warn("what a deleted object declared is still in the registry; trying again", "object", o.String(), "error", err)
 			c.recorder.Eventf(found, nil, "Warning", "NotRemoved", "Remove", "still in the registry: %s", mesh.Cut(lasting(err), 900))
 			return reconcile.Result{RequeueAfter: c.patience.next(o, "removed", firstPause, awayPause)}, nil
 		}
@@ -241,7 +241,7 @@ func (c *objects) end(ctx context.Context, o object, found v1alpha1.Object) (rec
 		return reconcile.Result{RequeueAfter: 50 * time.Millisecond}, nil
 	}
 	c.patience.forget(o)
-	c.log.Info("removed from the registry", "cluster", c.cluster, "object", o.String())
+	c.log.Info("removed from the registry", "object", o.String())
 	return reconcile.Result{}, nil
 }
 
@@ -267,7 +267,7 @@ func (c *objects) orphan(ctx context.Context, o object) (reconcile.Result, error
 	if err := c.remove(ctx, o, keeper); err != nil {
 		return reconcile.Result{}, err
 	}
-	c.log.Warn("removed from the registry what an object declared that is gone", "cluster", c.cluster, "object", o.String())
+	c.log.Warn("removed from the registry what an object declared that is gone", "object", o.String())
 	return reconcile.Result{}, nil
 }
 
