@@ -71,6 +71,9 @@ func (c *proxyCmd) Run(ctx context.Context, parsed *kong.Context, line *globals,
 
 // sidecar is the life of Envoy and of what speaks for it.
 func (c *proxyCmd) sidecar(ctx context.Context, parsed *kong.Context, line *globals, con *console, api *client.Client, beside *beside, log *slog.Logger) error {
+	if c.AttestURL != "" { // the platform names it, as long as it likes
+		c.Instance = string(mesh.FitInstanceID(c.Instance))
+	}
 	config, err := c.bootstrap(parsed)
 	if err != nil {
 		return err

@@ -85,3 +85,21 @@ func TestKeepers(t *testing.T) {
 		}
 	}
 }
+
+// Two pods whose names are too long for the mesh are two instances, always the same.
+func TestPodInstances(t *testing.T) {
+	long := strings.Repeat("a", 63)
+	one, other := mesh.PodInstance(long+"-1", long, "prod"), mesh.PodInstance(long+"-1", long, "stage")
+	if one == other || one != mesh.FitInstanceID(long+"-1."+long+".prod") || mesh.FitInstanceID(string(one)) != one {
+		t.Errorf("they are %q and %q", one, other)
+	}
+	for _, id := range []mesh.InstanceID{one, other, mesh.PodInstance("orders-1", "shop", "prod")} {
+		fits := mesh.Instance{ID: id, Service: "orders", Address: "10.0.0.1", Port: 80}
+		if faults := fits.Validate(); len(faults) > 0 {
+			t.Errorf("%q: %v", id, faults)
+		}
+	}
+	if got := mesh.PodInstance("orders-1", "shop", "prod"); got != "orders-1.shop.prod" {
+		t.Errorf("a short one is %q", got)
+	}
+}

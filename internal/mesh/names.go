@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"fmt"
+	"hash/fnv"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -171,3 +172,20 @@ func isDigits(s string) bool {
 
 // Valid says whether a service could have the name.
 func (n ServiceName) Valid() bool { return labelFault(string(n)) == "" }
+
+// FitInstanceID is the ID of an instance whose name may be too long for one, as that of a
+// pod with its namespace and cluster: a hash takes the place of its end.
+func FitInstanceID(name string) InstanceID {
+	if len(name) <= maxInstanceID {
+		return InstanceID(name)
+	}
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(name))
+	return InstanceID(fmt.Sprintf("%s-%016x", name[:maxInstanceID-17], h.Sum64()))
+}
+
+// PodInstance is the instance that a pod is. The operator registers it by this ID, and the
+// pod's sidecar joins the mesh as it.
+func PodInstance(pod, namespace, cluster string) InstanceID {
+	return FitInstanceID(pod + "." + namespace + "." + cluster)
+}

@@ -164,7 +164,7 @@ func (a *Attestor) bound(pod *corev1.Pod, key string) (client.Bound, error) {
 
 // instance is a pod's name in the mesh.
 func (a *Attestor) instance(pod *corev1.Pod) mesh.InstanceID {
-	return mesh.InstanceID(strings.Join([]string{pod.Name, pod.Namespace, a.cfg.Cluster}, "."))
+	return mesh.PodInstance(pod.Name, pod.Namespace, a.cfg.Cluster)
 }
 
 // review asks the API server whose a token is.

@@ -75,8 +75,8 @@ func (s Settings) withDefaults() Settings {
 // labels say.
 func SystemNamespaces() []string { return []string{"kube-system", "kube-public", "kube-node-lease"} }
 
-// instance names a pod in the mesh; its name is known to the kubelet alone when
-// a controller makes it.
+// instance names a pod in the mesh, as mesh.PodInstance; its name is known to the kubelet
+// alone when a controller makes it, so that heddle proxy makes it fit.
 func (s Settings) instance(pod, namespace string) string {
 	return strings.Join([]string{pod, namespace, s.Cluster}, ".")
 }

@@ -2,8 +2,6 @@ package operator
 
 import (
 	"cmp"
-	"fmt"
-	"hash/fnv"
 	"maps"
 	"net/netip"
 	"slices"
@@ -108,7 +106,7 @@ func (p *podSet) instance(e *discoveryv1.Endpoint, namespace string, port mesh.P
 			out.Port, out.MTLS = mesh.Port(inbound), true
 		}
 	}
-	out.ID = InstanceID(name, namespace, p.cluster)
+	out.ID = mesh.PodInstance(name, namespace, p.cluster)
 	return out, len(out.Validate()) == 0
 }
 
@@ -117,21 +115,6 @@ func (p *podSet) instance(e *discoveryv1.Endpoint, namespace string, port mesh.P
 // that is injected has an identity.
 func (p *podSet) hasSidecar(pod *metav1.PartialObjectMetadata) bool {
 	return pod.Annotations[inject.StatusKey] != "" && pod.Annotations[inject.ServiceKey] == string(p.service)
-}
-
-// mostID is how long the ID of an instance may be.
-const mostID = 128
-
-// InstanceID names the instance that a pod is. Where that is too long for the mesh, a
-// hash takes the place of its end.
-func InstanceID(pod, namespace, cluster string) mesh.InstanceID {
-	id := pod + "." + namespace + "." + cluster
-	if len(id) <= mostID {
-		return mesh.InstanceID(id)
-	}
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(id))
-	return mesh.InstanceID(fmt.Sprintf("%s-%016x", id[:mostID-17], h.Sum64()))
 }
 
 // health says what an endpoint's conditions mean. What is left out is true for ready,
