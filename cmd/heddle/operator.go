@@ -117,7 +117,7 @@ func (c *operatorCmd) proxies(line *globals) ([]*client.Client, error) {
 	for _, one := range c.ProxiesAt {
 		at := *line
 		at.Server = one
-		connected, err := at.connect()
+		connected, err := at.connectWith(client.Config{Tokens: at.token}) // which may be replaced
 		if err != nil {
 			return nil, err
 		}

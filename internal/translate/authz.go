@@ -33,8 +33,8 @@ const (
 // nothing hangs: another is asked.
 const (
 	authzTimeout    = 2 * time.Second
-	authzTryTimeout = authzTimeout / 4
-	authzRetries    = 3
+	authzTryTimeout = authzTimeout / 2 // of one that is slow an answer late is better than none
+	authzRetries    = 2
 )
 
 // asks says whether the proxy asks for tokens: there is an AuthZ service in the

@@ -107,7 +107,6 @@ func (a *Attestor) limited(w http.ResponseWriter) {
 func read(w http.ResponseWriter, r *http.Request) (wanted, error) {
 	connection := http.NewResponseController(w)
 	_ = connection.SetReadDeadline(time.Now().Add(mostReading)) // a recorder has none
-	defer func() { _ = connection.SetReadDeadline(time.Time{}) }()
 	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, mostRequest))
 	decoder.DisallowUnknownFields()
 	var want wanted
@@ -117,6 +116,7 @@ func read(w http.ResponseWriter, r *http.Request) (wanted, error) {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return want, errors.New(`the body has to be {"service": NAME, "instance": ID} and nothing more`)
 	}
+	_ = connection.SetReadDeadline(time.Time{}) // it may not end the answer; of a body that was not read it stands
 	return want, mesh.Invalid("the body", want.faults())
 }
 

@@ -56,7 +56,7 @@ func (c *Controller) write(ctx context.Context, held *held, result *Result) erro
 	}
 	for _, name := range slices.Sorted(maps.Keys(held.services)) {
 		if !services[name] {
-			failed = append(failed, gone(c.keep(held.services[name].Meta.Keeper).DeleteService(ctx, name, 0)))
+			failed = append(failed, gone(c.keep(held.services[name].Meta.Keeper).ForceDeleteService(ctx, name, 0)))
 		}
 	}
 	return errors.Join(failed...)
@@ -81,6 +81,9 @@ func same[T any](has, want T, plain func(*T)) bool {
 // which there is word.
 func final(err error) bool {
 	kind := mesh.KindOf(err)
+	if mesh.ReasonOf(err) == client.ReasonToken { // another token comes without a word
+		return false
+	}
 	return kind == mesh.KindDenied || kind == mesh.KindInvalid || kind == mesh.KindConflict
 }
 

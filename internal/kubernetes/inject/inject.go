@@ -54,7 +54,7 @@ func Inject(pod *corev1.Pod, by Opted, settings Settings) (Outcome, error) {
 	}
 	w, why, faults := wishOf(first, settings)
 	if why == "" {
-		faults = append(faults, conflicts(first, w, settings)...)
+		faults = append(faults, conflicts(first, w)...)
 	}
 	if len(faults) > 0 {
 		return Outcome{}, refuse(pod, faults)

@@ -32,7 +32,7 @@ func impossible(pod *corev1.Pod) string {
 }
 
 // conflicts finds what of a pod's own cannot stand beside the sidecar.
-func conflicts(pod *corev1.Pod, w wish, settings Settings) (faults mesh.Faults) {
+func conflicts(pod *corev1.Pod, w wish) (faults mesh.Faults) {
 	for _, list := range []struct {
 		path string
 		of   []corev1.Container
@@ -54,22 +54,7 @@ func conflicts(pod *corev1.Pod, w wish, settings Settings) (faults mesh.Faults) 
 			faults.Add(fmt.Sprintf("spec.volumes[%d].name", i), "%s is the sidecar's: give the volume another name", volume.Name)
 		}
 	}
-	if id := settings.instance(podName(pod), pod.Namespace); len(id) > mostInstance {
-		faults.Add("metadata.name", "the instance would be named %s, of %d characters; at most %d are allowed: shorten the pod's name", short(id), len(id), mostInstance)
-	}
 	return faults
-}
-
-// mostInstance is the most characters of an instance's ID in the model.
-const mostInstance = 128
-
-// podName is a pod's name, or one as long as what the API server will make of generateName.
-func podName(pod *corev1.Pod) string {
-	if pod.Name != "" {
-		return pod.Name
-	}
-	const most, suffix = 58, "xxxxx"
-	return pod.GenerateName[:min(len(pod.GenerateName), most)] + suffix
 }
 
 // runsAs is the user of a container; -1 when its image says.

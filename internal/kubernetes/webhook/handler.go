@@ -76,8 +76,7 @@ func (h *handler) serve(by inject.Opted) http.HandlerFunc {
 			h.refuse(w, r, problem, began)
 			return
 		}
-		answer, result, problem := h.decide(body, by)
-		<-h.deciding
+		answer, result, problem := h.decideInTurn(body, by)
 		if problem != nil {
 			h.refuse(w, r, problem, began)
 			return
@@ -112,6 +111,12 @@ func (h *handler) refuse(w http.ResponseWriter, r *http.Request, problem *proble
 	h.Metrics.count(result, began)
 	h.Logger.Warn("a request to the webhook is not answered", "from", r.RemoteAddr, "error", problem.text)
 	http.Error(w, problem.text, problem.status)
+}
+
+// decideInTurn gives the turn back that wait took.
+func (h *handler) decideInTurn(body []byte, by inject.Opted) (*admissionv1.AdmissionReview, string, *problem) {
+	defer func() { <-h.deciding }()
+	return h.decide(body, by)
 }
 
 func (h *handler) decide(body []byte, by inject.Opted) (*admissionv1.AdmissionReview, string, *problem) {
