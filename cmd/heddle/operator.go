@@ -18,12 +18,14 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/operator"
+	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
 // operatorCmd joins Kubernetes clusters to the mesh.
 type operatorCmd struct {
 	Cluster        []string      `required:"" sep:"none" placeholder:"NAME[=KUBECONFIG]" help:"A cluster to join, by its name in the mesh; repeatable. Without a kubeconfig: the one that this pod runs in, or else the default kubeconfig's."`
 	AdoptCluster   []string      `sep:"none" placeholder:"NAME=UID" help:"The cluster NAME takes the place of the one whose namespace kube-system has this uid, which had its name in the mesh and has gone for good; repeatable."`
+	RenameCluster  []string      `sep:"none" placeholder:"NEW=OLD" help:"The cluster NEW was called OLD in the mesh until now, and is no longer: end its former operator first; repeatable."`
 	ProxiesAt      []string      `sep:"none" placeholder:"URL" help:"A server at which connected proxies are counted, for the status of objects: each address that its name has is one; repeatable. Default: --server. Name all of several servers, or a name that has all their addresses."`
 	HTTPListen     string        `name:"http-listen" default:"127.0.0.1:7090" placeholder:"HOST:PORT" help:"Where /metrics, /livez and /readyz are served; port 0 takes a free one."`
 	LeaderElection bool          `default:"true" negatable:"" help:"Have one of several replicas write, for each cluster; --no-leader-election for one that runs alone."`
@@ -44,6 +46,7 @@ Examples:
   heddle operator --cluster prod --server https://heddle.example:7443 --token-file token
   heddle operator --cluster prod=prod.kubeconfig --cluster stage=stage.kubeconfig --token-file token --no-leader-election
   heddle operator --cluster prod --token-file token --adopt-cluster prod=8f14e45f-ceea-467f-a2b1-3c1b6d1f9a10
+  heddle operator --cluster prod --token-file token --rename-cluster prod=production
   heddle operator --cluster prod --token-file token --webhook-listen :9443 --image registry.example/heddle:1.0.0 --pod-xds heddle-server.heddle-system.svc:18443`
 }
 
@@ -147,6 +150,14 @@ func (c *operatorCmd) clusters() ([]operator.Cluster, error) {
 			return nil, &usageError{message: fmt.Sprintf("--adopt-cluster %s: it wants NAME=UID, the name being that of a --cluster", one)}
 		}
 		out[at].Instead = uid
+	}
+	for _, one := range c.RenameCluster {
+		name, old, _ := strings.Cut(one, "=")
+		at := slices.IndexFunc(out, func(cluster operator.Cluster) bool { return cluster.Name == name })
+		if at < 0 || !mesh.OfCluster(old).OfInstances() {
+			return nil, &usageError{message: fmt.Sprintf("--rename-cluster %s: it wants NEW=OLD, the new name being that of a --cluster and the old one a DNS label", one)}
+		}
+		out[at].Renamed = old
 	}
 	return out, nil
 }

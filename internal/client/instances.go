@@ -97,7 +97,8 @@ func (c *Client) KeepInstances(ctx context.Context, service mesh.ServiceName, in
 }
 
 // NoteKeeper notes which source the keeper of a cluster belongs to. A keeper that is
-// another source's is refused with [mesh.ReasonOtherSource], unless note.Instead names it.
+// another source's is refused with [mesh.ReasonOtherSource], unless note.Instead
+// names it; a source of another keeper with [mesh.ReasonOtherName], unless note.Renamed does.
 func (c *Client) NoteKeeper(ctx context.Context, cluster string, note mesh.KeeperSource) error {
 	return c.do(ctx, request{method: http.MethodPut, segments: api("keepers", mesh.KubernetesKeeper, cluster), body: note}, nil)
 }

@@ -37,6 +37,7 @@ const (
 	ReasonDependents    Reason = "has_dependents"    // others depend on what was to be deleted; Faults names them
 	ReasonKept          Reason = "kept"              // a keeper has the object, and only that one may change it
 	ReasonOtherSource   Reason = "other_source"      // the keeper belongs to another source than the one that writes in its name
+	ReasonOtherName     Reason = "other_name"        // the source has a keeper of another name already
 	ReasonTaken         Reason = "taken"             // what a keeper wants to keep is another keeper's, or nobody's and there already
 )
 

@@ -24,7 +24,9 @@ func sourceKey(keeper mesh.Keeper) string {
 
 // NoteKeeper notes which source a keeper belongs to. What is noted already stays as it
 // is; another source is replaced only by who names it (note.Instead), and refused
-// otherwise with [mesh.ReasonOtherSource]. For admins and tokens of the keeper.
+// otherwise with [mesh.ReasonOtherSource]. A source that another keeper belongs to is
+// refused with [mesh.ReasonOtherName], unless that one is the name that it gives up
+// (note.Renamed). For admins and tokens of the keeper, and of the one given up.
 func (s *Store) NoteKeeper(ctx context.Context, keeper mesh.Keeper, note mesh.KeeperSource, w Write) error {
 	w.Keeper = keeper
 	tried := "note the source of keeper " + quoted(string(keeper))
@@ -33,6 +35,13 @@ func (s *Store) NoteKeeper(ctx context.Context, keeper mesh.Keeper, note mesh.Ke
 	}
 	if err := mesh.Invalid(tried, note.Validate()); err != nil {
 		return err
+	}
+	if note.Renamed != "" {
+		former := w
+		former.Keeper = mesh.OfCluster(note.Renamed)
+		if err := mayKeep(former, mesh.Keeper.OfInstances, "kubernetes/CLUSTER"); err != nil {
+			return err
+		}
 	}
 	for tries := 1; ; tries++ {
 		err := s.noteOver(ctx, keeper, note, w, tried)
@@ -62,16 +71,40 @@ func (s *Store) noteOver(ctx context.Context, keeper mesh.Keeper, note mesh.Keep
 		entry.Action, entry.Previous = "adopt", revision
 		entry.Changes = []mesh.AuditChange{{Field: "source", Before: is, After: note.Source}}
 	}
+	former, seen, err := s.keeperOf(ctx, note.Source, tried)
+	if err != nil {
+		return err
+	}
+	if former != "" && former != mesh.OfCluster(note.Renamed) {
+		return mesh.ConflictBecause(mesh.ReasonOtherName, "%s is noted as the source of keeper %s already, so it is not %s too", quoted(note.Source), former, keeper)
+	}
 	value, err := json.Marshal(storedSource{note.Source})
 	if err != nil {
 		return &mesh.Error{Kind: mesh.KindInvalid, Message: tried, Err: err}
 	}
 	t := s.newTxn(tried, Write{})
-	t.guard(at(key, revision))
+	t.guard(at(key, revision), noneNewer(sourcePrefix, seen))
 	t.do(clientv3.OpPut(key, string(value)))
+	if former != "" {
+		t.do(clientv3.OpDelete(sourceKey(former)))
+		entry.Action = "rename"
+		entry.Changes = append(entry.Changes, mesh.AuditChange{Field: "keeper", Before: string(former), After: string(keeper)})
+	}
 	t.audit = &entry
 	_, _, err = t.commit(ctx, "", nil)
 	return err
+}
+
+// keeperOf gives the keeper that belongs to a source already, or "", and the revision as
+// of which that is so.
+func (s *Store) keeperOf(ctx context.Context, source, tried string) (mesh.Keeper, int64, error) {
+	var of mesh.Keeper
+	revision, err := s.pages(ctx, sourcePrefix, 0, func(kv *mvccpb.KeyValue) {
+		if decodeSource(kv) == source {
+			of = mesh.Keeper(kv.Key[len(sourcePrefix):])
+		}
+	})
+	return of, revision, refusal(err, tried)
 }
 
 // decodeSource gives the source that is noted; what cannot be read is told as it is, so

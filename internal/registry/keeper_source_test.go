@@ -126,3 +126,67 @@ func TestWhoMayNoteTheSourceOfAKeeper(t *testing.T) {
 		t.Errorf("the keeper itself: %q", got)
 	}
 }
+
+// One source of two keepers would have each of its objects twice.
+func TestASourceHasOneKeeper(t *testing.T) {
+	t.Parallel()
+	store := openStore(t)
+	note := func(cluster, renamed string, by registry.Token) error {
+		return store.NoteKeeper(t.Context(), mesh.OfCluster(cluster), mesh.KeeperSource{Source: "uid", Renamed: renamed}, registry.Write{By: by})
+	}
+	keeps := func(keeper mesh.Keeper) registry.Token {
+		return registry.Token{Kind: registry.KeeperToken, Keeper: keeper}
+	}
+	every := keeps("kubernetes")
+	if err := note("old", "", every); err != nil {
+		t.Fatal(err)
+	}
+	for name, renamed := range map[string]string{"no rename": "", "another's rename": "third"} {
+		if err := note("new", renamed, every); mesh.ReasonOf(err) != mesh.ReasonOtherName || !strings.Contains(err.Error(), "kubernetes/old") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := note("new", "old", keeps("kubernetes/new")); mesh.KindOf(err) != mesh.KindDenied {
+		t.Errorf("a rename by who has the new name only: %v", err)
+	}
+	if err := note("new", "No Name", every); mesh.KindOf(err) != mesh.KindInvalid {
+		t.Errorf("a name that cannot be: %v", err)
+	}
+	for range 2 { // the flag that says it may stay where it is
+		if err := note("new", "old", every); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := store.PutService(t.Context(), service("late"), registry.Write{Keeper: "kubernetes/old/shop/late", KeeperSource: "uid"})
+	if mesh.ReasonOf(err) != mesh.ReasonOtherSource {
+		t.Errorf("a write by the name that was given up: %v", err)
+	}
+	if err := note("old", "", every); mesh.ReasonOf(err) != mesh.ReasonOtherName {
+		t.Errorf("the name that was given up: %v", err)
+	}
+}
+
+func TestOfNamesThatComeAtOnceASourceGetsOne(t *testing.T) {
+	t.Parallel()
+	store := openStore(t)
+	const many = 16
+	got := make([]error, many)
+	var all sync.WaitGroup
+	for i := range got {
+		all.Go(func() {
+			got[i] = store.NoteKeeper(t.Context(), mesh.OfCluster(fmt.Sprint("name-", i)), mesh.KeeperSource{Source: "uid"}, registry.Write{})
+		})
+	}
+	all.Wait()
+	won := 0
+	for _, err := range got {
+		if err == nil {
+			won++
+		} else if mesh.ReasonOf(err) != mesh.ReasonOtherName {
+			t.Error(err)
+		}
+	}
+	if won != 1 {
+		t.Errorf("it got %d names", won)
+	}
+}

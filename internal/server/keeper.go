@@ -10,7 +10,7 @@ import (
 func (s *Server) keeperOperation() {
 	register(s, operation{
 		method: http.MethodPut, path: "/api/v1/keepers/kubernetes/{cluster}", tag: "instances", id: "noteKeeper", summary: "Note which source a keeper belongs to",
-		description: "Two clusters that take one name would have each other's objects withdrawn. From the first note on, what is written with the header X-Heddle-Keeper-Source is refused unless the keeper is that source's. For admins and tokens of the keeper. 409 with reason other_source: it is noted to belong to another, which instead does not name.",
+		description: "Two clusters that take one name would have each other's objects withdrawn, and one cluster of two names would have its objects twice. From the first note on, what is written with the header X-Heddle-Keeper-Source is refused unless the keeper is that source's. For admins and tokens of the keeper. 409 with reason other_source: it is noted to belong to another, which instead does not name; with reason other_name: the source is noted as another keeper's, which renamed does not name.",
 		status:      http.StatusNoContent, body: mesh.KeeperSource{}, example: `{"source":"8f14e45f-ceea-467f-a2b1-3c1b6d1f9a10"}`, token: true, refusals: []int{http.StatusConflict},
 	}, s.noteKeeper)
 }

@@ -106,6 +106,38 @@ func TestASecondClusterOfANameIsRefused(t *testing.T) {
 	adopting.awaitReady()
 }
 
+// One cluster of two names: the second operator writes nothing, and says so; when the
+// cluster was renamed, it is told so and goes on under the new name.
+func TestASecondNameOfAClusterIsRefused(t *testing.T) {
+	c := cluster(t)
+	w := join(t, c)
+	own := c.Namespace(t)
+	refused, at := w.operate("--cluster", "renamed="+c.Kubeconfig, "--token-file", w.admin, "--no-leader-election")
+	awaits(t, "be refused", func() (bool, string) {
+		got := says(at, "/readyz")
+		return strings.HasPrefix(got, "503") && strings.Contains(got, "another name in the mesh already") && strings.Contains(got, "kubernetes/prod") && strings.Contains(got, "--rename-cluster renamed=OLD"), got
+	})
+	if log := refused.log.String(); !strings.Contains(log, "another name in the mesh already") {
+		t.Errorf("its log is %s", log)
+	}
+	if got := says(at, "/metrics"); !strings.Contains(got, `heddle_operator_name_taken{cluster="renamed"} 1`) {
+		t.Errorf("its metrics are %s", got)
+	}
+	refused.end()
+
+	renamed, _ := w.operate("--cluster", "renamed="+c.Kubeconfig, "--token-file", w.admin, "--no-leader-election", "--rename-cluster", "renamed=prod")
+	renamed.awaitReady()
+	c.Apply(t, meshService(own, "of-a-renamed-cluster", "x"))
+	awaits(t, "be kept under the new name", func() (bool, string) {
+		got, err := w.api.Service(t.Context(), "of-a-renamed-cluster")
+		return got.Meta.Keeper == mesh.Keeper("kubernetes/renamed/"+own+"/of-a-renamed-cluster"), fmt.Sprint(got.Meta.Keeper, err)
+	})
+	awaits(t, "say that it lost its name", func() (bool, string) {
+		log := w.operator.log.String()
+		return strings.Contains(log, "another name in the mesh already"), log
+	})
+}
+
 // One process joins two clusters, and the one goes on while the other's API is away.
 func TestOneOperatorOfTwoClusters(t *testing.T) {
 	first := cluster(t)

@@ -103,8 +103,11 @@ func (a *Attestor) attest(ctx context.Context, token string, want wanted) (strin
 		return "", err
 	}
 	secret, err := a.cfg.Mesh.JoinToken(ctx, of, to, fmt.Sprintf("pod %s/%s of %s", who.namespace, who.pod, a.cfg.Cluster), joinLife)
-	if mesh.ReasonOf(err) == mesh.ReasonOtherSource {
-		return "", &mesh.Error{Kind: mesh.KindDenied, Reason: mesh.ReasonOtherSource, Err: err, Message: fmt.Sprintf("another cluster is called %s in the mesh, so no pod of this one joins: its operator needs a name of its own, or --adopt-cluster", a.cfg.Cluster)}
+	switch reason := mesh.ReasonOf(err); reason {
+	case mesh.ReasonOtherSource:
+		return "", &mesh.Error{Kind: mesh.KindDenied, Reason: reason, Err: err, Message: fmt.Sprintf("another cluster is called %s in the mesh, so no pod of this one joins: its operator needs a name of its own, or --adopt-cluster", a.cfg.Cluster)}
+	case mesh.ReasonOtherName:
+		return "", &mesh.Error{Kind: mesh.KindDenied, Reason: reason, Err: err, Message: fmt.Sprintf("this cluster is not called %s in the mesh but has another name there, so no pod joins by this operator: it needs that name, or --rename-cluster", a.cfg.Cluster)}
 	}
 	if mesh.ReasonOf(err) == client.ReasonToken {
 		return "", mesh.Unavailable(err, "the mesh does not know the operator's access token: try again")

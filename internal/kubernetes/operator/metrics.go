@@ -31,7 +31,7 @@ func NewMetrics(r prometheus.Registerer, clusters ...string) *Metrics {
 			Name: "heddle_operator_leading", Help: "1 while this replica writes what the cluster has, 0 while another does or none can.",
 		}, []string{"cluster"}),
 		refused: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "heddle_operator_name_taken", Help: "1 while nothing is written for the cluster because its name in the mesh is another cluster's.",
+			Name: "heddle_operator_name_taken", Help: "1 while nothing is written for the cluster because its name in the mesh is another cluster's, or it has another name there.",
 		}, []string{"cluster"}),
 	}
 	r.MustRegister(m.sets, m.seconds, m.running, m.refused)

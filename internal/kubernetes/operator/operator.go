@@ -22,6 +22,8 @@ type Cluster struct {
 	// Instead is the uid (of kube-system) of the cluster in whose place this one comes,
 	// which had its name and has gone for good; "": none.
 	Instead string
+	// Renamed is the name in the mesh that the cluster had before, and gives up; "": none.
+	Renamed string
 }
 
 // Config says what is joined. Clusters, Registry, Logger and Metrics are required.

@@ -45,7 +45,7 @@ func (j *joined) own(ctx context.Context, work func(context.Context, *client.Cli
 	if why := context.Cause(ctx); why != nil {
 		err = why // the first
 	}
-	if mesh.ReasonOf(err) == mesh.ReasonOtherSource {
+	if isOthers(err) {
 		j.claimed = "" // ask again before anything is written
 		j.writes.Store(nil)
 	}
@@ -87,12 +87,12 @@ func (j *joined) claim(ctx context.Context, uid string) error {
 	if j.claimed == uid {
 		return nil
 	}
-	err := j.operator.cfg.Registry.NoteKeeper(ctx, j.Name, mesh.KeeperSource{Source: uid, Instead: j.Instead})
-	taken := mesh.ReasonOf(err) == mesh.ReasonOtherSource
+	err := j.operator.cfg.Registry.NoteKeeper(ctx, j.Name, mesh.KeeperSource{Source: uid, Instead: j.Instead, Renamed: j.Renamed})
+	taken := isOthers(err)
 	j.operator.metrics.taken(j.Name, taken)
 	switch {
 	case taken:
-		err = fmt.Errorf("another cluster is called %s in the mesh, so nothing is written for this one: give it a name of its own, or if the other has gone for good and this one takes its place, start once with --adopt-cluster %s=UID of the other: %w", j.Name, j.Name, err)
+		err = fmt.Errorf("%s: %w", j.howOwned(err), err)
 		j.refused.Store(&err)
 		j.writes.Store(nil)
 	case err == nil:
@@ -100,6 +100,20 @@ func (j *joined) claim(ctx context.Context, uid string) error {
 		j.refused.Store(nil)
 	}
 	return err
+}
+
+// isOthers says whether a write was refused because the cluster's name is not its own.
+func isOthers(err error) bool {
+	reason := mesh.ReasonOf(err)
+	return reason == mesh.ReasonOtherSource || reason == mesh.ReasonOtherName
+}
+
+// howOwned says why nothing is written for the cluster, and how that is mended.
+func (j *joined) howOwned(err error) string {
+	if mesh.ReasonOf(err) == mesh.ReasonOtherName {
+		return fmt.Sprintf("this cluster has another name in the mesh already, so nothing is written for it as %s: another operator joins it, which is enough; or if %s is its new name, end that operator and start this one with --rename-cluster %s=OLD", j.Name, j.Name, j.Name)
+	}
+	return fmt.Sprintf("another cluster is called %s in the mesh, so nothing is written for this one: give it a name of its own, or if the other has gone for good and this one takes its place, start once with --adopt-cluster %s=UID of the other", j.Name, j.Name)
 }
 
 // Gate gives the client by which anything may be written in a cluster's name, or says
@@ -119,9 +133,10 @@ func (o *Operator) Gate(cluster string) (*client.Client, error) {
 	return nil, mesh.Unavailable(nil, "whether this cluster is the one that is called %s in the mesh is not known yet: try again", cluster)
 }
 
-// NameTaken says that a cluster's name is another cluster's; nil: not that anybody knew.
+// NameTaken says that a cluster's name is another cluster's, or the cluster has another;
+// nil: not that anybody knew.
 func (o *Operator) NameTaken(cluster string) error {
-	if _, err := o.Gate(cluster); mesh.ReasonOf(err) == mesh.ReasonOtherSource {
+	if _, err := o.Gate(cluster); isOthers(err) {
 		return err
 	}
 	return nil
