@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
@@ -79,17 +78,6 @@ func (i *Injector) Ready() error {
 func (i *Injector) Run(ctx context.Context, listener net.Listener) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return i.keeper.Run(ctx) })
-	group.Go(func() error {
-		if err := i.server.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
-	})
-	group.Go(func() error {
-		<-ctx.Done()
-		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		return i.server.Shutdown(ending)
-	})
+	group.Go(func() error { return webhook.Serve(ctx, i.server, listener) })
 	return group.Wait()
 }

@@ -95,10 +95,11 @@ func start(t *testing.T, lives certificates.Lives, change func(*admissionregistr
 	}, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})))
 	server.SetKeepAlivesEnabled(false) // each call is a handshake
 	served := make(chan error, 1)
-	go func() { served <- server.ServeTLS(listener, "", "") }()
+	serving, end := context.WithCancel(context.Background())
+	go func() { served <- webhook.Serve(serving, server, listener) }()
 	r.stop = func() {
-		_ = server.Close()
-		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		end()
+		if err := <-served; err != nil {
 			t.Error(err)
 		}
 		cancel()

@@ -60,7 +60,7 @@ func Handler(cfg Config) http.Handler {
 
 type handler struct {
 	Config
-	intake   *intake
+	intake   intake
 	deciding chan struct{}
 }
 

@@ -5,8 +5,9 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
-	"sync"
 	"time"
+
+	"github.com/heddle-mesh/heddle/internal/fair"
 )
 
 const (
@@ -20,56 +21,25 @@ const (
 	mostReading = 2 * time.Second
 )
 
-// intake bounds what callers hold between their first byte and their answer. An address
-// may hold a part of what is left (the dynamic thresholds of Choudhury and Hahne, 1998):
-// one alone a ninth of all, the next one a ninth of the rest, so that there is something
-// for whoever comes.
-type intake struct {
-	mu   sync.Mutex
-	free int                // guarded by mu, as below
-	held map[netip.Addr]int // no zeros
-}
+// intake bounds what callers hold between their first byte and their answer.
+type intake struct{ held *fair.Shares }
 
-func newIntake() *intake { return &intake{free: mostHeld, held: map[netip.Addr]int{}} }
+func newIntake() intake { return intake{fair.New(mostHeld, eachLeaves)} }
 
 var (
 	errFull  = errors.New("too much is asked at once: try again")
 	errLarge = errors.New("the body is too large")
 )
 
-// take has an address hold n bytes more, if it may.
-func (i *intake) take(of netip.Addr, n int) bool {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if eachLeaves*(i.held[of]+n) > i.free-n {
-		return false
-	}
-	i.free -= n
-	i.held[of] += n
-	return true
-}
-
-func (i *intake) leave(of netip.Addr, n int) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.free += n
-	if i.held[of] -= n; i.held[of] == 0 {
-		delete(i.held, of)
-	}
-}
-
 // read gives a request's body. The caller calls leave when it needs it no more, and
 // whatever the error is.
-func (i *intake) read(w http.ResponseWriter, r *http.Request, most int) (body []byte, leave func(), err error) {
-	var of netip.Addr // the zero one is that of all without
-	if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		of = from.Addr().Unmap().WithZone("")
-	}
-	if !i.take(of, eachHolds) {
+func (i intake) read(w http.ResponseWriter, r *http.Request, most int) (body []byte, leave func(), err error) {
+	of := fair.Address(r.RemoteAddr)
+	if !i.held.Take(of, eachHolds) {
 		return nil, func() {}, errFull
 	}
-	counted := &counted{intake: i, of: of, from: r.Body, most: most}
-	leave = func() { i.leave(of, eachHolds+counted.n) }
+	counted := &counted{held: i.held, of: of, from: r.Body, most: most}
+	leave = func() { i.held.Leave(of, eachHolds+counted.n) }
 	connection := http.NewResponseController(w)
 	if err := connection.SetReadDeadline(time.Now().Add(mostReading)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return nil, leave, err
@@ -83,7 +53,7 @@ func (i *intake) read(w http.ResponseWriter, r *http.Request, most int) (body []
 
 // counted is a body, each byte of which is taken.
 type counted struct {
-	intake  *intake
+	held    *fair.Shares
 	of      netip.Addr
 	from    io.Reader
 	n, most int
@@ -94,7 +64,7 @@ func (c *counted) Read(p []byte) (int, error) {
 	if c.n+n > c.most {
 		return 0, errLarge
 	}
-	if n > 0 && !c.intake.take(c.of, n) {
+	if n > 0 && !c.held.Take(c.of, n) {
 		return 0, errFull
 	}
 	c.n += n

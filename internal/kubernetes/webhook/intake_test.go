@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -16,21 +15,33 @@ import (
 )
 
 // overHTTPS serves the webhook as the operator does, and gives a client at an address
-// that speaks HTTP/2, all over one connection.
-func overHTTPS(t *testing.T) (url string, at func(address string) *http.Client) {
+// that speaks HTTP/2, all over one connection. end ends it, as the test's end does.
+func overHTTPS(t *testing.T) (url string, at func(address string) *http.Client, end func() error) {
 	t.Helper()
-	server := httptest.NewUnstartedServer(nil)
-	server.Config = NewServer(Handler(Config{Settings: settings}), nil, slog.New(slog.DiscardHandler))
-	server.EnableHTTP2 = true
-	server.StartTLS()
-	t.Cleanup(server.Close)
-	roots := server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
-	return server.URL + ByNamespacePath, func(address string) *http.Client {
+	issued := httptest.NewTLSServer(nil)
+	issued.Close()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	server := NewServer(Handler(Config{Settings: settings}), &tls.Config{MinVersion: tls.VersionTLS12, Certificates: issued.TLS.Certificates}, log)
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- Serve(ctx, server, listener) }()
+	end = sync.OnceValue(func() error { cancel(); return <-served })
+	t.Cleanup(func() {
+		if err := end(); err != nil {
+			t.Errorf("the server ended with %v", err)
+		}
+	})
+	roots := issued.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	return "https://" + listener.Addr().String() + ByNamespacePath, func(address string) *http.Client {
 		from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
 		transport := &http.Transport{DialContext: from.DialContext, ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: roots}}
 		t.Cleanup(transport.CloseIdleConnections)
 		return &http.Client{Transport: transport, Timeout: 20 * time.Second}
-	}
+	}, end
 }
 
 func post(ctx context.Context, client *http.Client, url string, body io.Reader) (int, error) {
@@ -49,7 +60,7 @@ func post(ctx context.Context, client *http.Client, url string, body io.Reader) 
 // Whoever sends slowly, on one connection or several, keeps nobody else waiting, and not
 // even others behind the same address; and it ends.
 func TestSlowBodiesStarveNobody(t *testing.T) {
-	url, at := overHTTPS(t)
+	url, at, _ := overHTTPS(t)
 	const calls = 200
 	slow := at("127.0.0.2")
 	var running, begun sync.WaitGroup
@@ -81,7 +92,7 @@ func TestSlowBodiesStarveNobody(t *testing.T) {
 
 // Whoever sends much and does not end it is refused before others are.
 func TestLargeBodiesStarveNobody(t *testing.T) {
-	url, at := overHTTPS(t)
+	url, at, _ := overHTTPS(t)
 	greedy := at("127.0.0.2")
 	var running sync.WaitGroup
 	var mu sync.Mutex
@@ -117,26 +128,8 @@ func TestLargeBodiesStarveNobody(t *testing.T) {
 	})
 }
 
-func TestIntakeLeavesSomeForWhoeverComes(t *testing.T) {
-	i := newIntake()
-	address := func(n byte) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, n}) }
-	took := map[byte]int{}
-	for n := range byte(30) {
-		for i.take(address(n), eachHolds) {
-			took[n] += eachHolds
-		}
-	}
-	if alone := mostHeld / (eachLeaves + 1); took[0] > alone || took[0] < mostBody+eachHolds {
-		t.Errorf("the first took %d: at most %d, and at least one body of %d", took[0], alone, mostBody)
-	}
-	if !i.take(address(200), 100<<10) {
-		t.Errorf("nothing for a review beside thirty that take all they can: %d bytes are left", i.free)
-	}
-	i.leave(address(200), 100<<10)
-	for n, all := range took {
-		i.leave(address(n), all)
-	}
-	if i.free != mostHeld || len(i.held) != 0 {
-		t.Errorf("all have left, and %d of %d are free; held: %v", i.free, mostHeld, i.held)
+func TestOneAddressMayHoldAWholeBody(t *testing.T) {
+	if alone := mostHeld / (eachLeaves + 1); alone < mostBody+eachHolds {
+		t.Errorf("one address may hold %d, and a body is up to %d", alone, mostBody)
 	}
 }
