@@ -142,6 +142,7 @@ func TestRequestsThatNoRouteTakesAreNobodys(t *testing.T) {
 		entry(end, "", "code=403", "details=direct_response", "reason=undeclared", "host=orders"),
 		entry(end, "", "code=301", "host=shop.example"),
 		entry(end, "gateway.unavailable", "code=503", "details=no_healthy_upstream", "reason=no-instance", "host=shop.example"),
+		entry(end, "gateway.no-backend", "code=500", "details=no_healthy_upstream", "reason=refused", "host=shop.example"),
 		entry(end, "orders", "code=200", "details=via_upstream", "host=shop.example"),
 		entry(end, "plain.subset.orders.v2", "code=200", "details=via_upstream", "host=shop.example"),
 	} {

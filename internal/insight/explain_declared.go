@@ -194,8 +194,11 @@ func (i *inquiry) sees() mesh.ExplainedAnswer {
 
 // elsewhere is what comes of a request that goes to another service.
 func (i *inquiry) elsewhere(other mesh.ServiceName) mesh.ExplainedAnswer {
-	if other == i.asked.To || other == "gateway.unavailable" { // the cluster of nobody
+	switch other {
+	case i.asked.To, "gateway.unavailable": // the cluster of nobody
 		return answer(503, "", "")
+	case "gateway.no-backend":
+		return answer(500, "refused", "")
 	}
 	q := i.asked
 	q.To = other

@@ -14,7 +14,7 @@ import (
 type ServiceName string
 
 // NoBackend is a name that no service may have: a route sends it the share of a backend
-// that there is not, which gateways answer with 503.
+// that there is not, which gateways answer with 500.
 const NoBackend ServiceName = "no-such-backend-of-a-gateway-api-route"
 
 // InstanceID names an instance among those of its service.

@@ -106,18 +106,21 @@ func (g *gateway) usable(name mesh.ServiceName, subset string) (s *mesh.Service,
 	return s, ""
 }
 
-// unavailable is the cluster that stands for the backends to which nothing can be
-// sent, so that their share of a route gets 503 instead of going to the others.
-const unavailable = "gateway.unavailable"
+// Two clusters without instances stand for backends to which nothing can be sent, so
+// that their share of a route is refused instead of going to the others.
+const (
+	unavailable = "gateway.unavailable" // 503: there may be a service one day
+	noBackend   = "gateway.no-backend"  // 500: it leads nowhere, which is the route's fault
+)
 
-func (g *gateway) unavailableCluster() string {
-	if !g.made[unavailable] {
-		g.made[unavailable] = true
-		g.add(TypeCluster, unavailable, &clusterv3.Cluster{
-			Name: unavailable, ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
+func (g *gateway) emptyCluster(name string) string {
+	if !g.made[name] {
+		g.made[name] = true
+		g.add(TypeCluster, name, &clusterv3.Cluster{
+			Name: name, ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
 		}, Origin{Object: "gateway/" + string(g.name)})
 	}
-	return unavailable
+	return name
 }
 
 // mirrorCluster is where copies go: a copy carries the subset that its original

@@ -67,7 +67,10 @@ func (g *gateway) edgeManager(stats string) *hcmv3.HttpConnectionManager {
 	m.Http2ProtocolOptions.MaxConcurrentStreams = wrapperspb.UInt32(100)
 	m.Http2ProtocolOptions.InitialStreamWindowSize = wrapperspb.UInt32(64 << 10)
 	m.Http2ProtocolOptions.InitialConnectionWindowSize = wrapperspb.UInt32(1 << 20)
+	nowhere := both(flagged("UH"), cel(`xds.cluster_name == "`+noBackend+`"`)) // and no refusal before it
 	m.LocalReplyConfig = &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{
+		explained(both(nowhere, ofGRPC()), reasonRefused, leadsNowhere), // 503 is UNAVAILABLE to gRPC, as the Gateway API asks for
+		answering(500, explained(nowhere, reasonRefused, leadsNowhere)),
 		explained(flagged("UH"), reasonNoInstance, "heddle: no instance behind this route can take the request now"),
 		explained(flagged("UF"), reasonNoInstance, "heddle: the service behind this route cannot be reached now"),
 		explained(flagged("UT"), reasonTimeout, "heddle: the service behind this route did not answer in time"),
@@ -134,6 +137,23 @@ func flagged(flag string) *accesslogv3.AccessLogFilter {
 	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ResponseFlagFilter{
 		ResponseFlagFilter: &accesslogv3.ResponseFlagFilter{Flags: []string{flag}},
 	}}
+}
+
+const leadsNowhere = "heddle: a backend of this route leads nowhere: the route's status says why"
+
+// ofGRPC are answers to gRPC's requests.
+func ofGRPC() *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_HeaderFilter{HeaderFilter: &accesslogv3.HeaderFilter{
+		Header: &routev3.HeaderMatcher{Name: "content-type", HeaderMatchSpecifier: stringMatch(&matcherv3.StringMatcher{
+			MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: "application/grpc"},
+		})},
+	}}}
+}
+
+// answering gives one of Envoy's own answers another status.
+func answering(status uint32, m *hcmv3.ResponseMapper) *hcmv3.ResponseMapper {
+	m.StatusCode = wrapperspb.UInt32(status)
+	return m
 }
 
 // answered are Envoy's own answers with a status.

@@ -70,9 +70,12 @@ func (g *gateway) action(r *mesh.Route, out *routev3.Route) *routev3.RouteAction
 			continue
 		}
 		service, why := g.usable(backend.Service, backend.Subset)
-		if service != nil {
+		switch {
+		case service != nil:
 			services = append(services, service)
-		} else {
+		case backend.Service == mesh.NoBackend:
+			g.wrong(r, "a backend of the Gateway API's route leads nowhere, as the route's status says: its share of the requests is answered 500")
+		default:
 			g.wrong(r, "%s: requests for it are answered 503", why)
 		}
 		targets = append(targets, target{backend, service})
@@ -115,9 +118,12 @@ func (g *gateway) spread(r *mesh.Route, out *routev3.Route, action *routev3.Rout
 	for _, one := range targets {
 		share := &routev3.WeightedCluster_ClusterWeight{Weight: wrapperspb.UInt32(uint32(one.Weight))}
 		g.ask(&share.TypedPerFilterConfig, g.question(r, one.service))
-		if one.service == nil {
-			share.Name = g.unavailableCluster()
-		} else {
+		switch {
+		case one.Service == mesh.NoBackend:
+			share.Name = g.emptyCluster(noBackend)
+		case one.service == nil:
+			share.Name = g.emptyCluster(unavailable)
+		default:
 			share.Name = g.shared(string(one.service.Name))
 			share.MetadataMatch = g.commonOf(one.service).subsets[one.Subset]
 			if host := one.service.Traffic.HostHeader; host != "" {

@@ -50,15 +50,17 @@ func TestRoutesRedirect(t *testing.T) {
 func TestBackendsShareByWeight(t *testing.T) {
 	split := route("split", "split.example", "one", "two", "three")
 	split.Backends[0].Weight, split.Backends[2].Weight = 3, 0
+	nowhere := route("nowhere", "nowhere.example", "one", mesh.NoBackend)
+	nowhere.Backends[1].Weight = 3
 	half := route("half", "half.example", "one", "undeclared")
 	subset := route("subset", "subset.example", "versions")
 	subset.Backends[0].Subset = "none"
 	in := &input{
 		Proxy: edge(), Services: []mesh.Service{service("versions", mesh.HTTP)},
-		Routes: []mesh.Route{split, half, route("gone", "gone.example", "undeclared"), subset},
+		Routes: []mesh.Route{split, half, nowhere, route("gone", "gone.example", "undeclared"), subset},
 	}
 	resources, problems := translate.Build(in.view(), translate.ScopeOf(in.Proxy), in.trust())
-	if len(resources) == 0 || len(problems) != 6 {
+	if len(resources) == 0 || len(problems) != 8 {
 		t.Errorf("problems: %+v", problems)
 	}
 	at := startEdgeWithProblems(t, in, "one", "two", "three")
@@ -77,6 +79,28 @@ func TestBackendsShareByWeight(t *testing.T) {
 	}
 	if seen["200"] < 10 || seen["503no-instance"] < 10 {
 		t.Errorf("half undeclared came to %v", seen)
+	}
+	seen = map[string]int{}
+	for range 200 {
+		got := call(t, at, "nowhere.example", "/", nil)
+		seen[fmt.Sprint(got.status, got.header.Get("X-Heddle-Reason"))]++
+		if got.status != 200 && !strings.Contains(got.body, "leads nowhere") {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+	}
+	if seen["200"] < 20 || seen["500refused"] < 110 || seen["200"]+seen["500refused"] != 200 {
+		t.Errorf("one to three that lead nowhere came to %v", seen)
+	}
+	for range 50 { // to gRPC it is UNAVAILABLE
+		got := call(t, at, "nowhere.example", "/", http.Header{"Content-Type": {"application/grpc"}})
+		if status := got.header.Get("Grpc-Status"); status != "" && status != "14" {
+			t.Fatalf("grpc-status %s", status)
+		} else {
+			seen["grpc "+status]++
+		}
+	}
+	if seen["grpc 14"] == 0 {
+		t.Errorf("gRPC was answered %v", seen)
 	}
 	for _, host := range []string{"gone.example", "subset.example"} {
 		if got := call(t, at, host, "/", nil); got.status != 503 || got.header.Get("X-Heddle-Reason") != "pending" || !strings.Contains(got.body, "heddle status says why") {

@@ -59,8 +59,8 @@ func (t *translation) each(r *route, g *gateway, at place, hosts []string, give 
 	}
 }
 
-// answer has backends answer, or refuses what no backend can: with 500, as the Gateway
-// API asks for.
+// answer has backends answer, or refuses what no backend can, as the Gateway API asks
+// for: with 500, and with gRPC's UNAVAILABLE.
 func (t *translation) answer(r *route, rule *rule, made *mesh.Route) {
 	total := 0
 	var backends []mesh.WeightedBackend
@@ -84,6 +84,9 @@ func (t *translation) answer(r *route, rule *rule, made *mesh.Route) {
 	}
 	if total == 0 {
 		made.Refuse = 500
+		if r.kind == grpcRoute {
+			made.Refuse = 503
+		}
 		return
 	}
 	made.Backends, made.Timeout = backends, rule.timeout
