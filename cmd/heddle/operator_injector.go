@@ -115,6 +115,10 @@ func withInjector(joined *operator.Operator, cluster string, one *injector.Injec
 			fmt.Fprintln(w, err)
 		} else if err := joined.NameTaken(cluster); err != nil {
 			fmt.Fprintln(w, err)
+		} else {
+			for _, why := range joined.Away() {
+				fmt.Fprintln(w, why)
+			}
 		}
 	})
 }

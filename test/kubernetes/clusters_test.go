@@ -175,6 +175,50 @@ func TestOneOperatorOfTwoClusters(t *testing.T) {
 	keeper("back", "kubernetes/stage/"+there+"/back")
 }
 
+// An API server that goes is told of once, and so is its return; the operator stays ready
+// meanwhile, though its manager ends with the lease.
+func TestAnAPIServerThatIsAwayIsToldOf(t *testing.T) {
+	c := another(t)
+	w := &world{t: t, cluster: c, name: "away"}
+	w.serve()
+	operator, at := w.operate("--cluster", "away="+c.Kubeconfig, "--lease-duration", "3s")
+	operator.awaitReady()
+	const gone, back = "the cluster's API server does not answer", "the cluster's API server answers again"
+	state := func(readyz, metric string) {
+		t.Helper()
+		awaits(t, "say "+readyz, func() (bool, string) {
+			ready, metrics := says(at, "/readyz"), says(at, "/metrics")
+			return strings.HasPrefix(ready, "200") && (readyz == "" && !strings.Contains(ready, "away") || readyz != "" && strings.Contains(ready, readyz)) &&
+				strings.Contains(metrics, `heddle_operator_cluster_connected{cluster="away"} `+metric), ready
+		})
+	}
+	state("", "1")
+	c.KillServer(t)
+	state("cluster away: its API server does not answer since", "0")
+	awaits(t, "begin again twice", func() (bool, string) {
+		log := operator.log.String()
+		return strings.Count(log, "the cluster is not followed; beginning again") > 1, log
+	})
+	state("cluster away: its API server does not answer since", "0")
+	c.StartServer(t)
+	state("", "1")
+	for _, once := range []string{gone, back} {
+		if log := operator.log.String(); strings.Count(log, once) != 1 {
+			t.Errorf("%q is in the log %d times", once, strings.Count(log, once))
+		}
+	}
+	// One warning is of the lease, which may end before anybody has asked.
+	if log := operator.log.String(); strings.Count(log, "level=WARN msg=\"the cluster is not followed") > 1 {
+		t.Errorf("each try is told of: %s", log)
+	}
+	own := c.Namespace(t)
+	c.Apply(t, meshService(own, "after-away", "x"))
+	awaits(t, "be written", func() (bool, string) {
+		_, err := w.api.Service(t.Context(), "after-away")
+		return err == nil, fmt.Sprint(err)
+	})
+}
+
 // Pods of a second cluster of a name are told why they may not join, and the registry
 // makes no join token for them, even before their operator has noticed.
 func TestPodsOfASecondClusterOfANameDoNotJoin(t *testing.T) {

@@ -37,7 +37,8 @@ type joined struct {
 	Cluster
 	operator *Operator
 	log      *slog.Logger
-	synced   atomic.Bool
+	reach    reach
+	synced   atomic.Bool                   // all there is has been read, once; whoever follows it anew has it in the registry yet
 	claimed  string                        // the uid under which the registry knows the cluster; of the goroutine of run
 	refused  atomic.Pointer[error]         // why nothing is written for the cluster; nil: it is
 	writes   atomic.Pointer[client.Client] // what is written for it is written by this; nil: its name is not known to be its own
@@ -50,7 +51,6 @@ func (j *joined) run(ctx context.Context) {
 	for {
 		began := time.Now()
 		err := j.own(ctx, j.manage)
-		j.synced.Store(false)
 		j.operator.metrics.leads(j.Name, false)
 		if ctx.Err() != nil {
 			return
@@ -58,7 +58,11 @@ func (j *joined) run(ctx context.Context) {
 		if time.Since(began) > time.Minute {
 			wait = time.Second
 		}
-		j.log.Warn("the cluster is not followed; beginning again", "error", err, "in", wait)
+		level := slog.LevelWarn
+		if j.reach.away() != nil { // which was told
+			level = slog.LevelDebug
+		}
+		j.log.Log(ctx, level, "the cluster is not followed; beginning again", "error", err, "in", wait)
 		select {
 		case <-ctx.Done():
 			return

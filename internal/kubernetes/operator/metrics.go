@@ -15,6 +15,7 @@ type Metrics struct {
 	seconds *prometheus.HistogramVec
 	running *prometheus.GaugeVec
 	refused *prometheus.GaugeVec
+	reached *prometheus.GaugeVec
 }
 
 // NewMetrics makes the metrics of an operator that joins the clusters.
@@ -33,11 +34,15 @@ func NewMetrics(r prometheus.Registerer, clusters ...string) *Metrics {
 		refused: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "heddle_operator_name_taken", Help: "1 while nothing is written for the cluster because its name in the mesh is another cluster's, or it has another name there.",
 		}, []string{"cluster"}),
+		reached: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "heddle_operator_cluster_connected", Help: "1 while the cluster's API server answers, 0 while it is away and what the registry has of the cluster stays as it is.",
+		}, []string{"cluster"}),
 	}
-	r.MustRegister(m.sets, m.seconds, m.running, m.refused)
+	r.MustRegister(m.sets, m.seconds, m.running, m.refused, m.reached)
 	for _, one := range clusters {
 		m.leads(one, false)
 		m.taken(one, false)
+		m.connected(one, false)
 		m.sets.WithLabelValues(one, "ok")
 		m.seconds.WithLabelValues(one)
 	}
@@ -59,6 +64,8 @@ func (m *Metrics) sent(cluster string, took time.Duration, err error) {
 func (m *Metrics) leads(cluster string, is bool) { set(m.running, cluster, is) }
 
 func (m *Metrics) taken(cluster string, is bool) { set(m.refused, cluster, is) }
+
+func (m *Metrics) connected(cluster string, is bool) { set(m.reached, cluster, is) }
 
 func set(gauge *prometheus.GaugeVec, cluster string, is bool) {
 	value := 0.0

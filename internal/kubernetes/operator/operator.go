@@ -67,7 +67,9 @@ func New(cfg Config) (*Operator, error) {
 		}
 		seen[one.Name] = true
 		names = append(names, one.Name)
-		o.clusters = append(o.clusters, &joined{Cluster: one, operator: o, log: cfg.Logger.With("cluster", one.Name)})
+		joins := &joined{Cluster: one, operator: o, log: cfg.Logger.With("cluster", one.Name)}
+		joins.reach.log, joins.reach.shows = joins.log, func(is bool) { o.metrics.connected(one.Name, is) }
+		o.clusters = append(o.clusters, joins)
 	}
 	o.metrics = NewMetrics(cfg.Metrics, names...)
 	o.gateways = gatewayapi.NewMetrics(cfg.Metrics, names...)
@@ -86,7 +88,9 @@ func (o *Operator) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// Ready says why the operator does not work yet; nil: it does, or would if it led.
+// Ready says why the operator does not work yet; nil: it does, or would if it led. A
+// cluster that was read and is away by now does not make it unready: another replica
+// would reach it as little, and the other clusters are served.
 func (o *Operator) Ready() error {
 	if err := o.cfg.Standing.Err(); err != nil {
 		return err
@@ -99,6 +103,9 @@ func (o *Operator) Ready() error {
 			return *why
 		}
 		if !one.synced.Load() {
+			if why := one.reach.away(); why != nil {
+				return fmt.Errorf("cluster %s has not been read yet: %w", one.Name, why)
+			}
 			return fmt.Errorf("cluster %s has not been read yet", one.Name)
 		}
 	}
@@ -126,6 +133,10 @@ func (o *Operator) Health() http.Handler {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if err := o.Ready(); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		for _, why := range o.Away() {
+			fmt.Fprintln(w, why)
 		}
 	})
 	return mux

@@ -12,9 +12,10 @@ import (
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
-// asksWhich is how often a cluster is asked whether it still is the one it was: behind
-// an address another may have come to answer. An answer takes as long at most.
-const asksWhich = 10 * time.Second
+// asksWhich is how often a cluster is asked whether it answers and still is the one it
+// was: behind an address another may have come to answer. answersWhich is how long an
+// answer takes at most.
+const asksWhich, answersWhich = 5 * time.Second, 10 * time.Second
 
 // own runs work while the cluster's name in the mesh is this cluster's, with the one
 // client by which anything is written in its name: the registry refuses what it writes
@@ -24,7 +25,7 @@ func (j *joined) own(ctx context.Context, work func(context.Context, *client.Cli
 	if err != nil {
 		return err
 	}
-	uid, err := which(ctx, core)
+	uid, err := j.which(ctx, core)
 	if err != nil {
 		return err
 	}
@@ -53,10 +54,11 @@ func (j *joined) own(ctx context.Context, work func(context.Context, *client.Cli
 }
 
 // which gives what tells a cluster from any other for as long as it lives.
-func which(ctx context.Context, core corev1.NamespacesGetter) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, asksWhich)
+func (j *joined) which(ctx context.Context, core corev1.NamespacesGetter) (string, error) {
+	limited, cancel := context.WithTimeout(ctx, answersWhich)
 	defer cancel()
-	system, err := core.Namespaces().Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
+	system, err := core.Namespaces().Get(limited, metav1.NamespaceSystem, metav1.GetOptions{})
+	j.reach.heard(ctx, err)
 	if err != nil {
 		return "", fmt.Errorf("read which cluster it is, from the uid of its namespace %s: %w", metav1.NamespaceSystem, err)
 	}
@@ -73,7 +75,7 @@ func (j *joined) follow(ctx context.Context, core corev1.NamespacesGetter, uid s
 			return
 		case <-tick.C:
 		}
-		if now, err := which(ctx, core); err == nil && now != uid {
+		if now, err := j.which(ctx, core); err == nil && now != uid {
 			j.writes.Store(nil)
 			end(fmt.Errorf("another cluster answers than before: the uid of its namespace %s is %s, and was %s", metav1.NamespaceSystem, now, uid))
 			return
