@@ -69,6 +69,7 @@ var mayImport = map[string][]string{
 	"internal/dashboards":     {},
 	"internal/tracing":        {},
 	"internal/calltest":       {},
+	"internal/logtest":        {},
 	"internal/treetest":       {},
 
 	"internal/kubernetes/inject":       {"internal/mesh", "internal/intercept"},

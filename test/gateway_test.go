@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/logtest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -28,7 +29,7 @@ import (
 type gateway struct {
 	t       testing.TB
 	command *exec.Cmd
-	log     lockedBuffer
+	log     logtest.Buffer
 	exited  chan struct{}
 
 	http, https string

@@ -18,13 +18,14 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
+	"github.com/heddle-mesh/heddle/internal/logtest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
 // authzApart is a `heddle authz` and where it listens.
 type authzApart struct {
 	address string
-	log     *lockedBuffer
+	log     *logtest.Buffer
 	process *os.Process
 }
 
@@ -41,7 +42,7 @@ func startAuthz(t *testing.T, s *server, arguments ...string) authzApart {
 		"authz", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--ready-file", ready, "--key-dir", filepath.Join(s.dataDir(), "signing-keys"), "--key-type", "es256",
 		"--etcd-endpoints", "unix://" + filepath.Join(s.dataDir(), "etcd.sock"), "--server", s.restTLS,
 	}, arguments...)...)
-	log := &lockedBuffer{}
+	log := &logtest.Buffer{}
 	command.Stdout, command.Stderr = log, log
 	if err := command.Start(); err != nil {
 		t.Fatal(err)

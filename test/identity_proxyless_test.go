@@ -8,13 +8,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/heddle-mesh/heddle/internal/logtest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
 // background runs a program until the test ends, and gives what it writes.
-func background(t *testing.T, environment []string, path string, arguments ...string) *lockedBuffer {
+func background(t *testing.T, environment []string, path string, arguments ...string) *logtest.Buffer {
 	t.Helper()
-	out := &lockedBuffer{}
+	out := &logtest.Buffer{}
 	command := exec.Command(path, arguments...)
 	command.Env = append(os.Environ(), environment...)
 	command.Stdout, command.Stderr = out, out
@@ -53,7 +54,7 @@ func TestAGRPCClientWithAnIdentity(t *testing.T) {
 		addresses = append(addresses, address)
 	}
 	s.register("orders", "orders-1", addresses[0])
-	call := func(service, dir string) *lockedBuffer {
+	call := func(service, dir string) *logtest.Buffer {
 		t.Helper()
 		command := exec.Command(path, "bootstrap", "--proxyless", "--service", service, "--instance", service+"-1", "--identity-dir", dir, "--xds", s.xdsTLS)
 		bootstrap, err := command.Output()

@@ -17,6 +17,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/logtest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -185,7 +186,7 @@ func interception(t *testing.T) {
 		}
 	})
 	step("the sidecar ends while answers are under way", func() {
-		var outside, inside lockedBuffer
+		var outside, inside logtest.Buffer
 		slowly := web.in(appUID, "curl", "-sS", "-N", "-m", "20", "http://outside.test:8090/")
 		slowly.Stdout, slowly.Stderr = &outside, &outside
 		asks := web.in(appUID, "bash", "-c", "exec 3<>/dev/tcp/ledger.mesh/5432; echo >&3; cat <&3")

@@ -23,6 +23,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/logtest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
 )
@@ -129,7 +130,7 @@ type workload struct {
 	arguments []string
 	ready     string
 	command   *exec.Cmd
-	log       lockedBuffer
+	log       logtest.Buffer
 }
 
 // newWorkload makes one. app is where the application listens, "" if it only calls.

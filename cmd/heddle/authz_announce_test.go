@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/heddle-mesh/heddle/internal/logtest"
 	"github.com/heddle-mesh/heddle/internal/registry"
 )
 
@@ -126,7 +127,7 @@ func TestWhereSidecarsAskHasToBeKnown(t *testing.T) {
 	dir := t.TempDir()
 	for _, wrong := range []string{"0.0.0.0:18001", "[::]:18001", "authz.example:18001", "10.0.0.1", "10.0.0.1:0"} {
 		ctx, cancel := context.WithTimeout(t.Context(), within)
-		var stderr buffer
+		var stderr logtest.Buffer
 		args := append([]string{"server", "--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0", "--data-dir", filepath.Join(dir, "data"),
 			"--authz-listen", "0.0.0.0:0", "--authz-advertise", wrong}, callerFiles(t, "authz-")...)
 		if code := run(ctx, args, strings.NewReader(""), &stderr, &stderr); code != exitUsage || !strings.Contains(stderr.String(), "--advertise") {

@@ -7,12 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/heddle-mesh/heddle/internal/logtest"
 )
 
 // within bounds everything that a test waits for.
@@ -96,7 +97,7 @@ type command struct {
 	stop           context.CancelFunc
 	done           chan struct{}
 	code           int // once done is closed
-	stdout, stderr buffer
+	stdout, stderr logtest.Buffer
 }
 
 // start runs heddle with these arguments until interrupt.
@@ -129,24 +130,6 @@ func (c *command) interrupt(t testing.TB) int {
 		t.Fatalf("it does not end when interrupted; it wrote:\n%s%s", c.stdout.String(), c.stderr.String())
 	}
 	return c.code
-}
-
-// buffer may be written and read at once.
-type buffer struct {
-	mu   sync.Mutex
-	data bytes.Buffer // guarded by mu
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.data.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.data.String()
 }
 
 // await polls until done says so.

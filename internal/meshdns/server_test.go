@@ -1,7 +1,6 @@
 package meshdns_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -19,6 +18,7 @@ import (
 	"github.com/miekg/dns"
 	"go.uber.org/goleak"
 
+	"github.com/heddle-mesh/heddle/internal/logtest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/meshdns"
 )
@@ -62,29 +62,12 @@ func resolver(t *testing.T, handle dns.HandlerFunc) string {
 	return address
 }
 
-type lockedBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer // guarded by mu
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.String()
-}
-
 // server runs the server under test in front of resolvers.
-func server(t *testing.T, resolvers ...string) (at string, resolvConf string, log *lockedBuffer) {
+func server(t *testing.T, resolvers ...string) (at string, resolvConf string, log *logtest.Buffer) {
 	t.Helper()
 	resolvConf = filepath.Join(t.TempDir(), "resolv.conf")
 	name(t, resolvConf, resolvers...)
-	log = &lockedBuffer{}
+	log = &logtest.Buffer{}
 	s, err := meshdns.Listen(meshdns.Config{
 		Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, ResolvConf: resolvConf, ResolverPort: resolverPort(),
 		Timeout: 300 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(log, nil)),
@@ -340,7 +323,7 @@ func TestResolvConfIsReadAgain(t *testing.T) {
 func TestItsOwnQueriesDoNotGoRound(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "resolv.conf")
 	name(t, file, "127.0.0.1")
-	log := &lockedBuffer{}
+	log := &logtest.Buffer{}
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

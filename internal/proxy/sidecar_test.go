@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/logtest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
 )
@@ -25,7 +26,7 @@ const patience = 30 * time.Second
 // sidecar is a Runner under test, with all that it needs around it.
 type sidecar struct {
 	registrar *proxy.FakeRegistrar
-	log       *lockedBuffer
+	log       *logtest.Buffer
 	hurry     chan struct{}
 	stop      context.CancelFunc // what SIGTERM does
 	done      chan struct{}      // closed when Run has returned
@@ -50,7 +51,7 @@ func newConfig(t *testing.T, plane *controlPlane, appPort uint32) proxy.Config {
 
 func run(t *testing.T, config proxy.Config) *sidecar {
 	t.Helper()
-	s := &sidecar{registrar: &proxy.FakeRegistrar{}, log: &lockedBuffer{}, hurry: make(chan struct{}), done: make(chan struct{})}
+	s := &sidecar{registrar: &proxy.FakeRegistrar{}, log: &logtest.Buffer{}, hurry: make(chan struct{}), done: make(chan struct{})}
 	if config.Registrar == nil {
 		config.Registrar = s.registrar
 	} else if fake, ok := config.Registrar.(*proxy.FakeRegistrar); ok {
@@ -190,22 +191,4 @@ func get(target string) (string, error) {
 		err = fmt.Errorf("%s: %s", response.Status, body)
 	}
 	return string(body), err
-}
-
-// lockedBuffer is a log that can be read while it is written.
-type lockedBuffer struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/heddle-mesh/heddle/internal/logtest"
 	"github.com/heddle-mesh/heddle/internal/xds"
 )
 
@@ -111,14 +112,14 @@ func (p *proxy) answer() {
 func TestCanarySharedRefuses(t *testing.T) {
 	for _, of := range []struct{ typeURL, name, mended string }{{xds.TypeCluster, "one", "v2"}, {xds.TypeRoute, "out", "to-one"}} {
 		t.Run(shortOf(of.typeURL), func(t *testing.T) {
-			var log lockedBuffer
+			var log logtest.Buffer
 			n := newNeighbours(t, xds.Config{CanaryWait: time.Minute, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			n.apply(resource(t, of.typeURL, of.name, "bad"))
 			eventually(t, "it is quarantined", func() bool { return len(n.rig.server.Quarantine()) == 1 })
 			n.apply(resource(t, of.typeURL, of.name, of.mended))
 			n.have(shortOf(of.typeURL)+"/"+of.name, of.mended, 6)
 			n.saw("bad", 1)
-			text := log.take()
+			text := log.Take()
 			if got := strings.Count(text, "no other is sent it, the last good one stays in force"); got != 1 {
 				t.Errorf("%d lines say so:\n%s", got, text)
 			}
@@ -165,7 +166,7 @@ func TestCanarySharedGoneOrSilent(t *testing.T) {
 	eventually(t, "the next refused it", func() bool { return len(n.rig.server.Quarantine()) == 1 })
 	n.saw("bad", 2)
 
-	var log lockedBuffer
+	var log logtest.Buffer
 	n = newNeighbours(t, xds.Config{CanaryWait: 300 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	n.silence(true)
 	start := time.Now()
@@ -181,7 +182,7 @@ func TestCanarySharedGoneOrSilent(t *testing.T) {
 	eventually(t, "it is quarantined", func() bool { return len(n.rig.server.Quarantine()) == 1 })
 	n.apply(resource(t, xds.TypeRoute, "out", "v3"))
 	n.have("rds/out", "v3", 6)
-	text := log.take()
+	text := log.Take()
 	if strings.Count(text, "others that were sent it too") != 1 || strings.Contains(text, "no other is sent it") {
 		t.Errorf("the log is wrong about the others:\n%s", text)
 	}

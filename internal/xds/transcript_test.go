@@ -1,7 +1,6 @@
 package xds_test
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -11,13 +10,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc"
 
+	"github.com/heddle-mesh/heddle/internal/logtest"
 	"github.com/heddle-mesh/heddle/internal/xds"
 )
 
@@ -128,7 +127,7 @@ func onlyMeaning(_ []string, a slog.Attr) slog.Attr {
 type player struct {
 	t        *testing.T
 	rig      *rig
-	log      lockedBuffer
+	log      logtest.Buffer
 	streams  map[string]*client
 	contents map[string]*xds.Resource // by "type/name@content"
 	labels   map[string]string        // version of a resource → its content
@@ -249,7 +248,7 @@ func (p *player) events() string {
 			fmt.Fprintf(&out, "%s: %s\n", name, said)
 		}
 	}
-	for line := range strings.Lines(p.log.take()) {
+	for line := range strings.Lines(p.log.Take()) {
 		out.WriteString("log: " + line)
 	}
 	return out.String()
@@ -287,22 +286,4 @@ func (p *player) hangUp() {
 		c.cancel()
 	}
 	synctest.Wait()
-}
-
-type lockedBuffer struct {
-	mu  sync.Mutex // guards buf
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) take() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	defer b.buf.Reset()
-	return b.buf.String()
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/kubetest"
+	"github.com/heddle-mesh/heddle/internal/logtest"
 )
 
 // outsideEtcd is an etcd that asks for certificates, as one outside of the cluster.
@@ -40,7 +41,7 @@ func startEtcd(t *testing.T, c *kubetest.Cluster) outsideEtcd {
 	command := exec.Command(c.Program("etcd"), "--data-dir", e.file("data"), "--log-level", "error", "--unsafe-no-fsync",
 		"--listen-client-urls", e.url, "--advertise-client-urls", e.url, "--listen-peer-urls", "http://127.0.0.1:0",
 		"--trusted-ca-file", e.file("ca.crt"), "--cert-file", e.file("tls.crt"), "--key-file", e.file("tls.key"), "--client-cert-auth")
-	var log lockedBuffer
+	var log logtest.Buffer
 	command.Stdout, command.Stderr = &log, &log
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := command.Start(); err != nil {

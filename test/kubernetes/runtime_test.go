@@ -18,6 +18,7 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/envoytest"
 	"github.com/heddle-mesh/heddle/internal/kubetest"
+	"github.com/heddle-mesh/heddle/internal/logtest"
 )
 
 // hostAddress is where pods find what runs in this namespace: the control plane.
@@ -82,7 +83,7 @@ type space struct {
 	host          *host
 	name, address string
 	folder        string
-	log           lockedBuffer
+	log           logtest.Buffer
 }
 
 // space makes one, as a CNI plugin does.
@@ -156,7 +157,7 @@ func (s *space) background(command *exec.Cmd) {
 		}
 		if s.host.t.Failed() {
 			s.host.t.Logf("log of %s:\n%s", s.name, s.log.String())
-			s.log = lockedBuffer{}
+			s.log = logtest.Buffer{}
 		}
 	})
 }
