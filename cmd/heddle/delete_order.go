@@ -127,7 +127,10 @@ func (d *deleter) delete(ctx context.Context, kind, name string) (warning string
 		service := mesh.ServiceName(name)
 		warning = d.leftBehind(ctx, service)
 		err := d.deleteService(ctx, kind, service)
-		if mesh.ReasonOf(err) == mesh.ReasonDependents {
+		switch mesh.ReasonOf(err) {
+		case mesh.ReasonKept:
+			err = &hinted{err: err, hint: fmt.Sprintf("--force is no help against a keeper: delete it where it is kept, and it goes here too; if its keeper is gone for good, \"heddle release service %s\" first", name)}
+		case mesh.ReasonDependents:
 			err = &hinted{err: err, hint: fmt.Sprintf("see what would become of them with \"heddle impact %s --delete\"; --force deletes it all the same", name)}
 		}
 		return warning, err

@@ -59,6 +59,13 @@ func (c *operatorCmd) Run(ctx context.Context, line *globals, logger *slog.Logge
 	if c.LeaseDuration < 3*time.Second {
 		return &usageError{message: fmt.Sprintf("--lease-duration %s is too short to be renewed in time: use 3s or more", c.LeaseDuration)}
 	}
+	if err := c.checkPods(); err != nil {
+		return err
+	}
+	proxies, err := c.proxies(line)
+	if err != nil {
+		return err
+	}
 	ready := readyFile{path: c.ReadyFile, log: logger}
 	if err := ready.check(); err != nil {
 		return err
@@ -77,10 +84,6 @@ func (c *operatorCmd) Run(ctx context.Context, line *globals, logger *slog.Logge
 		return err
 	}
 	defer api.Close()
-	proxies, err := c.proxies(line)
-	if err != nil {
-		return err
-	}
 	operator.LogLibraries(logger)
 	joined, err := operator.New(operator.Config{Clusters: clusters, Registry: api, Proxies: proxies, Standing: standing, Namespace: c.electedIn(), Lease: c.LeaseDuration, Logger: logger, Metrics: metrics})
 	if err != nil {
@@ -118,11 +121,14 @@ func (c *operatorCmd) Run(ctx context.Context, line *globals, logger *slog.Logge
 func (c *operatorCmd) proxies(line *globals) ([]*client.Client, error) {
 	var out []*client.Client
 	for _, one := range c.ProxiesAt {
+		if !strings.Contains(one, "://") && !strings.Contains(one, ":") {
+			return nil, &usageError{message: fmt.Sprintf("--proxies-at %q is no URL of a server: use one such as https://heddle-server-each.heddle-system.svc:7443", one)}
+		}
 		at := *line
 		at.Server = one
 		connected, err := at.connectWith(client.Config{Tokens: at.token}) // which may be replaced
 		if err != nil {
-			return nil, err
+			return nil, &usageError{message: "--proxies-at: " + err.Error()}
 		}
 		out = append(out, connected)
 	}

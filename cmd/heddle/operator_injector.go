@@ -5,7 +5,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/url"
+	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -63,6 +66,23 @@ func (f *injectorFlags) injector(joined *operator.Operator, cluster operator.Clu
 		return nil, &usageError{message: "--cluster: " + err.Error()}
 	}
 	return made, nil
+}
+
+// checkPods judges the addresses that pods are told, which no pod would otherwise say.
+func (f *injectorFlags) checkPods() error {
+	for _, one := range f.PodXDS {
+		host, port, err := net.SplitHostPort(one)
+		if number, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || number == 0 || host == "" {
+			return &usageError{message: fmt.Sprintf("--pod-xds %q has to be HOST:PORT, such as heddle-server.heddle-system.svc:18443", one)}
+		}
+	}
+	for _, one := range []struct{ flag, value string }{{"--pod-server", f.PodServer}, {"--attest-url", f.AttestURL}} {
+		at, err := url.Parse(one.value)
+		if one.value != "" && (err != nil || at.Scheme != "https" || at.Hostname() == "") {
+			return &usageError{message: fmt.Sprintf("%s %q has to be an https:// URL, such as https://heddle-server.heddle-system.svc:7443", one.flag, one.value)}
+		}
+	}
+	return nil
 }
 
 // iptables is the kind that heddle intercept is told; "" for the image's own.

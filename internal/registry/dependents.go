@@ -63,6 +63,10 @@ func (d *deletion) allowed(ctx context.Context, by Token, before found[mesh.Serv
 	if err := judgeService(by, before, nil); err != nil {
 		return nil, err
 	}
+	// No force helps against a keeper, so nobody is told of it.
+	if err := judgeKeeper(&services, before, d.write); err != nil {
+		return nil, err
+	}
 	if before.revision == 0 || d.write.Revision != 0 && d.write.Revision != before.revision {
 		return nil, nil // the transaction will say so
 	}

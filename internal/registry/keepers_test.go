@@ -119,3 +119,25 @@ func TestKeepersHaveNoEndpointsOnTheProxysOwnHost(t *testing.T) {
 		t.Errorf("a keeper's instances: %v", err)
 	}
 }
+
+// Whom a deletion would hurt is of no account where nobody but the keeper may delete.
+func TestForceIsNotSaidToHelpAgainstAKeeper(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	ctx := t.Context()
+	kept := service("kept-and-called")
+	must[mesh.Service](t)(s.PutService(ctx, kept, registry.Write{Keeper: "kubernetes/prod/shop/kept-and-called"}))
+	caller := service("its-caller")
+	caller.Dependencies = []mesh.ServiceName{kept.Name}
+	must[mesh.Service](t)(s.PutService(ctx, caller, registry.Write{}))
+	for _, force := range []bool{false, true} {
+		err := s.DeleteService(ctx, kept.Name, registry.Write{Force: force})
+		if mesh.ReasonOf(err) != mesh.ReasonKept || !strings.Contains(err.Error(), "heddle release service kept-and-called") || strings.Contains(err.Error(), "force") {
+			t.Errorf("forced %t: %v", force, err)
+		}
+	}
+	err := s.DeleteService(ctx, kept.Name, registry.Write{Keeper: "kubernetes/prod/shop/kept-and-called"})
+	if mesh.ReasonOf(err) != mesh.ReasonDependents {
+		t.Errorf("by the keeper: %v", err)
+	}
+}
