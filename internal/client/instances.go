@@ -96,6 +96,19 @@ func (c *Client) KeepInstances(ctx context.Context, service mesh.ServiceName, in
 	return out, err
 }
 
+// Keepers lists the keepers of instances that a source is noted for.
+func (c *Client) Keepers(ctx context.Context) ([]mesh.Keeper, error) {
+	var list page[struct {
+		Name mesh.Keeper `json:"name"`
+	}]
+	err := c.do(ctx, request{method: http.MethodGet, segments: api("keepers")}, &list)
+	out := make([]mesh.Keeper, len(list.Items))
+	for i, one := range list.Items {
+		out[i] = one.Name
+	}
+	return out, err
+}
+
 // NoteKeeper notes which source the keeper of a cluster belongs to. A keeper that is
 // another source's is refused with [mesh.ReasonOtherSource], unless note.Instead
 // names it; a source of another keeper with [mesh.ReasonOtherName], unless note.Renamed does.

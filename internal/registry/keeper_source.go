@@ -95,6 +95,15 @@ func (s *Store) noteOver(ctx context.Context, keeper mesh.Keeper, note mesh.Keep
 	return err
 }
 
+// Keepers lists the keepers of instances that a source is noted for, by name.
+func (s *Store) Keepers(ctx context.Context) ([]mesh.Keeper, int64, error) {
+	var out []mesh.Keeper
+	revision, err := s.pages(ctx, sourcePrefix, 0, func(kv *mvccpb.KeyValue) {
+		out = append(out, mesh.Keeper(kv.Key[len(sourcePrefix):]))
+	})
+	return out, revision, refusal(err, "list the keepers")
+}
+
 // keeperOf gives the keeper that belongs to a source already, or "", and the revision as
 // of which that is so.
 func (s *Store) keeperOf(ctx context.Context, source, tried string) (mesh.Keeper, int64, error) {

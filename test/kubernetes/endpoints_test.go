@@ -9,6 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
 const seeking = `
@@ -57,6 +59,37 @@ spec:
 	c.Apply(t, strings.Replace(sought, "labels: {team: sought}", "labels: {team: other}", 1))
 	w.awaitCondition(namespace, "meshservice/seek-label", "EndpointsFound", "False NoService")
 	w.awaitInstances("seek-label")
+}
+
+// A cluster that no operator has joined is named, wherever the others' pods are, until
+// one joins it.
+func TestAServiceOfAClusterThatNobodyJoinsSaysSo(t *testing.T) {
+	c := cluster(t)
+	w := join(t, c)
+	namespace := c.Namespace(t)
+	if out, err := c.Kubectl(t, "", "annotate", "namespace", namespace, "heddle.io/endpoints-in=stgae/"+namespace); err != nil {
+		t.Fatal(out, err)
+	}
+	object := func(name, clusters string) string {
+		return strings.Replace(strings.NewReplacer("NAME", name, "NS", namespace, "HOW", "service: nowhere").Replace(seeking), "[prod]", clusters, 1)
+	}
+	c.Apply(t, object("of-nobody", "[stgae]")+"---"+object("of-both", "[prod, stgae]")+"---"+object("of-one", "[prod]"))
+	const says = "endpoints.kubernetes.clusters names stgae, which no operator has joined to the mesh"
+	w.awaitCondition(namespace, "meshservice/of-nobody", "EndpointsFound", "False NoSuchCluster: "+says)
+	w.awaitCondition(namespace, "meshservice/of-both", "EndpointsFound", "False NoService: there is no Kubernetes Service "+namespace+"/nowhere; and "+says)
+	w.awaitCondition(namespace, "meshservice/of-one", "EndpointsFound", "False NoService: there is no Kubernetes Service "+namespace+"/nowhere")
+	if got := condition(t, c, namespace, "meshservice/of-one", "EndpointsFound"); strings.Contains(got, "stgae") {
+		t.Error(got)
+	}
+	if err := w.api.NoteKeeper(t.Context(), "stgae", mesh.KeeperSource{Source: "another"}); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(6 * time.Second) // what was read holds for as long
+	c.Apply(t, strings.Replace(object("of-nobody", "[stgae]"), "team-shop", "team-other", 1))
+	awaits(t, "not say so any more", func() (bool, string) {
+		got := condition(t, c, namespace, "meshservice/of-nobody", "EndpointsFound")
+		return !strings.Contains(got, "stgae"), got
+	})
 }
 
 // A large set reaches the registry in many transactions, each of which comes back as

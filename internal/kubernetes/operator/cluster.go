@@ -217,8 +217,8 @@ func (j *joined) control(m manager.Manager, registry *client.Client) error {
 		return err
 	}
 	o := &objects{
-		findings: found,
-		cluster:  j.Name, client: m.GetClient(), live: m.GetAPIReader(), counted: j.operator.counted, mirror: j.operator.mirror, registry: registry,
+		findings: found, keepers: j.operator.keepers,
+		cluster: j.Name, client: m.GetClient(), live: m.GetAPIReader(), counted: j.operator.counted, mirror: j.operator.mirror, registry: registry,
 		recorder: m.GetEventRecorder("heddle-operator"), log: j.log, backends: newBackends(), waiting: map[target]map[object]bool{},
 	}
 	if err := o.start(m); err != nil {

@@ -37,6 +37,8 @@ type objects struct {
 	patience patience
 	backends *backends
 	findings *findings
+	keepers  *keepers
+	told     statuses
 
 	mu      sync.Mutex
 	waiting map[target]map[object]bool // guarded by mu: who waits for a name that another has
@@ -229,7 +231,9 @@ func (c *objects) end(ctx context.Context, o object, found v1alpha1.Object) (rec
 	if !c.sameKeeper(ctx, o) {
 		if err := c.remove(ctx, o, found.Common().Keeper(c.cluster)); err != nil {
 			c.log.Warn("what a deleted object declared is still in the registry; trying again", "object", o.String(), "error", err)
-			c.recorder.Eventf(found, nil, "Warning", "NotRemoved", "Remove", "still in the registry: %s", mesh.Cut(lasting(err), 900))
+			if err := c.tellWaiting(ctx, o, found, err); err != nil {
+				return reconcile.Result{}, err
+			}
 			return reconcile.Result{RequeueAfter: c.patience.next(o, "removed", firstPause, awayPause)}, nil
 		}
 	}
@@ -241,6 +245,7 @@ func (c *objects) end(ctx context.Context, o object, found v1alpha1.Object) (rec
 		return reconcile.Result{RequeueAfter: 50 * time.Millisecond}, nil
 	}
 	c.patience.forget(o)
+	c.told.forget(o)
 	c.log.Info("removed from the registry", "object", o.String())
 	return reconcile.Result{}, nil
 }
@@ -250,6 +255,7 @@ func (c *objects) end(ctx context.Context, o object, found v1alpha1.Object) (rec
 func (c *objects) orphan(ctx context.Context, o object) (reconcile.Result, error) {
 	c.wait(o, false)
 	c.patience.forget(o)
+	c.told.forget(o)
 	c.backends.note(o)
 	keeper := (&v1alpha1.Declared{ObjectMeta: objectMeta(o)}).Keeper(c.cluster)
 	if c.written(o).keeper != keeper {

@@ -48,6 +48,7 @@ type Operator struct {
 	cfg      Config
 	mirror   *mirror
 	counted  *counted
+	keepers  *keepers
 	metrics  *Metrics
 	gateways *gatewayapi.Metrics
 	clusters []*joined
@@ -58,7 +59,7 @@ func New(cfg Config) (*Operator, error) {
 	if len(cfg.Proxies) == 0 {
 		cfg.Proxies = []*client.Client{cfg.Registry}
 	}
-	o := &Operator{cfg: cfg, mirror: newMirror(), counted: newCounted(cfg.Proxies)}
+	o := &Operator{cfg: cfg, mirror: newMirror(), counted: newCounted(cfg.Proxies), keepers: &keepers{registry: cfg.Registry}}
 	seen := map[string]bool{}
 	var names []string
 	for _, one := range cfg.Clusters {

@@ -125,6 +125,9 @@ func (c *objects) start(m manager.Manager) error {
 		objectSource[*v1alpha1.MeshService](c, m, serviceKind),
 		objectSource[*v1alpha1.Upstream](c, m, upstreamKind),
 		objectSource[*v1alpha1.MeshRoute](c, m, routeKind),
+		source.TypedKind(m.GetCache(), &v1alpha1.MeshService{}, overwrites[*v1alpha1.MeshService](c, serviceKind)),
+		source.TypedKind(m.GetCache(), &v1alpha1.Upstream{}, overwrites[*v1alpha1.Upstream](c, upstreamKind)),
+		source.TypedKind(m.GetCache(), &v1alpha1.MeshRoute{}, overwrites[*v1alpha1.MeshRoute](c, routeKind)),
 		source.TypedKind(m.GetCache(), &metav1.PartialObjectMetadata{TypeMeta: namespaceKind}, handler.TypedEnqueueRequestsFromMapFunc(c.within), predicate.TypedFuncs[*metav1.PartialObjectMetadata]{
 			CreateFunc: func(event.TypedCreateEvent[*metav1.PartialObjectMetadata]) bool { return false }, UpdateFunc: allowedAnew,
 		}),

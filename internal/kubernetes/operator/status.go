@@ -41,7 +41,7 @@ func (c *objects) tell(ctx context.Context, o object, found v1alpha1.Object, wen
 	case went.reason == "":
 		set(accepted, metav1.ConditionTrue, "Accepted", fmt.Sprintf("the registry has it since revision %d", went.revision))
 		declared.Status.Revision = went.revision
-		c.tellEndpoints(o, declared, set)
+		c.tellEndpoints(ctx, o, declared, set)
 		again = c.tellProgress(ctx, o, declared, set)
 	case went.unknown && meta.IsStatusConditionTrue(declared.Status.Conditions, accepted) && declared.Status.ObservedGeneration == declared.Generation:
 		return again, nil // what was said of this generation is still the latest that is known
@@ -55,6 +55,7 @@ func (c *objects) tell(ctx context.Context, o object, found v1alpha1.Object, wen
 		meta.RemoveStatusCondition(&declared.Status.Conditions, endpoints)
 	}
 	declared.Status.ObservedGeneration = declared.Generation
+	c.told.note(o, c.mirror.print(declared.Status))
 	if equality.Semantic.DeepEqual(before.Common().Status, declared.Status) {
 		return again, nil
 	}
@@ -62,13 +63,38 @@ func (c *objects) tell(ctx context.Context, o object, found v1alpha1.Object, wen
 	return again, ignoreMoved(c.client.Status().Patch(ctx, found, ctrl.MergeFrom(before)))
 }
 
+// tellWaiting says of an object that is deleted why it is there still. Each new cause
+// is an event too.
+func (c *objects) tellWaiting(ctx context.Context, o object, found v1alpha1.Object, cause error) error {
+	declared := found.Common()
+	before := found.DeepCopyObject().(v1alpha1.Object)
+	for _, kind := range []string{accepted, programmed} {
+		meta.SetStatusCondition(&declared.Status.Conditions, metav1.Condition{
+			Type: kind, Status: metav1.ConditionFalse, Reason: "NotRemoved", ObservedGeneration: declared.Generation,
+			Message: mesh.Cut("it is deleted, and waits for the registry, which still has it (finalizer "+finalizer+"): "+lasting(cause), mostMessage),
+		})
+	}
+	c.told.note(o, c.mirror.print(declared.Status))
+	if equality.Semantic.DeepEqual(before.Common().Status, declared.Status) {
+		return nil
+	}
+	c.announce(found, before.Common().Status.Conditions)
+	return ignoreMoved(c.client.Status().Patch(ctx, found, ctrl.MergeFrom(before)))
+}
+
 // tellEndpoints says whether there are endpoints, and why there are none.
-func (c *objects) tellEndpoints(o object, d *v1alpha1.Declared, set func(kind string, is metav1.ConditionStatus, reason, message string)) {
-	is := finding{}
+func (c *objects) tellEndpoints(ctx context.Context, o object, d *v1alpha1.Declared, set func(kind string, is metav1.ConditionStatus, reason, message string)) {
+	is, unjoined := finding{}, ""
 	if o.kind != routeKind {
-		is = c.findings.get(mesh.ServiceName(o.Name))
+		is, unjoined = c.findings.get(mesh.ServiceName(o.Name)), c.unjoined(ctx, mesh.ServiceName(o.Name))
 	}
 	switch {
+	case unjoined != "" && is.found:
+		set(endpoints, metav1.ConditionTrue, is.reason, is.message+"; but "+unjoined)
+	case unjoined != "" && is.reason != "":
+		set(endpoints, metav1.ConditionFalse, is.reason, is.message+"; and "+unjoined)
+	case unjoined != "":
+		set(endpoints, metav1.ConditionFalse, "NoSuchCluster", unjoined)
 	case is.reason == "":
 		meta.RemoveStatusCondition(&d.Status.Conditions, endpoints)
 	case is.found:
