@@ -20,7 +20,7 @@ func (operatorCommands) Help() string {
 }
 
 type operatorInstallCmd struct {
-	DryRun        bool   `required:"" help:"Print the manifests; to apply them is kubectl's work."`
+	DryRun        bool   `help:"Print the manifests; to apply them is kubectl's work, so this has to be said."`
 	Namespace     string `default:"heddle-system" placeholder:"NAME" help:"Where all is installed."`
 	Image         string `default:"registry.example.com/heddle:latest" placeholder:"IMAGE" help:"Built with deploy/Dockerfile."`
 	Cluster       string `required:"" placeholder:"NAME" help:"The cluster's name in the mesh, which no other has."`
@@ -37,7 +37,7 @@ type operatorInstallCmd struct {
 
 // Help shows examples below the flags.
 func (operatorInstallCmd) Help() string {
-	return `The definitions of the custom resources come first.
+	return `The definitions of the custom resources come first. What is to be done next by hand goes to stderr, so that the manifests can be piped into kubectl.
 
 Examples:
 
@@ -57,10 +57,16 @@ func (c *operatorInstallCmd) Run(con *console) error {
 	if err := options.Validate(); err != nil {
 		return &usageError{message: err.Error()}
 	}
+	if !c.DryRun {
+		return &usageError{message: "manifests are printed here, and applied by kubectl: add --dry-run, and \"| kubectl apply --server-side -f -\" behind it; what to do then is said with them"}
+	}
 	text, err := install.Print(options)
 	if err != nil {
 		return err
 	}
-	_, err = con.out.Write(text)
-	return err
+	if _, err = con.out.Write(text); err != nil {
+		return err
+	}
+	fmt.Fprintf(con.err, "Apply this with: kubectl apply --server-side -f -\n%s", install.Steps(options))
+	return nil
 }

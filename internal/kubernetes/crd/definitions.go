@@ -32,9 +32,10 @@ func All() []apiextensions.CustomResourceDefinition {
 	owner := column("Owner", ".spec.owner")
 	protocol := column("Protocol", ".spec.protocol")
 	port := apiextensions.CustomResourceColumnDefinition{Name: "Port", Type: "integer", JSONPath: ".spec.port"}
-	hosts := column("Hosts", ".spec.hosts")
+	host, hosts := column("Host", ".spec.hosts[0]"), column("Hosts", ".spec.hosts") // a list is printed as JSON
+	hosts.Priority = 1
 	return []apiextensions.CustomResourceDefinition{
-		definition("MeshRoute", "meshroutes", "mrt", route, owner, hosts),
+		definition("MeshRoute", "meshroutes", "mrt", route, owner, host, hosts),
 		definition("MeshService", "meshservices", "msvc", meshService, owner, protocol, port),
 		definition("Upstream", "upstreams", "ups", upstream, owner, protocol, port),
 	}

@@ -36,7 +36,7 @@ const etcdPortsValue = `{{- range regexReplaceAll "https://[^,]*:" .Values.etcd.
 // marks are replaced in the templates.
 var marks = strings.NewReplacer(
 	clusterMark, clusterValue,
-	strconv.Itoa(serversMark), "{{ .Values.server.replicas }}",
+	strconv.Itoa(serversMark), "{{ .Values.server.replicas | default 3 }}",
 	strconv.Itoa(operatorsMark), "{{ .Values.operator.replicas }}",
 	"    - port: "+strconv.Itoa(etcdPortsMark)+"\n      protocol: TCP\n", etcdPortsValue,
 	strconv.Itoa(apiPortMark), "{{ .Values.operator.apiPort }}",
@@ -70,7 +70,7 @@ func Chart() (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for name, text := range map[string]string{
 		"network":  embedded["network"],
-		"server":   either("etcd.endpoints", external["server"], embedded["server"]),
+		"server":   either("etcd.endpoints", external["server"], onlyOne+embedded["server"]),
 		"operator": either("webhook.enabled", embedded["operator"], external["operator"]),
 		"webhook":  either("webhook.enabled", embedded["webhook"], ""),
 		"policy":   embedded["policy"],
@@ -89,6 +89,11 @@ const needsInjector = `{{- if not .Values.webhook.enabled }}
 
 const needsEtcd = `{{- if not .Values.etcd.endpoints }}
 {{- fail "authz.enabled needs etcd.endpoints: AuthZ services share their keys through etcd" }}
+{{- end }}
+`
+
+const onlyOne = `{{- if gt (int .Values.server.replicas) 1 }}
+{{- fail "server.replicas needs etcd.endpoints: an etcd inside the server has one member, so there is one server" }}
 {{- end }}
 `
 

@@ -56,6 +56,7 @@ var sameValues = map[string]struct {
 	"as it comes":                {"heddle-system", []string{"cluster=dev"}, Options{Cluster: "dev"}},
 	"another namespace":          {"mesh", []string{"cluster=dev"}, Options{Cluster: "dev"}},
 	"another image":              {"mesh", []string{"cluster=dev", "image=heddle@sha256:00"}, Options{Cluster: "dev", Image: "heddle@sha256:00"}},
+	"one server, said":           {"mesh", []string{"cluster=dev", "server.replicas=1"}, Options{Cluster: "dev", Servers: 1}},
 	"no injector":                {"mesh", []string{"cluster=dev", "webhook.enabled=false"}, Options{Cluster: "dev", NoInjector: true}},
 	"a gateway":                  {"mesh", []string{"cluster=dev", "gateway.enabled=true"}, Options{Cluster: "dev", Gateway: true}},
 	"servers with etcd outside":  {"mesh", []string{"cluster=dev", "etcd.endpoints=https://e:2379", "server.replicas=5"}, Options{Cluster: "dev", EtcdEndpoints: "https://e:2379", Servers: 5}},
@@ -109,22 +110,24 @@ func TestLint(t *testing.T) {
 // What cannot be is refused before anything is made, and the error says which value.
 func TestWrongValues(t *testing.T) {
 	for wrong, want := range map[string]string{
-		"":                                    "cluster is missing: the name that this cluster has in the mesh",
-		"cluster=Prod":                        "at '/cluster'",
-		"cluster=a,replicas=3":                "additional properties 'replicas' not allowed",
-		"cluster=a,server.replicas=three":     "at '/server/replicas': got string, want integer",
-		"cluster=a,operator.replicas=0":       "at '/operator/replicas': minimum: got 0, want 1",
-		"cluster=a,operator.apiPort=70000":    "at '/operator/apiPort': maximum: got 70,000, want 65,535",
-		"cluster=a,etcd.endpoints=http://e:1": "at '/etcd/endpoints': 'http://e:1' does not match pattern",
-		"cluster=a,etcd.endpoints=https://e":  "at '/etcd/endpoints'",
-		"cluster=a,authz.enabled=true":        "authz.enabled needs etcd.endpoints",
-		"cluster=a,webhook.enabled=false,gateway.enabled=true":                             "they join the mesh at the operator",
+		"":                                                     "cluster is missing: the name that this cluster has in the mesh",
+		"cluster=Prod":                                         "at '/cluster'",
+		"cluster=a,replicas=3":                                 "additional properties 'replicas' not allowed",
+		"cluster=a,server.replicas=three":                      "at '/server/replicas': got string, want integer",
+		"cluster=a,server.replicas=2":                          "server.replicas needs etcd.endpoints",
+		"cluster=a,server.replicas=-1":                         "at '/server/replicas': minimum: got -1, want 0",
+		"cluster=a,operator.replicas=0":                        "at '/operator/replicas': minimum: got 0, want 1",
+		"cluster=a,operator.apiPort=70000":                     "at '/operator/apiPort': maximum: got 70,000, want 65,535",
+		"cluster=a,etcd.endpoints=http://e:1":                  "at '/etcd/endpoints': 'http://e:1' does not match pattern",
+		"cluster=a,etcd.endpoints=https://e":                   "at '/etcd/endpoints'",
+		"cluster=a,authz.enabled=true":                         "authz.enabled needs etcd.endpoints",
+		"cluster=a,webhook.enabled=false,gateway.enabled=true": "they join the mesh at the operator",
 		"cluster=a,webhook.enabled=false,authz.enabled=true,etcd.endpoints=https://e:2379": "they join the mesh at the operator",
-		"cluster=a,authz.redis=nowhere":                                                    "at '/authz/redis'",
-		"cluster=a,webhook.failurePolicy=No":                                               "at '/webhook/failurePolicy': value must be one of 'Fail', 'Ignore'",
-		"cluster=a,webhook.enabled=maybe":                                                  "at '/webhook/enabled': got string, want boolean",
-		"cluster=a,image=":                                                                 "at '/image'",
-		"cluster=a,image=a b":                                                              "at '/image'",
+		"cluster=a,authz.redis=nowhere":      "at '/authz/redis'",
+		"cluster=a,webhook.failurePolicy=No": "at '/webhook/failurePolicy': value must be one of 'Fail', 'Ignore'",
+		"cluster=a,webhook.enabled=maybe":    "at '/webhook/enabled': got string, want boolean",
+		"cluster=a,image=":                   "at '/image'",
+		"cluster=a,image=a b":                "at '/image'",
 	} {
 		if _, err := helm(t, "template", "mesh", chart, "--set", wrong); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", wrong, err)
@@ -182,6 +185,9 @@ func TestNotes(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, notes, _ = strings.Cut(notes, "NOTES:")
+		if diff := cmp.Diff(strings.TrimSpace(Steps(Options{Namespace: "mesh", Cluster: "prod", Gateway: true, EtcdEndpoints: endpoints})), strings.TrimSpace(notes)); diff != "" {
+			t.Errorf("heddle operator install says other steps than the chart:\n%s", diff)
+		}
 		for _, part := range []string{want, "--keeper kubernetes/prod", "-n mesh", "admin-token", "--vouch gateway/edge"} {
 			if !strings.Contains(notes, part) {
 				t.Errorf("%q is not in %s", part, notes)
