@@ -35,7 +35,7 @@ func (d *dice) service(name mesh.ServiceName) mesh.Service {
 			rule.To = rule.To[:1]
 		}
 		s.Routes = append(s.Routes, rule)
-		if rule.Match.Path == nil && rule.Match.Methods == nil && rule.Match.Headers == nil {
+		if rule.Match.Path == nil && rule.Match.Methods == nil && rule.Match.Headers == nil && rule.Match.Query == nil {
 			break // none behind it would be reached
 		}
 	}
@@ -54,6 +54,9 @@ func (d *dice) match() mesh.RequestMatch {
 	if d.one(3) == 0 {
 		m.Headers = []mesh.HeaderMatch{pick(d, mesh.HeaderMatch{Name: "x-canary"}, mesh.HeaderMatch{Name: "x-canary", Exact: "1"},
 			mesh.HeaderMatch{Name: "x-canary", Exact: "1", Invert: true}, mesh.HeaderMatch{Name: "x-canary", Invert: true}, mesh.HeaderMatch{Name: "x-canary", Regex: "[0-9]+"})}
+	}
+	if d.one(3) == 0 {
+		m.Query = []mesh.QueryMatch{pick(d, mesh.QueryMatch{Name: "c"}, mesh.QueryMatch{Name: "c", Exact: "d"}, mesh.QueryMatch{Name: "c", Prefix: "d%"}, mesh.QueryMatch{Name: "c", Regex: "[a-d]"})}
 	}
 	return m
 }
@@ -86,7 +89,7 @@ func (d *dice) request(to mesh.ServiceName) mesh.ExplainedRequest {
 	r := mesh.ExplainedRequest{
 		Method: pick(d, "GET", "GET", "POST", "PUT"),
 		Host:   pick(d, string(to), string(to), string(to)+".mesh", string(to)+":8080", string(to)+".mesh.", string(to)+"-x", "last"),
-		Path:   pick(d, "/", "/api", "/api/", "/api/x", "/api/v1/y", "/apix", "/b/../api/x", "/bb/%61", "/a/b?c=d", "/%2e%2e/api/./x", "/ax/;x"),
+		Path:   pick(d, "/", "/api", "/api/", "/api/x", "/api/v1/y", "/apix", "/b/../api/x", "/bb/%61", "/a/b?c=d", "/%2e%2e/api/./x", "/ax/;x", "/api?c", "/api?c=", "/?b&c=d&c=e", "/api/?C=d", "/api/x?c=d%65"),
 	}
 	if d.one(2) == 0 {
 		r.Headers = map[string]string{"x-canary": pick(d, "1", "22", "no")}

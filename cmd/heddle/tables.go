@@ -227,6 +227,9 @@ func matchText(m mesh.RequestMatch) string {
 	for _, header := range m.Headers {
 		parts = append(parts, header.Name)
 	}
+	for _, parameter := range m.Query {
+		parts = append(parts, "?"+parameter.Name)
+	}
 	return strings.Join(parts, " ")
 }
 

@@ -136,7 +136,7 @@ func routeFor(host *routev3.VirtualHost, r *request) *routev3.Route {
 }
 
 func matches(m *routev3.RouteMatch, r *request) bool {
-	path, _, _ := strings.Cut(r.path, "?")
+	path, query, _ := strings.Cut(r.path, "?")
 	switch by := m.GetPathSpecifier().(type) {
 	case *routev3.RouteMatch_Prefix:
 		if !strings.HasPrefix(path, by.Prefix) {
@@ -162,7 +162,23 @@ func matches(m *routev3.RouteMatch, r *request) bool {
 			return false
 		}
 	}
+	for _, one := range m.GetQueryParameters() {
+		if !hasParameter(one, query) {
+			return false
+		}
+	}
 	return true
+}
+
+// hasParameter is Envoy's QueryParameterMatcher: of several parameters of one name the
+// first counts, and escapes are not resolved.
+func hasParameter(m *routev3.QueryParameterMatcher, query string) bool {
+	for _, one := range strings.Split(query, "&") {
+		if name, value, _ := strings.Cut(one, "="); name == m.GetName() {
+			return m.GetPresentMatch() || says(m.GetStringMatch(), value)
+		}
+	}
+	return false
 }
 
 // hasHeader is Envoy's HeaderMatcher: a header that is not there matches nothing

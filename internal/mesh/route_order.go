@@ -19,8 +19,8 @@ func CompareHosts(a, b string) int {
 
 // CompareRoutes orders routes of one host as gateways try them, the Gateway
 // API's way: exact paths, regular expressions, then prefixes, the longer ones
-// first; then those that name methods; then those with more headers. Of two
-// that are alike the one of lower order comes first, then the one that was created
+// first; then those that name methods; then those with more headers; then those with
+// more parameters of the query. Of two that are alike the one of lower order comes first, then the one that was created
 // first, then the name decides.
 func CompareRoutes(a, b *Route) int {
 	return cmp.Or(
@@ -28,6 +28,7 @@ func CompareRoutes(a, b *Route) int {
 		-cmp.Compare(pathLength(a.Match.Path), pathLength(b.Match.Path)),
 		compareBool(len(a.Match.Methods) > 0, len(b.Match.Methods) > 0),
 		-cmp.Compare(len(a.Match.Headers), len(b.Match.Headers)),
+		-cmp.Compare(len(a.Match.Query), len(b.Match.Query)),
 		cmp.Compare(a.Order, b.Order),
 		cmp.Compare(a.Created, b.Created),
 		cmp.Compare(a.Name, b.Name),
@@ -66,7 +67,7 @@ func pathLength(p *PathMatch) int {
 
 // Hides says whether a route that is tried before another of the same host takes
 // some or all of the requests that the other asks for in the same words: the same
-// path and headers, and a method that both name, or none.
+// path, headers and query, and a method that both name, or none.
 func (r *Route) Hides(other *Route) bool {
 	return matchKey(r.Match) == matchKey(other.Match) && r.shares(other)
 }
@@ -99,8 +100,8 @@ func (m *RequestMatch) sharesMethod(other *RequestMatch) bool {
 	return len(m.Methods) == 0 || slices.ContainsFunc(m.Methods, func(method string) bool { return slices.Contains(other.Methods, method) })
 }
 
-// matchKey is the same for two matches whose paths and headers say the same, and
-// of which both or none name methods.
+// matchKey is the same for two matches whose paths, headers and queries say the same,
+// and of which both or none name methods.
 func matchKey(m RequestMatch) string {
 	path := PathMatch{}
 	if m.Path != nil {
@@ -115,11 +116,15 @@ func matchKey(m RequestMatch) string {
 	slices.SortFunc(headers, func(a, b HeaderMatch) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Exact, b.Exact), cmp.Compare(a.Prefix, b.Prefix), cmp.Compare(a.Regex, b.Regex), compareBool(a.Invert, b.Invert))
 	})
+	query := slices.SortedFunc(slices.Values(m.Query), func(a, b QueryMatch) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Exact, b.Exact), cmp.Compare(a.Prefix, b.Prefix), cmp.Compare(a.Regex, b.Regex))
+	})
 	key, err := json.Marshal(struct {
 		Path    PathMatch
 		Headers []HeaderMatch
+		Query   []QueryMatch
 		Methods bool
-	}{path, headers, len(m.Methods) > 0})
+	}{path, headers, query, len(m.Methods) > 0})
 	if err != nil {
 		panic("mesh: a match of strings cannot be encoded: " + err.Error())
 	}

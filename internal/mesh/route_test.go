@@ -98,6 +98,8 @@ func TestRoutesAreTriedFromTheMostExactOn(t *testing.T) {
 		one("method", 9, mesh.RequestMatch{Path: path(mesh.PathMatch{Prefix: "/a/"}), Methods: []string{"GET"}}),
 		one("headers", 9, mesh.RequestMatch{Path: path(mesh.PathMatch{Prefix: "/a"}), Headers: []mesh.HeaderMatch{{Name: "x"}, {Name: "y"}}}),
 		one("header", 9, mesh.RequestMatch{Path: path(mesh.PathMatch{Prefix: "/a"}), Headers: []mesh.HeaderMatch{{Name: "x"}}}),
+		one("queries", 9, mesh.RequestMatch{Path: path(mesh.PathMatch{Prefix: "/a"}), Query: []mesh.QueryMatch{{Name: "x"}, {Name: "y"}}}),
+		one("query", 9, mesh.RequestMatch{Path: path(mesh.PathMatch{Prefix: "/a"}), Query: []mesh.QueryMatch{{Name: "x"}}}),
 		one("z-old", 3, mesh.RequestMatch{}),
 		one("a", 9, mesh.RequestMatch{Path: path(mesh.PathMatch{Prefix: "/"})}),
 		one("b", 9, mesh.RequestMatch{}),

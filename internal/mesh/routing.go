@@ -21,6 +21,7 @@ type RequestMatch struct {
 	Path    *PathMatch    `json:"path,omitempty" doc:"The path, without its query."`
 	Methods []string      `json:"methods,omitempty" doc:"Any of these." example:"GET"`
 	Headers []HeaderMatch `json:"headers,omitempty" doc:"All of these."`
+	Query   []QueryMatch  `json:"query,omitempty" doc:"All of these parameters of the query."`
 }
 
 // PathMatch matches the path, without its query, in exactly one way.
@@ -37,6 +38,16 @@ type HeaderMatch struct {
 	Prefix string `json:"prefix,omitempty" doc:"What the value begins with."`
 	Regex  string `json:"regex,omitempty" doc:"RE2, for the whole value."`
 	Invert bool   `json:"invert,omitempty" doc:"Matches when the header does not."`
+}
+
+// QueryMatch matches one parameter of the query; with no value given, its presence. Names
+// and values are as they stand in the request, escapes and all, and of several of one
+// name the first counts.
+type QueryMatch struct {
+	Name   string `json:"name" doc:"The parameter. Of several of one name the first counts." example:"beta"`
+	Exact  string `json:"exact,omitempty" doc:"The whole value, as it stands in the request: escapes are not resolved."`
+	Prefix string `json:"prefix,omitempty" doc:"What the value begins with."`
+	Regex  string `json:"regex,omitempty" doc:"RE2, for the whole value."`
 }
 
 // WeightedSubset is a share of the requests for one subset.

@@ -102,15 +102,15 @@ func (s *Service) validateSubsetName(f *Faults, path, name string) {
 
 func (m *RequestMatch) matchesAll() bool {
 	anyPath := m.Path == nil || m.Path.Prefix != "" && strings.Trim(m.Path.Prefix, "/") == ""
-	return anyPath && len(m.Methods) == 0 && len(m.Headers) == 0
+	return anyPath && len(m.Methods) == 0 && len(m.Headers) == 0 && len(m.Query) == 0
 }
 
 func (m *RequestMatch) validate(f *Faults, path string, regexes *patterns) {
 	if m.Path != nil {
 		m.Path.validate(f, path+".path", regexes)
 	}
-	if len(m.Methods) > maxLabels || len(m.Headers) > maxLabels {
-		f.Add(path, "has more than %d methods or headers", maxLabels)
+	if len(m.Methods) > maxLabels || len(m.Headers) > maxLabels || len(m.Query) > maxLabels {
+		f.Add(path, "has more than %d methods, headers or parameters of the query", maxLabels)
 		return
 	}
 	for i, method := range m.Methods {
@@ -120,6 +120,9 @@ func (m *RequestMatch) validate(f *Faults, path string, regexes *patterns) {
 	}
 	for i := range m.Headers {
 		m.Headers[i].validate(f, at(path+".headers", i), regexes)
+	}
+	for i := range m.Query {
+		m.Query[i].validate(f, at(path+".query", i), regexes)
 	}
 }
 
@@ -146,6 +149,28 @@ func (h *HeaderMatch) validate(f *Faults, path string, regexes *patterns) {
 	f.check(join(path, "exact"), headerValueFault(h.Exact))
 	f.check(join(path, "prefix"), headerValueFault(h.Prefix))
 	f.check(join(path, "regex"), regexes.fault(h.Regex))
+}
+
+func (q *QueryMatch) validate(f *Faults, path string, regexes *patterns) {
+	if q.Name == "" {
+		f.Add(join(path, "name"), "is required: the name of a parameter, such as \"beta\"")
+	}
+	if count(q.Exact != "", q.Prefix != "", q.Regex != "") > 1 {
+		f.Add(path, "wants at most one of exact, prefix and regex")
+	}
+	f.check(join(path, "name"), queryFault(q.Name, "=&#+"))
+	f.check(join(path, "exact"), queryFault(q.Exact, "&#"))
+	f.check(join(path, "prefix"), queryFault(q.Prefix, "&#"))
+	f.check(join(path, "regex"), regexes.fault(q.Regex))
+}
+
+// queryFault says why a text cannot stand in a query (RFC 3986, section 3.4), or not in
+// one of its parameters, or "".
+func queryFault(s, without string) string {
+	if len(s) > 1024 || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) || strings.ContainsAny(s, without) {
+		return fmt.Sprintf("%s never stands in a query: write it as in a request, with escapes (%%20) for spaces and all but printable ASCII, without any of %q, and in at most 1024 bytes", quote(s), without)
+	}
+	return ""
 }
 
 // deadPathFault says why a path that requests are held to never matches, or "".

@@ -79,6 +79,21 @@ func TestServiceValidation(t *testing.T) {
 		}, []string{"routes[0].to: has only weights of 0: at least one has to be above it"}},
 		"unreachable rule": {func(s *mesh.Service) { s.Routes = []mesh.RouteRule{{}, {}} }, []string{"routes[0].match: matches every request, so the rules behind it are never reached: move it to the end"}},
 		"routes on tcp":    {func(s *mesh.Service) { s.Protocol = mesh.TCP; s.Routes = []mesh.RouteRule{{}} }, []string{"routes: are for http, http2 and grpc: a TCP connection has no requests to match"}},
+		"a query that nobody sends": {func(s *mesh.Service) {
+			s.Routes = []mesh.RouteRule{{Match: mesh.RequestMatch{Query: []mesh.QueryMatch{
+				{}, {Name: "a=b"}, {Name: "a", Exact: "b c"}, {Name: "a", Prefix: "ü"}, {Name: "a", Exact: "b", Regex: "("}, {Name: "a[]", Exact: "%20=+"},
+			}}}}
+		}, []string{
+			`routes[0].match.query[0].name: is required: the name of a parameter, such as "beta"`,
+			`routes[0].match.query[1].name: "a=b" never stands in a query: write it as in a request, with escapes (%20) for spaces and all but printable ASCII, without any of "=&#+", and in at most 1024 bytes`,
+			`routes[0].match.query[2].exact: "b c" never stands in a query: write it as in a request, with escapes (%20) for spaces and all but printable ASCII, without any of "&#", and in at most 1024 bytes`,
+			`routes[0].match.query[3].prefix: "\u00fc" never stands in a query: write it as in a request, with escapes (%20) for spaces and all but printable ASCII, without any of "&#", and in at most 1024 bytes`,
+			"routes[0].match.query[4]: wants at most one of exact, prefix and regex",
+			"routes[0].match.query[4].regex: is not a regular expression (RE2): error parsing regexp: missing closing ): `(`",
+		}},
+		"a query before the last": {func(s *mesh.Service) {
+			s.Routes = []mesh.RouteRule{{Match: mesh.RequestMatch{Query: []mesh.QueryMatch{{Name: "a"}}}}, {}}
+		}, nil},
 		"bad regex": {func(s *mesh.Service) {
 			s.Routes = []mesh.RouteRule{{Match: mesh.RequestMatch{Path: &mesh.PathMatch{Regex: "("}}}}
 		}, []string{"routes[0].match.path.regex: is not a regular expression (RE2): error parsing regexp: missing closing ): `(`"}},
@@ -99,7 +114,7 @@ func TestServiceValidation(t *testing.T) {
 		}, []string{"routes[0].to: has 52 entries; at most 51 are allowed: each subset once, and all instances"}},
 		"too many methods": {func(s *mesh.Service) {
 			s.Routes = []mesh.RouteRule{{Match: mesh.RequestMatch{Methods: make([]string, 65)}}}
-		}, []string{"routes[0].match: has more than 64 methods or headers"}},
+		}, []string{"routes[0].match: has more than 64 methods, headers or parameters of the query"}},
 		"static subsets": {func(s *mesh.Service) {
 			s.Subsets, s.Endpoints.Static = v2, []mesh.StaticEndpoint{{Address: "192.0.2.1", Port: 80}}
 		}, []string{"subsets: cannot be used with dns or static endpoints, which carry no labels: register instances instead"}},

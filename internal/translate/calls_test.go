@@ -142,6 +142,9 @@ func rules() mesh.Service {
 		{Match: mesh.RequestMatch{Path: &mesh.PathMatch{Prefix: "/present"}, Headers: []mesh.HeaderMatch{{Name: "x-there"}}}, To: to("v2")},
 		{Match: mesh.RequestMatch{Path: &mesh.PathMatch{Prefix: "/write"}, Methods: []string{"PUT", "POST"}}, To: to("v2")},
 		{Match: path(mesh.PathMatch{Prefix: "/split"}), To: []mesh.WeightedSubset{{Subset: "v1", Weight: 50}, {Subset: "v2", Weight: 50}}},
+		{Match: mesh.RequestMatch{Query: []mesh.QueryMatch{{Name: "v", Exact: "a%20b"}}}, To: to("v2")},
+		{Match: mesh.RequestMatch{Query: []mesh.QueryMatch{{Name: "p", Prefix: "x"}, {Name: "q"}}}, To: to("v2")},
+		{Match: mesh.RequestMatch{Query: []mesh.QueryMatch{{Name: "r", Regex: "[0-9]+"}}}, To: to("v2")},
 		{To: to("v1")},
 	}
 	return s
@@ -182,6 +185,13 @@ func TestRulesMatchAndRewrite(t *testing.T) {
 		{"/present", "", "v1 orders /present"},
 		{"/present", "x-there: ", "v2 orders /present"},
 		{"/write", "", "v1 orders /write"},
+		{"/?u=1&v=a%20b", "", "v2 orders /?u=1&v=a%20b"},
+		{"/?v=a+b", "", "v1 orders /?v=a+b"},
+		{"/?v=1&v=a%20b", "", "v1 orders /?v=1&v=a%20b"},
+		{"/?q&p=xy", "", "v2 orders /?q&p=xy"},
+		{"/?p=xy", "", "v1 orders /?p=xy"},
+		{"/?r=42", "", "v2 orders /?r=42"},
+		{"/?r=42x", "", "v1 orders /?r=42x"},
 	}
 	for _, c := range cases {
 		header := http.Header{}

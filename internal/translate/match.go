@@ -31,6 +31,9 @@ func routeMatch(m mesh.RequestMatch) *routev3.RouteMatch {
 	for _, header := range m.Headers {
 		out.Headers = append(out.Headers, headerMatch(header))
 	}
+	for _, parameter := range m.Query {
+		out.QueryParameters = append(out.QueryParameters, queryMatch(parameter))
+	}
 	return out
 }
 
@@ -55,15 +58,8 @@ func exactHeader(name, value string) *routev3.HeaderMatcher {
 
 func headerMatch(h mesh.HeaderMatch) *routev3.HeaderMatcher {
 	out := &routev3.HeaderMatcher{Name: h.Name, InvertMatch: h.Invert}
-	pattern := &matcherv3.StringMatcher{}
-	switch {
-	case h.Exact != "":
-		pattern.MatchPattern = &matcherv3.StringMatcher_Exact{Exact: h.Exact}
-	case h.Prefix != "":
-		pattern.MatchPattern = &matcherv3.StringMatcher_Prefix{Prefix: h.Prefix}
-	case h.Regex != "":
-		pattern.MatchPattern = &matcherv3.StringMatcher_SafeRegex{SafeRegex: regex(h.Regex)}
-	default:
+	pattern := pattern(h.Exact, h.Prefix, h.Regex)
+	if pattern == nil {
 		out.HeaderMatchSpecifier = &routev3.HeaderMatcher_PresentMatch{PresentMatch: true}
 		return out
 	}
@@ -72,6 +68,29 @@ func headerMatch(h mesh.HeaderMatch) *routev3.HeaderMatcher {
 	// whether inverted or not.
 	out.TreatMissingHeaderAsEmpty = h.Invert
 	return out
+}
+
+func queryMatch(q mesh.QueryMatch) *routev3.QueryParameterMatcher {
+	out := &routev3.QueryParameterMatcher{Name: q.Name}
+	if pattern := pattern(q.Exact, q.Prefix, q.Regex); pattern != nil {
+		out.QueryParameterMatchSpecifier = &routev3.QueryParameterMatcher_StringMatch{StringMatch: pattern}
+	} else {
+		out.QueryParameterMatchSpecifier = &routev3.QueryParameterMatcher_PresentMatch{PresentMatch: true}
+	}
+	return out
+}
+
+// pattern is the one way in which a value is matched; nil: its presence alone.
+func pattern(exact, prefix, expression string) *matcherv3.StringMatcher {
+	switch {
+	case exact != "":
+		return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: exact}}
+	case prefix != "":
+		return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: prefix}}
+	case expression != "":
+		return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: regex(expression)}}
+	}
+	return nil
 }
 
 func stringMatch(m *matcherv3.StringMatcher) *routev3.HeaderMatcher_StringMatch {

@@ -26,7 +26,7 @@ func (b *builder) routesTo(s *mesh.Service) []*routev3.Route {
 	for i := range s.Routes {
 		rule := &s.Routes[i]
 		match := routeMatch(rule.Match)
-		complete = match.GetPrefix() == "/" && len(match.GetHeaders()) == 0
+		complete = match.GetPrefix() == "/" && len(match.GetHeaders()) == 0 && len(match.GetQueryParameters()) == 0
 		out = append(out, &routev3.Route{Match: match, Action: &routev3.Route_Route{Route: routeAction(common, rule)}})
 	}
 	if !complete {

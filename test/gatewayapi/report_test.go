@@ -37,7 +37,6 @@ var lacking = map[features.FeatureName]string{
 	features.SupportHTTPRouteParentRefPort:                                     "one port for a scheme",
 	features.SupportHTTPRouteDestinationPortMatching:                           "one port for a scheme",
 	features.SupportHTTPRouteBackendRequestHeaderModification:                  "no filters of backends",
-	features.SupportHTTPRouteQueryParamMatching:                                "no matches of query parameters",
 	features.SupportHTTPRoutePathRedirect:                                      "`ReplaceFullPath` for exact matches alone",
 	features.SupportHTTPRoutePathRewrite:                                       "`ReplaceFullPath` for exact matches alone",
 	features.SupportHTTPRouteHostRewrite:                                       "no `urlRewrite.hostname`",

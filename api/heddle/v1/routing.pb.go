@@ -177,7 +177,9 @@ type RequestMatch struct {
 	// Any of these.
 	Methods []string `protobuf:"bytes,2,rep,name=methods,proto3" json:"methods,omitempty"`
 	// All of these.
-	Headers       []*HeaderMatch `protobuf:"bytes,3,rep,name=headers,proto3" json:"headers,omitempty"`
+	Headers []*HeaderMatch `protobuf:"bytes,3,rep,name=headers,proto3" json:"headers,omitempty"`
+	// All of these parameters of the query.
+	Query         []*QueryMatch `protobuf:"bytes,4,rep,name=query,proto3" json:"query,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -229,6 +231,13 @@ func (x *RequestMatch) GetMethods() []string {
 func (x *RequestMatch) GetHeaders() []*HeaderMatch {
 	if x != nil {
 		return x.Headers
+	}
+	return nil
+}
+
+func (x *RequestMatch) GetQuery() []*QueryMatch {
+	if x != nil {
+		return x.Query
 	}
 	return nil
 }
@@ -459,6 +468,120 @@ func (*HeaderMatch_Prefix) isHeaderMatch_Value() {}
 
 func (*HeaderMatch_Regex) isHeaderMatch_Value() {}
 
+// QueryMatch matches one parameter of the query. Names and values are as they stand in
+// the request, escapes and all, and of several of one name the first counts.
+type QueryMatch struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The parameter. Required.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// How its value matches; left out, the parameter has to be there.
+	//
+	// Types that are valid to be assigned to Value:
+	//
+	//	*QueryMatch_Exact
+	//	*QueryMatch_Prefix
+	//	*QueryMatch_Regex
+	Value         isQueryMatch_Value `protobuf_oneof:"value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryMatch) Reset() {
+	*x = QueryMatch{}
+	mi := &file_heddle_v1_routing_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryMatch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryMatch) ProtoMessage() {}
+
+func (x *QueryMatch) ProtoReflect() protoreflect.Message {
+	mi := &file_heddle_v1_routing_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryMatch.ProtoReflect.Descriptor instead.
+func (*QueryMatch) Descriptor() ([]byte, []int) {
+	return file_heddle_v1_routing_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *QueryMatch) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *QueryMatch) GetValue() isQueryMatch_Value {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *QueryMatch) GetExact() string {
+	if x != nil {
+		if x, ok := x.Value.(*QueryMatch_Exact); ok {
+			return x.Exact
+		}
+	}
+	return ""
+}
+
+func (x *QueryMatch) GetPrefix() string {
+	if x != nil {
+		if x, ok := x.Value.(*QueryMatch_Prefix); ok {
+			return x.Prefix
+		}
+	}
+	return ""
+}
+
+func (x *QueryMatch) GetRegex() string {
+	if x != nil {
+		if x, ok := x.Value.(*QueryMatch_Regex); ok {
+			return x.Regex
+		}
+	}
+	return ""
+}
+
+type isQueryMatch_Value interface {
+	isQueryMatch_Value()
+}
+
+type QueryMatch_Exact struct {
+	// The whole value.
+	Exact string `protobuf:"bytes,2,opt,name=exact,proto3,oneof"`
+}
+
+type QueryMatch_Prefix struct {
+	// What the value begins with.
+	Prefix string `protobuf:"bytes,3,opt,name=prefix,proto3,oneof"`
+}
+
+type QueryMatch_Regex struct {
+	// RE2, for the whole value.
+	Regex string `protobuf:"bytes,4,opt,name=regex,proto3,oneof"`
+}
+
+func (*QueryMatch_Exact) isQueryMatch_Value() {}
+
+func (*QueryMatch_Prefix) isQueryMatch_Value() {}
+
+func (*QueryMatch_Regex) isQueryMatch_Value() {}
+
 // WeightedSubset is a share of the requests for one subset.
 type WeightedSubset struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -472,7 +595,7 @@ type WeightedSubset struct {
 
 func (x *WeightedSubset) Reset() {
 	*x = WeightedSubset{}
-	mi := &file_heddle_v1_routing_proto_msgTypes[5]
+	mi := &file_heddle_v1_routing_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -484,7 +607,7 @@ func (x *WeightedSubset) String() string {
 func (*WeightedSubset) ProtoMessage() {}
 
 func (x *WeightedSubset) ProtoReflect() protoreflect.Message {
-	mi := &file_heddle_v1_routing_proto_msgTypes[5]
+	mi := &file_heddle_v1_routing_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -497,7 +620,7 @@ func (x *WeightedSubset) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WeightedSubset.ProtoReflect.Descriptor instead.
 func (*WeightedSubset) Descriptor() ([]byte, []int) {
-	return file_heddle_v1_routing_proto_rawDescGZIP(), []int{5}
+	return file_heddle_v1_routing_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *WeightedSubset) GetSubset() string {
@@ -527,7 +650,7 @@ type Mirror struct {
 
 func (x *Mirror) Reset() {
 	*x = Mirror{}
-	mi := &file_heddle_v1_routing_proto_msgTypes[6]
+	mi := &file_heddle_v1_routing_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -539,7 +662,7 @@ func (x *Mirror) String() string {
 func (*Mirror) ProtoMessage() {}
 
 func (x *Mirror) ProtoReflect() protoreflect.Message {
-	mi := &file_heddle_v1_routing_proto_msgTypes[6]
+	mi := &file_heddle_v1_routing_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -552,7 +675,7 @@ func (x *Mirror) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mirror.ProtoReflect.Descriptor instead.
 func (*Mirror) Descriptor() ([]byte, []int) {
-	return file_heddle_v1_routing_proto_rawDescGZIP(), []int{6}
+	return file_heddle_v1_routing_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Mirror) GetSubset() string {
@@ -586,11 +709,12 @@ const file_heddle_v1_routing_proto_rawDesc = "" +
 	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12,\n" +
 	"\aretries\x18\x04 \x01(\v2\x12.heddle.v1.RetriesR\aretries\x12)\n" +
 	"\x06mirror\x18\x05 \x01(\v2\x11.heddle.v1.MirrorR\x06mirror\x12\x18\n" +
-	"\arewrite\x18\x06 \x01(\tR\arewrite\"\x84\x01\n" +
+	"\arewrite\x18\x06 \x01(\tR\arewrite\"\xb1\x01\n" +
 	"\fRequestMatch\x12(\n" +
 	"\x04path\x18\x01 \x01(\v2\x14.heddle.v1.PathMatchR\x04path\x12\x18\n" +
 	"\amethods\x18\x02 \x03(\tR\amethods\x120\n" +
-	"\aheaders\x18\x03 \x03(\v2\x16.heddle.v1.HeaderMatchR\aheaders\"]\n" +
+	"\aheaders\x18\x03 \x03(\v2\x16.heddle.v1.HeaderMatchR\aheaders\x12+\n" +
+	"\x05query\x18\x04 \x03(\v2\x15.heddle.v1.QueryMatchR\x05query\"]\n" +
 	"\tPathMatch\x12\x16\n" +
 	"\x05exact\x18\x01 \x01(\tH\x00R\x05exact\x12\x18\n" +
 	"\x06prefix\x18\x02 \x01(\tH\x00R\x06prefix\x12\x16\n" +
@@ -602,6 +726,13 @@ const file_heddle_v1_routing_proto_rawDesc = "" +
 	"\x06prefix\x18\x03 \x01(\tH\x00R\x06prefix\x12\x16\n" +
 	"\x05regex\x18\x04 \x01(\tH\x00R\x05regex\x12\x16\n" +
 	"\x06invert\x18\x05 \x01(\bR\x06invertB\a\n" +
+	"\x05value\"s\n" +
+	"\n" +
+	"QueryMatch\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x05exact\x18\x02 \x01(\tH\x00R\x05exact\x12\x18\n" +
+	"\x06prefix\x18\x03 \x01(\tH\x00R\x06prefix\x12\x16\n" +
+	"\x05regex\x18\x04 \x01(\tH\x00R\x05regexB\a\n" +
 	"\x05value\"@\n" +
 	"\x0eWeightedSubset\x12\x16\n" +
 	"\x06subset\x18\x01 \x01(\tR\x06subset\x12\x16\n" +
@@ -622,33 +753,35 @@ func file_heddle_v1_routing_proto_rawDescGZIP() []byte {
 	return file_heddle_v1_routing_proto_rawDescData
 }
 
-var file_heddle_v1_routing_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_heddle_v1_routing_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_heddle_v1_routing_proto_goTypes = []any{
 	(*Subset)(nil),              // 0: heddle.v1.Subset
 	(*RouteRule)(nil),           // 1: heddle.v1.RouteRule
 	(*RequestMatch)(nil),        // 2: heddle.v1.RequestMatch
 	(*PathMatch)(nil),           // 3: heddle.v1.PathMatch
 	(*HeaderMatch)(nil),         // 4: heddle.v1.HeaderMatch
-	(*WeightedSubset)(nil),      // 5: heddle.v1.WeightedSubset
-	(*Mirror)(nil),              // 6: heddle.v1.Mirror
-	nil,                         // 7: heddle.v1.Subset.LabelsEntry
-	(*durationpb.Duration)(nil), // 8: google.protobuf.Duration
-	(*Retries)(nil),             // 9: heddle.v1.Retries
+	(*QueryMatch)(nil),          // 5: heddle.v1.QueryMatch
+	(*WeightedSubset)(nil),      // 6: heddle.v1.WeightedSubset
+	(*Mirror)(nil),              // 7: heddle.v1.Mirror
+	nil,                         // 8: heddle.v1.Subset.LabelsEntry
+	(*durationpb.Duration)(nil), // 9: google.protobuf.Duration
+	(*Retries)(nil),             // 10: heddle.v1.Retries
 }
 var file_heddle_v1_routing_proto_depIdxs = []int32{
-	7, // 0: heddle.v1.Subset.labels:type_name -> heddle.v1.Subset.LabelsEntry
-	2, // 1: heddle.v1.RouteRule.match:type_name -> heddle.v1.RequestMatch
-	5, // 2: heddle.v1.RouteRule.to:type_name -> heddle.v1.WeightedSubset
-	8, // 3: heddle.v1.RouteRule.timeout:type_name -> google.protobuf.Duration
-	9, // 4: heddle.v1.RouteRule.retries:type_name -> heddle.v1.Retries
-	6, // 5: heddle.v1.RouteRule.mirror:type_name -> heddle.v1.Mirror
-	3, // 6: heddle.v1.RequestMatch.path:type_name -> heddle.v1.PathMatch
-	4, // 7: heddle.v1.RequestMatch.headers:type_name -> heddle.v1.HeaderMatch
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	8,  // 0: heddle.v1.Subset.labels:type_name -> heddle.v1.Subset.LabelsEntry
+	2,  // 1: heddle.v1.RouteRule.match:type_name -> heddle.v1.RequestMatch
+	6,  // 2: heddle.v1.RouteRule.to:type_name -> heddle.v1.WeightedSubset
+	9,  // 3: heddle.v1.RouteRule.timeout:type_name -> google.protobuf.Duration
+	10, // 4: heddle.v1.RouteRule.retries:type_name -> heddle.v1.Retries
+	7,  // 5: heddle.v1.RouteRule.mirror:type_name -> heddle.v1.Mirror
+	3,  // 6: heddle.v1.RequestMatch.path:type_name -> heddle.v1.PathMatch
+	4,  // 7: heddle.v1.RequestMatch.headers:type_name -> heddle.v1.HeaderMatch
+	5,  // 8: heddle.v1.RequestMatch.query:type_name -> heddle.v1.QueryMatch
+	9,  // [9:9] is the sub-list for method output_type
+	9,  // [9:9] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_heddle_v1_routing_proto_init() }
@@ -667,13 +800,18 @@ func file_heddle_v1_routing_proto_init() {
 		(*HeaderMatch_Prefix)(nil),
 		(*HeaderMatch_Regex)(nil),
 	}
+	file_heddle_v1_routing_proto_msgTypes[5].OneofWrappers = []any{
+		(*QueryMatch_Exact)(nil),
+		(*QueryMatch_Prefix)(nil),
+		(*QueryMatch_Regex)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heddle_v1_routing_proto_rawDesc), len(file_heddle_v1_routing_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -148,6 +148,11 @@ var fieldLimits = map[string]limit{
 	"HeaderMatch.exact":             text(4096, headerValuePattern),
 	"HeaderMatch.prefix":            text(4096, headerValuePattern),
 	"HeaderMatch.regex":             text(1000, ""), // to compile each costs more than rules may
+	"RequestMatch.query":            list(64, nil),
+	"QueryMatch.name":               text(1024, `^[!-"$%'-*,-<>-~]+$`),
+	"QueryMatch.exact":              text(1024, queryValuePattern),
+	"QueryMatch.prefix":             text(1024, queryValuePattern),
+	"QueryMatch.regex":              text(1000, ""),
 
 	"Route.owner":            text(128, linePattern, bytesAtMost(128)),
 	"Route.hosts":            atLeastOne(list(100, text(256, "", isRouteHost), differentHosts)),
@@ -165,6 +170,8 @@ var fieldLimits = map[string]limit{
 	"RouteAuth.audience":     text(512, `^[\pL\pM\pN\pP\pS]*$`, bytesAtMost(512)),
 	"RouteMirror.subset":     text(63, optional("^"+labelPattern+"$")),
 }
+
+const queryValuePattern = `^[!-"$%'-~]*$` // printable ASCII without "#" and "&"
 
 const headerValuePattern = `^[^\x00-\x08\x0a-\x1f\x7f]*$`
 

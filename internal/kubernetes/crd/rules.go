@@ -108,8 +108,8 @@ func filled(field string) string { return given(field) + " && " + field + ".size
 // matchesAll says whether a rule matches every request.
 func matchesAll(r string) string {
 	m := r + ".match"
-	return fmt.Sprintf("(!has(%[1]s) || (!has(%[1]s.path) || %[2]s && %[1]s.path.prefix.matches('^/+$')) && !(%[3]s) && !(%[4]s))",
-		m, "has("+m+".path.prefix)", "has("+m+".methods) && "+m+".methods.size() > 0", "has("+m+".headers) && "+m+".headers.size() > 0")
+	return fmt.Sprintf("(!has(%[1]s) || (!has(%[1]s.path) || %[2]s && %[1]s.path.prefix.matches('^/+$')) && !(%[3]s) && !(%[4]s) && !(%[5]s))",
+		m, "has("+m+".path.prefix)", "has("+m+".methods) && "+m+".methods.size() > 0", "has("+m+".headers) && "+m+".headers.size() > 0", "has("+m+".query) && "+m+".query.size() > 0")
 }
 
 // outside says that the endpoints are outside the mesh.
@@ -126,6 +126,9 @@ const rewriteNeedsPath = "needs a match on an exact path or a path prefix, which
 
 // replaces says whether the object matches a path that can be rewritten.
 const replaces = "has(self.match) && has(self.match.path) && !(has(self.match.path.regex) && self.match.path.regex != '')"
+
+var oneAtMost = rule("("+said("self.exact")+" ? 1 : 0) + ("+said("self.prefix")+" ? 1 : 0) + ("+said("self.regex")+" ? 1 : 0) <= 1",
+	"wants at most one of exact, prefix and regex")
 
 // objectRules are about several fields of one object of the model.
 var objectRules = map[string]apiextensions.ValidationRules{
@@ -167,9 +170,9 @@ var objectRules = map[string]apiextensions.ValidationRules{
 	"HealthCheck":    {rule("self.type == 'http' || !("+said("self.path")+") && !has(self.expectedStatus)", "path and expectedStatus are only for type http")},
 	"PathMatch": {rule("("+said("self.exact")+" ? 1 : 0) + ("+said("self.prefix")+" ? 1 : 0) + ("+said("self.regex")+" ? 1 : 0) == 1",
 		"wants exactly one of exact, prefix and regex")},
-	"HeaderMatch": {rule("("+said("self.exact")+" ? 1 : 0) + ("+said("self.prefix")+" ? 1 : 0) + ("+said("self.regex")+" ? 1 : 0) <= 1",
-		"wants at most one of exact, prefix and regex")},
-	"RouteRule": {at("rewrite", "!("+said("self.rewrite")+") || "+replaces, rewriteNeedsPath)},
+	"HeaderMatch": {oneAtMost},
+	"QueryMatch":  {oneAtMost},
+	"RouteRule":   {at("rewrite", "!("+said("self.rewrite")+") || "+replaces, rewriteNeedsPath)},
 	"HeaderChange": {rule("(has(self.set) ? self.set.size() : 0) + (has(self.add) ? self.add.size() : 0) + (has(self.remove) ? self.remove.size() : 0) <= 64",
 		"names more than 64 headers")},
 	"RateLimit": {at("burst", "!has(self.burst) || self.burst == 0 || self.burst >= self.requests", "is less than requests")},

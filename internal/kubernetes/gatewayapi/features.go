@@ -18,7 +18,7 @@ func supportedFeatures() []gw.SupportedFeature {
 	for _, name := range []features.FeatureName{
 		features.SupportGRPCRouteNamedRouteRule, features.SupportHTTPRouteBackendProtocolH2C, features.SupportHTTPRouteBackendProtocolWebSocket,
 		features.SupportHTTPRouteMethodMatching, features.SupportHTTPRouteNamedRouteRule, features.SupportHTTPRoutePortRedirect,
-		features.SupportHTTPRouteRequestMirror, features.SupportHTTPRouteRequestPercentageMirror, features.SupportHTTPRouteRequestTimeout,
+		features.SupportHTTPRouteQueryParamMatching, features.SupportHTTPRouteRequestMirror, features.SupportHTTPRouteRequestPercentageMirror, features.SupportHTTPRouteRequestTimeout,
 		features.SupportHTTPRouteResponseHeaderModification, features.SupportHTTPRouteSchemeRedirect,
 	} {
 		out = append(out, gw.SupportedFeature{Name: gw.FeatureName(name)})

@@ -2,6 +2,7 @@ package gatewayapi
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	gw "sigs.k8s.io/gateway-api/apis/v1"
@@ -172,13 +173,32 @@ func (r *rule) httpMatch(in *gw.HTTPRouteMatch) mesh.RequestMatch {
 		}
 		out.Headers = r.header(out.Headers, string(h.Name), h.Value, string(kind))
 	}
-	if len(in.QueryParams) > 0 {
-		r.lacks("matches.queryParams are not served")
+	for _, q := range in.QueryParams {
+		kind := gw.QueryParamMatchExact
+		if q.Type != nil {
+			kind = *q.Type
+		}
+		out.Query = r.parameter(out.Query, string(q.Name), q.Value, kind)
 	}
 	if in.Method != nil {
 		out.Methods = []string{string(*in.Method)}
 	}
 	return out
+}
+
+// parameter adds the match of one; of two of one name the first counts.
+func (r *rule) parameter(all []mesh.QueryMatch, name, value string, kind gw.QueryParamMatchType) []mesh.QueryMatch {
+	if slices.ContainsFunc(all, func(one mesh.QueryMatch) bool { return one.Name == name }) {
+		return all
+	}
+	switch kind {
+	case gw.QueryParamMatchExact:
+		return append(all, mesh.QueryMatch{Name: name, Exact: value})
+	case gw.QueryParamMatchRegularExpression:
+		return append(all, mesh.QueryMatch{Name: name, Regex: value})
+	}
+	r.lacks("matches.queryParams.type %s is not served", kind)
+	return all
 }
 
 // header adds the match of a header; of two of one name the first counts.

@@ -172,6 +172,13 @@ func (d *decoder) match(path string, m *heddlev1.RequestMatch) mesh.RequestMatch
 		}
 		match.Headers = append(match.Headers, header)
 	}
+	for i, one := range m.GetQuery() {
+		parameter := mesh.QueryMatch{Name: one.GetName(), Exact: one.GetExact(), Prefix: one.GetPrefix(), Regex: one.GetRegex()}
+		if one.GetValue() != nil && parameter.Exact+parameter.Prefix+parameter.Regex == "" {
+			d.faults.Add(fmt.Sprintf("%s.query[%d]", path, i), "matches an empty value: leave exact, prefix and regex out to match the parameter's presence")
+		}
+		match.Query = append(match.Query, parameter)
+	}
 	return match
 }
 

@@ -168,6 +168,18 @@ func encodeMatch(match *mesh.RequestMatch) *heddlev1.RequestMatch {
 		}
 		m.Headers = append(m.Headers, header)
 	}
+	for _, q := range match.Query {
+		parameter := &heddlev1.QueryMatch{Name: q.Name}
+		switch {
+		case q.Exact != "":
+			parameter.Value = &heddlev1.QueryMatch_Exact{Exact: q.Exact}
+		case q.Prefix != "":
+			parameter.Value = &heddlev1.QueryMatch_Prefix{Prefix: q.Prefix}
+		case q.Regex != "":
+			parameter.Value = &heddlev1.QueryMatch_Regex{Regex: q.Regex}
+		}
+		m.Query = append(m.Query, parameter)
+	}
 	return m
 }
 

@@ -58,6 +58,7 @@ func TestMatchesByPrefixAndRegexAreCarried(t *testing.T) {
 	want := mesh.RequestMatch{
 		Path:    &mesh.PathMatch{Prefix: "/a"},
 		Headers: []mesh.HeaderMatch{{Name: "x", Prefix: "p"}, {Name: "y", Regex: "r.*"}, {Name: "z"}},
+		Query:   []mesh.QueryMatch{{Name: "x", Prefix: "p"}, {Name: "y", Regex: "r.*"}, {Name: "z"}},
 	}
 	if diff := cmp.Diff(want, (&decoder{}).match("", encodeMatch(&want))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -109,6 +110,9 @@ func fill(v reflect.Value, name string) {
 		return
 	case *mesh.HeaderMatch:
 		*one = mesh.HeaderMatch{Name: "x-a", Exact: "exact", Invert: true}
+		return
+	case *mesh.QueryMatch:
+		*one = mesh.QueryMatch{Name: "a", Exact: "exact"}
 		return
 	case *time.Time:
 		*one = time.Unix(1, 0)

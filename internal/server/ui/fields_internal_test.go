@@ -170,6 +170,10 @@ func settle(matches ...*mesh.RequestMatch) {
 			h := &m.Headers[i]
 			one(&h.Exact, &h.Prefix, &h.Regex)
 		}
+		for i := range m.Query {
+			q := &m.Query[i]
+			one(&q.Exact, &q.Prefix, &q.Regex)
+		}
 	}
 }
 

@@ -160,5 +160,11 @@ func matchFields() []form.Item {
 				{Kind: form.Flag, Path: "invert", Label: "Turn round: match when it does not"},
 			}},
 		}},
+		{Kind: form.List, Path: "query", Label: "Query", One: "Parameter", Items: []form.Item{
+			{Kind: form.Group, Items: []form.Item{
+				{Kind: form.Text, Path: "name", Label: "Parameter", Example: "beta", Needed: true, Hint: "Of several of one name the first counts."},
+				{Kind: form.OneOf, Label: "Value", Choices: compared("is there")},
+			}},
+		}},
 	}
 }

@@ -164,6 +164,9 @@ func matchText(m *mesh.RequestMatch) string {
 	for _, h := range m.Headers {
 		parts = append(parts, "with header "+h.Name)
 	}
+	for _, q := range m.Query {
+		parts = append(parts, "with parameter "+q.Name)
+	}
 	return cmp.Or(strings.Join(parts, " "), "every request")
 }
 
