@@ -165,7 +165,7 @@ func routesTable(p present.Palette, wide bool, held holding) *present.Table {
 		}
 		cells := present.Text(string(route.Name), route.Owner, cutList(route.Hosts), matchText(route.Match))
 		cells = append(cells, present.Cell{Text: cutList(backends), Tone: tone})
-		r.add(route.Meta, cells, present.Text(gatewaysText(route.Gateways), route.Rewrite, timeout))
+		r.add(route.Meta, cells, present.Text(gatewaysText(route.Gateways), route.RewriteHost+route.Rewrite, timeout))
 	}
 	return r.table
 }

@@ -13,7 +13,10 @@ type Route struct {
 	Redirect *Redirect         `json:"redirect,omitempty" doc:"Sends the client elsewhere, instead of backends."`
 	Refuse   int               `json:"refuse,omitempty" minimum:"400" maximum:"599" doc:"Answers with this status, instead of backends."`
 	Rewrite  string            `json:"rewrite,omitempty" doc:"Replaces the matched path prefix, or the whole of an exact path."`
-	Timeout  Duration          `json:"timeout,omitempty" doc:"Instead of the service's own. Zero is refused: see traffic.noTimeout of the service. From 1ms to 24h." zero:"noTimeout"`
+	// RewriteHost and WholePath are what else becomes of the address.
+	RewriteHost string   `json:"rewriteHost,omitempty" doc:"The host that the service is asked for, with a port or without; left out, the service's own (traffic.hostHeader), or else the client's." example:"shop.internal"`
+	WholePath   bool     `json:"wholePath,omitempty" doc:"Has rewrite, or redirect.path, replace the whole path, however it matched."`
+	Timeout     Duration `json:"timeout,omitempty" doc:"Instead of the service's own. Zero is refused: see traffic.noTimeout of the service. From 1ms to 24h." zero:"noTimeout"`
 	// What the service is told, and what the client is told of its answer.
 	RequestHeaders  *HeaderChange `json:"requestHeaders,omitempty" doc:"What is changed in the headers of requests."`
 	ResponseHeaders *HeaderChange `json:"responseHeaders,omitempty" doc:"What is changed in the headers of answers."`

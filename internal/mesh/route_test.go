@@ -15,7 +15,7 @@ import (
 func TestRouteFieldsAreAllChecked(t *testing.T) {
 	bad := mesh.Route{
 		Name: "Shop", Hosts: []string{"a.example", "A.example.", "*.10.0.0.1", "?"}, Gateways: []mesh.ServiceName{"edge", "edge", "E"},
-		Backends: []mesh.WeightedBackend{{Service: "X", Subset: "Y", Weight: -1}}, Rewrite: "x", Timeout: 1,
+		Backends: []mesh.WeightedBackend{{Service: "X", Subset: "Y", Weight: -1}}, Rewrite: "x", RewriteHost: "a b", Timeout: 1,
 		Auth:      &mesh.RouteAuth{Audience: "a b"},
 		Mirror:    &mesh.RouteMirror{Service: "", Subset: "Z", Percent: 101},
 		RateLimit: &mesh.RateLimit{Requests: 0, Per: mesh.Duration(time.Millisecond), Burst: -1},
@@ -26,7 +26,7 @@ func TestRouteFieldsAreAllChecked(t *testing.T) {
 	}
 	want := []string{
 		"name", "owner", "hosts[1]", "hosts[2]", "hosts[3]", "gateways[1]", "gateways[2]",
-		"backends[0].service", "backends[0].subset", "backends[0].weight", "backends", "rewrite", "rewrite", "timeout",
+		"backends[0].service", "backends[0].subset", "backends[0].weight", "backends", "rewrite", "rewrite", "rewriteHost", "timeout",
 		"auth.provider", "auth.audience", "mirror.service", "mirror.subset", "mirror.percent", "rateLimit.requests", "rateLimit.per", "rateLimit.burst",
 	}
 	if diff := gocmp.Diff(want, paths); diff != "" {
@@ -40,6 +40,14 @@ func TestRouteFieldsAreAllChecked(t *testing.T) {
 		if faults := dead.Validate(); len(faults) != 1 || !strings.Contains(faults.String(), "never matches") {
 			t.Errorf("%s: %v", path, faults)
 		}
+	}
+	bad = mesh.Route{Name: "shop", Owner: "x", Hosts: []string{"a.example"}, Backends: []mesh.WeightedBackend{{Service: "x", Weight: 1}}, WholePath: true}
+	if faults := bad.Validate().String(); !strings.HasPrefix(faults, "wholePath: says nothing without") {
+		t.Error(faults)
+	}
+	bad.Rewrite = "x"
+	if faults := bad.Validate().String(); !strings.HasPrefix(faults, `rewrite: "x" has to begin`) {
+		t.Error(faults)
 	}
 	bad = mesh.Route{
 		Name: "shop", Owner: "x", Hosts: []string{"a.example"}, Backends: []mesh.WeightedBackend{{Service: "x", Weight: 1}},
@@ -75,8 +83,11 @@ func TestRedirectsDoNotLeadBack(t *testing.T) {
 		"exact, deeper":           {&mesh.PathMatch{Exact: "/a"}, mesh.Redirect{Path: "/a/b"}, false},
 		"deeper, on another host": {prefix("/api"), mesh.Redirect{Host: "www.example", Path: "/api/v2"}, false},
 		"another port":            {nil, mesh.Redirect{Port: 8080}, false},
+		"what it matches":         {&mesh.PathMatch{Regex: "/a[0-9]+"}, mesh.Redirect{Path: "/a7"}, true},
+		"what it begins":          {&mesh.PathMatch{Regex: "/a[0-9]+"}, mesh.Redirect{Path: "/a7/b"}, false},
 	} {
 		r := mesh.Route{Name: "r", Owner: "x", Hosts: []string{"a.example", "*.b.example"}, Match: mesh.RequestMatch{Path: c.path}, Redirect: &c.redirect}
+		r.WholePath = c.path != nil && c.path.Regex != ""
 		faults := r.Validate()
 		if (len(faults) > 0) != c.loops {
 			t.Errorf("%s: %v", name, faults)

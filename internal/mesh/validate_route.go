@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -30,7 +31,7 @@ func (r *Route) Validate() Faults {
 		f.checkWrite("match.path.prefix", deadAtEdgeFault(p.Prefix))
 	}
 	r.validateBackends(&f)
-	validateRewrite(&f, "rewrite", r.Rewrite, r.Match)
+	r.validateRewrites(&f)
 	r.validateSchemes(&f)
 	r.RequestHeaders.validate(&f, "requestHeaders")
 	r.ResponseHeaders.validate(&f, "responseHeaders")
@@ -120,7 +121,7 @@ func (r *Route) validateBackends(f *Faults) {
 			path string
 			set  bool
 		}{
-			{"backends", len(r.Backends) > 0}, {"rewrite", r.Rewrite != ""},
+			{"backends", len(r.Backends) > 0}, {"rewrite", r.Rewrite != ""}, {"rewriteHost", r.RewriteHost != ""},
 			{"timeout", r.Timeout != 0}, {"mirror", r.Mirror != nil},
 		} {
 			if field.set {
@@ -148,6 +149,27 @@ func (r *Route) validateBackends(f *Faults) {
 	}
 }
 
+// validateRewrites looks at what becomes of the address.
+func (r *Route) validateRewrites(f *Faults) {
+	r.validatePath(f, "rewrite", r.Rewrite)
+	if r.RewriteHost != "" {
+		f.check("rewriteHost", authorityFault(r.RewriteHost))
+	}
+	if r.WholePath && r.Rewrite == "" && (r.Redirect == nil || r.Redirect.Path == "") {
+		f.Add("wholePath", "says nothing without rewrite or redirect.path, which it has replace the whole path: leave it out")
+	}
+}
+
+func (r *Route) validatePath(f *Faults, path, to string) {
+	switch {
+	case to == "":
+	case r.WholePath:
+		f.check(path, pathFault(to))
+	default:
+		validateRewrite(f, path, to, r.Match)
+	}
+}
+
 func (r *Route) validateRedirect(f *Faults) {
 	d := r.Redirect
 	if d.Scheme == "" && d.Host == "" && d.Port == 0 && d.Path == "" {
@@ -162,9 +184,7 @@ func (r *Route) validateRedirect(f *Faults) {
 	if d.Port != 0 {
 		f.check("redirect.port", portFault(d.Port))
 	}
-	if d.Path != "" {
-		validateRewrite(f, "redirect.path", d.Path, r.Match)
-	}
+	r.validatePath(f, "redirect.path", d.Path)
 	if d.Status != 0 && !slices.Contains([]int{301, 302, 303, 307, 308}, d.Status) {
 		f.Add("redirect.status", "%d is not one of 301, 302, 303, 307, 308", d.Status)
 	}
@@ -189,6 +209,9 @@ func (r *Route) redirectsToItself() bool {
 	case path.Prefix != "":
 		prefix, target := strings.TrimRight(path.Prefix, "/"), strings.TrimRight(d.Path, "/")
 		return target == prefix || strings.HasPrefix(target, prefix+"/")
+	case path.Regex != "" && r.WholePath:
+		again, err := regexp.MatchString("^(?:"+path.Regex+")$", d.Path)
+		return err == nil && again
 	}
 	return false
 }

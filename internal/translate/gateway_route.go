@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"cmp"
 	"reflect"
 	"strconv"
 	"time"
@@ -88,7 +89,11 @@ func (g *gateway) action(r *mesh.Route, out *routev3.Route) *routev3.RouteAction
 		RetryPolicy: sharedRetries(services), HashPolicy: firstHash(services),
 	}
 	g.spread(r, out, action, targets)
-	rewrite(action, r.Rewrite, r.Match)
+	if r.WholePath {
+		rewriteWhole(action, r.Rewrite)
+	} else {
+		rewrite(action, r.Rewrite, r.Match)
+	}
 	if m := r.Mirror; m != nil {
 		if service, why := g.usable(m.Service, m.Subset); service != nil {
 			policy := mirrorTo(g.mirrorCluster(service, m.Subset), m.Percent)
@@ -109,7 +114,7 @@ func (g *gateway) spread(r *mesh.Route, out *routev3.Route, action *routev3.Rout
 		g.ask(&out.TypedPerFilterConfig, g.question(r, s))
 		action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: g.shared(string(s.Name))}
 		action.MetadataMatch = g.commonOf(s).subsets[subset]
-		if host := s.Traffic.HostHeader; host != "" {
+		if host := hostFor(r, s); host != "" {
 			action.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: host}
 		}
 		return
@@ -126,13 +131,18 @@ func (g *gateway) spread(r *mesh.Route, out *routev3.Route, action *routev3.Rout
 		default:
 			share.Name = g.shared(string(one.service.Name))
 			share.MetadataMatch = g.commonOf(one.service).subsets[one.Subset]
-			if host := one.service.Traffic.HostHeader; host != "" {
+			if host := hostFor(r, one.service); host != "" {
 				share.HostRewriteSpecifier = &routev3.WeightedCluster_ClusterWeight_HostRewriteLiteral{HostRewriteLiteral: host}
 			}
 		}
 		weighted.Clusters = append(weighted.Clusters, share)
 	}
 	action.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: weighted}
+}
+
+// hostFor is the host that a service is asked for; "": the client's.
+func hostFor(r *mesh.Route, s *mesh.Service) string {
+	return cmp.Or(r.RewriteHost, s.Traffic.HostHeader)
 }
 
 // longestTimeout is the route's own, or else that of the most patient of its services.
@@ -184,13 +194,15 @@ func redirect(r *mesh.Route) *routev3.RedirectAction {
 	d := r.Redirect
 	out := &routev3.RedirectAction{HostRedirect: domain(mesh.PlainHost(d.Host)), PortRedirect: uint32(d.Port), ResponseCode: redirectCodes()[d.Status]}
 	var path routev3.RouteAction
-	rewrite(&path, d.Path, r.Match)
+	if !r.WholePath {
+		rewrite(&path, d.Path, r.Match)
+	}
 	if d.Scheme != "" {
 		out.SchemeRewriteSpecifier = &routev3.RedirectAction_SchemeRedirect{SchemeRedirect: string(d.Scheme)}
 	}
 	switch {
 	case d.Path == "":
-	case r.Match.Path.Exact != "":
+	case r.WholePath, r.Match.Path.Exact != "":
 		out.PathRewriteSpecifier = &routev3.RedirectAction_PathRedirect{PathRedirect: d.Path}
 	case path.RegexRewrite != nil:
 		out.PathRewriteSpecifier = &routev3.RedirectAction_RegexRewrite{RegexRewrite: path.RegexRewrite}

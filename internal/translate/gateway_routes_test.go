@@ -21,14 +21,17 @@ func TestRoutesRedirect(t *testing.T) {
 	}
 	exact := to("/one", mesh.Redirect{Path: "/two", Status: 308})
 	exact.Match.Path = &mesh.PathMatch{Exact: "/one"}
+	whole := to("/whole", mesh.Redirect{Path: `/w/%REQ(x)%\1`})
+	whole.WholePath = true
 	at := startEdge(t, &input{Routes: []mesh.Route{
-		exact, to("/old", mesh.Redirect{Path: "/new", Status: 301}), to("/deep", mesh.Redirect{Host: "www.example", Path: "/"}),
+		whole, exact, to("/old", mesh.Redirect{Path: "/new", Status: 301}), to("/deep", mesh.Redirect{Host: "www.example", Path: "/"}),
 		to("/port", mesh.Redirect{Port: 9999}), to("/host", mesh.Redirect{Host: "www.example"}),
 		to("/six", mesh.Redirect{Host: "2001:db8::1", Port: 99}), to("/percent", mesh.Redirect{Path: `/a%20b/%REQ(x)%/\1`}),
 		to("/up", mesh.Redirect{Host: "www.example.", Path: "/%REQ(x)%"}),
 	}})
 	for path, want := range map[string]string{
 		"/one?q=1":     "308 http://x.example:8080/two?q=1",
+		"/whole/x?q=1": `302 http://x.example:8080/w/%REQ(x)%\1?q=1`,
 		"/old":         "301 http://x.example:8080/new",
 		"/old/a?b=c":   "301 http://x.example:8080/new/a?b=c",
 		"/deep/a/b":    "302 http://www.example/a/b",
@@ -43,6 +46,28 @@ func TestRoutesRedirect(t *testing.T) {
 		status, header, _ := raw(t, at, "GET "+path+" HTTP/1.1\r\nHost: x.example:8080\r\n\r\n")
 		if got := fmt.Sprintf("%d %s", status, header.Get("Location")); got != want {
 			t.Errorf("%s: got %s, want %s", path, got, want)
+		}
+	}
+}
+
+// What a route says of the host and the path comes before what the service says.
+func TestRoutesRewriteHostsAndWholePaths(t *testing.T) {
+	own := service("own", mesh.HTTP)
+	own.Traffic.HostHeader = "own.internal"
+	one, split, pattern, all := under("/one", route("r", "x.example", "own")), under("/split", route("r", "x.example", "own", "other")), under("/p", route("r", "x.example", "own")), route("all", "y.example", "other")
+	one.RewriteHost = "route.internal:8080"
+	split.RewriteHost = "route.internal"
+	pattern.Match.Path, pattern.Rewrite, pattern.WholePath = &mesh.PathMatch{Regex: "/p[0-9]+/.*"}, `/new/\1`, true
+	all.Rewrite, all.WholePath = "/all", true
+	at := startEdge(t, &input{Services: []mesh.Service{own}, Routes: []mesh.Route{one, split, pattern, all}}, "own", "other")
+	for range 20 {
+		for _, c := range [][3]string{
+			{"x.example", "/one/a?q", "own route.internal:8080 /one/a?q"}, {"x.example", "/split", " route.internal /split"},
+			{"x.example", "/p12/x?q=/p3/", `own own.internal /new/%5C1?q=/p3/`}, {"y.example", "/?a=b", "other y.example /all?a=b"}, {"y.example", "/x/y", "other y.example /all"},
+		} {
+			if got := call(t, at, c[0], c[1], nil); got.status != 200 || !strings.HasSuffix(strings.TrimSpace(got.body), c[2]) {
+				t.Errorf("%s%s: %d %q", c[0], c[1], got.status, got.body)
+			}
 		}
 	}
 }

@@ -99,6 +99,11 @@ func stringMatch(m *matcherv3.StringMatcher) *routev3.HeaderMatcher_StringMatch 
 
 func regex(pattern string) *matcherv3.RegexMatcher { return &matcherv3.RegexMatcher{Regex: pattern} }
 
+// rewriteWhole replaces the path, and leaves the query.
+func rewriteWhole(action *routev3.RouteAction, to string) {
+	action.RegexRewrite = &matcherv3.RegexMatchAndSubstitute{Pattern: regex("^/.*$"), Substitution: strings.ReplaceAll(to, `\`, `\\`)}
+}
+
 // rewrite replaces what the match found at the start of the path, or all of an
 // exact path. Envoy's prefix_rewrite swaps the text as it stands, so the slash
 // between the new prefix and the rest has to come out right here.

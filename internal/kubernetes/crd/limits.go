@@ -163,6 +163,7 @@ var fieldLimits = map[string]limit{
 	"HeaderChange.remove":    set(64, text(256, headerPattern, changeable("self"))),
 	"Route.backends":         list(50, nil, someWeight),
 	"Route.rewrite":          text(4096, optional(pathPattern)),
+	"Route.rewriteHost":      text(300, "", isAuthority),
 	"WeightedBackend.subset": text(63, optional("^"+labelPattern+"$")),
 	"Redirect.host":          text(254, "", orEmpty(isHost)),
 	"Redirect.path":          text(4096, optional(pathPattern)),

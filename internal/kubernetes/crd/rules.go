@@ -176,7 +176,7 @@ var objectRules = map[string]apiextensions.ValidationRules{
 	"HeaderChange": {rule("(has(self.set) ? self.set.size() : 0) + (has(self.add) ? self.add.size() : 0) + (has(self.remove) ? self.remove.size() : 0) <= 64",
 		"names more than 64 headers")},
 	"RateLimit": {at("burst", "!has(self.burst) || self.burst == 0 || self.burst >= self.requests", "is less than requests")},
-	"Route":     slices.Concat(routeRules, beside("backends", filled("self.backends")), beside("rewrite", said("self.rewrite")), beside("timeout", "has(self.timeout)"), beside("mirror", "has(self.mirror)")),
+	"Route":     slices.Concat(routeRules, beside("backends", filled("self.backends")), beside("rewrite", said("self.rewrite")), beside("rewriteHost", said("self.rewriteHost")), beside("timeout", "has(self.timeout)"), beside("mirror", "has(self.mirror)")),
 }
 
 // beside refuses a field of a route that answers requests itself.
@@ -184,14 +184,17 @@ func beside(field, isThere string) apiextensions.ValidationRules {
 	return rules(at(field, "!("+answersItself+") || !("+isThere+")", "cannot stand beside redirect or refuse, which answer the request themselves: leave one of them out"))
 }
 
+const wholePath = "has(self.wholePath) && self.wholePath"
+
 const answersItself = "has(self.redirect) || has(self.refuse)"
 
 var routeRules = rules(
 	at("backends", answersItself+" || "+filled("self.backends"), "is required: at least one service, or else a redirect, or refuse"),
 	at("redirect", "!has(self.redirect) || !has(self.refuse)", "cannot stand beside refuse, which answers the request itself: leave one of them out"),
 	at("plainHTTP", "!("+filled("self.schemes")+") || !has(self.plainHTTP) || !self.plainHTTP", "contradicts schemes, which names all that it is served over: leave it out"),
-	at("rewrite", answersItself+" || !("+said("self.rewrite")+") || "+replaces, rewriteNeedsPath),
-	at("redirect.path", "!("+said("self.redirect.path")+") || "+replaces, rewriteNeedsPath),
+	at("rewrite", answersItself+" || !("+said("self.rewrite")+") || "+wholePath+" || "+replaces, rewriteNeedsPath),
+	at("redirect.path", "!("+said("self.redirect.path")+") || "+wholePath+" || "+replaces, rewriteNeedsPath),
+	at("wholePath", "!("+wholePath+") || "+said("self.rewrite")+" || "+said("self.redirect.path"), "says nothing without rewrite or redirect.path, which it has replace the whole path: leave it out"),
 	at("redirect", "!has(self.redirect) || "+said("self.redirect.scheme")+" || "+said("self.redirect.host")+" || has(self.redirect.port) || "+said("self.redirect.path"),
 		"leads nowhere else: give it a scheme, a host, a port or a path"),
 	at("redirect", "!has(self.redirect) || has(self.redirect.port) || "+elsewhere+" || !("+leadsBack+")",

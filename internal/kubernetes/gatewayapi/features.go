@@ -17,7 +17,8 @@ func supportedFeatures() []gw.SupportedFeature {
 	}
 	for _, name := range []features.FeatureName{
 		features.SupportGRPCRouteNamedRouteRule, features.SupportHTTPRouteBackendProtocolH2C, features.SupportHTTPRouteBackendProtocolWebSocket,
-		features.SupportHTTPRouteMethodMatching, features.SupportHTTPRouteNamedRouteRule, features.SupportHTTPRoutePortRedirect,
+		features.SupportHTTPRouteHostRewrite, features.SupportHTTPRouteMethodMatching, features.SupportHTTPRouteNamedRouteRule,
+		features.SupportHTTPRoutePathRedirect, features.SupportHTTPRoutePathRewrite, features.SupportHTTPRoutePortRedirect,
 		features.SupportHTTPRouteQueryParamMatching, features.SupportHTTPRouteRequestMirror, features.SupportHTTPRouteRequestPercentageMirror, features.SupportHTTPRouteRequestTimeout,
 		features.SupportHTTPRouteResponseHeaderModification, features.SupportHTTPRouteSchemeRedirect,
 	} {

@@ -79,27 +79,25 @@ func httpRule(in *gw.HTTPRouteRule) rule {
 	return r
 }
 
-// paths finds the new hosts and paths that the mesh's routes cannot say: they replace
-// what a prefix matched, or all of an exact path.
-func (r *rule) paths() {
-	if r.rewrite != nil && r.rewrite.Hostname != nil {
-		r.lacks("filters: urlRewrite.hostname is not served: a service of the mesh declares its host (traffic.hostHeader)")
-	}
-	var path *gw.HTTPPathModifier
+// path is how the rule replaces paths; nil: it leaves them.
+func (r *rule) path() *gw.HTTPPathModifier {
 	switch {
-	case r.rewrite != nil && r.redirect != nil:
-		r.lacks("filters: a rule either redirects or rewrites")
 	case r.rewrite != nil:
-		path = r.rewrite.Path
+		return r.rewrite.Path
 	case r.redirect != nil:
-		path = r.redirect.Path
+		return r.redirect.Path
 	}
+	return nil
+}
+
+// paths finds the new paths that the mesh's routes cannot say.
+func (r *rule) paths() {
+	if r.rewrite != nil && r.redirect != nil {
+		r.lacks("filters: a rule either redirects or rewrites")
+	}
+	path := r.path()
 	for _, m := range r.matches {
-		switch {
-		case path == nil:
-		case path.Type == gw.FullPathHTTPPathModifier && m.Path.Exact == "":
-			r.lacks("filters: ReplaceFullPath is served for matches of type Exact alone")
-		case path.Type == gw.PrefixMatchHTTPPathModifier && m.Path.Prefix == "":
+		if path != nil && path.Type == gw.PrefixMatchHTTPPathModifier && m.Path.Prefix == "" {
 			r.lacks("filters: ReplacePrefixMatch is served for matches of type PathPrefix alone")
 		}
 	}

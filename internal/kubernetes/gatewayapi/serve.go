@@ -48,6 +48,8 @@ func (t *translation) each(r *route, g *gateway, at place, hosts []string, give 
 				Match: match, RequestHeaders: rule.request, ResponseHeaders: rule.response,
 			}
 			made.Name = lower(made.Name)
+			path := rule.path()
+			made.WholePath = path != nil && path.Type == gw.FullPathHTTPPathModifier && match.Path.Exact == ""
 			nth++
 			if rule.redirect != nil {
 				made.Redirect = redirect(rule.redirect, at)
@@ -83,15 +85,18 @@ func (t *translation) answer(r *route, rule *rule, made *mesh.Route) {
 		}
 	}
 	if total == 0 {
-		made.Refuse = 500
+		made.Refuse, made.WholePath = 500, false
 		if r.kind == grpcRoute {
 			made.Refuse = 503
 		}
 		return
 	}
 	made.Backends, made.Timeout = backends, rule.timeout
-	if rule.rewrite != nil && rule.rewrite.Path != nil {
-		made.Rewrite = replaced(rule.rewrite.Path)
+	if w := rule.rewrite; w != nil {
+		made.Rewrite = replaced(w.Path)
+		if w.Hostname != nil {
+			made.RewriteHost = string(*w.Hostname)
+		}
 	}
 	if m := rule.mirror; m != nil {
 		if name, why := t.backend(r, m.BackendRef); why.reason == "" {
@@ -116,8 +121,9 @@ func share(m *gw.HTTPRequestMirrorFilter) float64 {
 
 func replaced(p *gw.HTTPPathModifier) string {
 	switch {
+	case p == nil:
 	case p.ReplaceFullPath != nil:
-		return *p.ReplaceFullPath
+		return cmp.Or(*p.ReplaceFullPath, "/")
 	case p.ReplacePrefixMatch != nil:
 		return cmp.Or(*p.ReplacePrefixMatch, "/")
 	}

@@ -111,7 +111,9 @@ func routeFields(owner form.Item, fixedName bool) []form.Item {
 			{Kind: form.Group, Items: []form.Item{
 				{Kind: form.Duration, Path: "timeout", Label: "Timeout", Hint: "Default: the service's own."},
 				{Kind: form.Text, Path: "rewrite", Label: "Rewrite the path to", Hint: "Replaces the prefix that matched, or the whole of an exact path."},
+				{Kind: form.Text, Path: "rewriteHost", Label: "Rewrite the host to", Example: "shop.internal", Hint: "Default: the service's own, or the client's."},
 			}},
+			{Kind: form.Flag, Path: "wholePath", Label: "Replace the whole path, also where a prefix or an expression matched"},
 			{Kind: form.Optional, Path: "requestHeaders", Label: "Change the headers of requests", Items: headerFields()},
 			{Kind: form.Optional, Path: "responseHeaders", Label: "Change the headers of answers", Items: headerFields()},
 			{Kind: form.Optional, Path: "mirror", Label: "Send a copy to another service", Items: []form.Item{
