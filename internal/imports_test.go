@@ -72,6 +72,10 @@ var mayImport = map[string][]string{
 	"internal/logtest":        {},
 	"internal/treetest":       {},
 
+	"internal/discovery":           {"internal/mesh"},
+	"internal/discovery/inventory": {"internal/mesh", "internal/discovery"},
+	"internal/placement":           {"internal/mesh", "internal/catalog"},
+
 	"internal/kubernetes/inject":       {"internal/mesh", "internal/intercept"},
 	"internal/kubernetes/crd":          {"internal/mesh"},
 	"internal/kubernetes/v1alpha1":     {"internal/mesh"},

@@ -38,6 +38,8 @@ type serverCmd struct {
 
 	CallReports string `enum:"on,off" default:"on" placeholder:"on|off" help:"Whether sidecars and gateways report the calls that they see (Envoy's access log service), for heddle drift and the topology. All servers of a mesh have to say the same."`
 
+	Discovery string `type:"path" placeholder:"FILE" help:"File with the sources of virtual machines, such as Azure's by their tags (docs/azure.md). Of several servers one asks them; all have to have the same file. Default: none."`
+
 	Pprof string `placeholder:"HOST:PORT" help:"Where Go's profiles are served, on a loopback address only and without any protection, for go tool pprof. Default: nowhere."`
 
 	DataDir    string `default:"heddle-data" type:"path" placeholder:"DIR" help:"Where the embedded etcd keeps its data."`
@@ -82,6 +84,10 @@ func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) 
 	if err := ready.check(); err != nil {
 		return err
 	}
+	sources, err := c.sources()
+	if err != nil {
+		return err
+	}
 	if c.Pprof != "" {
 		stop, err := serveProfiles(ctx, c.Pprof)
 		if err != nil {
@@ -113,6 +119,9 @@ func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) 
 	node, err := newServerNode(c, ports, store, authority, tracer, logger) //nolint:contextcheck // each call has a context of its own
 	if err != nil {
 		return err
+	}
+	if len(sources) > 0 {
+		node.discovery = newDiscoveryNode(node, sources)
 	}
 	if c.AuthzListen != "" {
 		if node.authz, err = c.newAuthz(ctx, node, ports); err != nil {

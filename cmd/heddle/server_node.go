@@ -57,7 +57,8 @@ type serverNode struct {
 	health    *health.Server
 	calls     *callReports // nil: proxies report nothing
 	turns     *insight.Turns
-	authz     *authzNode // nil: it runs apart, or not at all
+	discovery *discoveryNode // nil: this server asks no sources of machines
+	authz     *authzNode     // nil: it runs apart, or not at all
 }
 
 // shutdownTime bounds how long requests under way may take to end.
@@ -201,6 +202,9 @@ func (n *serverNode) run(ctx context.Context, etcdFailed <-chan error, ready fun
 	})
 	if n.authz != nil {
 		group.Go(func() error { return n.authz.run(ctx) })
+	}
+	if n.discovery != nil {
+		group.Go(func() error { n.discovery.run(ctx); return nil })
 	}
 	if n.tracer != nil {
 		group.Go(func() error { n.tracer.Run(ctx); return nil })

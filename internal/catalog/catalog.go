@@ -91,6 +91,9 @@ func (c *Catalog) Apply(revision int64, synced bool, changes []mesh.Change) {
 			e.tokenKeys(change.TokenKeys, change.Deleted)
 		case change.Authorizer != nil:
 			e.authorizer(change.Authorizer, change.Deleted)
+		case change.VM != nil:
+			e.vm(change.VM, change.Deleted)
+			e.view.vmRevision = max(e.view.vmRevision, change.Revision)
 		}
 	}
 	if old.synced {
@@ -212,6 +215,16 @@ func (e *edit) indexRoutes() {
 			e.view.routesTo[service] = append(e.view.routesTo[service], one)
 		}
 	}
+}
+
+func (e *edit) vm(v *mesh.VM, deleted bool) {
+	key := v.Key().String()
+	if deleted {
+		e.view.vms = e.view.vms.without(key)
+	} else {
+		e.view.vms = e.view.vms.with(key, v)
+	}
+	e.changes.VMs = true
 }
 
 func (e *edit) runtime(r *mesh.Runtime, deleted bool) {

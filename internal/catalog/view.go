@@ -19,6 +19,8 @@ type View struct {
 	dependents  shards[mesh.ServiceName, []mesh.ServiceName] // callee → callers, sorted
 	routes      map[mesh.RouteName]*mesh.Route               // few; copied on each write
 	routesTo    map[mesh.ServiceName][]*mesh.Route           // by the services that they name; made anew when one changed
+	vms         shards[string, *mesh.VM]                     // by source and ID
+	vmRevision  int64                                        // of the latest change of one of vms
 	runtime     *mesh.Runtime
 	tokenKeys   *mesh.TokenKeys
 	authorizers []*mesh.Authorizer            // few, sorted by ID; copied on each write
@@ -31,6 +33,7 @@ func emptyView() *View {
 		services:   newShards[mesh.ServiceName, *mesh.Service](seed),
 		instances:  newShards[mesh.ServiceName, []*mesh.Instance](seed),
 		dependents: newShards[mesh.ServiceName, []mesh.ServiceName](seed),
+		vms:        newShards[string, *mesh.VM](seed),
 		runtime:    &mesh.Runtime{},
 	}
 }
@@ -113,6 +116,16 @@ func (v *View) Owners() map[string]bool {
 	}
 	return out
 }
+
+// VMs goes through the virtual machines that sources found, by source and ID.
+func (v *View) VMs() iter.Seq[*mesh.VM] { return v.vms.sorted() }
+
+// VMCount is the number of virtual machines.
+func (v *View) VMCount() int { return v.vms.size }
+
+// VMRevision is the registry revision of the latest change of a virtual machine that
+// was seen; the same for two views that have the same machines.
+func (v *View) VMRevision() int64 { return v.vmRevision }
 
 // Runtime is the runtime layer of all proxies; never nil.
 func (v *View) Runtime() *mesh.Runtime { return v.runtime }

@@ -11,6 +11,7 @@ type Change struct {
 	TokenKeys  *TokenKeys
 	Authorizer *Authorizer
 	Revocation *Revocation
+	VM         *VM
 	Deleted    bool
 	// Unreadable, with Deleted, says of a service that its value is there but cannot
 	// be read, and that none before it is known.
@@ -35,6 +36,8 @@ func (c *Change) Meta() Meta {
 		return c.Authorizer.Meta
 	case c.Revocation != nil:
 		return c.Revocation.Meta
+	case c.VM != nil:
+		return c.VM.Meta
 	}
 	return Meta{}
 }

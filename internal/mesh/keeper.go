@@ -7,11 +7,14 @@ import (
 
 // Keeper names who keeps an object from outside: the one source that may change it.
 // Its segments are joined by "/": kubernetes/CLUSTER keeps instances, and
-// kubernetes/CLUSTER/NAMESPACE/NAME services and routes.
+// kubernetes/CLUSTER/NAMESPACE/NAME services and routes; vms/SOURCE keeps instances.
 type Keeper string
 
 // KubernetesKeeper begins the keepers that are Kubernetes clusters.
 const KubernetesKeeper = "kubernetes"
+
+// VMKeeper begins the keepers that are sources of virtual machines.
+const VMKeeper = "vms"
 
 // maxKeeperSegments is how many segments the keeper of an object has.
 const maxKeeperSegments = 4
@@ -19,11 +22,15 @@ const maxKeeperSegments = 4
 // OfCluster is the keeper of what a Kubernetes cluster runs.
 func OfCluster(cluster string) Keeper { return Keeper(KubernetesKeeper + "/" + cluster) }
 
+// OfVMs is the keeper of the virtual machines that a source of discovery finds.
+func OfVMs(source string) Keeper { return Keeper(VMKeeper + "/" + source) }
+
 // Fault says why k can be no keeper, nor the beginning of one, or "".
 func (k Keeper) Fault() string {
 	segments := strings.Split(string(k), "/")
-	if segments[0] != KubernetesKeeper || len(segments) > maxKeeperSegments {
-		return fmt.Sprintf("%s is no keeper: use kubernetes/CLUSTER for instances, kubernetes/CLUSTER/NAMESPACE/NAME for services and routes", quote(string(k)))
+	most := map[string]int{KubernetesKeeper: maxKeeperSegments, VMKeeper: 2}[segments[0]]
+	if len(segments) > most {
+		return fmt.Sprintf("%s is no keeper: use kubernetes/CLUSTER or vms/SOURCE for instances, kubernetes/CLUSTER/NAMESPACE/NAME for services and routes", quote(string(k)))
 	}
 	for _, one := range segments[1:] {
 		if fault := labelFault(one); fault != "" {
@@ -39,7 +46,7 @@ func (k Keeper) Covers(other Keeper) bool {
 	return k != "" && below && (rest == "" || rest[0] == '/')
 }
 
-// OfInstances says whether k can keep instances: it is a whole cluster.
+// OfInstances says whether k can keep instances: it is a whole cluster, or a whole source.
 func (k Keeper) OfInstances() bool { return k.Fault() == "" && strings.Count(string(k), "/") == 1 }
 
 // OfObjects says whether k can keep services and routes: it is one object of a cluster.
@@ -69,10 +76,26 @@ func (k Keeper) Source() string {
 }
 
 // Cluster is the Kubernetes cluster that k is of, or "".
-func (k Keeper) Cluster() string {
-	_, rest, _ := strings.Cut(string(k), "/")
-	cluster, _, _ := strings.Cut(rest, "/")
-	return cluster
+func (k Keeper) Cluster() string { return k.second(KubernetesKeeper) }
+
+// VMSource is the source of virtual machines that k is of, or "".
+func (k Keeper) VMSource() string { return k.second(VMKeeper) }
+
+func (k Keeper) second(first string) string {
+	rest, is := strings.CutPrefix(string(k), first+"/")
+	if !is {
+		return ""
+	}
+	second, _, _ := strings.Cut(rest, "/")
+	return second
+}
+
+// OfAll is the keeper of instances that k is, or is below.
+func (k Keeper) OfAll() Keeper {
+	if source := k.VMSource(); source != "" {
+		return OfVMs(source)
+	}
+	return OfCluster(k.Cluster())
 }
 
 // Namespace is the namespace that k is of, as a keeper that covers all that is kept
@@ -87,6 +110,9 @@ func (k Keeper) Namespace() Keeper {
 
 // Where says in words where what k keeps is changed.
 func (k Keeper) Where() string {
+	if source := k.VMSource(); source != "" {
+		return "by the machines that source " + source + " finds, and their tags"
+	}
 	segments := strings.Split(string(k), "/")
 	if len(segments) < maxKeeperSegments {
 		return "in Kubernetes cluster " + k.Cluster()

@@ -116,10 +116,11 @@ type Endpoints struct {
 	DNS        *DNSEndpoints        `json:"dns,omitempty" doc:"Each sidecar resolves a host name."`
 	Static     []StaticEndpoint     `json:"static,omitempty" doc:"A fixed list of addresses."`
 	Kubernetes *KubernetesEndpoints `json:"kubernetes,omitempty" doc:"The pods behind a Kubernetes Service."`
+	VMs        *VMEndpoints         `json:"vms,omitempty" doc:"The virtual machines that sources of discovery find, such as Azure's by their tags."`
 }
 
-// Registered says whether instances are registered: one by one with a lease, or by
-// a Kubernetes cluster, beside which others may register.
+// Registered says whether instances are registered: one by one with a lease, by a
+// Kubernetes cluster, or by what finds virtual machines, beside which others may register.
 func (e Endpoints) Registered() bool {
 	return e.DNS == nil && len(e.Static) == 0 && (e.Kubernetes == nil || e.Kubernetes.Discovery != KubernetesDNS)
 }

@@ -138,6 +138,12 @@ func (e Endpoints) validate(f *Faults) {
 		}
 		e.Kubernetes.validate(f, "endpoints.kubernetes")
 	}
+	if e.VMs != nil {
+		if e.DNS != nil || len(e.Static) > 0 || e.Kubernetes != nil && e.Kubernetes.Discovery == KubernetesDNS {
+			f.Add("endpoints", "has vms beside dns, static or kubernetes with discovery: dns, which callers resolve themselves: choose one")
+		}
+		e.VMs.validate(f, "endpoints.vms")
+	}
 	if len(e.Static) > maxStatic {
 		f.Add("endpoints.static", "has %d entries; at most %d are allowed", len(e.Static), maxStatic)
 		return

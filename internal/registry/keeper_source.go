@@ -19,7 +19,7 @@ type storedSource struct {
 }
 
 func sourceKey(keeper mesh.Keeper) string {
-	return sourcePrefix + string(mesh.OfCluster(keeper.Cluster()))
+	return sourcePrefix + string(keeper.OfAll())
 }
 
 // NoteKeeper notes which source a keeper belongs to. What is noted already stays as it
@@ -30,7 +30,7 @@ func sourceKey(keeper mesh.Keeper) string {
 func (s *Store) NoteKeeper(ctx context.Context, keeper mesh.Keeper, note mesh.KeeperSource, w Write) error {
 	w.Keeper = keeper
 	tried := "note the source of keeper " + quoted(string(keeper))
-	if err := mayKeep(w, mesh.Keeper.OfInstances, "kubernetes/CLUSTER"); err != nil {
+	if err := mayKeep(w, mesh.Keeper.OfInstances, keepersOfInstances); err != nil {
 		return err
 	}
 	if err := mesh.Invalid(tried, note.Validate()); err != nil {
@@ -131,7 +131,7 @@ func otherSource(keeper mesh.Keeper, writes, is string) error {
 	if is == "" {
 		whose = "nobody has noted whose it is"
 	}
-	return mesh.ConflictBecause(mesh.ReasonOtherSource, "%s does not write for keeper %s: %s", quoted(writes), mesh.OfCluster(keeper.Cluster()), whose)
+	return mesh.ConflictBecause(mesh.ReasonOtherSource, "%s does not write for keeper %s: %s", quoted(writes), keeper.OfAll(), whose)
 }
 
 // ofSource has a write done only if its keeper belongs to the source that writes.

@@ -12,6 +12,9 @@ import (
 // A keeper is an outside source, such as a Kubernetes cluster, that alone changes
 // what it has written: two sources cannot fight over one object.
 
+// keepersOfInstances is how messages name them.
+const keepersOfInstances = "kubernetes/CLUSTER or vms/SOURCE"
+
 // mayKeep judges the keeper of a write: its form, and whether the writer may speak
 // for it.
 func mayKeep(w Write, is func(mesh.Keeper) bool, form string) error {
@@ -75,9 +78,12 @@ func keptInstance(tried string, keeper mesh.Keeper) error {
 func keepsInstances(by Token, service *mesh.Service) bool { return has(by.Keeper, service) }
 
 // has says whether a service is kept below a keeper, or is to have the pods of one of
-// its clusters.
+// its clusters, or the machines of its source.
 func has(keeper mesh.Keeper, service *mesh.Service) bool {
 	if keeper.Covers(service.Meta.Keeper) {
+		return true
+	}
+	if vms := service.Endpoints.VMs; vms != nil && slices.ContainsFunc(vms.Sources, func(source string) bool { return keeper.Covers(mesh.OfVMs(source)) }) {
 		return true
 	}
 	kubernetes := service.Endpoints.Kubernetes

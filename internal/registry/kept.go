@@ -27,7 +27,7 @@ const MostKeptInstances = 10_000
 // [mesh.ReasonTaken]. Of several calls for one set, the last to finish prevails as a
 // whole.
 func (s *Store) KeepInstances(ctx context.Context, service mesh.ServiceName, list []mesh.Instance, w Write) (mesh.Kept, error) {
-	if err := mayKeep(w, mesh.Keeper.OfInstances, "kubernetes/CLUSTER"); err != nil {
+	if err := mayKeep(w, mesh.Keeper.OfInstances, keepersOfInstances); err != nil {
 		return mesh.Kept{}, err
 	}
 	if w.Keeper == "" {

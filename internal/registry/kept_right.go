@@ -22,8 +22,11 @@ func (k *keeping) right(ctx context.Context) ([]guard, error) {
 		return nil, err
 	}
 	if by := k.write.By; by.Kind == KeeperToken && !keepsInstances(by, &service) {
-		return nil, mesh.Denied("service %s is not of keeper %s, and its endpoints.kubernetes.clusters does not have Kubernetes cluster %s: its declaration has to name it",
-			quoted(string(k.service)), quoted(string(by.Keeper)), quoted(k.write.Keeper.Cluster()))
+		field, what := "endpoints.kubernetes.clusters", "Kubernetes cluster "+quoted(k.write.Keeper.Cluster())
+		if source := k.write.Keeper.VMSource(); source != "" {
+			field, what = "endpoints.vms.sources", "source "+quoted(source)
+		}
+		return nil, mesh.Denied("service %s is not of keeper %s, and its %s does not have %s: its declaration has to name it", quoted(string(k.service)), quoted(string(by.Keeper)), field, what)
 	}
 	return []guard{at(key, service.Meta.Revision)}, nil
 }

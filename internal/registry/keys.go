@@ -27,6 +27,9 @@ const (
 	authorizerPrefix   = root + "authorizers/"
 	sessionKeyKey      = root + "session-key"
 	revocationPrefix   = root + "revocations/"
+	vmPrefix           = root + "vms/"
+	discoveryPrefix    = root + "discovery/" // of each source of virtual machines how its latest refreshes went
+	officePrefix       = root + "offices/"   // who of the servers does what only one is to do
 	keptPrefix         = root + "kept-instances/" // of each keeper of each service a key that each write of its set puts
 	sourcePrefix       = root + "keepers/"        // of each keeper of instances the source that it belongs to
 	sightingPrefix     = root + "calls/seen/"     // not of the mesh: no watcher is woken by them
@@ -36,7 +39,7 @@ const (
 )
 
 // meshPrefixes are what a watcher of the mesh lists.
-var meshPrefixes = [...]string{servicePrefix, instancePrefix, routePrefix, runtimeKey, tokenKeysKey, authorizerPrefix, revocationPrefix}
+var meshPrefixes = [...]string{servicePrefix, instancePrefix, routePrefix, runtimeKey, tokenKeysKey, authorizerPrefix, revocationPrefix, vmPrefix}
 
 func instanceKey(key mesh.InstanceKey) string {
 	return instancePrefix + string(key.Service) + "/" + string(key.ID)

@@ -95,6 +95,14 @@ var revocations = kind[mesh.Revocation]{
 	change:   func(r *mesh.Revocation) mesh.Change { return mesh.Change{Revocation: r} },
 }
 
+var vms = kind[mesh.VM]{
+	noun: "VM", prefix: vmPrefix,
+	name:     func(v *mesh.VM) string { return v.Key().String() },
+	meta:     func(v *mesh.VM) *mesh.Meta { return &v.Meta },
+	validate: (*mesh.VM).Validate,
+	change:   func(v *mesh.VM) mesh.Change { return mesh.Change{VM: v} },
+}
+
 func (k *kind[T]) key(object *T) string { return k.prefix + k.name(object) }
 
 func (k *kind[T]) title(object *T) string {
@@ -184,6 +192,8 @@ func decodeChange(key string, value []byte, revision int64) (mesh.Change, mesh.F
 		return changeOf(&authorizers, key, value, revision)
 	case strings.HasPrefix(key, revocationPrefix):
 		return changeOf(&revocations, key, value, revision)
+	case strings.HasPrefix(key, vmPrefix):
+		return changeOf(&vms, key, value, revision)
 	}
 	return mesh.Change{}, nil, fmt.Errorf("nothing of the mesh has the key %q", key)
 }
@@ -220,6 +230,12 @@ func deletionOf(key string, revision int64) (mesh.Change, bool) {
 		change.Authorizer = &mesh.Authorizer{ID: key[len(authorizerPrefix):]}
 	case strings.HasPrefix(key, revocationPrefix):
 		change.Revocation = &mesh.Revocation{Of: key[len(revocationPrefix):]}
+	case strings.HasPrefix(key, vmPrefix):
+		source, id, ok := strings.Cut(key[len(vmPrefix):], "/")
+		if !ok {
+			return mesh.Change{}, false
+		}
+		change.VM = &mesh.VM{Source: source, ID: id}
 	default:
 		return mesh.Change{}, false
 	}

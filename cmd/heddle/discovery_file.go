@@ -1,0 +1,91 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	yaml "go.yaml.in/yaml/v3"
+
+	"github.com/heddle-mesh/heddle/internal/discovery"
+	"github.com/heddle-mesh/heddle/internal/discovery/inventory"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// discoveryFile is the file of --discovery: the sources of virtual machines.
+type discoveryFile struct {
+	Sources []sourceSettings `yaml:"sources"`
+}
+
+// sourceSettings are one source: its name, how often it is asked, and exactly one kind.
+type sourceSettings struct {
+	Name      string            `yaml:"name"`
+	Interval  time.Duration     `yaml:"interval"`
+	Longest   time.Duration     `yaml:"longest"`
+	Inventory *inventory.Config `yaml:"inventory"`
+}
+
+// sources reads --discovery, if it is given.
+func (c *serverCmd) sources() ([]discovery.Source, error) {
+	if c.Discovery == "" {
+		return nil, nil
+	}
+	return readDiscovery(c.Discovery)
+}
+
+// leastInterval keeps a source from being asked without a pause.
+const leastInterval = time.Second
+
+// readDiscovery reads the sources; all that is wrong is told at once.
+func readDiscovery(path string) ([]discovery.Source, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read --discovery: %w", err)
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	decoder.KnownFields(true)
+	file := discoveryFile{}
+	if err := decoder.Decode(&file); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("read --discovery %s: %w", path, err)
+	}
+	if len(file.Sources) == 0 {
+		return nil, fmt.Errorf("read --discovery %s: it has no sources", path)
+	}
+	var out []discovery.Source
+	var wrong []error
+	seen := map[string]bool{}
+	for i := range file.Sources {
+		one := &file.Sources[i]
+		source, err := one.source()
+		if err == nil && seen[one.Name] {
+			err = errors.New("its name is another source's already")
+		}
+		if seen[one.Name] = true; err != nil {
+			wrong = append(wrong, fmt.Errorf("read --discovery %s: sources[%d] (%q): %w", path, i, one.Name, err))
+			continue
+		}
+		out = append(out, source)
+	}
+	return out, errors.Join(wrong...)
+}
+
+// source makes what the settings say.
+func (s *sourceSettings) source() (discovery.Source, error) {
+	out := discovery.Source{Name: s.Name, Pace: discovery.Pace{Interval: s.Interval, Longest: s.Longest}}
+	if !mesh.ServiceName(s.Name).Valid() {
+		return out, errors.New("its name is not a DNS label such as \"azure-prod\"")
+	}
+	if least := cmp.Or(s.Interval, leastInterval); least < leastInterval || s.Longest < 0 {
+		return out, fmt.Errorf("interval and longest are at least %s", leastInterval)
+	}
+	if s.Inventory == nil {
+		return out, errors.New("it has no kind: give it inventory")
+	}
+	lister, err := inventory.New(*s.Inventory, nil)
+	out.Kind, out.Lister = "inventory", lister
+	return out, err
+}

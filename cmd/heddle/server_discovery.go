@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/catalog"
+	"github.com/heddle-mesh/heddle/internal/discovery"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/placement"
+	"github.com/heddle-mesh/heddle/internal/registry"
+)
+
+// discoveryNode finds virtual machines in the term of this server; others wait for it.
+type discoveryNode struct {
+	sources []discovery.Source
+	server  string
+	metrics *discovery.Metrics
+	node    *serverNode
+}
+
+func newDiscoveryNode(n *serverNode, sources []discovery.Source) *discoveryNode {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return &discoveryNode{sources: sources, server: host + "/" + n.restListener.Addr().String(), metrics: discovery.NewMetrics(n.prom), node: n}
+}
+
+// discoveryOffice is what one server of the mesh does at a time.
+const discoveryOffice = "discovery"
+
+func (d *discoveryNode) run(ctx context.Context) {
+	d.node.store.Lead(ctx, discoveryOffice, d.server, d.lead)
+}
+
+// lead refreshes the sources and places their machines until the term ends.
+func (d *discoveryNode) lead(ctx context.Context, term registry.Term) {
+	defer d.metrics.Left()
+	if err := whenSynced(ctx, d.node.catalog, func() error { return nil }); err != nil || ctx.Err() != nil {
+		return
+	}
+	var running sync.WaitGroup
+	defer running.Wait()
+	shelf := &vmShelf{node: d.node, term: term}
+	for _, source := range d.sources {
+		refresher := discovery.NewRefresher(discovery.Config{Source: source, Shelf: shelf, Server: d.server, Metrics: d.metrics, Logger: d.node.logger})
+		running.Go(func() { refresher.Run(ctx) })
+	}
+	placer := placement.New(placement.Config{Catalog: d.node.catalog, Keeper: vmKeeper{d.node.store}, Logger: d.node.logger})
+	running.Go(func() { placer.Run(ctx) })
+}
+
+// vmShelf is the registry in a term, for refreshers.
+type vmShelf struct {
+	node *serverNode
+	term registry.Term
+}
+
+// catchUp bounds how long the catalog may take to have what was written.
+const catchUp = 10 * time.Second
+
+// Known gives what the catalog has.
+func (s *vmShelf) Known(ctx context.Context, source string, since int64) (map[mesh.VMKey]*mesh.VM, error) {
+	view, err := viewAt(ctx, s.node.catalog, since)
+	if err != nil {
+		return nil, err
+	}
+	out := map[mesh.VMKey]*mesh.VM{}
+	for vm := range view.VMs() {
+		if vm.Source == source {
+			out[vm.Key()] = vm
+		}
+	}
+	return out, nil
+}
+
+// viewAt waits for a view that is at a revision.
+func viewAt(ctx context.Context, c *catalog.Catalog, revision int64) (*catalog.View, error) {
+	ctx, cancel := context.WithTimeout(ctx, catchUp)
+	defer cancel()
+	feed := c.Subscribe()
+	defer feed.Close()
+	for {
+		view, _, err := feed.Wait(ctx)
+		if err != nil {
+			return nil, mesh.Unavailable(err, "what was written is not read yet")
+		}
+		if view.Revision() >= revision {
+			return view, nil
+		}
+	}
+}
+
+// Write writes in the term.
+func (s *vmShelf) Write(ctx context.Context, put []mesh.VM, gone []mesh.VMKey) (int64, error) {
+	return s.node.store.WriteVMs(ctx, s.term, put, gone)
+}
+
+// Noted reads what was noted last.
+func (s *vmShelf) Noted(ctx context.Context, source string) (mesh.DiscoverySource, error) {
+	all, err := s.node.store.Discovery(ctx)
+	for _, one := range all {
+		if one.Name == source {
+			return one, err
+		}
+	}
+	return mesh.DiscoverySource{}, err
+}
+
+// Note notes in the term.
+func (s *vmShelf) Note(ctx context.Context, source mesh.DiscoverySource) error {
+	return s.node.store.WriteDiscovery(ctx, s.term, source)
+}
+
+// vmKeeper is the registry, for placing.
+type vmKeeper struct{ store *registry.Store }
+
+// Keep writes a set as the source's own.
+func (k vmKeeper) Keep(ctx context.Context, service mesh.ServiceName, source string, list []mesh.Instance) (int64, error) {
+	keeper := mesh.OfVMs(source)
+	kept, err := k.store.KeepInstances(ctx, service, list, registry.Write{Author: "discovery", Source: keeper.Source(), Keeper: keeper})
+	return kept.Revision, err
+}

@@ -1,0 +1,210 @@
+package discovery
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// Shelf is where machines are kept for all servers.
+type Shelf interface {
+	// Known gives the machines of a source, no older than a revision that Write gave.
+	Known(ctx context.Context, source string, since int64) (map[mesh.VMKey]*mesh.VM, error)
+	// Write puts some and deletes others, and gives the revision of the last write.
+	Write(ctx context.Context, put []mesh.VM, gone []mesh.VMKey) (int64, error)
+	// Noted gives how a source did, as it was noted last.
+	Noted(ctx context.Context, source string) (mesh.DiscoverySource, error)
+	// Note keeps how the source does.
+	Note(ctx context.Context, source mesh.DiscoverySource) error
+}
+
+// Source is a source and how it is asked.
+type Source struct {
+	Name   string // a DNS label
+	Kind   string // for people
+	Lister Lister
+	Pace   Pace
+}
+
+// Config has settings whose zero values work, but for Source and Shelf.
+type Config struct {
+	Source  Source
+	Shelf   Shelf
+	Server  string // who refreshes, for people
+	Metrics *Metrics
+	Logger  *slog.Logger // default: discard
+}
+
+// listTime bounds one listing, however often it is told to wait.
+const listTime = 5 * time.Minute
+
+// Refresher asks a source again and again. Make it with [NewRefresher].
+type Refresher struct {
+	cfg  Config
+	wake chan struct{} // capacity one: "something changed there"
+
+	// Of Run's goroutine:
+	remembered map[string]memory
+	status     mesh.DiscoverySource
+	written    int64  // the revision of the latest write
+	told       string // the fault that was logged last
+}
+
+// NewRefresher makes a refresher that asks nothing until Run.
+func NewRefresher(cfg Config) *Refresher {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Metrics == nil {
+		cfg.Metrics = NewMetrics(nil)
+	}
+	cfg.Source.Pace = cfg.Source.Pace.WithDefaults()
+	return &Refresher{
+		cfg: cfg, wake: make(chan struct{}, 1), remembered: map[string]memory{},
+		status: mesh.DiscoverySource{Name: cfg.Source.Name, Kind: cfg.Source.Kind, Server: cfg.Server},
+	}
+}
+
+// Wake has the source asked soon: somebody said that something changed there.
+func (r *Refresher) Wake() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run refreshes until ctx ends. It may be called once.
+func (r *Refresher) Run(ctx context.Context) {
+	r.resume(ctx)
+	base, wait := time.Duration(0), time.Duration(0)
+	for {
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		case <-r.wake:
+			timer.Stop()
+			if base != 0 && !sleep(ctx, settle) {
+				return
+			}
+		}
+		o := r.refresh(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		base, wait = r.cfg.Source.Pace.next(base, o, rand.Float64()) //nolint:gosec // jitter
+		r.status.NextRun = time.Now().Add(wait)
+		if err := r.cfg.Shelf.Note(ctx, r.status); err != nil && ctx.Err() == nil {
+			r.cfg.Logger.Warn("how a source of machines does could not be noted", "source", r.status.Name, "error", err)
+		}
+	}
+}
+
+// resume goes on from what the server before has noted.
+func (r *Refresher) resume(ctx context.Context) {
+	noted, err := r.cfg.Shelf.Noted(ctx, r.cfg.Source.Name)
+	if err != nil {
+		return // it is written anew
+	}
+	r.status.Version, r.status.LastSuccess = noted.Version, noted.LastSuccess
+	for _, scope := range noted.Scopes {
+		r.remembered[scope.Name] = memory{success: scope.LastSuccess}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// refresh asks once, and keeps what differs.
+func (r *Refresher) refresh(ctx context.Context) outcome {
+	began := time.Now()
+	listing, err := r.list(ctx)
+	r.status.LastRun, r.status.Calls, r.status.Throttled = began.UTC(), listing.Calls, listing.Throttled
+	r.status.TotalCalls += int64(listing.Calls)
+	after, changed := retryAfter(listing, err), false
+	if err == nil {
+		changed, err = r.keep(ctx, listing, began)
+	}
+	took := time.Since(began)
+	r.status.DurationMS = float64(took.Microseconds()) / 1000
+	r.status.Error = ""
+	if err != nil {
+		r.status.Error = err.Error()
+	}
+	if ctx.Err() != nil {
+		return outcome{} // it was told to end: that is no fault of the source
+	}
+	failed := err != nil || r.status.LastSuccess != r.status.LastRun
+	r.cfg.Metrics.refreshed(&r.status, took, failed)
+	r.tell()
+	return outcome{changed: changed, failed: failed, after: after}
+}
+
+func (r *Refresher) list(ctx context.Context) (Listing, error) {
+	ctx, cancel := context.WithTimeout(ctx, listTime)
+	defer cancel()
+	return r.cfg.Source.Lister.List(ctx)
+}
+
+// keep writes what a listing changes.
+func (r *Refresher) keep(ctx context.Context, listing Listing, began time.Time) (changed bool, err error) {
+	for i := range listing.Scopes {
+		scope := &listing.Scopes[i]
+		for j := range scope.VMs {
+			scope.VMs[j].Source, scope.VMs[j].Scope = r.cfg.Source.Name, scope.Name
+		}
+		scope.VMs = slices.DeleteFunc(scope.VMs, func(vm mesh.VM) bool { return vm.ID == "" })
+		for j := range scope.VMs {
+			tidy(&scope.VMs[j])
+		}
+	}
+	known, err := r.cfg.Shelf.Known(ctx, r.cfg.Source.Name, r.written)
+	if err != nil {
+		return false, err
+	}
+	m := merge(known, listing, r.remembered, began.UTC())
+	r.status.Scopes, r.status.VMs = m.scopes, m.count
+	if len(m.put)+len(m.gone) > 0 {
+		at, err := r.cfg.Shelf.Write(ctx, m.put, m.gone)
+		r.written = max(r.written, at)
+		if err != nil {
+			return true, err
+		}
+		r.cfg.Logger.Info("machines changed", "source", r.cfg.Source.Name, "written", len(m.put), "removed", len(m.gone), "machines", m.count)
+	}
+	r.status.Version = max(r.status.Version, r.written)
+	if m.whole {
+		r.status.LastSuccess = r.status.LastRun
+	}
+	return len(m.put)+len(m.gone) > 0, nil
+}
+
+// tell logs a fault when it is another than before.
+func (r *Refresher) tell() {
+	fault := r.status.Error
+	for _, scope := range r.status.Scopes {
+		fault = cmp.Or(fault, scope.Error)
+	}
+	if fault == r.told {
+		return
+	}
+	r.told = fault
+	if fault == "" {
+		r.cfg.Logger.Info("a source of machines is listed as a whole again", "source", r.status.Name, "machines", r.status.VMs)
+		return
+	}
+	r.cfg.Logger.Warn("a source of machines could not be listed as a whole; what was known of it stays", "source", r.status.Name, "error", fault)
+}

@@ -1,0 +1,61 @@
+package discovery
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// Lister is a source of virtual machines.
+type Lister interface {
+	// List gives all machines that the source has now, scope by scope. It fails as a whole
+	// only if not even its scopes are known. It is called by one goroutine at a time.
+	List(ctx context.Context) (Listing, error)
+}
+
+// Listing is what a source has.
+type Listing struct {
+	Scopes []Scope
+	Cost
+}
+
+// Scope is a part of a source that is listed as a whole or not at all, such as a
+// subscription: if one fails, the others go on.
+type Scope struct {
+	Name string    // unique in the listing
+	VMs  []mesh.VM // their Source and Scope are set by whoever listed
+	Err  error     // why it could not be listed; VMs is not looked at then
+}
+
+// Cost is what a listing took.
+type Cost struct {
+	Calls     int // requests made, those included that were made again
+	Throttled int // answered with 429
+}
+
+// A Throttled error says after what time the source wants to be asked again.
+type Throttled struct {
+	After time.Duration
+	Err   error
+}
+
+func (t *Throttled) Error() string { return t.Err.Error() }
+
+func (t *Throttled) Unwrap() error { return t.Err }
+
+// retryAfter is the longest time that an error of the listing asks to wait, or 0.
+func retryAfter(listing Listing, failed error) time.Duration {
+	longest := time.Duration(0)
+	look := func(err error) {
+		if throttled := (*Throttled)(nil); errors.As(err, &throttled) {
+			longest = max(longest, throttled.After)
+		}
+	}
+	look(failed)
+	for _, scope := range listing.Scopes {
+		look(scope.Err)
+	}
+	return longest
+}

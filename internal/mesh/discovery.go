@@ -1,0 +1,31 @@
+package mesh
+
+import "time"
+
+// DiscoverySource is how a source of virtual machines does, as the server that
+// refreshes it wrote last.
+type DiscoverySource struct {
+	Name        string           `json:"name" doc:"The source, by the name that the servers' settings give it." example:"azure-prod"`
+	Kind        string           `json:"kind" doc:"What it asks: azure or inventory." example:"azure"`
+	Server      string           `json:"server" doc:"Which server asks it."`
+	LastRun     time.Time        `json:"last_run,omitzero" doc:"When the latest refresh began."`
+	LastSuccess time.Time        `json:"last_success,omitzero" doc:"When the latest refresh began that had all of its scopes whole."`
+	DurationMS  float64          `json:"duration_ms" doc:"How long the latest refresh took, in milliseconds."`
+	NextRun     time.Time        `json:"next_run,omitzero" doc:"When the next one is due."`
+	Calls       int              `json:"calls" doc:"How many requests the latest refresh made."`
+	Throttled   int              `json:"throttled" doc:"How many of them were answered with 429."`
+	TotalCalls  int64            `json:"total_calls" doc:"How many requests that server has made of it."`
+	VMs         int              `json:"vms" doc:"How many machines it has, those included that are kept although the latest refresh failed."`
+	Version     int64            `json:"version" doc:"The registry's revision that brought the latest change of its machines."`
+	Error       string           `json:"error,omitempty" doc:"Why the latest refresh failed as a whole: everything that was known stays."`
+	Scopes      []DiscoveryScope `json:"scopes" nullable:"false" doc:"The parts that are listed each as a whole, such as subscriptions."`
+}
+
+// DiscoveryScope is how the latest listing of a part of a source went.
+type DiscoveryScope struct {
+	Name        string    `json:"name" doc:"Which part." example:"subscriptions/00000000-0000-0000-0000-000000000000"`
+	VMs         int       `json:"vms" doc:"How many machines it has."`
+	LastSuccess time.Time `json:"last_success,omitzero" doc:"When the latest whole listing of it began."`
+	Error       string    `json:"error,omitempty" doc:"Why the latest one failed: what was known of it stays."`
+	Held        int       `json:"held,omitempty" doc:"How many machines it had before: it seems to have none, and that is believed only when it is told again and again."`
+}
