@@ -44,14 +44,14 @@ var labelMeanings = map[string]string{
 	"answer":    "of proxies: `ack`, `nack`; of the AuthZ service: `allowed`, `denied`, `observed`, `warned`, `unavailable`",
 	"operation": "operation of the REST API (its OpenAPI document) or method of the gRPC API",
 	"code":      "HTTP status, or gRPC code by name",
-	"source":    "where a token came from: `memory`, `redis`, `signed`",
+	"source":    "of tokens: where it came from, `memory`, `redis`, `signed`; of machines: the source, by its name",
 	"what":      "`failed`, `refused`, `dropped`",
 	"provider":  "provider of users in `--edge-config`",
 	"outcome":   "of fetches: `done`, `failed`; of the audit: `done`, `refused`",
 	"state":     "of instances: `live`, `stale`; of the Gateway API's objects: `accepted`, `refused`",
 	"kind":      "`Gateway`, `HTTPRoute`, `GRPCRoute`",
 	"kid":       "ID of the signing key",
-	"result":    "of pods: `injected`, `left`, `refused`, `failed`, `malformed`; of attestations: `attested`, `refused`, `limited`, `failed`",
+	"result":    "of pods: `injected`, `left`, `refused`, `failed`, `malformed`; of attestations: `attested`, `refused`, `limited`, `failed`; of refreshes: `ok`, `failed`",
 }
 
 // family is one metric as a program exported it.
@@ -142,8 +142,10 @@ func startBusyMesh(t *testing.T) busyMesh {
 	write("edge.json", `{"providers": [{"name": "corp", "oidc": {"issuer": "https://127.0.0.1:1", "audiences": ["x"]}}]}`)
 	write("secret", strings.Repeat("5e", 32)+"\n")
 	write("mesh.yaml", threeServices)
+	write("inventory.json", `{"vms": [{"name": "web-1", "private_ip": "10.0.1.4"}]}`)
+	write("discovery.yaml", "sources: [{name: dc, inventory: {file: "+file("inventory.json")+"}}]\n")
 	said := awaitReady(t, start("--log-level", "error", "server", "--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0",
-		"--data-dir", file("data"), "--ready-file", file("server.json"), "--admin-token-file", file("token")), file("server.json"))
+		"--data-dir", file("data"), "--ready-file", file("server.json"), "--admin-token-file", file("token"), "--discovery", file("discovery.yaml")), file("server.json"))
 	cli := func(args ...string) {
 		t.Helper()
 		var out, wrong bytes.Buffer
@@ -161,6 +163,7 @@ func startBusyMesh(t *testing.T) busyMesh {
 		cli("apply", "-f", writeTo(t, file("more.yaml"), strings.Replace(threeServices, "[orders]", callees, 1)+"---\nkind: Service\nname: billing\nowner: team-money\nprotocol: http\nport: 80\ndependencies: []\n"))
 	})
 	m := busyMesh{server: said["rest"] + "/metrics", authz: authz["http"] + "/metrics"}
+	await(t, "the machines to be listed", func() bool { return scrape(t, m.server)["heddle_discovery_vms"] != nil })
 	await(t, "the fetches of keys to be counted", func() bool { return scrape(t, m.authz)["heddle_authz_edge_fetches_total"] != nil })
 	return m
 }

@@ -32,6 +32,7 @@ type Event struct {
 	Instance *EventInstance `json:"instance,omitempty"`
 	Route    *mesh.Route    `json:"route,omitempty"`
 	Runtime  *mesh.Runtime  `json:"runtime,omitempty"`
+	VM       *mesh.VM       `json:"vm,omitempty"`
 }
 
 // EventInstance is an instance that changed.
@@ -220,5 +221,6 @@ func eventOf(c *mesh.Change, told insight.Authors) Event {
 		hideRuntime(told, &layer)
 		event.Runtime = &layer
 	}
+	event.VM = c.VM
 	return event
 }

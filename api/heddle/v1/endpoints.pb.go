@@ -22,6 +22,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// By which address callers reach virtual machines.
+type VmAddress int32
+
+const (
+	// The default, private.
+	VmAddress_VM_ADDRESS_UNSPECIFIED VmAddress = 0
+	// The address in their network.
+	VmAddress_VM_ADDRESS_PRIVATE VmAddress = 1
+	// The public address.
+	VmAddress_VM_ADDRESS_PUBLIC VmAddress = 2
+)
+
+// Enum value maps for VmAddress.
+var (
+	VmAddress_name = map[int32]string{
+		0: "VM_ADDRESS_UNSPECIFIED",
+		1: "VM_ADDRESS_PRIVATE",
+		2: "VM_ADDRESS_PUBLIC",
+	}
+	VmAddress_value = map[string]int32{
+		"VM_ADDRESS_UNSPECIFIED": 0,
+		"VM_ADDRESS_PRIVATE":     1,
+		"VM_ADDRESS_PUBLIC":      2,
+	}
+)
+
+func (x VmAddress) Enum() *VmAddress {
+	p := new(VmAddress)
+	*p = x
+	return p
+}
+
+func (x VmAddress) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (VmAddress) Descriptor() protoreflect.EnumDescriptor {
+	return file_heddle_v1_endpoints_proto_enumTypes[0].Descriptor()
+}
+
+func (VmAddress) Type() protoreflect.EnumType {
+	return &file_heddle_v1_endpoints_proto_enumTypes[0]
+}
+
+func (x VmAddress) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use VmAddress.Descriptor instead.
+func (VmAddress) EnumDescriptor() ([]byte, []int) {
+	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{0}
+}
+
 // How the pods behind a Kubernetes Service are found.
 type KubernetesDiscovery int32
 
@@ -59,11 +112,11 @@ func (x KubernetesDiscovery) String() string {
 }
 
 func (KubernetesDiscovery) Descriptor() protoreflect.EnumDescriptor {
-	return file_heddle_v1_endpoints_proto_enumTypes[0].Descriptor()
+	return file_heddle_v1_endpoints_proto_enumTypes[1].Descriptor()
 }
 
 func (KubernetesDiscovery) Type() protoreflect.EnumType {
-	return &file_heddle_v1_endpoints_proto_enumTypes[0]
+	return &file_heddle_v1_endpoints_proto_enumTypes[1]
 }
 
 func (x KubernetesDiscovery) Number() protoreflect.EnumNumber {
@@ -72,7 +125,7 @@ func (x KubernetesDiscovery) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use KubernetesDiscovery.Descriptor instead.
 func (KubernetesDiscovery) EnumDescriptor() ([]byte, []int) {
-	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{0}
+	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{1}
 }
 
 // DnsDiscovery is how the addresses behind a host name are used, after Envoy's
@@ -113,11 +166,11 @@ func (x DnsDiscovery) String() string {
 }
 
 func (DnsDiscovery) Descriptor() protoreflect.EnumDescriptor {
-	return file_heddle_v1_endpoints_proto_enumTypes[1].Descriptor()
+	return file_heddle_v1_endpoints_proto_enumTypes[2].Descriptor()
 }
 
 func (DnsDiscovery) Type() protoreflect.EnumType {
-	return &file_heddle_v1_endpoints_proto_enumTypes[1]
+	return &file_heddle_v1_endpoints_proto_enumTypes[2]
 }
 
 func (x DnsDiscovery) Number() protoreflect.EnumNumber {
@@ -126,7 +179,7 @@ func (x DnsDiscovery) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use DnsDiscovery.Descriptor instead.
 func (DnsDiscovery) EnumDescriptor() ([]byte, []int) {
-	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{1}
+	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{2}
 }
 
 // IpFamily is which addresses of a host name are used.
@@ -170,11 +223,11 @@ func (x IpFamily) String() string {
 }
 
 func (IpFamily) Descriptor() protoreflect.EnumDescriptor {
-	return file_heddle_v1_endpoints_proto_enumTypes[2].Descriptor()
+	return file_heddle_v1_endpoints_proto_enumTypes[3].Descriptor()
 }
 
 func (IpFamily) Type() protoreflect.EnumType {
-	return &file_heddle_v1_endpoints_proto_enumTypes[2]
+	return &file_heddle_v1_endpoints_proto_enumTypes[3]
 }
 
 func (x IpFamily) Number() protoreflect.EnumNumber {
@@ -183,7 +236,7 @@ func (x IpFamily) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use IpFamily.Descriptor instead.
 func (IpFamily) EnumDescriptor() ([]byte, []int) {
-	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{2}
+	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{3}
 }
 
 // Endpoints says where a service's instances come from.
@@ -196,7 +249,9 @@ type Endpoints struct {
 	//	*Endpoints_Dns
 	//	*Endpoints_Static
 	//	*Endpoints_Kubernetes
-	Source        isEndpoints_Source `protobuf_oneof:"source"`
+	Source isEndpoints_Source `protobuf_oneof:"source"`
+	// The virtual machines that sources of discovery find; also beside kubernetes.
+	Vms           *VmEndpoints `protobuf:"bytes,4,opt,name=vms,proto3" json:"vms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -265,6 +320,13 @@ func (x *Endpoints) GetKubernetes() *KubernetesEndpoints {
 	return nil
 }
 
+func (x *Endpoints) GetVms() *VmEndpoints {
+	if x != nil {
+		return x.Vms
+	}
+	return nil
+}
+
 type isEndpoints_Source interface {
 	isEndpoints_Source()
 }
@@ -289,6 +351,81 @@ func (*Endpoints_Dns) isEndpoints_Source() {}
 func (*Endpoints_Static) isEndpoints_Source() {}
 
 func (*Endpoints_Kubernetes) isEndpoints_Source() {}
+
+// The virtual machines that run a service.
+type VmEndpoints struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The sources whose machines may be instances, by the names that the servers'
+	// settings give them. Required.
+	Sources []string `protobuf:"bytes,1,rep,name=sources,proto3" json:"sources,omitempty"`
+	// Which machines: those with all of these tags; none: those whose tag
+	// heddle-service names the service.
+	Tags map[string]string `protobuf:"bytes,2,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The port on the machines whose tags name none; default: the service's port.
+	Port uint32 `protobuf:"varint,3,opt,name=port,proto3" json:"port,omitempty"`
+	// By which address callers reach them; default private.
+	Address       VmAddress `protobuf:"varint,4,opt,name=address,proto3,enum=heddle.v1.VmAddress" json:"address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VmEndpoints) Reset() {
+	*x = VmEndpoints{}
+	mi := &file_heddle_v1_endpoints_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VmEndpoints) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VmEndpoints) ProtoMessage() {}
+
+func (x *VmEndpoints) ProtoReflect() protoreflect.Message {
+	mi := &file_heddle_v1_endpoints_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VmEndpoints.ProtoReflect.Descriptor instead.
+func (*VmEndpoints) Descriptor() ([]byte, []int) {
+	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *VmEndpoints) GetSources() []string {
+	if x != nil {
+		return x.Sources
+	}
+	return nil
+}
+
+func (x *VmEndpoints) GetTags() map[string]string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+func (x *VmEndpoints) GetPort() uint32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+func (x *VmEndpoints) GetAddress() VmAddress {
+	if x != nil {
+		return x.Address
+	}
+	return VmAddress_VM_ADDRESS_UNSPECIFIED
+}
 
 // The pods behind Kubernetes Services.
 type KubernetesEndpoints struct {
@@ -318,7 +455,7 @@ type KubernetesEndpoints struct {
 
 func (x *KubernetesEndpoints) Reset() {
 	*x = KubernetesEndpoints{}
-	mi := &file_heddle_v1_endpoints_proto_msgTypes[1]
+	mi := &file_heddle_v1_endpoints_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -330,7 +467,7 @@ func (x *KubernetesEndpoints) String() string {
 func (*KubernetesEndpoints) ProtoMessage() {}
 
 func (x *KubernetesEndpoints) ProtoReflect() protoreflect.Message {
-	mi := &file_heddle_v1_endpoints_proto_msgTypes[1]
+	mi := &file_heddle_v1_endpoints_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -343,7 +480,7 @@ func (x *KubernetesEndpoints) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesEndpoints.ProtoReflect.Descriptor instead.
 func (*KubernetesEndpoints) Descriptor() ([]byte, []int) {
-	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{1}
+	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *KubernetesEndpoints) GetClusters() []string {
@@ -424,7 +561,7 @@ type DnsEndpoints struct {
 
 func (x *DnsEndpoints) Reset() {
 	*x = DnsEndpoints{}
-	mi := &file_heddle_v1_endpoints_proto_msgTypes[2]
+	mi := &file_heddle_v1_endpoints_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -436,7 +573,7 @@ func (x *DnsEndpoints) String() string {
 func (*DnsEndpoints) ProtoMessage() {}
 
 func (x *DnsEndpoints) ProtoReflect() protoreflect.Message {
-	mi := &file_heddle_v1_endpoints_proto_msgTypes[2]
+	mi := &file_heddle_v1_endpoints_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -449,7 +586,7 @@ func (x *DnsEndpoints) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DnsEndpoints.ProtoReflect.Descriptor instead.
 func (*DnsEndpoints) Descriptor() ([]byte, []int) {
-	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{2}
+	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *DnsEndpoints) GetHost() string {
@@ -505,7 +642,7 @@ type StaticEndpoints struct {
 
 func (x *StaticEndpoints) Reset() {
 	*x = StaticEndpoints{}
-	mi := &file_heddle_v1_endpoints_proto_msgTypes[3]
+	mi := &file_heddle_v1_endpoints_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -517,7 +654,7 @@ func (x *StaticEndpoints) String() string {
 func (*StaticEndpoints) ProtoMessage() {}
 
 func (x *StaticEndpoints) ProtoReflect() protoreflect.Message {
-	mi := &file_heddle_v1_endpoints_proto_msgTypes[3]
+	mi := &file_heddle_v1_endpoints_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -530,7 +667,7 @@ func (x *StaticEndpoints) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StaticEndpoints.ProtoReflect.Descriptor instead.
 func (*StaticEndpoints) Descriptor() ([]byte, []int) {
-	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{3}
+	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *StaticEndpoints) GetAddresses() []*StaticEndpoint {
@@ -555,7 +692,7 @@ type StaticEndpoint struct {
 
 func (x *StaticEndpoint) Reset() {
 	*x = StaticEndpoint{}
-	mi := &file_heddle_v1_endpoints_proto_msgTypes[4]
+	mi := &file_heddle_v1_endpoints_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -567,7 +704,7 @@ func (x *StaticEndpoint) String() string {
 func (*StaticEndpoint) ProtoMessage() {}
 
 func (x *StaticEndpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_heddle_v1_endpoints_proto_msgTypes[4]
+	mi := &file_heddle_v1_endpoints_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -580,7 +717,7 @@ func (x *StaticEndpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StaticEndpoint.ProtoReflect.Descriptor instead.
 func (*StaticEndpoint) Descriptor() ([]byte, []int) {
-	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{4}
+	return file_heddle_v1_endpoints_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *StaticEndpoint) GetAddress() string {
@@ -608,14 +745,23 @@ var File_heddle_v1_endpoints_proto protoreflect.FileDescriptor
 
 const file_heddle_v1_endpoints_proto_rawDesc = "" +
 	"\n" +
-	"\x19heddle/v1/endpoints.proto\x12\theddle.v1\x1a\x1egoogle/protobuf/duration.proto\"\xba\x01\n" +
+	"\x19heddle/v1/endpoints.proto\x12\theddle.v1\x1a\x1egoogle/protobuf/duration.proto\"\xe4\x01\n" +
 	"\tEndpoints\x12+\n" +
 	"\x03dns\x18\x01 \x01(\v2\x17.heddle.v1.DnsEndpointsH\x00R\x03dns\x124\n" +
 	"\x06static\x18\x02 \x01(\v2\x1a.heddle.v1.StaticEndpointsH\x00R\x06static\x12@\n" +
 	"\n" +
 	"kubernetes\x18\x03 \x01(\v2\x1e.heddle.v1.KubernetesEndpointsH\x00R\n" +
-	"kubernetesB\b\n" +
-	"\x06source\"\x94\x03\n" +
+	"kubernetes\x12(\n" +
+	"\x03vms\x18\x04 \x01(\v2\x16.heddle.v1.VmEndpointsR\x03vmsB\b\n" +
+	"\x06source\"\xda\x01\n" +
+	"\vVmEndpoints\x12\x18\n" +
+	"\asources\x18\x01 \x03(\tR\asources\x124\n" +
+	"\x04tags\x18\x02 \x03(\v2 .heddle.v1.VmEndpoints.TagsEntryR\x04tags\x12\x12\n" +
+	"\x04port\x18\x03 \x01(\rR\x04port\x12.\n" +
+	"\aaddress\x18\x04 \x01(\x0e2\x14.heddle.v1.VmAddressR\aaddress\x1a7\n" +
+	"\tTagsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x94\x03\n" +
 	"\x13KubernetesEndpoints\x12\x1a\n" +
 	"\bclusters\x18\x01 \x03(\tR\bclusters\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x18\n" +
@@ -640,7 +786,11 @@ const file_heddle_v1_endpoints_proto_rawDesc = "" +
 	"\x0eStaticEndpoint\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x12\n" +
 	"\x04port\x18\x02 \x01(\rR\x04port\x12\x16\n" +
-	"\x06weight\x18\x03 \x01(\x05R\x06weight*\x83\x01\n" +
+	"\x06weight\x18\x03 \x01(\x05R\x06weight*V\n" +
+	"\tVmAddress\x12\x1a\n" +
+	"\x16VM_ADDRESS_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12VM_ADDRESS_PRIVATE\x10\x01\x12\x15\n" +
+	"\x11VM_ADDRESS_PUBLIC\x10\x02*\x83\x01\n" +
 	"\x13KubernetesDiscovery\x12$\n" +
 	" KUBERNETES_DISCOVERY_UNSPECIFIED\x10\x00\x12(\n" +
 	"$KUBERNETES_DISCOVERY_ENDPOINT_SLICES\x10\x01\x12\x1c\n" +
@@ -667,35 +817,41 @@ func file_heddle_v1_endpoints_proto_rawDescGZIP() []byte {
 	return file_heddle_v1_endpoints_proto_rawDescData
 }
 
-var file_heddle_v1_endpoints_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_heddle_v1_endpoints_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_heddle_v1_endpoints_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_heddle_v1_endpoints_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_heddle_v1_endpoints_proto_goTypes = []any{
-	(KubernetesDiscovery)(0),    // 0: heddle.v1.KubernetesDiscovery
-	(DnsDiscovery)(0),           // 1: heddle.v1.DnsDiscovery
-	(IpFamily)(0),               // 2: heddle.v1.IpFamily
-	(*Endpoints)(nil),           // 3: heddle.v1.Endpoints
-	(*KubernetesEndpoints)(nil), // 4: heddle.v1.KubernetesEndpoints
-	(*DnsEndpoints)(nil),        // 5: heddle.v1.DnsEndpoints
-	(*StaticEndpoints)(nil),     // 6: heddle.v1.StaticEndpoints
-	(*StaticEndpoint)(nil),      // 7: heddle.v1.StaticEndpoint
-	nil,                         // 8: heddle.v1.KubernetesEndpoints.SelectorEntry
-	(*durationpb.Duration)(nil), // 9: google.protobuf.Duration
+	(VmAddress)(0),              // 0: heddle.v1.VmAddress
+	(KubernetesDiscovery)(0),    // 1: heddle.v1.KubernetesDiscovery
+	(DnsDiscovery)(0),           // 2: heddle.v1.DnsDiscovery
+	(IpFamily)(0),               // 3: heddle.v1.IpFamily
+	(*Endpoints)(nil),           // 4: heddle.v1.Endpoints
+	(*VmEndpoints)(nil),         // 5: heddle.v1.VmEndpoints
+	(*KubernetesEndpoints)(nil), // 6: heddle.v1.KubernetesEndpoints
+	(*DnsEndpoints)(nil),        // 7: heddle.v1.DnsEndpoints
+	(*StaticEndpoints)(nil),     // 8: heddle.v1.StaticEndpoints
+	(*StaticEndpoint)(nil),      // 9: heddle.v1.StaticEndpoint
+	nil,                         // 10: heddle.v1.VmEndpoints.TagsEntry
+	nil,                         // 11: heddle.v1.KubernetesEndpoints.SelectorEntry
+	(*durationpb.Duration)(nil), // 12: google.protobuf.Duration
 }
 var file_heddle_v1_endpoints_proto_depIdxs = []int32{
-	5, // 0: heddle.v1.Endpoints.dns:type_name -> heddle.v1.DnsEndpoints
-	6, // 1: heddle.v1.Endpoints.static:type_name -> heddle.v1.StaticEndpoints
-	4, // 2: heddle.v1.Endpoints.kubernetes:type_name -> heddle.v1.KubernetesEndpoints
-	8, // 3: heddle.v1.KubernetesEndpoints.selector:type_name -> heddle.v1.KubernetesEndpoints.SelectorEntry
-	0, // 4: heddle.v1.KubernetesEndpoints.discovery:type_name -> heddle.v1.KubernetesDiscovery
-	1, // 5: heddle.v1.DnsEndpoints.discovery:type_name -> heddle.v1.DnsDiscovery
-	2, // 6: heddle.v1.DnsEndpoints.family:type_name -> heddle.v1.IpFamily
-	9, // 7: heddle.v1.DnsEndpoints.refresh:type_name -> google.protobuf.Duration
-	7, // 8: heddle.v1.StaticEndpoints.addresses:type_name -> heddle.v1.StaticEndpoint
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	7,  // 0: heddle.v1.Endpoints.dns:type_name -> heddle.v1.DnsEndpoints
+	8,  // 1: heddle.v1.Endpoints.static:type_name -> heddle.v1.StaticEndpoints
+	6,  // 2: heddle.v1.Endpoints.kubernetes:type_name -> heddle.v1.KubernetesEndpoints
+	5,  // 3: heddle.v1.Endpoints.vms:type_name -> heddle.v1.VmEndpoints
+	10, // 4: heddle.v1.VmEndpoints.tags:type_name -> heddle.v1.VmEndpoints.TagsEntry
+	0,  // 5: heddle.v1.VmEndpoints.address:type_name -> heddle.v1.VmAddress
+	11, // 6: heddle.v1.KubernetesEndpoints.selector:type_name -> heddle.v1.KubernetesEndpoints.SelectorEntry
+	1,  // 7: heddle.v1.KubernetesEndpoints.discovery:type_name -> heddle.v1.KubernetesDiscovery
+	2,  // 8: heddle.v1.DnsEndpoints.discovery:type_name -> heddle.v1.DnsDiscovery
+	3,  // 9: heddle.v1.DnsEndpoints.family:type_name -> heddle.v1.IpFamily
+	12, // 10: heddle.v1.DnsEndpoints.refresh:type_name -> google.protobuf.Duration
+	9,  // 11: heddle.v1.StaticEndpoints.addresses:type_name -> heddle.v1.StaticEndpoint
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_heddle_v1_endpoints_proto_init() }
@@ -713,8 +869,8 @@ func file_heddle_v1_endpoints_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heddle_v1_endpoints_proto_rawDesc), len(file_heddle_v1_endpoints_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   6,
+			NumEnums:      4,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -78,6 +78,14 @@ func labels(s *apiextensions.JSONSchemaProps) {
 		"has a key that is not printable ASCII without spaces, of at most 255 bytes"))
 }
 
+// vmTags bounds tags as clouds have them.
+func vmTags(s *apiextensions.JSONSchemaProps) {
+	s.MaxProperties = new(int64(64))
+	text(1024, textPattern, bytesAtMost(1024))(s.AdditionalProperties.Schema)
+	s.XValidations = rules(rule(`self.all(key, bytes(key).size() >= 1 && bytes(key).size() <= 512 && key.matches('^[^\\x00-\\x08\\x0b-\\x1f\\x7f]*$'))`,
+		"has a key that is no text of 1 to 512 bytes"))
+}
+
 // selector bounds labels as Kubernetes has them.
 func selector(s *apiextensions.JSONSchemaProps) {
 	s.MaxProperties = new(int64(64))
@@ -118,6 +126,9 @@ var fieldLimits = map[string]limit{
 	"KubernetesEndpoints.port":            text(63, optional("^("+portPattern+"|"+labelPattern+")$"), notOnlyDigits),
 	"KubernetesEndpoints.serviceAccounts": set(100, text(253, `^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)),
 	"KubernetesEndpoints.clusterDomain":   text(254, "", orEmpty(isName)),
+
+	"VMEndpoints.sources": atLeastOne(set(100, label)),
+	"VMEndpoints.tags":    vmTags,
 
 	"Endpoints.static":              keyed(1000, "address", "port"),
 	"StaticEndpoint.address":        text(45, "", rules(isIP("for a host name use endpoints.dns"), reachable)...),

@@ -156,6 +156,8 @@ var objectRules = map[string]apiextensions.ValidationRules{
 	"Endpoints": {
 		rule("!has(self.dns) || !("+filled("self.static")+")", "has both dns and static: choose one, or neither for registered instances"),
 		rule("!has(self.kubernetes) || !has(self.dns) && !("+filled("self.static")+")", "has kubernetes beside dns or static: choose one"),
+		rule("!has(self.vms) || !has(self.dns) && !("+filled("self.static")+") && !(has(self.kubernetes) && has(self.kubernetes.discovery) && self.kubernetes.discovery == 'dns')",
+			"has vms beside dns, static or kubernetes with discovery: dns, which callers resolve themselves: choose one"),
 	},
 	"KubernetesEndpoints": {
 		at("clusters", filled("self.clusters")+" || "+asksDNS, "is required: the names of the Kubernetes clusters, as their operators have them (heddle operator --cluster)"),

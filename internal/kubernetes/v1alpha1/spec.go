@@ -24,7 +24,7 @@ func (d *Declared) Service(cluster string) (mesh.Service, error) {
 
 // ownPods fills in what the endpoints leave out.
 func ownPods(e *mesh.Endpoints, cluster, namespace string) {
-	if e.DNS == nil && len(e.Static) == 0 && e.Kubernetes == nil {
+	if e.DNS == nil && len(e.Static) == 0 && e.Kubernetes == nil && e.VMs == nil {
 		e.Kubernetes = &mesh.KubernetesEndpoints{}
 	}
 	pods := e.Kubernetes

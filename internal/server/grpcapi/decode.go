@@ -49,6 +49,9 @@ func decodeService(m *heddlev1.Service) (mesh.Service, mesh.Faults) {
 	case *heddlev1.Endpoints_Kubernetes:
 		service.Endpoints.Kubernetes = kubernetes(from.Kubernetes)
 	}
+	if from := m.GetEndpoints().GetVms(); from != nil {
+		service.Endpoints.VMs = vms(from)
+	}
 	return service, append(d.faults, service.Validate()...)
 }
 
@@ -120,6 +123,10 @@ func kubernetes(m *heddlev1.KubernetesEndpoints) *mesh.KubernetesEndpoints {
 		ClusterDomain:   m.GetClusterDomain(),
 		ServiceAccounts: m.GetServiceAccounts(),
 	}
+}
+
+func vms(m *heddlev1.VmEndpoints) *mesh.VMEndpoints {
+	return &mesh.VMEndpoints{Sources: m.GetSources(), Tags: m.GetTags(), Port: mesh.Port(m.GetPort()), Address: vmAddresses.decode(m.GetAddress())}
 }
 
 func (d *decoder) static(m *heddlev1.StaticEndpoints) []mesh.StaticEndpoint {

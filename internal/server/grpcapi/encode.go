@@ -36,6 +36,12 @@ func encodeService(s *mesh.Service) *heddlev1.Service {
 	case s.Endpoints.Kubernetes != nil:
 		m.Endpoints = &heddlev1.Endpoints{Source: &heddlev1.Endpoints_Kubernetes{Kubernetes: encodeKubernetes(s.Endpoints.Kubernetes)}}
 	}
+	if s.Endpoints.VMs != nil {
+		if m.Endpoints == nil {
+			m.Endpoints = &heddlev1.Endpoints{}
+		}
+		m.Endpoints.Vms = encodeVMs(s.Endpoints.VMs)
+	}
 	return m
 }
 
@@ -104,6 +110,10 @@ func encodeKubernetes(k *mesh.KubernetesEndpoints) *heddlev1.KubernetesEndpoints
 		ClusterDomain:   k.ClusterDomain,
 		ServiceAccounts: k.ServiceAccounts,
 	}
+}
+
+func encodeVMs(e *mesh.VMEndpoints) *heddlev1.VmEndpoints {
+	return &heddlev1.VmEndpoints{Sources: e.Sources, Tags: e.Tags, Port: uint32(e.Port), Address: vmAddresses.encode(e.Address)}
 }
 
 func encodeStatic(list []mesh.StaticEndpoint) *heddlev1.StaticEndpoints {

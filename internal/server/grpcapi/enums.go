@@ -16,6 +16,7 @@ var (
 	protocols      = enum[heddlev1.Protocol, mesh.Protocol]{"", mesh.HTTP, mesh.HTTP2, mesh.GRPC, mesh.TCP}
 	discoveries    = enum[heddlev1.DnsDiscovery, mesh.DNSDiscovery]{"", mesh.DNSStrict, mesh.DNSLogical}
 	podDiscoveries = enum[heddlev1.KubernetesDiscovery, mesh.KubernetesDiscovery]{"", mesh.KubernetesSlices, mesh.KubernetesDNS}
+	vmAddresses    = enum[heddlev1.VmAddress, mesh.VMAddress]{"", mesh.PrivateAddress, mesh.PublicAddress}
 	families       = enum[heddlev1.IpFamily, mesh.IPFamily]{"", mesh.IPv4, mesh.IPv6, mesh.IPBoth}
 	policies       = enum[heddlev1.Policy, mesh.Policy]{"", mesh.RoundRobin, mesh.LeastRequest, mesh.Random, mesh.RingHash, mesh.Maglev}
 	checkTypes     = enum[heddlev1.HealthCheckType, mesh.HealthCheckType]{"", mesh.CheckHTTP, mesh.CheckGRPC, mesh.CheckTCP}

@@ -22,7 +22,7 @@ func TestEveryFieldOfTheModelIsCarried(t *testing.T) {
 	var full mesh.Service
 	fill(reflect.ValueOf(&full).Elem(), "service")
 	full.Meta = mesh.Meta{Revision: 7} // the rest of it is not the writer's to say
-	for name, endpoints := range map[string]mesh.Endpoints{"dns": {DNS: full.Endpoints.DNS}, "static": {Static: full.Endpoints.Static}, "kubernetes": {Kubernetes: full.Endpoints.Kubernetes}} {
+	for name, endpoints := range map[string]mesh.Endpoints{"dns": {DNS: full.Endpoints.DNS}, "static": {Static: full.Endpoints.Static}, "kubernetes": {Kubernetes: full.Endpoints.Kubernetes}, "machines": {VMs: full.Endpoints.VMs}, "pods and machines": {Kubernetes: full.Endpoints.Kubernetes, VMs: full.Endpoints.VMs}} {
 		t.Run(name, func(t *testing.T) {
 			want := full
 			want.Endpoints = endpoints
@@ -73,6 +73,7 @@ func TestEveryEnumValueHasItsNameInTheModel(t *testing.T) {
 	check(t, protocols, heddlev1.Protocol(0).Descriptor())
 	check(t, discoveries, heddlev1.DnsDiscovery(0).Descriptor())
 	check(t, podDiscoveries, heddlev1.KubernetesDiscovery(0).Descriptor())
+	check(t, vmAddresses, heddlev1.VmAddress(0).Descriptor())
 	check(t, families, heddlev1.IpFamily(0).Descriptor())
 	check(t, policies, heddlev1.Policy(0).Descriptor())
 	check(t, checkTypes, heddlev1.HealthCheckType(0).Descriptor())
@@ -123,6 +124,8 @@ func fill(v reflect.Value, name string) {
 	case *mesh.DNSDiscovery:
 		*one = mesh.DNSLogical
 		return
+	case *mesh.VMAddress:
+		*one = mesh.PublicAddress
 	case *mesh.KubernetesDiscovery:
 		*one = mesh.KubernetesDNS
 		return

@@ -103,6 +103,14 @@ func endpointFields() form.Item {
 				}},
 			}},
 		}},
+		{Kind: form.Optional, Path: "endpoints.vms", Label: "It has virtual machines that sources of discovery find", Items: []form.Item{
+			{Kind: form.Lines, Path: "sources", Label: "Sources", Example: "azure-prod", Needed: true, Hint: "Whose machines may be instances, one a line, by the names that the servers' settings have. Whoever can tag machines there can have calls to the service."},
+			{Kind: form.Labels, Path: "tags", Label: "Machines with these tags", Example: "role=orders", Hint: "key=value, one a line. Default: those whose tag heddle-service names the service."},
+			{Kind: form.Group, Items: []form.Item{
+				{Kind: form.Whole, Path: "port", Label: "Port on the machines", Hint: "Of those whose tags name none. Default: the service's port."},
+				{Kind: form.Choice, Path: "address", Label: "Called by their", Choices: options("", "Default: private address", "private", "private address", "public", "public address")},
+			}},
+		}},
 		{Kind: form.Whole, Path: "listenerPort", Label: "Port of its own on callers' sidecars", Hint: "Calls by host name need none. A tcp service has one always: this, or else its port."},
 	}}
 }
