@@ -1,0 +1,110 @@
+package discovery
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+func vm(scope, id string) mesh.VM {
+	return mesh.VM{Source: "az", ID: id, Name: id, Scope: scope, PrivateIP: "10.0.0.1", State: mesh.VMRunning, Health: mesh.VMHealthUnknown}
+}
+
+func known(vms ...mesh.VM) map[mesh.VMKey]*mesh.VM {
+	out := map[mesh.VMKey]*mesh.VM{}
+	for i := range vms {
+		out[vms[i].Key()] = &vms[i]
+	}
+	return out
+}
+
+func ids(m merged) (put, gone []string) {
+	for _, one := range m.put {
+		put = append(put, one.ID)
+	}
+	for _, one := range m.gone {
+		gone = append(gone, one.ID)
+	}
+	return put, gone
+}
+
+// TestOnlyWhatWasListedAsAWholeIsRemoved: a scope that fails keeps its machines, and the
+// others go on.
+func TestOnlyWhatWasListedAsAWholeIsRemoved(t *testing.T) {
+	moved := vm("b", "b1")
+	moved.PrivateIP = "10.0.0.9"
+	for name, c := range map[string]struct {
+		known     []mesh.VM
+		scopes    []Scope
+		put, gone []string
+		count     int
+		whole     bool
+	}{
+		"nothing changed":           {[]mesh.VM{vm("a", "a1")}, []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a1")}}}, nil, nil, 1, true},
+		"one came, one went":        {[]mesh.VM{vm("a", "a1")}, []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a2")}}}, []string{"a2"}, []string{"a1"}, 1, true},
+		"one scope fails":           {[]mesh.VM{vm("a", "a1"), vm("b", "b1"), vm("b", "b2")}, []Scope{{Name: "a", Err: errors.New("403")}, {Name: "b", VMs: []mesh.VM{moved}}}, []string{"b1"}, []string{"b2"}, 2, false},
+		"all scopes fail":           {[]mesh.VM{vm("a", "a1"), vm("b", "b1")}, []Scope{{Name: "a", Err: errors.New("403")}, {Name: "b", Err: errors.New("403")}}, nil, nil, 2, false},
+		"a scope that is not asked": {[]mesh.VM{vm("a", "a1"), vm("old", "o1")}, []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a1")}}}, nil, []string{"o1"}, 1, true},
+		"it went to another scope":  {[]mesh.VM{vm("a", "x"), vm("a", "y")}, []Scope{{Name: "a", Err: errors.New("403")}, {Name: "b", VMs: []mesh.VM{vm("b", "x")}}}, []string{"x"}, nil, 2, false},
+		"none where there was none": {nil, []Scope{{Name: "a"}}, nil, nil, 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := merge(known(c.known...), Listing{Scopes: c.scopes}, map[string]memory{}, time.Now())
+			put, gone := ids(m)
+			if !slices.Equal(put, c.put) || !slices.Equal(gone, c.gone) || m.count != c.count || m.whole != c.whole {
+				t.Errorf("put %v, gone %v, %d machines, whole %v; want %v, %v, %d, %v", put, gone, m.count, m.whole, c.put, c.gone, c.count, c.whole)
+			}
+		})
+	}
+}
+
+// TestAScopeThatIsEmptyAllAtOnceIsBelievedTheThirdTime: who loses the right to see
+// machines is told that there are none.
+func TestAScopeThatIsEmptyAllAtOnceIsBelievedTheThirdTime(t *testing.T) {
+	had, remembered := known(vm("a", "a1"), vm("a", "a2")), map[string]memory{}
+	empty := Listing{Scopes: []Scope{{Name: "a"}}}
+	look := func(l Listing) merged { return merge(had, l, remembered, time.Now()) }
+	for range 2 {
+		if m := look(empty); len(m.gone) != 0 || m.whole || m.count != 2 || m.scopes[0].Held != 2 {
+			t.Fatalf("an empty listing was believed at once: %+v", m)
+		}
+	}
+	// One that has them again, and one that fails, begin the count anew.
+	if m := look(Listing{Scopes: []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a1"), vm("a", "a2")}}}}); !m.whole {
+		t.Fatalf("a whole listing is none: %+v", m)
+	}
+	look(empty)
+	look(empty)
+	look(Listing{Scopes: []Scope{{Name: "a", Err: errors.New("500")}}})
+	for range 2 {
+		if m := look(empty); len(m.gone) != 0 {
+			t.Fatalf("the count did not begin anew: %+v", m)
+		}
+	}
+	if m := look(empty); len(m.gone) != 2 || !m.whole || m.scopes[0].Held != 0 {
+		t.Errorf("the third empty listing is not believed: %+v", m)
+	}
+}
+
+// TestWhatTheRegistryDoesNotTellApartIsTheSame: an empty list comes back as none.
+func TestWhatTheRegistryDoesNotTellApartIsTheSame(t *testing.T) {
+	stored, listed := vm("a", "a1"), vm("a", "a1")
+	stored.Meta = mesh.Meta{Revision: 7, Author: "discovery"}
+	listed.Tags, listed.Addresses, listed.Faults, listed.Runs = map[string]string{}, []string{}, []string{}, []mesh.VMService{}
+	if !same(&stored, &listed) {
+		t.Error("they differ")
+	}
+	for name, change := range map[string]func(*mesh.VM){
+		"tags": func(v *mesh.VM) { v.Tags = map[string]string{"a": "b"} }, "state": func(v *mesh.VM) { v.State = mesh.VMStopped },
+		"runs": func(v *mesh.VM) { v.Runs = []mesh.VMService{{Name: "a"}} }, "addresses": func(v *mesh.VM) { v.Addresses = []string{"10.0.0.2"} },
+		"faults": func(v *mesh.VM) { v.Faults = []string{"no"} }, "weight": func(v *mesh.VM) { v.Weight = 2 }, "public": func(v *mesh.VM) { v.PublicIP = "1.2.3.4" },
+	} {
+		other := vm("a", "a1")
+		if change(&other); same(&stored, &other) {
+			t.Errorf("another in its %s is the same", name)
+		}
+	}
+}
