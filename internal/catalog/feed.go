@@ -20,7 +20,7 @@ type Changes struct {
 	Instances map[mesh.ServiceName]struct{} // services whose instances changed
 	Routes    map[mesh.RouteName]struct{}
 	Callers   map[mesh.ServiceName]struct{} // services that others have begun or ceased to call, or that routes name
-	VMs       bool // of virtual machines
+	VMs       bool                          // of virtual machines
 	Runtime   bool
 	Trust     bool // the keys of tokens, or who may be asked for tokens
 	Synced    bool // the view became complete

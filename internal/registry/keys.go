@@ -28,8 +28,8 @@ const (
 	sessionKeyKey      = root + "session-key"
 	revocationPrefix   = root + "revocations/"
 	vmPrefix           = root + "vms/"
-	discoveryPrefix    = root + "discovery/" // of each source of virtual machines how its latest refreshes went
-	officePrefix       = root + "offices/"   // who of the servers does what only one is to do
+	discoveryPrefix    = root + "discovery/"      // of each source of virtual machines how its latest refreshes went
+	officePrefix       = root + "offices/"        // who of the servers does what only one is to do
 	keptPrefix         = root + "kept-instances/" // of each keeper of each service a key that each write of its set puts
 	sourcePrefix       = root + "keepers/"        // of each keeper of instances the source that it belongs to
 	sightingPrefix     = root + "calls/seen/"     // not of the mesh: no watcher is woken by them
