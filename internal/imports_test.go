@@ -29,6 +29,7 @@ var mayImport = map[string][]string{
 	"bench/xds":               {"*"},
 	"bench/xds/peers":         {},
 	"examples/proxyless":      {},
+	"hack/cluster":            {"internal/kubetest"},
 	"hack/kube":               {},
 	"internal/mesh":           {},
 	"internal/identity":       {"internal/mesh"},

@@ -14,19 +14,31 @@ var names = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kubec
 // programs are the files of the programs by their names.
 type programs map[string]string
 
-// find looks for each program in KUBEBUILDER_ASSETS, then where hack/kube.sh
-// puts it in .tools of this repository. Without one of them it skips the test.
+// find is look for a test, which it skips without one of the programs.
 func find(t testing.TB, names ...string) programs {
 	t.Helper()
+	found, lacks, err := look(names...)
+	switch {
+	case err != nil:
+		t.Fatal(err)
+	case lacks != "":
+		t.Skipf("no Kubernetes (%s): run hack/kube.sh", lacks)
+	}
+	return found
+}
+
+// look finds each program in KUBEBUILDER_ASSETS, or where hack/kube.sh puts it in .tools
+// of this repository, or says which one is lacking.
+func look(names ...string) (found programs, lacks string, err error) {
 	root, err := repositoryRoot()
 	if err != nil {
-		t.Fatalf("look for Kubernetes: %v", err)
+		return nil, "", fmt.Errorf("look for Kubernetes: %w", err)
 	}
 	folders := []string{filepath.Join(root, ".tools", "kube")}
 	if assets := os.Getenv("KUBEBUILDER_ASSETS"); assets != "" {
 		folders = append([]string{assets}, folders...)
 	}
-	found := programs{}
+	found = programs{}
 	for _, name := range names {
 		for _, folder := range folders {
 			if file, err := exec.LookPath(filepath.Join(folder, name)); err == nil {
@@ -35,10 +47,10 @@ func find(t testing.TB, names ...string) programs {
 			}
 		}
 		if found[name] == "" {
-			t.Skipf("no Kubernetes (%s): run hack/kube.sh", name)
+			return nil, name, nil
 		}
 	}
-	return found
+	return found, "", nil
 }
 
 // Program is where one of the cluster's programs is, such as etcd.
