@@ -12,6 +12,8 @@ import (
 type operatorCommands struct {
 	Run     operatorCmd        `cmd:"" default:"withargs" help:"Join Kubernetes clusters to the mesh: custom resources, pods, sidecars. The default."`
 	Install operatorInstallCmd `cmd:"" help:"Print the manifests of a Heddle in Kubernetes."`
+
+	ReleaseFinalizers operatorFinalizersCmd `cmd:"" help:"Let go of a cluster's objects whose operator is gone for good, so that their deletions end."`
 }
 
 // Help shows examples below the commands.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -44,10 +43,9 @@ func TestThePageAboutKubernetes(t *testing.T) {
 	}
 }
 
-var shell = regexp.MustCompile("(?ms)^```\n(kubectl get -A .*?)^```")
-
-// Without an operator a deletion hangs, until the finalizers are taken off as the page says.
-func TestThePageTakesFinalizersOff(t *testing.T) {
+// Without an operator a deletion hangs, until the finalizers are taken off as the page
+// says, of what the answer is yes to.
+func TestFinalizersAreTakenOff(t *testing.T) {
 	c := cluster(t)
 	w := join(t, c)
 	namespace := c.Namespace(t)
@@ -58,22 +56,31 @@ func TestThePageTakesFinalizersOff(t *testing.T) {
 	if out, err := c.Kubectl(t, "", "delete", "-n", namespace, "--wait=false", "meshservice/stuck", "upstream/stuck-too"); err != nil {
 		t.Fatal(out, err)
 	}
-	page, err := os.ReadFile("../../docs/kubernetes.md")
+	path, err := heddle()
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := shell.FindStringSubmatch(string(page))
-	if shown == nil {
-		t.Fatal("the page does not say how")
+	releases := func(answer string, flags ...string) (string, error) {
+		command := exec.Command(path, append([]string{"operator", "release-finalizers", "--kubeconfig", c.Kubeconfig, "--namespace", namespace}, flags...)...)
+		command.Stdin = strings.NewReader(answer)
+		out, err := command.CombinedOutput()
+		return string(out), err
 	}
-	kubectl, err := filepath.Abs("../../.tools/kube/kubectl")
-	if err != nil {
-		t.Fatal(err)
+	const names = "MeshService %[1]s/stuck (being deleted)\nUpstream %[1]s/stuck-too (being deleted)\n"
+	for answer, flags := range map[string][]string{"": {"--dry-run"}, "no\n": nil, "y\n": nil} {
+		out, err := releases(answer, flags...)
+		if !strings.HasPrefix(out, fmt.Sprintf(names, namespace)) || !strings.Contains(out, "nothing was changed") || (err == nil) != (answer == "") {
+			t.Errorf("%q: %v: %s", answer, err, out)
+		}
 	}
-	command := exec.Command("sh", "-c", strings.Replace(shown[1], " -A ", " -n "+namespace+" ", 1)) // and not those of other tests
-	command.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig, "PATH="+filepath.Dir(kubectl)+":"+os.Getenv("PATH"))
-	if out, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	if out, err := c.Kubectl(t, "", "get", "-n", namespace, "heddle", "-o", "name"); strings.Count(out, "stuck") != 2 || err != nil {
+		t.Fatal(out, err)
+	}
+	if out, err := releases("yes\n"); err != nil || !strings.Contains(out, "taken off 2 objects") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if out, err := releases("", "--yes"); err != nil || !strings.Contains(out, "0 objects with the finalizer") {
+		t.Errorf("once more: %v: %s", err, out)
 	}
 	awaits(t, "be gone", func() (bool, string) {
 		out, err := c.Kubectl(t, "", "get", "-n", namespace, "heddle", "-o", "name")
