@@ -29,6 +29,7 @@ type injectorFlags struct {
 	PodServer            string   `placeholder:"URL" help:"The server's REST API over TLS as pods reach it. Default: --server."`
 	PodXDS               []string `name:"pod-xds" placeholder:"HOST:PORT" help:"The control planes as pods reach them (heddle server --xds-tls-listen); needed with --webhook-listen. May be repeated."`
 	Vouch                []string `sep:"none" placeholder:"IDENTITY=[NAMESPACE/]ACCOUNT" help:"Pods of this service account join as gateways of a name (gateway/NAME) or as AuthZ services (heddle/authz); the namespace is the operator's own unless it is given. May be repeated. The operator's token has to vouch for it too (heddle token create --vouch). Default: nobody."`
+	VouchGateways        bool     `default:"true" negatable:"" help:"Have the pods of a Gateway (heddle operator gateway) join as its gateway, by the service account that is its own; --no-vouch-gateways: by --vouch alone."`
 	BindAddress          bool     `default:"true" negatable:"" help:"Have a pod's join token be good from that pod's address only; --no-bind-address where something translates addresses between pods and the server."`
 	InterceptIptables    string   `enum:"default,nft,legacy" default:"default" placeholder:"KIND" help:"The kind of iptables that heddle intercept uses in pods: default (whatever the image's iptables is), nft or legacy, as the hosts' kernels can."`
 	InterceptIPv6        bool     `name:"intercept-ipv6" default:"true" negatable:"" help:"Redirect IPv6 in pods too; --no-intercept-ipv6 where the hosts' kernels cannot. Callers then reach applications past the sidecar over IPv6, if these listen there."`
@@ -55,7 +56,7 @@ func (f *injectorFlags) injector(joined *operator.Operator, cluster operator.Clu
 		hosts = []string{"heddle-operator." + namespace + ".svc"}
 	}
 	made, err := injector.New(injector.Config{
-		Kubernetes: cluster.Config, Registry: api, Gate: func() (*client.Client, error) { return joined.Gate(cluster.Name) }, Accounts: accounts, AnyAddress: !f.BindAddress, Hosts: hosts, Configuration: f.WebhookConfiguration, Logger: log, Metrics: metrics,
+		Kubernetes: cluster.Config, Registry: api, Gate: func() (*client.Client, error) { return joined.Gate(cluster.Name) }, Accounts: accounts, NoGateways: !f.VouchGateways, AnyAddress: !f.BindAddress, Hosts: hosts, Configuration: f.WebhookConfiguration, Logger: log, Metrics: metrics,
 		Settings: inject.Settings{
 			Cluster: cluster.Name, Namespace: namespace, Image: f.Image,
 			Server: cmp.Or(f.PodServer, server), XDS: f.PodXDS, AttestURL: cmp.Or(f.AttestURL, "https://"+hosts[0]),

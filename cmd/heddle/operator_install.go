@@ -12,6 +12,7 @@ import (
 type operatorCommands struct {
 	Run     operatorCmd        `cmd:"" default:"withargs" help:"Join Kubernetes clusters to the mesh: custom resources, pods, sidecars. The default."`
 	Install operatorInstallCmd `cmd:"" help:"Print the manifests of a Heddle in Kubernetes."`
+	Gateway operatorGatewayCmd `cmd:"" help:"Print the manifests of a Gateway's proxies (Gateway API)."`
 
 	ReleaseFinalizers operatorFinalizersCmd `cmd:"" help:"Let go of a cluster's objects whose operator is gone for good, so that their deletions end."`
 }

@@ -1,6 +1,8 @@
 package mesh
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"hash/fnv"
 	"net/netip"
@@ -172,6 +174,16 @@ func isDigits(s string) bool {
 
 // Valid says whether a service could have the name.
 func (n ServiceName) Valid() bool { return labelFault(string(n)) == "" }
+
+// HashedLabel makes a DNS label of parts, which may be longer than one. The hash of so many
+// hexadecimal digits at its end keeps those apart that read alike, and from names that
+// people choose.
+func HashedLabel(digits int, parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	read := strings.ReplaceAll(strings.Join(parts, "-"), ".", "-")
+	read = strings.Trim(read[:min(len(read), maxLabel-digits-1)], "-")
+	return read + "-" + hex.EncodeToString(sum[:])[:digits]
+}
 
 // FitInstanceID is the ID of an instance whose name may be too long for one, as that of a
 // pod with its namespace and cluster: a hash takes the place of its end.

@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
+	"unicode"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -14,6 +16,7 @@ import (
 const (
 	mostVouches   = 100
 	mostAddresses = 16
+	mostGatewayOf = 400 // two labels and the name of an object
 )
 
 // bindingFaults reports what is wrong with what a token is bound to or vouches for.
@@ -36,6 +39,9 @@ func (t Token) bindingFaults(f *mesh.Faults) {
 	if t.Kind != JoinToken {
 		f.Add("bound", "is of join tokens")
 	}
+	if t.Bound.GatewayOf != "" && t.Gateway == "" {
+		f.Add("bound.gatewayOf", "is of join tokens of gateways")
+	}
 	t.Bound.faults(f)
 }
 
@@ -52,6 +58,9 @@ func (b *Bound) faults(f *mesh.Faults) {
 		if _, err := netip.ParseAddr(one); err != nil {
 			f.Add("bound.addresses["+strconv.Itoa(i)+"]", "%s is not an IP address", quoted(one))
 		}
+	}
+	if t := b.GatewayOf; t != "" && strings.Count(t, "/") != 2 || len(t) > mostGatewayOf || strings.ContainsFunc(t, unicode.IsControl) {
+		f.Add("bound.gatewayOf", "%s is not CLUSTER/NAMESPACE/NAME", quoted(t))
 	}
 	if sum, err := hex.DecodeString(b.Key); b.Key != "" && (err != nil || len(sum) != 32) {
 		f.Add("bound.key", "is not a SHA-256 sum in hexadecimal")

@@ -137,3 +137,44 @@ func TestAJoinTokenIsKeptNoLongerThanNeeded(t *testing.T) {
 		})
 	}
 }
+
+// A cluster's keeper makes join tokens of the gateways that Gateways of its own are, whom nobody
+// has to name beforehand; a gateway of another name, cluster or namespace it does not.
+func TestAKeeperMakesJoinTokensOfItsGateways(t *testing.T) {
+	s := openStore(t)
+	web := mesh.GatewayAPIGateway("prod", "shop", "web")
+	long := strings.Repeat("a", 60)
+	of := func(gateway mesh.ServiceName, object string) registry.Token {
+		return registry.Token{Gateway: gateway, Uses: 1, Bound: &registry.Bound{GatewayOf: object}}
+	}
+	token := func(keeper mesh.Keeper) registry.Token {
+		return registry.Token{ID: "k", Kind: registry.KeeperToken, Keeper: keeper}
+	}
+	for name, c := range map[string]struct {
+		token registry.Token
+		ttl   time.Duration
+		by    registry.Token
+		want  mesh.ErrorKind
+	}{
+		"its own":                  {of(web, "prod/shop/web"), time.Minute, token("kubernetes/prod"), ""},
+		"of all clusters":          {of(web, "prod/shop/web"), time.Minute, token("kubernetes"), ""},
+		"of its namespace":         {of(web, "prod/shop/web"), time.Minute, token("kubernetes/prod/shop"), ""},
+		"of a long name":           {of(mesh.GatewayAPIGateway("prod", "shop", long), "prod/shop/"+long), time.Minute, token("kubernetes/prod"), ""},
+		"without its Gateway":      {registry.Token{Gateway: web, Uses: 1}, time.Minute, token("kubernetes/prod"), mesh.KindDenied},
+		"another name":             {of("edge", "prod/shop/web"), time.Minute, token("kubernetes/prod"), mesh.KindDenied},
+		"another Gateway":          {of(web, "prod/shop/other"), time.Minute, token("kubernetes/prod"), mesh.KindDenied},
+		"read another way":         {of(web, "prod/shop-web/x"), time.Minute, token("kubernetes/prod"), mesh.KindDenied},
+		"another cluster's":        {of(web, "prod/shop/web"), time.Minute, token("kubernetes/stage"), mesh.KindDenied},
+		"a cluster that it begins": {of(mesh.GatewayAPIGateway("prod-eu", "shop", "web"), "prod-eu/shop/web"), time.Minute, token("kubernetes/prod"), mesh.KindDenied},
+		"another namespace's":      {of(web, "prod/shop/web"), time.Minute, token("kubernetes/prod/more"), mesh.KindDenied},
+		"a long time":              {of(web, "prod/shop/web"), time.Hour, token("kubernetes/prod"), mesh.KindDenied},
+		"of an AuthZ service":      {registry.Token{Authz: true, Uses: 1, Bound: &registry.Bound{GatewayOf: "prod/shop/web"}}, time.Minute, token("kubernetes/prod"), mesh.KindInvalid},
+		"of no Gateway":            {of(web, "shop/web"), time.Minute, token("kubernetes/prod"), mesh.KindInvalid},
+		"an owner's":               {of(web, "prod/shop/web"), time.Minute, registry.Token{ID: "o", Owners: []string{"team-shop"}}, mesh.KindDenied},
+	} {
+		_, _, err := s.CreateJoinToken(t.Context(), c.token, c.ttl, registry.Write{By: c.by})
+		if got := mesh.KindOf(err); (err == nil) != (c.want == "") || err != nil && got != c.want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

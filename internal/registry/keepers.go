@@ -91,7 +91,8 @@ func has(keeper mesh.Keeper, service *mesh.Service) bool {
 }
 
 // keeperTokenRight: a keeper's token makes one-use join tokens of services whose
-// instances it keeps and of those that it vouches for, and ends them.
+// instances it keeps, of the gateways that Gateways of its clusters are, and of those that it
+// vouches for, and ends them.
 func (s *Store) keeperTokenRight(ctx context.Context, by, token Token) ([]guard, error) {
 	if token.Kind != JoinToken {
 		return nil, mesh.Denied("the access token is limited to %s: it makes join tokens of its services, and no others", by.limit())
@@ -99,7 +100,7 @@ func (s *Store) keeperTokenRight(ctx context.Context, by, token Token) ([]guard,
 	short := token.Uses == 1 && token.ExpiresAt.Sub(token.CreatedAt) <= DefaultJoinTTL
 	if token.Service == "" {
 		switch {
-		case !slices.Contains(by.Vouches, token.Identity().String()):
+		case !slices.Contains(by.Vouches, token.Identity().String()) && !token.isGatewayOf(by.Keeper):
 			return nil, mesh.Denied("the access token is limited to %s, and does not vouch for %s: an admin makes one that does (heddle token create --keeper %s --vouch %s)", by.limit(), token.Identity().Phrase(), by.Keeper, token.Identity())
 		case !short:
 			return nil, notShort(by)

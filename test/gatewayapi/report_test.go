@@ -26,7 +26,7 @@ var lacking = map[features.FeatureName]string{
 	features.SupportGatewayAddressEmpty:                                        "a Gateway has the addresses of its Service",
 	features.SupportGatewayHTTPListenerIsolation:                               "listeners of one port are not kept apart",
 	features.SupportGatewayHTTPSListenerDetectMisdirectedRequests:              "nothing is answered 421",
-	features.SupportGatewayInfrastructure:                                      "no Deployment and Service are made",
+	features.SupportGatewayInfrastructure:                                      "a command prints the Deployment and the Service, which nothing makes by itself",
 	features.SupportGatewayBackendClientCertificate:                            "pods outside the mesh are called without TLS",
 	features.SupportGatewayFrontendClientCertificateValidation:                 "clients are not asked for certificates",
 	features.SupportGatewayFrontendClientCertificateValidationInsecureFallback: "clients are not asked for certificates",

@@ -219,6 +219,8 @@ func (h *host) volumes(s *space, pod *corev1.Pod) {
 			s.project(pod, volume)
 		case volume.Secret != nil:
 			h.secret(folder, pod.Namespace, volume.Secret)
+		case volume.ConfigMap != nil:
+			h.configMap(folder, pod.Namespace, volume.ConfigMap.Name)
 		}
 	}
 }
@@ -242,6 +244,20 @@ func (h *host) secret(folder, namespace string, source *corev1.SecretVolumeSourc
 	}
 	for path, key := range files {
 		if err := os.WriteFile(filepath.Join(folder, path), secret.Data[key], 0o644); err != nil { //nolint:gosec // the pod's user reads it
+			h.t.Fatal(err)
+		}
+	}
+}
+
+// configMap writes a ConfigMap's files.
+func (h *host) configMap(folder, namespace, name string) {
+	h.t.Helper()
+	found, err := h.cluster.Client.CoreV1().ConfigMaps(namespace).Get(h.t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for path, text := range found.Data {
+		if err := os.WriteFile(filepath.Join(folder, path), []byte(text), 0o644); err != nil { //nolint:gosec // the pod's user reads it
 			h.t.Fatal(err)
 		}
 	}

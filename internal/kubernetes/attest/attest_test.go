@@ -49,7 +49,11 @@ func (m meshOf) JoinToken(_ context.Context, of mesh.Identity, to client.Bound, 
 	if m.refuses != nil {
 		return "", m.refuses
 	}
-	return strings.Join(append([]string{"join", of.String(), description, life.String(), string(to.Instance), to.Key}, to.Addresses...), "|"), nil
+	said := append([]string{"join", of.String(), description, life.String(), string(to.Instance), to.Key}, to.Addresses...)
+	if to.GatewayOf != "" {
+		said = append(said, "of "+to.GatewayOf)
+	}
+	return strings.Join(said, "|"), nil
 }
 
 // bench is a namespace with a pod of web, and an attestor.

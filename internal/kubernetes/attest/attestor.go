@@ -29,8 +29,11 @@ type Mesh interface {
 // Config has what an Attestor needs.
 type Config struct {
 	Cluster string // this cluster's name in the mesh
-	// Accounts says who runs gateways and AuthZ services: nobody else does.
+	// Accounts says who runs gateways and AuthZ services: nobody else does, but for the
+	// pods of Gateways.
 	Accounts map[mesh.Identity][]Account
+	// Serves says whether a Gateway is there whose class is ours; nil: none is.
+	Serves func(ctx context.Context, namespace, gateway string) (bool, error)
 	// AnyAddress leaves open where a pod joins from, for networks that translate
 	// addresses on the way to the server.
 	AnyAddress bool
@@ -95,13 +98,15 @@ func (a *Attestor) attest(ctx context.Context, token string, want wanted) (strin
 		return "", err
 	}
 	of := want.identity()
-	if err := a.mayBe(ctx, who, of); err != nil {
+	gateway, err := a.mayBe(ctx, who, pod, of)
+	if err != nil {
 		return "", err
 	}
 	to, err := a.bound(pod, want.Key)
 	if err != nil {
 		return "", err
 	}
+	to.GatewayOf = gateway
 	secret, err := a.cfg.Mesh.JoinToken(ctx, of, to, fmt.Sprintf("pod %s/%s of %s", who.namespace, who.pod, a.cfg.Cluster), joinLife)
 	switch reason := mesh.ReasonOf(err); reason {
 	case mesh.ReasonOtherSource:
@@ -114,7 +119,7 @@ func (a *Attestor) attest(ctx context.Context, token string, want wanted) (strin
 	}
 	if mesh.KindOf(err) == mesh.KindDenied {
 		vouch := ""
-		if of.Kind != mesh.ServiceIdentity {
+		if of.Kind != mesh.ServiceIdentity && gateway == "" {
 			vouch = " --vouch " + of.String()
 		}
 		return "", &mesh.Error{Kind: mesh.KindDenied, Err: err, Message: fmt.Sprintf("the operator's own token may not make join tokens for %s: it needs one of heddle token create --keeper kubernetes/%s%s", of.Phrase(), a.cfg.Cluster, vouch)}
@@ -125,15 +130,24 @@ func (a *Attestor) attest(ctx context.Context, token string, want wanted) (strin
 	return secret, nil
 }
 
-// mayBe says why a token's holder is not to have an identity.
-func (a *Attestor) mayBe(ctx context.Context, who holder, of mesh.Identity) error {
+// mayBe says why a token's holder is not to have an identity. What it has for being a
+// Gateway's, it has as that Gateway.
+func (a *Attestor) mayBe(ctx context.Context, who holder, pod *corev1.Pod, of mesh.Identity) (gateway string, err error) {
 	if of.Kind != mesh.ServiceIdentity {
 		account := Account{who.namespace, who.account}
 		if slices.Contains(a.cfg.Accounts[of], account) {
-			return nil
+			return "", nil
 		}
-		return mesh.Denied("service account %s does not run %s: the operator is told who does by --vouch %s=NAMESPACE/SERVICEACCOUNT", account, of.Phrase(), of)
+		if gateway, err = a.gatewayOf(ctx, account, pod, of); gateway != "" || err != nil {
+			return gateway, err
+		}
+		return "", mesh.Denied("service account %s does not run %s: the operator is told who does by --vouch %s=NAMESPACE/SERVICEACCOUNT", account, of.Phrase(), of)
 	}
+	return "", a.mayServe(ctx, who, of)
+}
+
+// mayServe says why a token's holder is not to be an instance of a service.
+func (a *Attestor) mayServe(ctx context.Context, who holder, of mesh.Identity) error {
 	service, err := a.cfg.Mesh.Service(ctx, of.Name)
 	if mesh.KindOf(err) == mesh.KindNotFound {
 		return mesh.Denied("service %q is not declared in the mesh: write a MeshService of that name in namespace %s", of.Name, who.namespace)

@@ -15,11 +15,16 @@ import (
 // runBy makes a pod of a service account, which nobody injected, and its token.
 func (b *bench) runBy(t *testing.T, namespace, account, name string, addresses ...string) string {
 	t.Helper()
+	return b.runLabelled(t, namespace, account, name, nil, addresses...)
+}
+
+func (b *bench) runLabelled(t *testing.T, namespace, account, name string, labels map[string]string, addresses ...string) string {
+	t.Helper()
 	core := b.cluster.Client.CoreV1()
 	if _, err := core.ServiceAccounts(namespace).Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: account}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	pod, err := core.Pods(namespace).Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name},
+	pod, err := core.Pods(namespace).Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels},
 		Spec: corev1.PodSpec{ServiceAccountName: account, Containers: []corev1.Container{{Name: "heddle", Image: "x"}}}}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)

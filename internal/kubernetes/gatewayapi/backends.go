@@ -116,6 +116,8 @@ func (t *translation) make(service *corev1.Service, port *corev1.ServicePort, pr
 		Endpoints: mesh.Endpoints{Kubernetes: &mesh.KubernetesEndpoints{
 			Clusters: []string{t.Cluster}, Namespace: service.Namespace, Service: service.Name, Port: number,
 		}},
+		// Pods without a sidecar are called as they are, also where all else is strict.
+		Access: mesh.Access{MTLS: mesh.Permissive},
 	}})
 	return name
 }

@@ -138,11 +138,11 @@ func (t *translation) tellGateways() {
 		if plan := g.plan(); plan.HTTPPort != 0 || plan.HTTPSPort != 0 {
 			t.result.Gateways = append(t.result.Gateways, plan)
 		}
-		t.result.Statuses.Gateways[at] = g.tell(t.Addresses[at])
+		t.result.Statuses.Gateways[at] = g.tell(t.Addresses[at], t.MadeFor[at])
 	}
 }
 
-func (g *gateway) tell(addresses []gw.GatewayStatusAddress) gw.GatewayStatus {
+func (g *gateway) tell(addresses []gw.GatewayStatusAddress, made []string) gw.GatewayStatus {
 	status := *g.Status.DeepCopy()
 	status.Addresses, status.Listeners = addresses, nil
 	said := after(g.Status.Conditions, g.Generation)
@@ -161,7 +161,14 @@ func (g *gateway) tell(addresses []gw.GatewayStatusAddress) gw.GatewayStatus {
 		if l.accepted.reason != "" || l.conflict.reason != "" {
 			invalid++
 		}
-		status.Listeners = append(status.Listeners, l.tell(g.was(l.Name), g.Generation, unprogrammed))
+		lacks := unprogrammed
+		if missing := l.lacks(made, g.Gateway); l.usable() {
+			lacks.first(missing.reason, missing.message)
+		}
+		status.Listeners = append(status.Listeners, l.tell(g.was(l.Name), g.Generation, lacks))
+	}
+	if p := g.Spec.Infrastructure; p != nil && p.ParametersRef != nil {
+		unaccepted.first(string(gw.GatewayReasonInvalidParameters), "spec.infrastructure.parametersRef: this controller takes no parameters: leave it out")
 	}
 	if usable == 0 {
 		unprogrammed = fault{string(gw.GatewayReasonInvalid), "none of its listeners can be served"}
@@ -174,7 +181,7 @@ func (g *gateway) tell(addresses []gw.GatewayStatusAddress) gw.GatewayStatus {
 		fine = string(gw.GatewayReasonListenersNotValid)
 	}
 	if unaccepted.reason == "" { // nothing else tells people the name
-		said.set(string(gw.GatewayConditionAccepted), true, fine, fmt.Sprintf("in the mesh it is %s: run its proxies with heddle proxy --gateway %s", g.mesh, g.mesh))
+		said.set(string(gw.GatewayConditionAccepted), true, fine, fmt.Sprintf("in the mesh it is %s; what runs it is printed by heddle operator gateway %s --namespace %s", g.mesh, g.Name, g.Namespace))
 	} else {
 		said.tell(string(gw.GatewayConditionAccepted), unaccepted, fine)
 	}

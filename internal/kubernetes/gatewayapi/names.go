@@ -1,29 +1,17 @@
 package gatewayapi
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"strings"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
-// label makes a DNS label of parts, which may be longer than one. The hash at its end
-// keeps those apart that read alike, and from names that people choose.
-func label(parts ...string) string {
-	const most, digits = 63, 8
-	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
-	read := strings.ReplaceAll(strings.Join(parts, "-"), ".", "-")
-	read = strings.Trim(read[:min(len(read), most-digits-1)], "-")
-	return read + "-" + hex.EncodeToString(sum[:])[:digits]
-}
+func label(parts ...string) string { return mesh.HashedLabel(8, parts...) }
 
 // GatewayName is what a Gateway is called in the mesh.
 func GatewayName(cluster string, at types.NamespacedName) mesh.ServiceName {
-	return mesh.ServiceName(label("gateway", cluster, at.Namespace, at.Name))
+	return mesh.GatewayAPIGateway(cluster, at.Namespace, at.Name)
 }
 
 // KeeperOf keeps what is made of the objects of a namespace.

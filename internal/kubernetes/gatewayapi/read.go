@@ -75,7 +75,7 @@ func (c *Controller) snapshot(ctx context.Context, held *held) (*Snapshot, error
 	s := &Snapshot{
 		Cluster: c.Cluster, Classes: classes.Items, Gateways: gateways.Items, HTTPRoutes: http.Items, GRPCRoutes: grpc.Items,
 		Grants: grants.Items, Services: services.Items, Declared: held.declared,
-		Namespaces: map[string]map[string]string{}, Addresses: map[types.NamespacedName][]gw.GatewayStatusAddress{},
+		Namespaces: map[string]map[string]string{}, Addresses: map[types.NamespacedName][]gw.GatewayStatusAddress{}, MadeFor: map[types.NamespacedName][]string{},
 	}
 	for _, one := range namespaces.Items {
 		s.Namespaces[one.Name] = one.Labels
@@ -85,6 +85,7 @@ func (c *Controller) snapshot(ctx context.Context, held *held) (*Snapshot, error
 		if name := one.Labels[gw.GatewayNameLabelKey]; name != "" {
 			at := types.NamespacedName{Namespace: one.Namespace, Name: name}
 			s.Addresses[at] = append(s.Addresses[at], addresses(one)...)
+			s.MadeFor[at] = append(s.MadeFor[at], madeFor(one)...)
 		}
 	}
 	return s, nil

@@ -28,6 +28,8 @@ type Snapshot struct {
 	Unread map[types.NamespacedName]string
 	// Addresses are where clients reach a Gateway.
 	Addresses map[types.NamespacedName][]gw.GatewayStatusAddress
+	// MadeFor are what the proxies of a Gateway serve, where their Service says so.
+	MadeFor map[types.NamespacedName][]string
 	// Declared are the mesh's services whose instances are pods of the cluster, those
 	// left aside that are made here.
 	Declared []mesh.Service

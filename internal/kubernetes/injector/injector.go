@@ -19,6 +19,7 @@ import (
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/attest"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/certificates"
+	"github.com/heddle-mesh/heddle/internal/kubernetes/gatewayapi"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/inject"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/webhook"
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -31,6 +32,7 @@ type Config struct {
 	Gate          attest.Gate                        // of the cluster's name
 	Settings      inject.Settings                    // AttestCA is filled in
 	Accounts      map[mesh.Identity][]attest.Account // who runs gateways and AuthZ services; nil: nobody
+	NoGateways    bool                               // pods of Gateways join as those of Accounts alone
 	AnyAddress    bool                               // see [attest.Config]
 	Hosts         []string                           // the names that the API server and pods call
 	Configuration string                             // the MutatingWebhookConfiguration to be kept
@@ -50,6 +52,14 @@ func New(cfg Config) (*Injector, error) {
 	if err != nil {
 		return nil, err
 	}
+	attestor := attest.Config{
+		Cluster: cfg.Settings.Cluster, Accounts: cfg.Accounts, AnyAddress: cfg.AnyAddress, Kubernetes: api, Mesh: attest.OfClient(cfg.Registry, cfg.Settings.Cluster, cfg.Gate), Logger: cfg.Logger, Metrics: attest.NewMetrics(cfg.Metrics),
+	}
+	if !cfg.NoGateways {
+		if attestor.Serves, err = gatewayapi.Served(cfg.Kubernetes); err != nil {
+			return nil, err
+		}
+	}
 	keeper := certificates.New(certificates.Config{
 		Client: api, Namespace: cfg.Settings.Namespace, Hosts: cfg.Hosts, Configuration: cfg.Configuration, Logger: cfg.Logger,
 	})
@@ -60,9 +70,7 @@ func New(cfg Config) (*Injector, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/inject/", webhook.Handler(webhook.Config{Settings: settings, Logger: cfg.Logger, Metrics: webhook.NewMetrics(cfg.Metrics)}))
-	mux.Handle(attest.Path, attest.New(attest.Config{
-		Cluster: cfg.Settings.Cluster, Accounts: cfg.Accounts, AnyAddress: cfg.AnyAddress, Kubernetes: api, Mesh: attest.OfClient(cfg.Registry, cfg.Settings.Cluster, cfg.Gate), Logger: cfg.Logger, Metrics: attest.NewMetrics(cfg.Metrics),
-	}))
+	mux.Handle(attest.Path, attest.New(attestor))
 	return &Injector{keeper: keeper, server: webhook.NewServer(mux, keeper.TLS(), cfg.Logger)}, nil
 }
 

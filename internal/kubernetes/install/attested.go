@@ -33,19 +33,33 @@ func (o Options) vouches() (args []string) {
 	return args
 }
 
+// attestor is who gives pods what they join with, and what its certificate is verified by: the
+// file [certificates.RootsKey] of a volume.
+type attestor struct {
+	url   string
+	roots corev1.VolumeSource
+}
+
+// ownOperator is the operator, for pods of its own namespace.
+func (o Options) ownOperator() attestor {
+	return attestor{"https://" + o.host(Operator) + attest.Path, corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
+		SecretName: certificates.DefaultSecret,
+		// Of the operator's Secret the roots alone: its keys are its own.
+		Items: []corev1.KeyToPath{{Key: certificates.RootsKey, Path: certificates.RootsKey}},
+	}}}
+}
+
 // attested has a component's pods join by the token of a service account, which is
 // for nothing else, and gives that account.
-func (o Options) attested(pod *corev1.PodSpec, account string) *corev1.ServiceAccount {
+func (o Options) attested(pod *corev1.PodSpec, account string, by attestor) *corev1.ServiceAccount {
 	const tokens, roots = "/var/run/secrets/heddle", heddleFolder + "/operator"
 	container := &pod.Containers[0]
-	container.Args = append(container.Args, "--attest-url=https://"+o.host(Operator)+attest.Path,
+	container.Args = append(container.Args, "--attest-url="+by.url,
 		"--attest-token-file="+tokens+"/token", "--attest-ca-file="+roots+"/"+certificates.RootsKey)
 	pod.ServiceAccountName = account
-	mounted(pod, "operator", certificates.DefaultSecret, roots)
-	// Of the operator's Secret the roots alone: its keys are its own.
-	pod.Volumes[len(pod.Volumes)-1].Secret.Items = []corev1.KeyToPath{{Key: certificates.RootsKey, Path: certificates.RootsKey}}
-	pod.Volumes = append(pod.Volumes, inject.TokenVolume("token"))
-	container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: "token", MountPath: tokens, ReadOnly: true})
+	pod.Volumes = append(pod.Volumes, corev1.Volume{Name: "operator", VolumeSource: by.roots}, inject.TokenVolume("token"))
+	container.VolumeMounts = append(container.VolumeMounts,
+		corev1.VolumeMount{Name: "operator", MountPath: roots, ReadOnly: true}, corev1.VolumeMount{Name: "token", MountPath: tokens, ReadOnly: true})
 	return &corev1.ServiceAccount{TypeMeta: kind("v1", "ServiceAccount"), ObjectMeta: o.meta(account), AutomountServiceAccountToken: new(false)}
 }
 

@@ -3,11 +3,9 @@ package install
 import (
 	"cmp"
 	"strconv"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -93,7 +91,7 @@ func (o Options) authz() []runtime.Object {
 	container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: "identity", MountPath: "/var/lib/heddle"})
 	mounted(&pod, "etcd", etcdSecret, heddleFolder+"/etcd")
 	mounted(&pod, "keys", keysSecret, heddleFolder+"/keys")
-	account := o.attested(&pod, Authz)
+	account := o.attested(&pod, Authz, o.ownOperator())
 	tokens := to(Redis, redisPort)
 	if o.Redis != "" {
 		tokens = anywhere(o.redisPort())
@@ -119,37 +117,6 @@ func (o Options) redis() []runtime.Object {
 	container.Ports = ports(redisPorts...)
 	container.ReadinessProbe, container.LivenessProbe = probeTCP(redisPort), probeTCP(redisPort)
 	return []runtime.Object{o.service(Redis, redisPorts...), o.deployment(Redis, 1, redis), o.networkPolicy(Redis, from(Authz, redisPort))}
-}
-
-// gatewayDrain is how long a gateway's requests may go on at its end; its pod gets
-// gatewayGrace, which is more, for what comes before and after.
-const (
-	gatewayDrain = 30 * time.Second
-	gatewayGrace = 60 * time.Second
-)
-
-// gateway is an Envoy at the edge, called edge in routes.
-func (o Options) gateway() []runtime.Object {
-	args := []string{
-		"proxy", "--gateway=" + gatewayName, "--instance=$(POD_NAME).$(POD_NAMESPACE)." + o.Cluster, "--http-port=" + strconv.Itoa(httpPort),
-		"--server=https://" + o.host(Server) + ":" + strconv.Itoa(restPort), "--xds=" + o.host(Server) + ":" + strconv.Itoa(xdsPort),
-		"--identity-dir=/var/lib/heddle", "--status-port=" + strconv.Itoa(statusPort), "--drain-timeout=" + gatewayDrain.String(),
-	}
-	pod := corev1.PodSpec{AutomountServiceAccountToken: new(false), Volumes: []corev1.Volume{tmp(), memory("identity")}}
-	pod.Containers = []corev1.Container{o.container("gateway", o.Image, "1Gi", []string{"heddle"}, args)}
-	container := &pod.Containers[0]
-	container.Env = []corev1.EnvVar{fieldVariable("POD_NAME", "metadata.name"), fieldVariable("POD_NAMESPACE", "metadata.namespace")}
-	web := port("http", 80, httpPort)
-	container.Ports = ports(web, port("status", statusPort, statusPort))
-	// Envoy is started again by heddle proxy: the pod is only when that has ended or hangs.
-	container.ReadinessProbe = probe("/ready", statusPort, corev1.URISchemeHTTP)
-	container.LivenessProbe = probeTCP(statusPort)
-	pod.TerminationGracePeriodSeconds = new(int64(gatewayGrace / time.Second))
-	container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: "identity", MountPath: "/var/lib/heddle"})
-	account := o.attested(&pod, Gateway)
-	service := o.service(Gateway, web)
-	service.Spec.Type = corev1.ServiceTypeLoadBalancer
-	return []runtime.Object{account, service, o.deployment(Gateway, 2, pod), o.disruption(Gateway), o.networkPolicy(Gateway, from("", httpPort), networkingv1.NetworkPolicyEgressRule{})}
 }
 
 // memory is a volume whose content goes with the pod: keys are made anew.
