@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -23,7 +24,7 @@ func TestAnAuthzServiceThatHangsFailsNoRequest(t *testing.T) {
 	all := startMesh(t, s, "web", "orders")
 	web := all["web"].side()
 	web.wants(t, "orders", "/", http.StatusOK, "orders token=ey")
-	eventually(t, "web's Envoy to ask both AuthZ services", func() error {
+	heddletest.Eventually(t, "web's Envoy to ask both AuthZ services", func() error {
 		if asked := all["web"].stat(t, "cluster.heddle.authz.membership_healthy"); asked != "2" {
 			return fmt.Errorf("it has %s", asked)
 		}
@@ -32,14 +33,14 @@ func TestAnAuthzServiceThatHangsFailsNoRequest(t *testing.T) {
 
 	l := startLoad(t, web, "orders")
 	l.more(t, 100)
-	if err := hangs.process.Signal(syscall.SIGSTOP); err != nil {
+	if err := hangs.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	begun := time.Now()
 	l.more(t, 50)
 	t.Logf("50 requests in %s, the time in which Envoy notices", time.Since(begun))
 	l.more(t, 500)
-	if err := hangs.process.Signal(syscall.SIGCONT); err != nil {
+	if err := hangs.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	l.more(t, 200)

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
 )
@@ -66,7 +67,7 @@ func TestGRPCCallsAreReadByTheirStatus(t *testing.T) {
 	web := startSidecar(t, s, "web", "web-1", "", proxy.Delta)
 	sees := func(host string, code codes.Code, reason string) {
 		t.Helper()
-		eventually(t, fmt.Sprintf("%s: %s %s", host, code, reason), func() error {
+		heddletest.Eventually(t, fmt.Sprintf("%s: %s %s", host, code, reason), func() error {
 			if gotCode, gotReason := web.rpc(t, host); gotCode != code || gotReason != reason {
 				return fmt.Errorf("got %s %s", gotCode, gotReason)
 			}
@@ -97,7 +98,7 @@ func TestGRPCCallsAreReadByTheirStatus(t *testing.T) {
 	program.Stop()
 	sees("stock", codes.Unavailable, "unreached")
 	s.edge(t, "web", "stock", func(e mesh.Edge) bool { return e.Failure == "grpc-status 14 unreached" })
-	eventually(t, "explain knows of the dead program", func() error {
+	heddletest.Eventually(t, "explain knows of the dead program", func() error {
 		_, _ = web.rpc(t, "stock")
 		e, err := s.client.Explain(t.Context(), "web/web-1", "stock", mesh.ExplainedRequest{})
 		if err != nil {

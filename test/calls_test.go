@@ -12,6 +12,7 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -19,7 +20,7 @@ import (
 func (s *server) edge(t *testing.T, caller, callee string, fits func(mesh.Edge) bool) mesh.Edge {
 	t.Helper()
 	var found mesh.Edge
-	eventually(t, caller+" to "+callee+" to be seen", func() error {
+	heddletest.Eventually(t, caller+" to "+callee+" to be seen", func() error {
 		all, err := s.client.Edges(t.Context(), "")
 		if err != nil {
 			return err
@@ -95,7 +96,7 @@ func TestWhatSidecarsSee(t *testing.T) {
 func (s *server) drift(t *testing.T, kind mesh.DriftKind, caller, callee string) mesh.DriftItem {
 	t.Helper()
 	var found mesh.DriftItem
-	eventually(t, fmt.Sprintf("%s: %s to %s", kind, caller, callee), func() error {
+	heddletest.Eventually(t, fmt.Sprintf("%s: %s to %s", kind, caller, callee), func() error {
 		got, err := s.client.Drift(t.Context(), client.DriftQuery{})
 		if err != nil {
 			return err
@@ -131,10 +132,7 @@ func TestDriftAndItsMending(t *testing.T) {
 	s.drift(t, mesh.DriftPlain, "address/127.0.0.1", "orders")
 
 	run := func(arguments ...string) string {
-		path, err := heddle()
-		if err != nil {
-			t.Fatal(err)
-		}
+		path := heddle.Path(t)
 		command := exec.CommandContext(t.Context(), path, arguments...)
 		command.Env = append(os.Environ(), "HEDDLE_SERVER="+s.rest, "HEDDLE_TOKEN="+s.token)
 		out, err := command.CombinedOutput()
@@ -158,7 +156,7 @@ func TestDriftAndItsMending(t *testing.T) {
 	}
 	web.wants(t, "orders", "/", http.StatusOK, "orders")
 	before := s.edge(t, "web", "orders", func(e mesh.Edge) bool { return e.Declared && e.Requests > e.Refused })
-	s.stop()
+	s.End()
 	s.restart()
 	after := s.edge(t, "web", "orders", func(e mesh.Edge) bool { return e.Requests >= before.Requests })
 	if !after.FirstSeen.Equal(before.FirstSeen) || after.Undeclared != before.Undeclared {
@@ -201,9 +199,9 @@ func TestReportsNeverHurtTraffic(t *testing.T) {
 			}
 		}()
 	}
-	s.kill()
+	s.Kill()
 	at := requests.Load()
-	eventually(t, "requests without a control plane", func() error {
+	heddletest.Eventually(t, "requests without a control plane", func() error {
 		if n := requests.Load() - at; n < 5000 {
 			return fmt.Errorf("%d requests", n)
 		}

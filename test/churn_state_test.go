@@ -18,16 +18,16 @@ import (
 
 // outbound is where the workload's application makes its calls.
 func (w *workload) outbound() string {
-	return "127.0.0.1:" + w.arguments[slices.Index(w.arguments, "--outbound-port")+1]
+	return "127.0.0.1:" + w.Arguments[slices.Index(w.Arguments, "--outbound-port")+1]
 }
 
 // service and instance are what it runs as.
 func (w *workload) service() mesh.ServiceName {
-	return mesh.ServiceName(w.arguments[slices.Index(w.arguments, "--service")+1])
+	return mesh.ServiceName(w.Arguments[slices.Index(w.Arguments, "--service")+1])
 }
 
 func (w *workload) instance() string {
-	return w.arguments[slices.Index(w.arguments, "--instance")+1]
+	return w.Arguments[slices.Index(w.Arguments, "--instance")+1]
 }
 
 // hosts shows what its Envoy has of a service, for whoever reads of a failure.
@@ -56,7 +56,7 @@ func (w *workload) adminJSON(path string, into any) error {
 
 // admin asks its Envoy.
 func (w *workload) admin(path string) ([]byte, error) {
-	data, err := os.ReadFile(w.ready)
+	data, err := os.ReadFile(w.Ready)
 	if err != nil {
 		return nil, err
 	}

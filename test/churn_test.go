@@ -141,11 +141,11 @@ func newChurn(t *testing.T, seed uint64, config churnConfig) *churn {
 		c.declare(service(string(name), mesh.HTTP, append(slices.Clone(stable), volatile[0])...))
 	}
 	var all workloads
-	t.Cleanup(func() { all.check() })
+	t.Cleanup(func() { all.leave() })
 	for i, mode := range []string{"delta", "sotw", "delta"} {
 		name := []string{"web", "web", "shop"}[i]
 		one := &caller{workload: newWorkload(t, c.server, name, fmt.Sprint("caller-", i), ""), service: mesh.ServiceName(name)}
-		one.arguments = append(one.arguments, "--xds-mode", mode)
+		one.Arguments = append(one.Arguments, "--xds-mode", mode)
 		c.callers = append(c.callers, one)
 		all = append(all, one.workload)
 	}
@@ -156,7 +156,7 @@ func newChurn(t *testing.T, seed uint64, config churnConfig) *churn {
 	if config.relay != nil {
 		config.relay.lead(c.server.xds)
 		for _, one := range all {
-			one.arguments[slices.Index(one.arguments, "--xds")+1] = config.relay.address
+			one.Arguments[slices.Index(one.Arguments, "--xds")+1] = config.relay.address
 		}
 	}
 	all.start(t)
@@ -170,8 +170,8 @@ func (c *churn) besideAnApplication(name mesh.ServiceName) *workload {
 	key := mesh.InstanceKey{Service: name, ID: "beside"}
 	application := c.backend(key)
 	side := newWorkload(c.t, c.server, string(name), "beside", application.address)
-	side.arguments = append(side.arguments, "--label", "version=v1")
-	host, port := "127.0.0.1", side.arguments[slices.Index(side.arguments, "--inbound-port")+1]
+	side.Arguments = append(side.Arguments, "--label", "version=v1")
+	host, port := "127.0.0.1", side.Arguments[slices.Index(side.Arguments, "--inbound-port")+1]
 	var number mesh.Port
 	if _, err := fmt.Sscan(port, &number); err != nil {
 		c.t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
@@ -148,7 +149,7 @@ func startCluster(t *testing.T) *cluster {
 			c.kill(one)
 		}
 	})
-	eventually(t, "the etcd cluster to have a leader", func() error { _, err := c.leader(); return err })
+	heddletest.Eventually(t, "the etcd cluster to have a leader", func() error { _, err := c.leader(); return err })
 	return c
 }
 

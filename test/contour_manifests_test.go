@@ -187,10 +187,7 @@ func TestContourManifests(t *testing.T) {
 	same("the proxy's extension's namespace", proxy["spec.virtualhost.authorization.extensionRef.namespace"], extension["metadata.namespace"])
 
 	// The program takes the flags: it gets as far as the files.
-	path, err := heddle()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := heddle.Path(t)
 	arguments := deployment.list(container+".args", "")
 	for i, one := range arguments {
 		if name, _, _ := strings.Cut(one, "listen="); name == "--" || name == "--http-" {

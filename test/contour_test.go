@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -207,7 +208,7 @@ func behindContour(t *testing.T, all map[string]manifest, more func(staff, partn
 	users := startIssuer(t)
 	s := startServer(t, "--authz-listen", "127.0.0.1:0", "--authz-http-listen", "127.0.0.1:0", "--authz-edge-config", users.config,
 		"--authz-cert-file", filepath.Join(ca, "authz.pem"), "--authz-cert-key-file", filepath.Join(ca, "authz.key"), "--authz-client-ca-file", filepath.Join(ca, "ca.pem"))
-	data, err := os.ReadFile(s.ready)
+	data, err := os.ReadFile(s.Ready)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,10 +219,7 @@ func behindContour(t *testing.T, all map[string]manifest, more func(staff, partn
 	for _, name := range []string{"shop", "orders", "status"} {
 		s.declare(service(name, mesh.HTTP))
 	}
-	path, err := heddle()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := heddle.Path(t)
 	token := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(token, []byte(s.token), 0o600); err != nil {
 		t.Fatal(err)
@@ -231,7 +229,7 @@ func behindContour(t *testing.T, all map[string]manifest, more func(staff, partn
 	}
 	got := make(chan http.Header, 1)
 	backend := app(t, func(_ http.ResponseWriter, r *http.Request) { got <- r.Header })
-	listen := loopback(freePort(t))
+	listen := heddletest.Loopback(heddletest.FreePort(t))
 	envoytest.Start(t, likeContour(t, proxy, extension, listen, at.Authz, backend, ca))
 
 	const forged = "forged"
@@ -247,7 +245,7 @@ func behindContour(t *testing.T, all map[string]manifest, more func(staff, partn
 		{"/moved", staff, 403, "not_routed", "", ""},
 	}...) {
 		var answered answer
-		eventually(t, one.path, func() (err error) {
+		heddletest.Eventually(t, one.path, func() (err error) {
 			answered, err = ask(t, listen, proxy["spec.virtualhost.fqdn"], one.path, one.with, bring("X-Heddle-Token", forged))
 			if err == nil && answered.status == http.StatusForbidden && one.status != http.StatusForbidden {
 				err = fmt.Errorf("%s", answered.body) // the AuthZ service does not know the mesh yet
@@ -278,7 +276,7 @@ func behindContour(t *testing.T, all map[string]manifest, more func(staff, partn
 			t.Errorf("%s: the token says %+v", one.path, claims)
 		}
 	}
-	s.kill()
+	s.Kill()
 	if answered, err := ask(t, listen, proxy["spec.virtualhost.fqdn"], "/", staff); err != nil || answered.status != http.StatusForbidden {
 		t.Errorf("without the AuthZ service: %+v, %v", answered, err) // Contour's status, not Heddle's 503
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
 )
@@ -25,7 +26,7 @@ func TestExplainKnowsADeadProgram(t *testing.T) {
 	web := startSidecar(t, s, "web", "web-1", "", proxy.Delta)
 	explains := func(verdict mesh.ExplainedVerdict, says func(e mesh.Explanation, calls mesh.ExplainedStep) bool) {
 		t.Helper()
-		eventually(t, "the verdict "+string(verdict), func() error {
+		heddletest.Eventually(t, "the verdict "+string(verdict), func() error {
 			_, _ = web.call(t, "orders", "/")
 			e, err := s.client.Explain(t.Context(), "web/web-1", "orders", mesh.ExplainedRequest{})
 			if err != nil {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
 )
@@ -53,15 +54,15 @@ func TestExplainAgreesWithSidecars(t *testing.T) {
 		w := newSecureWorkload(t, s, name, name+"-1", "")
 		ports[name] = map[mesh.ServiceName]string{}
 		for _, callee := range tcp {
-			port := freePort(t)
+			port := heddletest.FreePort(t)
 			if name != "other" {
-				w.arguments = append(w.arguments, "--dependency-port", fmt.Sprintf("%s=%d", callee, port))
-				ports[name][callee] = loopback(port)
+				w.Arguments = append(w.Arguments, "--dependency-port", fmt.Sprintf("%s=%d", callee, port))
+				ports[name][callee] = heddletest.Loopback(port)
 			}
 		}
 		callers[name], list = w, append(list, w)
 	}
-	t.Cleanup(list.check)
+	t.Cleanup(list.leave)
 	list.start(t)
 	plain := startSidecar(t, s, "web", "web-plain", "", proxy.Delta, tcp...)
 
@@ -93,7 +94,7 @@ func TestExplainAgreesWithSidecars(t *testing.T) {
 	if err := s.client.OrderSigningKeys(t.Context(), "withdraw"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the called sidecar to refuse by itself", func() error {
+	heddletest.Eventually(t, "the called sidecar to refuse by itself", func() error {
 		got, err := callers["shop"].side().call(t, "deny", "/")
 		if err == nil && got.header.Get("x-heddle-reason") != "caller" {
 			err = fmt.Errorf("%d %s", got.status, got.body)

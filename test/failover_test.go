@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
 	"github.com/heddle-mesh/heddle/internal/xds"
@@ -56,7 +57,7 @@ func TestThousandProxiesGoOverWithoutAResource(t *testing.T) {
 	connectAll(t, fleet, first.xds)
 	all := func(what string, ok func(*lightProxy) bool) {
 		t.Helper()
-		eventually(t, what, func() error {
+		heddletest.Eventually(t, what, func() error {
 			if i := slices.IndexFunc(fleet, func(one *lightProxy) bool { return !ok(one) }); i >= 0 {
 				return fmt.Errorf("%s does not: %s", fleet[i].node, fleet[i].says())
 			}
@@ -65,7 +66,7 @@ func TestThousandProxiesGoOverWithoutAResource(t *testing.T) {
 	}
 	all("every proxy to have everything", (*lightProxy).complete)
 
-	first.stop()
+	first.End()
 	all("every proxy to have lost its stream", func(one *lightProxy) bool { return !one.connected.Load() })
 	for _, one := range fleet {
 		one.resources.Store(0)

@@ -12,6 +12,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
 	"github.com/heddle-mesh/heddle/internal/registry"
@@ -60,7 +61,7 @@ func startLoad(t *testing.T, side *sidecar, host string) *load {
 func (l *load) more(t *testing.T, n int64) {
 	t.Helper()
 	want := l.sent.Load() + n
-	eventually(t, fmt.Sprintf("%d requests more", n), func() error {
+	heddletest.Eventually(t, fmt.Sprintf("%d requests more", n), func() error {
 		if sent := l.sent.Load(); sent < want {
 			return fmt.Errorf("%d of %d", sent, want)
 		}
@@ -85,7 +86,7 @@ func TestTrafficOutlivesTheControlPlane(t *testing.T) {
 	web.wants(t, "orders", "/", http.StatusOK, "from a")
 	l := startLoad(t, web, "orders")
 	l.more(t, 100)
-	s.kill()
+	s.Kill()
 	l.more(t, 200)
 	s.restart()
 	l.more(t, 100)
@@ -131,7 +132,7 @@ func TestACorruptValueHarmsNobodyElse(t *testing.T) {
 	web := startSidecar(t, s, "web", "1", "", proxy.Delta)
 	web.wants(t, "orders", "/", http.StatusOK, "from a")
 
-	socket := filepath.Join(filepath.Dir(s.ready), "data", "etcd.sock")
+	socket := filepath.Join(s.dataDir(), "etcd.sock")
 	etcd, err := clientv3.New(clientv3.Config{Endpoints: []string{"unix://" + socket}})
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +148,7 @@ func TestACorruptValueHarmsNobodyElse(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "the corrupt values to be reported", func() error {
+	heddletest.Eventually(t, "the corrupt values to be reported", func() error {
 		problems, err := s.client.Problems(t.Context())
 		if err != nil {
 			return err
@@ -161,7 +162,7 @@ func TestACorruptValueHarmsNobodyElse(t *testing.T) {
 	web.wants(t, "orders", "/", http.StatusOK, "from c")
 	web.wants(t, "orders", "/", http.StatusOK, "from a")
 	s.declare(service("orders", mesh.HTTP)) // written anew
-	eventually(t, "the mended value to be no problem any more", func() error {
+	heddletest.Eventually(t, "the mended value to be no problem any more", func() error {
 		problems, err := s.client.Problems(t.Context())
 		for _, p := range problems {
 			if p.Object == "/heddle/v1/services/orders" {
@@ -180,7 +181,7 @@ func TestRuntimeValuesReachEnvoy(t *testing.T) {
 	if _, err := s.client.PutRuntime(t.Context(), mesh.Runtime{Values: map[string]any{"heddle.test.key": 42.0}}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "Envoy to know the runtime value", func() error {
+	heddletest.Eventually(t, "Envoy to know the runtime value", func() error {
 		if known := web.Get(t, "/runtime"); !strings.Contains(known, "heddle.test.key") || !strings.Contains(known, "42") {
 			return errors.New(known)
 		}
@@ -221,7 +222,7 @@ func TestTwoControlPlanesServeTheSame(t *testing.T) {
 		}
 		return ""
 	}
-	eventually(t, "both to have acknowledged the same version", func() error {
+	heddletest.Eventually(t, "both to have acknowledged the same version", func() error {
 		if a, b := version(first), version(second); a == "" || a != b {
 			return fmt.Errorf("%q and %q", a, b)
 		}
@@ -232,14 +233,11 @@ func TestTwoControlPlanesServeTheSame(t *testing.T) {
 func TestAServerThatCannotListenSaysSo(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	path, err := heddle()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := heddle.Path(t)
 	for name, arguments := range map[string][]string{
 		"the REST address is taken": {"--listen", strings.TrimPrefix(s.rest, "http://"), "--data-dir", t.TempDir()},
 		"the xDS address is taken":  {"--listen", "127.0.0.1:0", "--xds-listen", s.xds, "--data-dir", t.TempDir()},
-		"the data is in use":        {"--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0", "--data-dir", filepath.Join(filepath.Dir(s.ready), "data")},
+		"the data is in use":        {"--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0", "--data-dir", s.dataDir()},
 		"a folder cannot be made":   {"--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0", "--data-dir", "/proc/none"},
 		"no etcd is there":          {"--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0", "--etcd-endpoints", "127.0.0.1:1"},
 	} {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -136,7 +137,7 @@ func TestRoutesChangeUnderLoad(t *testing.T) {
 			}
 		}
 		before := load.requests.Load()
-		eventually(t, "requests to go on", func() error {
+		heddletest.Eventually(t, "requests to go on", func() error {
 			if load.requests.Load() < before+20 {
 				return errors.New("they do not")
 			}
@@ -160,7 +161,7 @@ func TestAGatewayLeavesWithoutFailures(t *testing.T) {
 	g := startGateway(t, s)
 	g.wants("shop.example.com", "/", http.StatusOK, "orders")
 	load := startEdgeLoad(t, g.http, "shop.example.com", func(status int, body string) bool { return status == http.StatusOK && body == "orders" })
-	eventually(t, "load", func() error {
+	heddletest.Eventually(t, "load", func() error {
 		if load.requests.Load() < 100 {
 			return errors.New("little")
 		}
@@ -174,7 +175,7 @@ func TestAGatewayLeavesWithoutFailures(t *testing.T) {
 			load.leaving.Store(err == nil && got.status == http.StatusServiceUnavailable)
 		}
 	})
-	g.stop()
+	g.End()
 	checks.Wait()
 	load.check(t)
 	if load.refused.Load() > 0 {

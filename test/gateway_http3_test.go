@@ -14,6 +14,7 @@ import (
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -32,7 +33,7 @@ func TestTheGatewayServesHTTP3(t *testing.T) {
 	roots := writeCertificate(t, dir, "shop.example.com")
 	g := startGateway(t, s, "--tls-cert", filepath.Join(dir, "cert.pem"), "--tls-key", filepath.Join(dir, "key.pem"), "--http3", "--public-port", "443")
 
-	eventually(t, "the answer over TCP to tell of HTTP/3", func() error {
+	heddletest.Eventually(t, "the answer over TCP to tell of HTTP/3", func() error {
 		got, err := askTLS(t, g.https, "shop.example.com", roots, func(tls.ConnectionState) {})
 		if want := `h3=":443"; ma=86400`; err == nil && got.header.Get("Alt-Svc") != want {
 			err = fmt.Errorf("%d alt-svc %q, want %q", got.status, got.header.Get("Alt-Svc"), want)

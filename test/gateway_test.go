@@ -4,33 +4,28 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"syscall"
 	"testing"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/heddle-mesh/heddle/internal/envoytest"
-	"github.com/heddle-mesh/heddle/internal/logtest"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
 // gateway is a `heddle proxy --gateway` process.
 type gateway struct {
-	t       testing.TB
-	command *exec.Cmd
-	log     logtest.Buffer
-	exited  chan struct{}
+	*heddletest.Process
+	t testing.TB
 
 	http, https string
 	pid         int // of its first Envoy
@@ -45,63 +40,25 @@ func startGateway(t testing.TB, s *server, arguments ...string) *gateway {
 // startGatewayIn is startGateway with a folder for temporary files.
 func startGatewayIn(t testing.TB, s *server, temporary string, arguments ...string) *gateway {
 	t.Helper()
-	path, err := heddle()
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := &gateway{t: t, exited: make(chan struct{})}
-	ready := filepath.Join(t.TempDir(), "ready.json")
 	rest, xds := s.rest, s.xds
 	if slices.Contains(arguments, "--identity-dir") {
 		rest, xds = s.restTLS, s.xdsTLS
 	}
-	g.command = exec.Command(path, append([]string{
-		"proxy", "--gateway", "edge", "--instance", fmt.Sprint("edge-", ports.Load()), "--envoy", envoytest.Path(t),
-		"--server", rest, "--xds", xds, "--ready-file", ready, "--listen-address", "127.0.0.1",
-		"--http-port", fmt.Sprint(freePort(t)), "--https-port", fmt.Sprint(freePort(t)),
-	}, arguments...)...)
-	g.command.Stdout, g.command.Stderr = &g.log, &g.log
-	g.command.Env = append(os.Environ(), "TMPDIR="+temporary)
-	if err := g.command.Start(); err != nil {
-		t.Fatal(err)
+	port := heddletest.FreePort(t)
+	g := &gateway{t: t, Process: heddle.Process(t, append([]string{
+		"proxy", "--gateway", "edge", "--instance", fmt.Sprint("edge-", port), "--envoy", envoytest.Path(t),
+		"--server", rest, "--xds", xds, "--listen-address", "127.0.0.1",
+		"--http-port", fmt.Sprint(port), "--https-port", fmt.Sprint(heddletest.FreePort(t)),
+	}, arguments...)...)}
+	g.Environment = []string{"TMPDIR=" + temporary}
+	g.Run()
+	var said struct {
+		HTTP, HTTPS string
+		PID         int
 	}
-	go func() { _ = g.command.Wait(); close(g.exited) }()
-	t.Cleanup(g.stop)
-	eventually(t, "the gateway to be ready", func() error {
-		select {
-		case <-g.exited:
-			t.Fatalf("the gateway ended:\n%s", g.log.String())
-		default:
-		}
-		data, err := os.ReadFile(ready)
-		if err != nil {
-			return err
-		}
-		var said struct {
-			HTTP, HTTPS string
-			PID         int
-		}
-		if err := json.Unmarshal(data, &said); err != nil {
-			return err
-		}
-		g.http, g.https, g.pid = said.HTTP, said.HTTPS, said.PID
-		return nil
-	})
+	g.AwaitReady(&said)
+	g.http, g.https, g.pid = said.HTTP, said.HTTPS, said.PID
 	return g
-}
-
-func (g *gateway) stop() {
-	_ = g.command.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-g.exited:
-	case <-time.After(deadline):
-		g.t.Errorf("the gateway did not stop within %s", deadline)
-		_ = g.command.Process.Kill()
-		<-g.exited
-	}
-	if g.t.Failed() {
-		g.t.Logf("the gateway's log:\n%s", g.log.String())
-	}
 }
 
 // wants waits until a plain request gets a status and a body that holds text.
@@ -143,11 +100,8 @@ func TestRequestsCrossTheGateway(t *testing.T) {
 
 	s.route(route("later", "later.example.com", "later"))
 	g.wants("later.example.com", "/", http.StatusServiceUnavailable, `nothing that can be called is behind route "later" yet`)
-	eventually(t, "the problem to be told", func() error {
-		path, err := heddle()
-		if err != nil {
-			return err
-		}
+	heddletest.Eventually(t, "the problem to be told", func() error {
+		path := heddle.Path(t)
 		out, _ := run(t, path, "status", "--server", s.rest)
 		if !bytes.Contains([]byte(out), []byte(`route/later`)) || !bytes.Contains([]byte(out), []byte(`no service "later" is declared yet`)) {
 			return fmt.Errorf("status says:\n%s", out)
@@ -167,7 +121,7 @@ func TestWebSocketsAndGRPCCrossTheGateway(t *testing.T) {
 	s.register("stock", "1", counter(t, "one"))
 	s.route(route("chat", "chat.example.com", "chat"), route("stock", "stock.example.com", "stock"))
 	g := startGateway(t, s)
-	eventually(t, "a WebSocket to echo", func() error {
+	heddletest.Eventually(t, "a WebSocket to echo", func() error {
 		return echoes(g.http, "GET /ws HTTP/1.1\r\nHost: chat.example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 	})
 	connection, err := grpc.NewClient(g.http, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithAuthority("stock.example.com"))
@@ -175,7 +129,7 @@ func TestWebSocketsAndGRPCCrossTheGateway(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer connection.Close()
-	eventually(t, "gRPC to stream", func() error {
+	heddletest.Eventually(t, "gRPC to stream", func() error {
 		stream, err := connection.NewStream(t.Context(), &countStream, countMethod)
 		if err != nil {
 			return err
@@ -210,7 +164,7 @@ func TestTheGatewayOutlivesItsEnvoyAndTheServer(t *testing.T) {
 	serves := func() {
 		t.Helper()
 		g.wants("shop.example.com", "/", http.StatusOK, "orders here")
-		eventually(t, "HTTPS", func() error {
+		heddletest.Eventually(t, "HTTPS", func() error {
 			_, err := askTLS(t, g.https, "shop.example.com", roots, func(tls.ConnectionState) {})
 			return err
 		})
@@ -220,7 +174,7 @@ func TestTheGatewayOutlivesItsEnvoyAndTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	serves()
-	s.kill()
+	s.Kill()
 	serves()
 	s.restart()
 	moved := plain
@@ -248,7 +202,7 @@ func TestTheGatewayServesHTTPS(t *testing.T) {
 		return serial, got, err
 	}
 	var before string
-	eventually(t, "HTTPS", func() (err error) {
+	heddletest.Eventually(t, "HTTPS", func() (err error) {
 		var got answer
 		before, got, err = serial(first)
 		if err == nil && (got.status != 200 || got.body != "orders here") {
@@ -263,7 +217,7 @@ func TestTheGatewayServesHTTPS(t *testing.T) {
 	g.wants("plain.example.com", "/", http.StatusOK, "orders here")
 
 	second := writeCertificate(t, dir, "shop.example.com")
-	eventually(t, "the renewed certificate", func() error {
+	heddletest.Eventually(t, "the renewed certificate", func() error {
 		now, _, err := serial(second)
 		if err == nil && now == before {
 			err = fmt.Errorf("the old one is served")
@@ -273,9 +227,9 @@ func TestTheGatewayServesHTTPS(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "cert.pem"), []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the broken certificate to be told", func() error {
-		if !bytes.Contains([]byte(g.log.String()), []byte("the last good one stays")) {
-			return fmt.Errorf("the log says:\n%s", g.log.String())
+	heddletest.Eventually(t, "the broken certificate to be told", func() error {
+		if !bytes.Contains([]byte(g.Log.String()), []byte("the last good one stays")) {
+			return fmt.Errorf("the log says:\n%s", g.Log.String())
 		}
 		return nil
 	})

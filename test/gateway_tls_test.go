@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -96,7 +97,7 @@ func TestTheGatewayChoosesACertificateByName(t *testing.T) {
 	roots := map[string]*x509.CertPool{"first.example.com": writeCertificate(t, one, "first.example.com"), "second.example.com": writeCertificate(t, two, "second.example.com")}
 	g := startGateway(t, s, "--tls-cert", filepath.Join(one, "cert.pem"), "--tls-key", filepath.Join(one, "key.pem"), "--tls-cert", filepath.Join(two, "cert.pem"), "--tls-key", filepath.Join(two, "key.pem"), "--http-port", "0")
 	for host, pool := range roots {
-		eventually(t, host, func() error {
+		heddletest.Eventually(t, host, func() error {
 			got, err := askTLS(t, g.https, host, pool, func(tls.ConnectionState) {})
 			if err == nil && (got.status != http.StatusOK || got.header.Get("Alt-Svc") != "") {
 				err = fmt.Errorf("%+v", got)
@@ -141,8 +142,7 @@ func TestTheKeyOfAKilledGatewayIsRemoved(t *testing.T) {
 	if got := folders(); len(got) != 2 {
 		t.Fatalf("the folders of two gateways: %v", got)
 	}
-	_ = killed.command.Process.Kill()
-	<-killed.exited
+	killed.Kill()
 	if got := folders(); len(got) != 2 {
 		t.Fatalf("after one was killed: %v", got)
 	}
@@ -150,8 +150,8 @@ func TestTheKeyOfAKilledGatewayIsRemoved(t *testing.T) {
 	if got := folders(); len(got) != 2 {
 		t.Errorf("after another was started: %v", got)
 	}
-	living.stop()
-	next.stop()
+	living.End()
+	next.End()
 	if got := folders(); len(got) != 0 {
 		t.Errorf("after all have ended: %v", got)
 	}

@@ -24,7 +24,7 @@ func TestRoutesMoveBetweenServices(t *testing.T) {
 		all = append(all, newSecureWorkload(t, s, name, name+"-1", app(t, says(name+" here"))))
 	}
 	s.route(route("shop", "shop.example.com", "orders"))
-	t.Cleanup(all.check)
+	t.Cleanup(all.leave)
 	all.start(t)
 	var loads []*edgeLoad
 	for range 2 { // one is the canary of the other

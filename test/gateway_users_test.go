@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -47,7 +48,7 @@ func TestUsersCrossTheGateway(t *testing.T) {
 	envoytest.Path(t)
 	users := startIssuer(t)
 	s := startSecure(t, "--mtls", "strict", "--authz-listen", "127.0.0.1:0", "--authz-http-listen", "127.0.0.1:0", "--authz-edge-config", users.config)
-	data, err := os.ReadFile(s.ready)
+	data, err := os.ReadFile(s.Ready)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +73,7 @@ func TestUsersCrossTheGateway(t *testing.T) {
 	moved.Redirect, inside.Redirect = &mesh.Redirect{Host: "shop.example.com"}, &mesh.Redirect{Host: "secret.example.com"}
 	inside.Auth = staff(shopTag)
 	s.route(shop, other, partners, open, nobody, moved, inside)
-	t.Cleanup(all.check)
+	t.Cleanup(all.leave)
 	all.start(t)
 	join, _ := gatewayJoin(t, s)
 	g := startGateway(t, s, join...)
@@ -108,7 +109,7 @@ func TestUsersCrossTheGateway(t *testing.T) {
 	t.Run("each backend and each copy has its own token", func(t *testing.T) {
 		g.wants("shop.example.com", "/", http.StatusOK, "shop", ada, lies)
 		seen := map[string]string{}
-		eventually(t, "both backends and the copies", func() error {
+		heddletest.Eventually(t, "both backends and the copies", func() error {
 			if got, err := ask(t, g.http, "shop.example.com", "/", ada, lies, bring("Cookie", "a=b; CF_Authorization=x")); err != nil || got.status != http.StatusOK {
 				t.Errorf("%+v, %v", got, err)
 			}
@@ -181,7 +182,7 @@ func TestUsersCrossTheGateway(t *testing.T) {
 		}
 	})
 	t.Run("nothing passes unasked", func(t *testing.T) {
-		s.kill() // and the AuthZ service with it
+		s.Kill() // and the AuthZ service with it
 		for _, host := range []string{"shop.example.com", "partners.example.com"} {
 			got, err := ask(t, g.http, host, "/", ada, bo)
 			if err != nil || got.status != http.StatusServiceUnavailable || got.header.Get("X-Heddle-Reason") != "no-authorizer" {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -17,13 +16,18 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
 )
 
-// hubVariable says that this process runs inside the hub's network namespace,
-// and what the namespaces are called.
+// hubVariable has what the namespaces are called.
 const hubVariable = "HEDDLE_TEST_HUB"
+
+// membersHub is where the members of etcd are reached.
+var membersHub = heddletest.Hub{
+	Variable: hubVariable, Name: func() string { hub, _ := namespaces(); return hub }, Build: buildNamespaces, Drop: dropNamespaces,
+}
 
 // TestHighAvailability: a 3-member etcd and two control planes, as processes,
 // with each member in a network namespace of its own, while requests flow
@@ -35,25 +39,8 @@ func TestHighAvailability(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short leaves out the two minutes of faults")
 	}
-	if os.Getuid() != 0 {
-		t.Skip("network namespaces need root")
-	}
-	if os.Getenv(hubVariable) != "" {
+	if membersHub.Inside(t, 9*time.Minute) {
 		highAvailability(t)
-		return
-	}
-	envoytest.Path(t)
-	t.Setenv(hubVariable, strconv.Itoa(os.Getpid()))
-	t.Cleanup(dropNamespaces)
-	if err := buildNamespaces(); err != nil {
-		t.Skipf("this machine makes no network namespaces: %v", err)
-	}
-	hub, _ := namespaces()
-	inside := exec.CommandContext(t.Context(), "nsenter", "--net=/run/netns/"+hub, os.Args[0], "-test.run=^TestHighAvailability$", "-test.v", "-test.timeout=9m")
-	output, err := inside.CombinedOutput()
-	t.Logf("%s", output)
-	if err != nil {
-		t.Fatalf("inside the hub: %v", err)
 	}
 }
 
@@ -105,14 +92,14 @@ func highAvailability(t *testing.T) {
 		}
 	})
 	step("a control plane stands still for 10 s", func() {
-		_ = planes[0].command.Process.Signal(syscall.SIGSTOP)
+		_ = planes[0].Signal(syscall.SIGSTOP)
 		load.moreFor(t, 10*time.Second)
-		_ = planes[0].command.Process.Signal(syscall.SIGCONT)
+		_ = planes[0].Signal(syscall.SIGCONT)
 	})
 	step("both control planes are rolled ten times", func() {
 		for i := range 2 * 10 {
 			one := planes[i%2]
-			one.stop()
+			one.End()
 			one.restart()
 		}
 	})
@@ -157,7 +144,7 @@ func (l *load) moreFor(t *testing.T, long time.Duration) {
 // startFailoverSidecar is startSidecar with all the control planes.
 func startFailoverSidecar(t *testing.T, planes []*server, name, id string) *sidecar {
 	t.Helper()
-	port := freePort(t)
+	port := heddletest.FreePort(t)
 	var addresses []string
 	for _, one := range planes {
 		addresses = append(addresses, one.xds)
@@ -167,7 +154,7 @@ func startFailoverSidecar(t *testing.T, planes []*server, name, id string) *side
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &sidecar{Envoy: envoytest.Start(t, bootstrap), profile: profile, outbound: loopback(port)}
+	return &sidecar{Envoy: envoytest.Start(t, bootstrap), profile: profile, outbound: heddletest.Loopback(port)}
 }
 
 // change registers one more instance, which every sidecar has to reach.
@@ -183,7 +170,7 @@ func change(t *testing.T, s *server, sides []*sidecar, name string) {
 // acknowledged the same clusters and endpoints: versions are hashes of content.
 func converged(t *testing.T, planes []*server, proxies int) {
 	t.Helper()
-	eventually(t, "all proxies to hold the same", func() error {
+	heddletest.Eventually(t, "all proxies to hold the same", func() error {
 		seen, versions := 0, map[string]map[string]bool{}
 		for _, plane := range planes {
 			list, err := plane.client.Proxies(t.Context())
@@ -237,18 +224,18 @@ func restore(t *testing.T, c *cluster, planes []*server, sides []*sidecar) {
 		for _, one := range c.members {
 			c.start(one)
 		}
-		eventually(t, "a leader", func() error { _, err := c.leader(); return err })
+		heddletest.Eventually(t, "a leader", func() error { _, err := c.leader(); return err })
 	}
 	data := func(i int) string { return c.members[i].Dir }
 	backup := func(i int) string { return filepath.Join(old, strconv.Itoa(i)) }
 	copyAll(data, backup)
-	eventually(t, "a write after the backup", func() error {
+	heddletest.Eventually(t, "a write after the backup", func() error {
 		_, err := planes[0].client.PutService(t.Context(), service("later", mesh.HTTP))
 		return err
 	})
 	copyAll(backup, data)
 	for _, plane := range planes {
-		eventually(t, "the control planes to follow the restored etcd", func() error {
+		heddletest.Eventually(t, "the control planes to follow the restored etcd", func() error {
 			_, err := plane.client.Service(t.Context(), "later")
 			if mesh.KindOf(err) != mesh.KindNotFound {
 				return fmt.Errorf("what was written after the backup: %w", err)
@@ -308,7 +295,7 @@ func startWriter(t *testing.T, planes []*server, token string) *writer {
 func (w *writer) more(t *testing.T, n int64) {
 	t.Helper()
 	want := w.acknowledged.Load() + n
-	eventually(t, fmt.Sprintf("%d writes more", n), func() error {
+	heddletest.Eventually(t, fmt.Sprintf("%d writes more", n), func() error {
 		if got := w.acknowledged.Load(); got < want {
 			return fmt.Errorf("%d of %d", got, want)
 		}
@@ -321,7 +308,7 @@ func (w *writer) check(t *testing.T, planes []*server) {
 	t.Helper()
 	for p, plane := range planes {
 		for i := range w.last {
-			eventually(t, fmt.Sprintf("model-%d on control plane %d", i, p), func() error {
+			heddletest.Eventually(t, fmt.Sprintf("model-%d on control plane %d", i, p), func() error {
 				got, err := plane.client.Service(t.Context(), mesh.ServiceName(fmt.Sprintf("model-%d", i)))
 				if err != nil {
 					return err

@@ -4,7 +4,6 @@ package test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,11 +12,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -25,10 +22,9 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/envoytest"
-	"github.com/heddle-mesh/heddle/internal/logtest"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
-	"github.com/heddle-mesh/heddle/internal/treetest"
 )
 
 func TestMain(m *testing.M) {
@@ -38,64 +34,18 @@ func TestMain(m *testing.M) {
 	if says := os.Getenv(podApp); says != "" {
 		os.Exit(runPodApp(says))
 	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		if !built.Load() {
-			os.Exit(code)
-		}
-		if path, err := heddle(); err == nil {
-			_ = os.RemoveAll(filepath.Dir(path))
-		}
-		os.Exit(code)
-	}))
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) { heddle.Remove(); os.Exit(code) }))
 }
 
-// built says that heddle has been built, or is being.
-var built atomic.Bool
-
-// heddle builds the program once, with the race detector when the tests have it.
-var heddle = sync.OnceValues(func() (string, error) {
-	built.Store(true)
-	dir, err := os.MkdirTemp("", "heddle-test-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "heddle")
-	var flags []string
-	if raceEnabled {
-		flags = append(flags, "-race")
-	}
-	return path, treetest.Build("cmd/heddle", path, flags...)
-})
+var heddle heddletest.Program
 
 // deadline bounds each wait of these tests.
-const deadline = 60 * time.Second
-
-// eventually tries until attempt succeeds.
-func eventually(t testing.TB, what string, attempt func() error) {
-	t.Helper()
-	end := time.Now().Add(deadline)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := attempt()
-		if err == nil {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%s: not within %s: %v", what, deadline, err)
-		}
-		<-tick.C
-	}
-}
+const deadline = heddletest.Patience
 
 // server is a `heddle server` process.
 type server struct {
-	t         testing.TB
-	arguments []string
-	ready     string
-	command   *exec.Cmd
-	log       logtest.Buffer
-	exited    chan struct{}
+	*heddletest.Process
+	t testing.TB
 
 	rest, xds       string
 	restTLS, xdsTLS string // with --tls-listen and --xds-tls-listen
@@ -109,16 +59,12 @@ func startServer(t testing.TB, arguments ...string) *server {
 	t.Helper()
 	dir := t.TempDir()
 	tokenFile := filepath.Join(dir, "token")
-	s := &server{t: t, ready: filepath.Join(dir, "ready.json")}
-	s.arguments = append([]string{
-		"server", "--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0",
-		"--ready-file", s.ready, "--admin-token-file", tokenFile,
-	}, arguments...)
-	if !strings.Contains(strings.Join(arguments, " "), "--etcd-endpoints") {
-		s.arguments = append(s.arguments, "--data-dir", filepath.Join(dir, "data"))
+	all := append([]string{"server", "--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0", "--admin-token-file", tokenFile}, arguments...)
+	if !slices.Contains(arguments, "--etcd-endpoints") {
+		all = append(all, "--data-dir", filepath.Join(dir, "data"))
 	}
+	s := &server{t: t, Process: heddle.Process(t, all...)}
 	s.start()
-	t.Cleanup(s.stop)
 	if token, err := os.ReadFile(tokenFile); err == nil { // only the first server on an etcd makes one
 		s.token = strings.TrimSpace(string(token))
 	}
@@ -138,77 +84,22 @@ func (s *server) newClient(token string) *client.Client {
 
 func (s *server) start() {
 	s.t.Helper()
-	path, err := heddle()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	_ = os.Remove(s.ready)
-	s.command = exec.Command(path, s.arguments...)
-	s.command.Stdout, s.command.Stderr = &s.log, &s.log
-	if err := s.command.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	s.exited = make(chan struct{})
-	go func(command *exec.Cmd, exited chan struct{}) {
-		_ = command.Wait()
-		close(exited)
-	}(s.command, s.exited)
-	eventually(s.t, "the server to be ready", func() error {
-		select {
-		case <-s.exited:
-			s.t.Fatalf("the server ended:\n%s", s.log.String())
-		default:
-		}
-		data, err := os.ReadFile(s.ready)
-		if err != nil {
-			return err
-		}
-		var said struct{ REST, XDS, RESTTLS, XDSTLS, Authz string }
-		if err := json.Unmarshal(data, &said); err != nil {
-			return err
-		}
-		s.rest, s.xds, s.restTLS, s.xdsTLS, s.authz = said.REST, said.XDS, said.RESTTLS, said.XDSTLS, said.Authz
-		return nil
-	})
+	s.Run()
+	s.awaitReady()
 }
 
-// kill ends the server without a word.
-func (s *server) kill() {
-	_ = s.command.Process.Kill()
-	<-s.exited
+func (s *server) awaitReady() {
+	s.t.Helper()
+	var said struct{ REST, XDS, RESTTLS, XDSTLS, Authz string }
+	s.AwaitReady(&said)
+	s.rest, s.xds, s.restTLS, s.xdsTLS, s.authz = said.REST, said.XDS, said.RESTTLS, said.XDSTLS, said.Authz
 }
 
 // restart starts it again, on the addresses that it had.
 func (s *server) restart() {
-	for i, argument := range s.arguments {
-		switch argument {
-		case "--listen":
-			s.arguments[i+1] = strings.TrimPrefix(s.rest, "http://")
-		case "--xds-listen":
-			s.arguments[i+1] = s.xds
-		case "--tls-listen":
-			s.arguments[i+1] = strings.TrimPrefix(s.restTLS, "https://")
-		case "--xds-tls-listen":
-			s.arguments[i+1] = s.xdsTLS
-		}
-	}
-	s.start()
-}
-
-func (s *server) stop() {
-	_ = s.command.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-s.exited:
-	case <-time.After(deadline):
-		s.t.Errorf("the server did not stop within %s", deadline)
-		s.kill()
-	}
-	if s.t.Failed() {
-		s.t.Logf("the server's log:\n%s", s.log.String())
-	}
-	if strings.Contains(s.log.String(), "DATA RACE") {
-		s.t.Errorf("the server has a data race:\n%s", s.log.String())
-	}
+	s.t.Helper()
+	s.RunAt(map[string]string{"--listen": s.rest, "--xds-listen": s.xds, "--tls-listen": s.restTLS, "--xds-tls-listen": s.xdsTLS})
+	s.awaitReady()
 }
 
 // declare writes services.
@@ -263,8 +154,8 @@ type sidecar struct {
 func startSidecar(t testing.TB, s *server, name, id, app string, mode proxy.XDSMode, own ...mesh.ServiceName) *sidecar {
 	t.Helper()
 	envoytest.Path(t) // before anything else is made: it may skip
-	p := mesh.Proxy{Service: mesh.ServiceName(name), Instance: mesh.InstanceID(id), OutboundPort: freePort(t), DependencyPorts: map[mesh.ServiceName]mesh.Port{}}
-	side := &sidecar{outbound: loopback(p.OutboundPort), ports: map[mesh.ServiceName]string{}}
+	p := mesh.Proxy{Service: mesh.ServiceName(name), Instance: mesh.InstanceID(id), OutboundPort: heddletest.FreePort(t), DependencyPorts: map[mesh.ServiceName]mesh.Port{}}
+	side := &sidecar{outbound: heddletest.Loopback(p.OutboundPort), ports: map[mesh.ServiceName]string{}}
 	if app != "" {
 		_, port, err := net.SplitHostPort(app)
 		if err != nil {
@@ -274,12 +165,12 @@ func startSidecar(t testing.TB, s *server, name, id, app string, mode proxy.XDSM
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.InboundAddress, p.InboundPort, p.AppPort = "127.0.0.1", freePort(t), mesh.Port(number)
-		side.inbound = loopback(p.InboundPort)
+		p.InboundAddress, p.InboundPort, p.AppPort = "127.0.0.1", heddletest.FreePort(t), mesh.Port(number)
+		side.inbound = heddletest.Loopback(p.InboundPort)
 	}
 	for _, dependency := range own {
-		p.DependencyPorts[dependency] = freePort(t)
-		side.ports[dependency] = loopback(p.DependencyPorts[dependency])
+		p.DependencyPorts[dependency] = heddletest.FreePort(t)
+		side.ports[dependency] = heddletest.Loopback(p.DependencyPorts[dependency])
 	}
 	bootstrap, err := proxy.Bootstrap(proxy.BootstrapConfig{Proxy: p, XDS: []string{s.xds}, XDSMode: mode})
 	if err != nil {
@@ -287,27 +178,6 @@ func startSidecar(t testing.TB, s *server, name, id, app string, mode proxy.XDSM
 	}
 	side.Envoy, side.profile = envoytest.Start(t, bootstrap), p
 	return side
-}
-
-func loopback(port mesh.Port) string { return "127.0.0.1:" + strconv.Itoa(int(port)) }
-
-// ports counts through a range below the one that the kernel takes outgoing
-// ports from, so that nobody gets a port between its choice and its use.
-var ports atomic.Int64
-
-// freePort takes a port that nothing listens on, for an Envoy that binds it soon.
-func freePort(t testing.TB) mesh.Port {
-	t.Helper()
-	for range 1000 {
-		port := 20_000 + (int64(os.Getpid())*61+ports.Add(1))%10_000
-		listener, err := net.Listen("tcp", loopback(mesh.Port(port)))
-		if err == nil {
-			_ = listener.Close()
-			return mesh.Port(port)
-		}
-	}
-	t.Fatal("found no free port")
-	return 0
 }
 
 // app serves HTTP on loopback for the length of a test, and gives its address.
@@ -381,7 +251,7 @@ var plainClient = &http.Client{
 func (s *sidecar) wants(t testing.TB, host, path string, status int, text string, change ...func(*http.Request)) answer {
 	t.Helper()
 	var got answer
-	eventually(t, fmt.Sprintf("%s%s to answer %d with %q", host, path, status, text), func() (err error) {
+	heddletest.Eventually(t, fmt.Sprintf("%s%s to answer %d with %q", host, path, status, text), func() (err error) {
 		got, err = s.call(t, host, path, change...)
 		if err == nil && (got.status != status || !strings.Contains(got.body, text)) {
 			err = fmt.Errorf("got %d: %s", got.status, got.body)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/catalog"
 	"github.com/heddle-mesh/heddle/internal/client"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
 	"github.com/heddle-mesh/heddle/internal/translate"
@@ -58,7 +59,7 @@ func TestAnEnvoyHoldsTheModelsHashes(t *testing.T) {
 func hashes(t *testing.T, s *server, sides []*sidecar) {
 	t.Helper()
 	for _, side := range sides {
-		eventually(t, "Envoy to hold what the model says", func() error {
+		heddletest.Eventually(t, "Envoy to hold what the model says", func() error {
 			want, err := modelled(t, s.client, side.profile)
 			if err != nil {
 				return err

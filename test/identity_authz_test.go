@@ -3,14 +3,10 @@ package test
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -18,77 +14,31 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
-	"github.com/heddle-mesh/heddle/internal/logtest"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
 // authzApart is a `heddle authz` and where it listens.
 type authzApart struct {
+	*heddletest.Process
 	address string
-	log     *logtest.Buffer
-	process *os.Process
 }
 
 // startAuthz runs `heddle authz` on a server's etcd and with its signing keys.
 func startAuthz(t *testing.T, s *server, arguments ...string) authzApart {
 	t.Helper()
-	path, err := heddle()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	ready := filepath.Join(dir, "ready.json")
-	command := exec.Command(path, append([]string{
-		"authz", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--ready-file", ready, "--key-dir", filepath.Join(s.dataDir(), "signing-keys"), "--key-type", "es256",
+	apart := authzApart{Process: heddle.Start(t, append([]string{
+		"authz", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--key-dir", filepath.Join(s.dataDir(), "signing-keys"), "--key-type", "es256",
 		"--etcd-endpoints", "unix://" + filepath.Join(s.dataDir(), "etcd.sock"), "--server", s.restTLS,
-	}, arguments...)...)
-	log := &logtest.Buffer{}
-	command.Stdout, command.Stderr = log, log
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	exited := make(chan struct{})
-	go func() { _ = command.Wait(); close(exited) }()
-	t.Cleanup(func() {
-		_ = command.Process.Signal(syscall.SIGCONT) // it may have been stopped
-		_ = command.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-exited:
-		case <-time.After(deadline):
-			t.Errorf("heddle authz did not stop within %s", deadline)
-			_ = command.Process.Kill()
-			<-exited
-		}
-		if t.Failed() {
-			t.Logf("the AuthZ service's log:\n%s", log.String())
-		}
-	})
+	}, arguments...)...)}
 	var said struct{ GRPC string }
-	eventually(t, "the AuthZ service to be ready", func() error {
-		select {
-		case <-exited:
-			t.Fatalf("heddle authz ended:\n%s", log.String())
-		default:
-		}
-		data, err := os.ReadFile(ready)
-		if err != nil {
-			return err
-		}
-		return json.Unmarshal(data, &said)
-	})
-	return authzApart{said.GRPC, log, command.Process}
+	apart.AwaitReady(&said)
+	apart.address = said.GRPC
+	return apart
 }
 
 // dataDir is where a server with an etcd of its own keeps its data.
-func (s *server) dataDir() string {
-	for i, argument := range s.arguments {
-		if argument == "--data-dir" {
-			return s.arguments[i+1]
-		}
-	}
-	s.t.Fatal("the server has no data folder")
-	return ""
-}
+func (s *server) dataDir() string { return s.Argument("--data-dir") }
 
 // asked has a holder of a certificate ask an AuthZ service for a callee. It gives the
 // reason of a refusal, "" if there is none, and the certificate of the service.
@@ -160,7 +110,7 @@ func TestAuthzWithAnIdentity(t *testing.T) {
 			}
 		}
 		seen := map[string]bool{shown.PeerCertificates[0].SerialNumber.String(): true}
-		eventually(t, "the service's certificate to be renewed twice", func() error {
+		heddletest.Eventually(t, "the service's certificate to be renewed twice", func() error {
 			_, shown, _ := asked(t, address, "orders", with(t, "")) // refused, and shown all the same
 			if len(shown.PeerCertificates) > 0 {
 				seen[shown.PeerCertificates[0].SerialNumber.String()] = true
@@ -171,14 +121,11 @@ func TestAuthzWithAnIdentity(t *testing.T) {
 			return nil
 		})
 	}
-	if !strings.Contains(apart.log.String(), "id=spiffe://heddle.local/heddle/authz") {
+	if !strings.Contains(apart.Log.String(), "id=spiffe://heddle.local/heddle/authz") {
 		t.Errorf("no new certificate in its log")
 	}
 
-	path, err := heddle()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := heddle.Path(t)
 	common := []string{"authz", "--etcd-endpoints", "unix://" + filepath.Join(s.dataDir(), "etcd.sock"), "--key-dir", t.TempDir(), "--server", s.restTLS, "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"}
 	services, _ := s.joinToken("web", 0, 1)
 	again, _ := s.joinTokenFor(mesh.Identity{Kind: mesh.AuthzIdentity}, 0, 1)

@@ -36,7 +36,7 @@ func TestAGatewayWithAnIdentity(t *testing.T) {
 	s.route(route("shop", "shop.example.com", "orders"))
 	orders := newSecureWorkload(t, s, "orders", "orders-1", app(t, says("orders here")))
 	all := workloads{orders}
-	t.Cleanup(all.check)
+	t.Cleanup(all.leave)
 	all.start(t)
 	join, dir := gatewayJoin(t, s)
 	g := startGateway(t, s, join...)
@@ -94,13 +94,13 @@ func TestAGatewayWithAnIdentity(t *testing.T) {
 	if err := syscall.Kill(g.pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	s.kill()
+	s.Kill()
 	s.restart()
 	s.client = s.newClient(s.token)
 	s.route(route("new", "new.example.com", "orders"))
 	g.wants("new.example.com", "/", http.StatusOK, "orders here")
 	g.wants("shop.example.com", "/", http.StatusOK, "orders here")
-	if !regexp.MustCompile("action=renewed object=workload/[0-9a-f]{18} author=spiffe://heddle.local/gateway/edge").MatchString(s.log.String()) {
+	if !regexp.MustCompile("action=renewed object=workload/[0-9a-f]{18} author=spiffe://heddle.local/gateway/edge").MatchString(s.Log.String()) {
 		t.Errorf("no renewal of the gateway in the log")
 	}
 }
@@ -109,10 +109,7 @@ func TestAGatewayWithAnIdentity(t *testing.T) {
 func TestJoinTokensOfOtherKinds(t *testing.T) {
 	t.Parallel()
 	s := startSecure(t)
-	path, err := heddle()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := heddle.Path(t)
 	services, _ := s.joinToken("edge", 0, 10)
 	gateways, _ := s.joinTokenFor(mesh.Identity{Kind: mesh.GatewayIdentity, Name: "edge"}, 0, 10)
 	for flag, c := range map[string]struct{ file, want string }{

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/logtest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -37,10 +38,7 @@ func background(t *testing.T, environment []string, path string, arguments ...st
 // comes back when the control plane was away; with another's certificate it is not.
 func TestAGRPCClientWithAnIdentity(t *testing.T) {
 	t.Parallel()
-	path, err := heddle()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := heddle.Path(t)
 	program := filepath.Join(t.TempDir(), "proxyless")
 	if output, err := exec.Command("go", "build", "-o", program, "../examples/proxyless").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, output)
@@ -49,7 +47,7 @@ func TestAGRPCClientWithAnIdentity(t *testing.T) {
 	s.declare(service("orders", mesh.GRPC), service("web", mesh.GRPC, "orders"), service("other", mesh.GRPC))
 	var addresses []string
 	for range 2 {
-		address := loopback(freePort(t))
+		address := heddletest.Loopback(heddletest.FreePort(t))
 		background(t, nil, program, "serve", address)
 		addresses = append(addresses, address)
 	}
@@ -72,7 +70,7 @@ func TestAGRPCClientWithAnIdentity(t *testing.T) {
 	answered := func(by string) {
 		t.Helper()
 		before := len(web.String())
-		eventually(t, "an answer by "+by, func() error {
+		heddletest.Eventually(t, "an answer by "+by, func() error {
 			if out := web.String()[before:]; !strings.Contains(out, "answered by "+by) {
 				return fmt.Errorf("it wrote %q", out)
 			}
@@ -80,7 +78,7 @@ func TestAGRPCClientWithAnIdentity(t *testing.T) {
 		})
 	}
 	answered(addresses[0])
-	s.kill()
+	s.Kill()
 	answered(addresses[0])
 	s.restart()
 	s.client = s.newClient(s.token)
@@ -90,7 +88,7 @@ func TestAGRPCClientWithAnIdentity(t *testing.T) {
 	if out := stranger.String(); strings.Contains(out, "answered by") {
 		t.Errorf("with another service's certificate it was served:\n%s", out)
 	}
-	if want := `the certificate is of service \"other\", and may not be served as service \"web\"`; !strings.Contains(s.log.String(), want) {
+	if want := `the certificate is of service \"other\", and may not be served as service \"web\"`; !strings.Contains(s.Log.String(), want) {
 		t.Errorf("%q is not in the log", want)
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/heddle-mesh/heddle/internal/client"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/identity"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	keeping "github.com/heddle-mesh/heddle/internal/workload"
@@ -30,10 +31,7 @@ import (
 // join gets a certificate for a service, as heddle identity does, and gives its folder.
 func (s *server) join(service, tokenFile string) (dir, output string, code int) {
 	s.t.Helper()
-	path, err := heddle()
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	path := heddle.Path(s.t)
 	dir = filepath.Join(s.t.TempDir(), "identity")
 	output, code = run(s.t, path, "identity", "--once", "--service", service, "--identity-dir", dir, "--join-token-file", tokenFile, "--server", s.restTLS)
 	return dir, output, code
@@ -138,7 +136,7 @@ func TestTheScopeComesFromTheProvenIdentity(t *testing.T) {
 			t.Errorf("%s: it ended with %v, want %s and %q", name, err, c.code, c.want)
 		}
 	}
-	log := s.log.String()
+	log := s.Log.String()
 	for _, want := range []string{`msg=audit audit=true outcome=refused action=stream object=node/orders/1 author=service/web from=127.0.0.1:`, `outcome=done action=joined object=workload/[0-9a-f]{18} author=spiffe://heddle.local/service/web`} {
 		if !regexp.MustCompile(want).MatchString(log) {
 			t.Errorf("%q is not in the log:\n%s", want, log)
@@ -211,11 +209,8 @@ func TestACertificateThatExpired(t *testing.T) {
 	s := startSecure(t, "--identity-lifetime", "1s")
 	s.declare(service("web", mesh.HTTP))
 	dir := s.joined("web")
-	path, err := heddle()
-	if err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the certificate to expire", func() error {
+	path := heddle.Path(t)
+	heddletest.Eventually(t, "the certificate to expire", func() error {
 		if err := openStream(t, s.xdsTLS, "web/1", showing(t, dir)); status.Code(err) != codes.Unavailable {
 			return errors.New("it is served, or ends otherwise: " + status.Convert(err).Message())
 		}

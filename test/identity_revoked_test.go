@@ -27,6 +27,7 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/identity"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -110,17 +111,14 @@ func ended(t *testing.T, stream <-chan error, what string) {
 // the mesh, and comes back only with a join token that was made afterwards.
 func TestCertificatesThatAreRevoked(t *testing.T) {
 	t.Parallel()
-	path, err := heddle()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := heddle.Path(t)
 	a := startSecure(t)
 	b := startBeside(t, a)
 	a.declare(service("web", mesh.HTTP), service("orders", mesh.HTTP))
 	stolen := a.joined("web")
-	match := regexp.MustCompile(`action=joined object=workload/([0-9a-f]{18}) author=spiffe://heddle.local/service/web`).FindStringSubmatch(a.log.String())
+	match := regexp.MustCompile(`action=joined object=workload/([0-9a-f]{18}) author=spiffe://heddle.local/service/web`).FindStringSubmatch(a.Log.String())
 	if match == nil {
-		t.Fatalf("the audit log does not name the workload:\n%s", a.log.String())
+		t.Fatalf("the audit log does not name the workload:\n%s", a.Log.String())
 	}
 	kept, orders := b.joined("web"), b.joined("orders")
 	streams := map[string]<-chan error{"stolen at a": hold(t, a.xdsTLS, "web/1", stolen), "stolen at b": hold(t, b.xdsTLS, "web/1", stolen)}
@@ -188,13 +186,13 @@ func TestCertificatesThatAreRevoked(t *testing.T) {
 	if output := command("list"); !strings.Contains(output, "service/web") || !strings.Contains(output, "workload/"+match[1]) {
 		t.Errorf("the list is:\n%s", output)
 	}
-	b.kill()
+	b.Kill()
 	b.restart()
 	refused("after a restart, a workload of a revoked service", kept, "web/2")
 	command("delete", "service/web")
-	eventually(t, "the revocation to be taken back", func() error { return openStream(t, b.xdsTLS, "web/2", showing(t, kept)) })
+	heddletest.Eventually(t, "the revocation to be taken back", func() error { return openStream(t, b.xdsTLS, "web/2", showing(t, kept)) })
 	for _, want := range []string{`action=revoke object=identity/service/web`, `action=revoke object=workload/` + match[1], `action=stream object=workload/` + match[1] + ` author=service/web`, `action=unrevoke object=identity/service/web`} {
-		if !strings.Contains(a.log.String()+b.log.String(), want) {
+		if !strings.Contains(a.Log.String()+b.Log.String(), want) {
 			t.Errorf("%q is in no log", want)
 		}
 	}
@@ -241,7 +239,7 @@ func TestAConnectionThatOutlivedItsCertificate(t *testing.T) {
 	if err := opened(); status.Code(err) != codes.Unauthenticated || !strings.Contains(err.Error(), "expired at") {
 		t.Errorf("on the connection of an expired certificate: %v", err)
 	}
-	eventually(t, "the client to come with its new certificate", func() error {
+	heddletest.Eventually(t, "the client to come with its new certificate", func() error {
 		err := opened()
 		if status.Code(err) == codes.Unauthenticated && time.Until(notAfter(t, *dir.Load())) < time.Second {
 			join()
@@ -273,21 +271,21 @@ func TestARevokedSidecar(t *testing.T) {
 	a.declare(service("orders", mesh.HTTP), service("web", mesh.HTTP, "orders"))
 	orders := newSecureWorkload(t, a, "orders", "orders-1", app(t, says("orders here")))
 	web := newSecureWorkload(t, a, "web", "web-1", "")
-	for i, argument := range web.arguments {
+	for i, argument := range web.Arguments {
 		if argument == "--xds" {
-			web.arguments[i+1] = b.xdsTLS // and renews with the other
+			web.Arguments[i+1] = b.xdsTLS // and renews with the other
 		}
 	}
 	all := workloads{orders, web}
-	t.Cleanup(all.check)
+	t.Cleanup(all.leave)
 	all.start(t)
 	side := &sidecar{outbound: "127.0.0.1:" + web.argument("--outbound-port")}
 	side.wants(t, "orders", "/", http.StatusOK, "orders here")
 	if _, err := a.client.Revoke(t.Context(), "service/web"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the sidecar to be cut off", func() error {
-		if !strings.Contains(b.log.String(), `outcome=refused action=stream object=workload/`) {
+	heddletest.Eventually(t, "the sidecar to be cut off", func() error {
+		if !strings.Contains(b.Log.String(), `outcome=refused action=stream object=workload/`) {
 			return fmt.Errorf("no stream was ended")
 		}
 		return nil

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/identity"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -28,7 +29,7 @@ func TestTheAuthorityIsReplaced(t *testing.T) {
 	orders := newSecureWorkload(t, s, "orders", "orders-1", app(t, says("orders here")))
 	web := newSecureWorkload(t, s, "web", "web-1", "")
 	all := workloads{orders, web}
-	t.Cleanup(all.check)
+	t.Cleanup(all.leave)
 	all.start(t)
 	join, gatewayDir := gatewayJoin(t, s)
 	g := startGateway(t, s, join...)
@@ -73,7 +74,7 @@ func TestTheAuthorityIsReplaced(t *testing.T) {
 	}
 	before, after := pin(first.Cert), pin(next.Cert)
 	dirs := []string{orders.argument("--identity-dir"), web.argument("--identity-dir"), gatewayDir}
-	plain := slices.Clone(s.arguments)
+	plain := slices.Clone(s.Arguments)
 	for i, step := range []struct {
 		arguments []string
 		roots     []string // the signing one first
@@ -82,12 +83,12 @@ func TestTheAuthorityIsReplaced(t *testing.T) {
 		{[]string{"--ca-key", next.Key, "--ca-cert", next.Cert, "--ca-bundle", first.Cert}, []string{after, before}},
 		{[]string{"--ca-key", next.Key, "--ca-cert", next.Cert}, []string{after}},
 	} {
-		s.kill()
-		s.arguments = append(slices.Clone(plain), step.arguments...)
+		s.Kill()
+		s.Arguments = append(slices.Clone(plain), step.arguments...)
 		s.restart()
 		s.client = s.newClient(s.token)
 		for _, dir := range dirs {
-			eventually(t, fmt.Sprintf("step %d in %s", i+1, dir), func() error {
+			heddletest.Eventually(t, fmt.Sprintf("step %d in %s", i+1, dir), func() error {
 				return trusts(dir, step.roots)
 			})
 		}

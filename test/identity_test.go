@@ -46,24 +46,24 @@ func newSecureWorkload(t *testing.T, s *server, name, id, app string) *workload 
 	t.Helper()
 	w := newWorkload(t, s, name, id, app)
 	join, _ := s.joinToken(name, 0, 1)
-	for i, argument := range w.arguments {
+	for i, argument := range w.Arguments {
 		switch argument {
 		case "--server":
-			w.arguments[i+1] = s.restTLS
+			w.Arguments[i+1] = s.restTLS
 		case "--xds":
-			w.arguments[i+1] = s.xdsTLS
+			w.Arguments[i+1] = s.xdsTLS
 		case "--token-file":
-			w.arguments[i], w.arguments[i+1] = "--join-token-file", join
+			w.Arguments[i], w.Arguments[i+1] = "--join-token-file", join
 		}
 	}
-	w.arguments = append(w.arguments, "--identity-dir", filepath.Join(t.TempDir(), "identity"))
+	w.Arguments = append(w.Arguments, "--identity-dir", filepath.Join(t.TempDir(), "identity"))
 	return w
 }
 
 func (w *workload) argument(name string) string {
-	for i, one := range w.arguments {
+	for i, one := range w.Arguments {
 		if one == name {
-			return w.arguments[i+1]
+			return w.Arguments[i+1]
 		}
 	}
 	return ""
@@ -72,7 +72,7 @@ func (w *workload) argument(name string) string {
 // stat reads one of Envoy's counters.
 func (w *workload) stat(t *testing.T, name string) string {
 	t.Helper()
-	data, err := os.ReadFile(w.ready)
+	data, err := os.ReadFile(w.Ready)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestSidecarsJoinAndRenew(t *testing.T) {
 	orders := newSecureWorkload(t, s, "orders", "orders-1", app(t, says("orders here")))
 	web := newSecureWorkload(t, s, "web", "web-1", "")
 	all := workloads{orders, web}
-	t.Cleanup(all.check)
+	t.Cleanup(all.leave)
 	all.start(t)
 	side := &sidecar{outbound: "127.0.0.1:" + web.argument("--outbound-port")}
 	side.wants(t, "orders", "/", http.StatusOK, "orders here")
@@ -141,7 +141,7 @@ func TestSidecarsJoinAndRenew(t *testing.T) {
 		t.Errorf("Envoy made %s connections to the control plane", got)
 	}
 	// A new control plane: the sidecars come back with the certificates of now.
-	s.kill()
+	s.Kill()
 	s.restart()
 	s.client = s.newClient(s.token)
 	s.declare(service("web", mesh.HTTP, "orders"))

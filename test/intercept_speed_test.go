@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/heddle-mesh/heddle/internal/envoytest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -35,29 +34,11 @@ var ways = []struct{ name, url, host string }{
 // a request to be redirected by the kernel rather than sent to the sidecar, and an
 // answer from outside of the mesh to come by way of the sidecar. The ways take turns.
 func TestInterceptionSpeed(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("network namespaces need root")
-	}
 	if _, err := exec.LookPath("iptables-restore"); err != nil {
 		t.Skipf("not on this machine: %v", err)
 	}
-	if os.Getenv(podsVariable) != "" {
+	if podsHub.Inside(t, 15*time.Minute, "-intercept-rounds", strconv.Itoa(*interceptRounds)) {
 		interceptionSpeed(t)
-		return
-	}
-	envoytest.Path(t)
-	t.Setenv(podsVariable, strconv.Itoa(os.Getpid()))
-	t.Cleanup(dropPods)
-	if err := buildPods(); err != nil {
-		t.Skipf("this machine makes no network namespaces: %v", err)
-	}
-	hub, _ := podNamespaces()
-	inside := exec.CommandContext(t.Context(), "nsenter", "--net=/run/netns/"+hub, os.Args[0], "-test.run=^TestInterceptionSpeed$", "-test.v", "-test.timeout=15m",
-		"-intercept-rounds", strconv.Itoa(*interceptRounds))
-	output, err := inside.CombinedOutput()
-	t.Logf("%s", output)
-	if err != nil {
-		t.Fatalf("inside the hub: %v", err)
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,43 +15,30 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/logtest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
-// podsVariable says that this process runs in the network namespace of the pods' hub,
-// and what the namespaces are called.
+// podsVariable has what the namespaces are called.
 const podsVariable = "HEDDLE_TEST_PODS"
+
+// podsHub is where the pods are reached.
+var podsHub = heddletest.Hub{
+	Variable: podsVariable, Name: func() string { hub, _ := podNamespaces(); return hub }, Build: buildPods, Drop: dropPods,
+}
 
 // TestInterception: three pods, each a network namespace with an application, a
 // sidecar of another user and the rules of heddle intercept, in a mesh that takes
 // nothing but mutual TLS. The applications know nothing of the mesh but names.
 func TestInterception(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("network namespaces need root")
-	}
 	for _, program := range []string{"iptables-restore", "curl"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skipf("not on this machine: %v", err)
 		}
 	}
-	if os.Getenv(podsVariable) != "" {
+	if podsHub.Inside(t, 5*time.Minute) {
 		interception(t)
-		return
-	}
-	envoytest.Path(t)
-	t.Setenv(podsVariable, strconv.Itoa(os.Getpid()))
-	t.Cleanup(dropPods)
-	if err := buildPods(); err != nil {
-		t.Skipf("this machine makes no network namespaces: %v", err)
-	}
-	hub, _ := podNamespaces()
-	inside := exec.CommandContext(t.Context(), "nsenter", "--net=/run/netns/"+hub, os.Args[0], "-test.run=^TestInterception$", "-test.v", "-test.timeout=5m")
-	output, err := inside.CombinedOutput()
-	t.Logf("%s", output)
-	if err != nil {
-		t.Fatalf("inside the hub: %v", err)
 	}
 }
 
@@ -114,10 +100,10 @@ func interception(t *testing.T) {
 
 	wants := func(url string, status int, text string) {
 		t.Helper()
-		eventually(t, url, func() error {
+		heddletest.Eventually(t, url, func() error {
 			got, body, err := web.curl(appUID, url)
 			if got != status || !strings.Contains(body, text) {
-				return fmt.Errorf("got %d %q, %s\n%s", got, body, fmt.Sprint(err), web.log.String())
+				return fmt.Errorf("got %d %q, %s\n%s", got, body, fmt.Sprint(err), web.Log.String())
 			}
 			return nil
 		})
@@ -196,7 +182,7 @@ func interception(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		eventually(t, "both to begin", func() error {
+		heddletest.Eventually(t, "both to begin", func() error {
 			if outside.String() == "" || inside.String() == "" {
 				return errors.New("nothing yet")
 			}

@@ -12,13 +12,14 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
 // signing waits for a key that signs and is another one.
 func (s *server) signing(other string) (id string) {
 	s.t.Helper()
-	eventually(s.t, "another key to sign", func() error {
+	heddletest.Eventually(s.t, "another key to sign", func() error {
 		keys, err := s.client.SigningKeys(s.t.Context())
 		if err != nil {
 			return err
@@ -47,7 +48,7 @@ func TestSigningKeysChangeUnderTraffic(t *testing.T) {
 	all := startMesh(t, s, "web", "orders")
 	web, orders, certificate := all["web"].side(), all["orders"].inbound(), all["web"].certificate(t)
 	first, _ := tokenIn(t, web.wants(t, "orders", "/", http.StatusOK, "orders token=ey").body)
-	eventually(t, "both AuthZ services to be announced", func() error {
+	heddletest.Eventually(t, "both AuthZ services to be announced", func() error {
 		keys, err := s.client.SigningKeys(t.Context())
 		if err == nil && len(keys.Authorizers) != 2 {
 			err = fmt.Errorf("there are %+v", keys.Authorizers)
@@ -121,7 +122,7 @@ func TestSigningKeysChangeUnderTraffic(t *testing.T) {
 
 	// The key that signs, whose tokens are all that there are by now.
 	var second string
-	eventually(t, "a token of the key that signs", func() error {
+	heddletest.Eventually(t, "a token of the key that signs", func() error {
 		got, err := web.call(t, "orders", "/")
 		if err != nil {
 			return err
@@ -161,7 +162,7 @@ func TestSigningKeysChangeUnderTraffic(t *testing.T) {
 	if err := s.client.OrderSigningKeys(t.Context(), "withdraw"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the callee to want no token", func() error {
+	heddletest.Eventually(t, "the callee to want no token", func() error {
 		got, err := web.call(t, "orders", "/")
 		if err == nil && (got.status != http.StatusOK || strings.Contains(got.body, "token=ey")) {
 			err = fmt.Errorf("%d %s", got.status, got.body)

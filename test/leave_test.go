@@ -8,13 +8,11 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -23,7 +21,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/heddle-mesh/heddle/internal/envoytest"
-	"github.com/heddle-mesh/heddle/internal/logtest"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
 )
@@ -45,7 +43,7 @@ func TestLeavingFailsNothing(t *testing.T) {
 		newWorkload(t, s, "stock", "stays", counter(t, "stays")),
 	}
 	all := slices.Concat(leaving, staying)
-	t.Cleanup(all.check)
+	t.Cleanup(all.leave)
 	all.start(t)
 	web := startSidecar(t, s, "web", "1", "", proxy.Delta)
 	for _, one := range []string{"leaves", "stays"} {
@@ -126,11 +124,9 @@ func counter(t *testing.T, name string) string {
 
 // workload is a `heddle proxy` process before an application.
 type workload struct {
-	t         *testing.T
-	arguments []string
-	ready     string
-	command   *exec.Cmd
-	log       logtest.Buffer
+	*heddletest.Process
+	t       *testing.T
+	running bool
 }
 
 // newWorkload makes one. app is where the application listens, "" if it only calls.
@@ -141,33 +137,30 @@ func newWorkload(t *testing.T, s *server, name, id, app string) *workload {
 	if err := os.WriteFile(token, []byte(s.token), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w := &workload{t: t, ready: filepath.Join(dir, "ready.json")}
-	w.arguments = []string{
-		"proxy", "--service", name, "--instance", id, "--outbound-port", fmt.Sprint(freePort(t)), "--envoy", envoytest.Path(t),
-		"--server", s.rest, "--xds", s.xds, "--token-file", token, "--ready-file", w.ready,
+	arguments := []string{
+		"proxy", "--service", name, "--instance", id, "--outbound-port", fmt.Sprint(heddletest.FreePort(t)), "--envoy", envoytest.Path(t),
+		"--server", s.rest, "--xds", s.xds, "--token-file", token,
 	}
 	if app != "" {
 		_, port, err := net.SplitHostPort(app)
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.arguments = append(w.arguments, "--app-port", port, "--inbound-address", "127.0.0.1", "--inbound-port", fmt.Sprint(freePort(t)))
+		arguments = append(arguments, "--app-port", port, "--inbound-address", "127.0.0.1", "--inbound-port", fmt.Sprint(heddletest.FreePort(t)))
 	}
-	return w
+	return &workload{t: t, Process: heddle.Process(t, arguments...)}
 }
 
 // leave ends it by SIGTERM and waits.
 func (w *workload) leave() {
-	if w.command == nil {
+	if !w.running {
 		return
 	}
-	_ = w.command.Process.Signal(syscall.SIGTERM)
-	killer := time.AfterFunc(deadline, func() { _ = w.command.Process.Kill() })
-	defer killer.Stop()
-	if err := w.command.Wait(); err != nil {
-		w.t.Errorf("heddle proxy ended with %v:\n%s", err, w.log.String())
+	w.running = false
+	w.End()
+	if err := w.Err(); err != nil {
+		w.t.Errorf("heddle proxy ended with %v:\n%s", err, w.Log.String())
 	}
-	w.command = nil
 }
 
 // workloads are started and ended together: each takes its time.
@@ -175,23 +168,12 @@ type workloads []*workload
 
 func (all workloads) start(t *testing.T) {
 	t.Helper()
-	path, err := heddle()
-	if err != nil {
-		t.Fatal(err)
+	for _, w := range all {
+		w.Run()
+		w.running = true
 	}
 	for _, w := range all {
-		command := exec.Command(path, w.arguments...)
-		command.Stdout, command.Stderr = &w.log, &w.log
-		if err := command.Start(); err != nil {
-			t.Fatal(err)
-		}
-		w.command = command
-	}
-	for _, w := range all {
-		eventually(t, "a sidecar to serve", func() error {
-			_, err := os.Stat(w.ready)
-			return err
-		})
+		w.AwaitReady(&struct{}{})
 	}
 }
 
@@ -201,16 +183,6 @@ func (all workloads) leave() {
 		group.Go(w.leave)
 	}
 	group.Wait()
-}
-
-// check ends them and looks into their logs.
-func (all workloads) check() {
-	all.leave()
-	for _, w := range all {
-		if log := w.log.String(); w.t.Failed() || strings.Contains(log, "DATA RACE") {
-			w.t.Errorf("%s:\n%s", strings.Join(w.arguments[:5], " "), log)
-		}
-	}
 }
 
 // callers call through one sidecar without a pause.
@@ -308,7 +280,7 @@ func (l *callers) stream(ctx context.Context, connection *grpc.ClientConn, messa
 // wait waits until all of these have answered.
 func (l *callers) wait(t *testing.T, what string, answers *sync.Map, names ...string) {
 	t.Helper()
-	eventually(t, what, func() error {
+	heddletest.Eventually(t, what, func() error {
 		for _, name := range names {
 			if _, has := answers.Load(name); !has {
 				return errors.New(name + " has not answered")

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -26,7 +27,7 @@ func startMesh(t *testing.T, s *server, names ...string) map[string]*workload {
 		w := newSecureWorkload(t, s, name, name+"-1", app(t, tellsToken(name)))
 		list, byName[name] = append(list, w), w
 	}
-	t.Cleanup(list.check)
+	t.Cleanup(list.leave)
 	list.start(t)
 	return byName
 }
@@ -136,7 +137,7 @@ func TestStrictMutualTLS(t *testing.T) {
 		s.declare(service("other", mesh.HTTP, "orders"))
 		other.side().wants(t, "orders", "/", http.StatusOK, "orders token=")
 		s.declare(service("other", mesh.HTTP))
-		eventually(t, "the caller to be refused again", func() error {
+		heddletest.Eventually(t, "the caller to be refused again", func() error {
 			got, err := directly(t, all["orders"].inbound(), "/", []tls.Certificate{other.certificate(t)}, nil)
 			if err == nil && got.status != http.StatusForbidden {
 				err = fmt.Errorf("%d", got.status)
@@ -161,7 +162,7 @@ func TestPermissiveMutualTLS(t *testing.T) {
 	plain := startSidecar(t, s, "web", "web-plain", "", "", "ledger")
 	old := newWorkload(t, s, "old", "old-1", app(t, tellsToken("old")))
 	olds := workloads{old}
-	t.Cleanup(olds.check)
+	t.Cleanup(olds.leave)
 	olds.start(t)
 
 	forged := func(r *http.Request) { r.Header.Set("x-heddle-token", "forged") }
@@ -185,14 +186,14 @@ func TestPermissiveMutualTLS(t *testing.T) {
 	strict := service("orders", mesh.HTTP)
 	strict.Access.MTLS = mesh.Strict
 	s.declare(strict)
-	eventually(t, "plain text to be refused", func() error {
+	heddletest.Eventually(t, "plain text to be refused", func() error {
 		if got, err := ask(t, all["orders"].inbound(), "orders", "/"); err == nil {
 			return fmt.Errorf("answered %d", got.status)
 		}
 		return nil
 	})
 	all["web"].side().wants(t, "orders", "/", http.StatusOK, "orders token=")
-	eventually(t, "the problem to be told", func() error {
+	heddletest.Eventually(t, "the problem to be told", func() error {
 		problems, err := s.client.Problems(t.Context())
 		if err != nil {
 			return err
@@ -234,7 +235,7 @@ func TestAServerThatSpeaksFirst(t *testing.T) {
 	t.Cleanup(func() { _ = listener.Close(); <-done })
 	mail := newSecureWorkload(t, s, "mail", "mail-1", listener.Addr().String())
 	all := workloads{mail}
-	t.Cleanup(all.check)
+	t.Cleanup(all.leave)
 	all.start(t)
 	c, err := net.DialTimeout("tcp", mail.inbound(), 5*time.Second)
 	if err != nil {

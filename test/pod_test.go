@@ -158,10 +158,7 @@ func newPod(t *testing.T, s *server, number int, service string, arguments ...st
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	p.dir = dir
-	built, err := heddle()
-	if err != nil {
-		t.Fatal(err)
-	}
+	built := heddle.Path(t)
 	p.heddle, p.resolvConf = filepath.Join(dir, "heddle"), filepath.Join(dir, "resolv.conf")
 	envoy, join := filepath.Join(dir, "envoy"), filepath.Join(dir, "join")
 	for to, from := range map[string]string{p.heddle: built, envoy: envoytest.Path(t), filepath.Join(dir, "app"): os.Args[0]} {
@@ -178,12 +175,16 @@ func newPod(t *testing.T, s *server, number int, service string, arguments ...st
 		p.do(t, "install", "-d", "-o", proxyUID, "-m", "0700", filepath.Join(dir, folder))
 	}
 	p.do(t, "chmod", "0755", dir)
-	p.workload = &workload{t: t, ready: filepath.Join(dir, "run", "ready.json")}
-	p.arguments = append([]string{
+	p.workload = &workload{t: t, Process: heddle.Process(t, append([]string{
 		"proxy", "--service", service, "--instance", service + "-1", "--intercept", "--envoy", envoy,
 		"--server", s.restTLS, "--xds", s.xdsTLS, "--identity-dir", filepath.Join(dir, "identity"), "--join-token-file", join,
-		"--ready-file", p.ready, "--resolv-conf", filepath.Join(dir, "resolvers"),
-	}, arguments...)
+		"--ready-file", filepath.Join(dir, "run", "ready.json"), "--resolv-conf", filepath.Join(dir, "resolvers"),
+	}, arguments...)...)}
+	p.Command = func(_ string, arguments ...string) *exec.Cmd {
+		command := p.in(proxyUID, p.heddle, arguments...)
+		command.Dir = filepath.Join(dir, "run")
+		return command
+	}
 	return p
 }
 
@@ -219,7 +220,7 @@ func (p *pod) startApp(t *testing.T, says string) {
 	t.Helper()
 	p.app = p.in(appUID, filepath.Join(p.dir, "app"))
 	p.app.Env = append(os.Environ(), podApp+"="+says)
-	p.app.Stderr = &p.log
+	p.app.Stderr = &p.Log
 	if err := p.app.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -232,21 +233,8 @@ func (p *pod) startApp(t *testing.T, says string) {
 // startSidecar runs heddle proxy as its own user, until the pod can serve.
 func (p *pod) startSidecar(t *testing.T) {
 	t.Helper()
-	_ = os.Remove(p.ready)
-	p.command = p.in(proxyUID, p.heddle, p.arguments...)
-	p.command.Dir = filepath.Join(p.dir, "run")
-	p.command.Stdout, p.command.Stderr = &p.log, &p.log
-	if err := p.command.Start(); err != nil {
-		t.Fatal(err)
-	}
+	workloads{p.workload}.start(t)
 	t.Cleanup(p.leave)
-	eventually(t, "the sidecar to serve", func() error {
-		_, err := os.Stat(p.ready)
-		if err != nil {
-			return fmt.Errorf("%w: %s", err, p.log.String())
-		}
-		return nil
-	})
 }
 
 // curl asks as an application of the pod, or another of its users, does.
@@ -264,7 +252,7 @@ func (p *pod) curl(user, url string, arguments ...string) (status int, body stri
 // counts reads one of Envoy's counters, in the pod.
 func (p *pod) counts(t *testing.T, name string) int {
 	t.Helper()
-	data, err := os.ReadFile(p.ready)
+	data, err := os.ReadFile(p.Ready)
 	if err != nil {
 		t.Fatal(err)
 	}

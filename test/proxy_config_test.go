@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
 )
@@ -24,16 +25,16 @@ func TestWhatAProxyHas(t *testing.T) {
 	s := startServer(t)
 	s.declare(service("orders", mesh.HTTP), service("stock", mesh.HTTP), service("web", mesh.HTTP, "orders", "stock"))
 	s.register("orders", "a", app(t, says("from a")))
-	port := freePort(t)
+	port := heddletest.FreePort(t)
 	bootstrap, err := proxy.Bootstrap(proxy.BootstrapConfig{Proxy: mesh.Proxy{Service: "web", Instance: "1", OutboundPort: port}, XDS: []string{s.xds}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	side := &sidecar{Envoy: envoytest.Start(t, bootstrap), outbound: loopback(port)}
+	side := &sidecar{Envoy: envoytest.Start(t, bootstrap), outbound: heddletest.Loopback(port)}
 	side.wants(t, "orders", "/", http.StatusOK, "from a")
 	agree := func(when string) {
 		t.Helper()
-		eventually(t, when+", Envoy and the server to agree", func() error {
+		heddletest.Eventually(t, when+", Envoy and the server to agree", func() error {
 			config, err := s.client.ProxyConfig(t.Context(), mesh.ProxyQuery{Node: "web/1", Content: true})
 			if err != nil {
 				return err
@@ -70,7 +71,7 @@ func TestWhatAProxyHas(t *testing.T) {
 	db := service("db", mesh.TCP)
 	db.Port = mesh.Port(taken.Addr().(*net.TCPAddr).Port)
 	s.declare(db, service("web", mesh.HTTP, "orders", "stock", "db"))
-	eventually(t, "the refused listener to be told", func() error {
+	heddletest.Eventually(t, "the refused listener to be told", func() error {
 		config, err := s.client.ProxyConfig(t.Context(), mesh.ProxyQuery{Node: "web/1", Differ: true})
 		if err != nil {
 			return err
@@ -84,7 +85,7 @@ func TestWhatAProxyHas(t *testing.T) {
 		return fmt.Errorf("%+v", config)
 	})
 	for path, want := range map[string]string{"/ui/proxies?state=refused": "cannot bind", "/ui/proxies/web/1?show=differs": "cannot bind"} {
-		eventually(t, path, func() error {
+		heddletest.Eventually(t, path, func() error {
 			response, err := http.Get(s.rest + path)
 			if err != nil {
 				return err

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -26,9 +27,9 @@ func TestPushedTokens(t *testing.T) {
 	orders, stock := service("orders", mesh.HTTP), service("stock", mesh.HTTP)
 	s.declare(orders, stock, service("web", mesh.HTTP, "orders"))
 	web := newSecureWorkload(t, s, "web", "web-1", "")
-	web.arguments = append(web.arguments, "--token-delivery", "push")
+	web.Arguments = append(web.Arguments, "--token-delivery", "push")
 	all := workloads{web, newSecureWorkload(t, s, "orders", "orders-1", app(t, tellsToken("orders"))), newSecureWorkload(t, s, "stock", "stock-1", app(t, tellsToken("stock")))}
-	t.Cleanup(all.check)
+	t.Cleanup(all.leave)
 	all.start(t)
 	side := web.side()
 	forged := func(r *http.Request) { r.Header["X-Heddle-Token"] = []string{"forged", "forged"} }
@@ -84,7 +85,7 @@ func TestPushedTokens(t *testing.T) {
 		if err := s.client.RevokeSigningKey(t.Context(), former); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "a token of another key", func() error {
+		heddletest.Eventually(t, "a token of another key", func() error {
 			got, err := side.call(t, "orders", "/")
 			if err == nil && (got.status != http.StatusOK || keyOf(t, got.body) == former) {
 				err = fmt.Errorf("%d, still the revoked key's token", got.status)
@@ -96,7 +97,7 @@ func TestPushedTokens(t *testing.T) {
 	t.Run("the callee's owner decides", func(t *testing.T) {
 		orders.Access = mesh.Access{Callers: mesh.ApprovedCallers}
 		s.declare(orders)
-		eventually(t, "the call to be refused", func() error {
+		heddletest.Eventually(t, "the call to be refused", func() error {
 			got, err := side.call(t, "orders", "/", forged)
 			if err == nil && (got.status != http.StatusUnauthorized || got.header.Get("x-heddle-reason") != "no-token") {
 				err = fmt.Errorf("%d %q %s", got.status, got.header.Get("x-heddle-reason"), got.body)

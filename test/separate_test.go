@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
 )
@@ -25,19 +26,19 @@ func TestAnEnvoyOnTheSeparateServices(t *testing.T) {
 			s := startServer(t)
 			s.declare(service("orders", mesh.HTTP), service("web", mesh.HTTP, "orders"))
 			s.register("orders", "a", app(t, says("from a")))
-			port := freePort(t)
+			port := heddletest.FreePort(t)
 			bootstrap, err := proxy.Bootstrap(proxy.BootstrapConfig{
 				Proxy: mesh.Proxy{Service: "web", Instance: "1", OutboundPort: port}, XDS: []string{s.xds},
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			side := &sidecar{Envoy: envoytest.Start(t, separate(t, bootstrap, variant)), outbound: loopback(port)}
+			side := &sidecar{Envoy: envoytest.Start(t, separate(t, bootstrap, variant)), outbound: heddletest.Loopback(port)}
 			side.wants(t, "orders", "/", http.StatusOK, "from a")
 			if _, err := s.client.PutRuntime(t.Context(), mesh.Runtime{Values: map[string]any{"heddle.test.separate": true}}); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "RTDS to bring the runtime value", func() error {
+			heddletest.Eventually(t, "RTDS to bring the runtime value", func() error {
 				if !strings.Contains(side.Get(t, "/runtime"), "heddle.test.separate") {
 					return errors.New("it is not there")
 				}

@@ -105,7 +105,7 @@ func (k *soak) run() {
 			return
 		case <-kills.C:
 			k.note("kill the server and start it again")
-			k.server.kill()
+			k.server.Kill()
 			k.server.restart()
 			k.started, k.first = time.Now(), sample{}
 			k.faults++
@@ -128,9 +128,9 @@ func (k *soak) fault() {
 		k.relay.cut()
 	case 3:
 		k.note("stop the server for 3 s")
-		_ = k.server.command.Process.Signal(syscall.SIGSTOP)
+		_ = k.server.Signal(syscall.SIGSTOP)
 		<-time.After(3 * time.Second)
-		_ = k.server.command.Process.Signal(syscall.SIGCONT)
+		_ = k.server.Signal(syscall.SIGCONT)
 	case 4:
 		side := k.sides[k.random.IntN(len(k.sides))]
 		k.note("%s/%s leaves and comes back", side.service(), side.instance())
@@ -184,7 +184,7 @@ func (k *soak) sample() {
 }
 
 func (k *soak) look() (s sample, err error) {
-	process := filepath.Join("/proc", strconv.Itoa(k.server.command.Process.Pid))
+	process := filepath.Join("/proc", strconv.Itoa(k.server.PID()))
 	status, err := os.ReadFile(filepath.Join(process, "status"))
 	if err != nil {
 		return s, err

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/otlptest"
 )
@@ -26,7 +27,7 @@ func TestProxiesTellOfRequests(t *testing.T) {
 	s.register("orders", "orders-1", orders.inbound)
 	g.wants("shop.example.com", "/", http.StatusOK, "orders here")
 
-	eventually(t, "the spans of both", func() error {
+	heddletest.Eventually(t, "the spans of both", func() error {
 		spans := receiver.Spans()
 		for _, at := range spans {
 			if at.Service == "gateway/edge" && slices.ContainsFunc(spans, func(s otlptest.Span) bool {
@@ -37,8 +38,8 @@ func TestProxiesTellOfRequests(t *testing.T) {
 		}
 		return fmt.Errorf("there are %+v", spans)
 	})
-	eventually(t, "the access log", func() error {
-		for line := range strings.Lines(g.log.String()) {
+	heddletest.Eventually(t, "the access log", func() error {
+		for line := range strings.Lines(g.Log.String()) {
 			entry := struct {
 				Service, Host string
 				Status        int
@@ -47,6 +48,6 @@ func TestProxiesTellOfRequests(t *testing.T) {
 				return nil
 			}
 		}
-		return fmt.Errorf("the gateway wrote:\n%s", g.log.String())
+		return fmt.Errorf("the gateway wrote:\n%s", g.Log.String())
 	})
 }

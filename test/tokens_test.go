@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -134,7 +135,7 @@ func TestTheEnforcementLadder(t *testing.T) {
 	}
 	orders.Access.Enforcement = mesh.Warn
 	s.declare(orders)
-	eventually(t, "the warning", func() error {
+	heddletest.Eventually(t, "the warning", func() error {
 		got, err := web.call(t, "orders", "/")
 		if err == nil && (got.status != http.StatusOK || !strings.Contains(got.header.Get("x-heddle-warning"), "approved")) {
 			err = fmt.Errorf("%d, warning %q", got.status, got.header.Get("x-heddle-warning"))
@@ -176,7 +177,7 @@ func TestWithoutAnAuthorizer(t *testing.T) {
 	all := startMesh(t, s, "web", "orders")
 	web := all["web"].side()
 	web.wants(t, "orders", "/", http.StatusOK, "orders token=ey")
-	s.kill() // the AuthZ service is part of it
+	s.Kill() // the AuthZ service is part of it
 	web.wants(t, "orders", "/", http.StatusServiceUnavailable, "no AuthZ service could be asked")
 	if got, err := web.call(t, "orders", "/"); err != nil || got.header.Get("x-heddle-reason") != "no-authorizer" {
 		t.Errorf("%+v, %v", got, err)

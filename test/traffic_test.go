@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
 )
@@ -58,10 +59,10 @@ func TestWebSocketsAndTCPCross(t *testing.T) {
 	s.register("db", "1", echoTCP(t))
 	web := startSidecar(t, s, "web", "1", "", proxy.Delta, "db")
 
-	eventually(t, "a WebSocket to echo", func() error {
+	heddletest.Eventually(t, "a WebSocket to echo", func() error {
 		return echoes(web.outbound, "GET /ws HTTP/1.1\r\nHost: chat\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 	})
-	eventually(t, "TCP to echo", func() error { return echoes(web.ports["db"], "") })
+	heddletest.Eventually(t, "TCP to echo", func() error { return echoes(web.ports["db"], "") })
 }
 
 // echoUpgrade answers an upgrade, and then echoes lines.
@@ -164,7 +165,7 @@ func TestRoutesFollowHeadersPathsAndMirrors(t *testing.T) {
 	web.wants(t, "orders", "/", http.StatusOK, "version two", func(r *http.Request) { r.Header.Set("X-Beta", "yes") })
 	web.wants(t, "orders", "/new/thing", http.StatusOK, "version two")
 	web.wants(t, "orders", "/news", http.StatusOK, "version one") // whole segments
-	eventually(t, "the mirror to get copies", func() error {
+	heddletest.Eventually(t, "the mirror to get copies", func() error {
 		if _, err := web.call(t, "orders", "/"); err != nil {
 			return err
 		}
@@ -211,7 +212,7 @@ func TestRetriesTimeoutsAndHealth(t *testing.T) {
 	web := startSidecar(t, s, "web", "1", "", proxy.Delta)
 	web.wants(t, "flaky", "/", http.StatusOK, "lucky")
 	web.wants(t, "slow", "/", http.StatusGatewayTimeout, "")
-	eventually(t, "the bad instance to be left alone", func() error {
+	heddletest.Eventually(t, "the bad instance to be left alone", func() error {
 		for range 10 {
 			if got, err := web.call(t, "checked", "/"); err != nil || !strings.Contains(got.body, "good") {
 				return fmt.Errorf("got %v, %w", got, err)
@@ -233,7 +234,7 @@ func TestADrainingInstanceGetsNothingNew(t *testing.T) {
 	if _, err := s.client.SetHealth(t.Context(), a.Key(), a.Epoch, mesh.Draining); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a to be left alone", func() error {
+	heddletest.Eventually(t, "a to be left alone", func() error {
 		for range 10 {
 			if got, err := web.call(t, "orders", "/"); err != nil || got.body != "from b" {
 				return fmt.Errorf("got %v, %w", got, err)

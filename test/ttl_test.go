@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
 )
@@ -32,7 +33,7 @@ func TestTemporaryRuntimeValuesVanishWithTheServer(t *testing.T) {
 	}
 	known := func(what string, want bool) {
 		t.Helper()
-		eventually(t, what, func() error {
+		heddletest.Eventually(t, what, func() error {
 			for mode, side := range sides {
 				if all := side.Get(t, "/runtime"); strings.Contains(all, "heddle.test.key") != want {
 					return errors.New(mode + ": " + all)
@@ -50,12 +51,12 @@ func TestTemporaryRuntimeValuesVanishWithTheServer(t *testing.T) {
 			}
 		}
 	}
-	if err := s.command.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := s.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	known("the Envoys to forget the value", false)
 	l.more(t, 50)
-	if err := s.command.Process.Signal(syscall.SIGCONT); err != nil {
+	if err := s.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	known("the Envoys to know the value again", true)

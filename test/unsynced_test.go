@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -23,6 +22,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
 	"github.com/heddle-mesh/heddle/internal/xds"
@@ -52,19 +52,8 @@ func TestAnUnsyncedServerServesNobody(t *testing.T) {
 
 	line := startThrottle(t, etcd.Endpoint())
 	line.allow(50_000)
-	late := &server{t: t, rest: "http://" + loopback(freePort(t)), xds: loopback(freePort(t)), token: good.token}
-	path, err := heddle()
-	if err != nil {
-		t.Fatal(err)
-	}
-	late.command = exec.Command(path, "server", "--listen", strings.TrimPrefix(late.rest, "http://"), "--xds-listen", late.xds, "--etcd-endpoints", line.address())
-	late.command.Stdout, late.command.Stderr = &late.log, &late.log
-	if err := late.command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	late.exited = make(chan struct{})
-	go func() { _ = late.command.Wait(); close(late.exited) }()
-	t.Cleanup(late.stop)
+	late := &server{t: t, rest: "http://" + heddletest.Loopback(heddletest.FreePort(t)), xds: heddletest.Loopback(heddletest.FreePort(t)), token: good.token}
+	late.Process = heddle.Start(t, "server", "--listen", strings.TrimPrefix(late.rest, "http://"), "--xds-listen", late.xds, "--etcd-endpoints", line.address())
 	late.client = late.newClient(late.token)
 
 	late.probes(t, "/livez", http.StatusOK, "live")
@@ -100,7 +89,7 @@ func TestAnUnsyncedServerServesNobody(t *testing.T) {
 	line.breakAll() // or what etcd had sent before would still come
 	line.allow(unlimited)
 	third.wants(t, "orders", "/", http.StatusOK, "from b")
-	if !strings.Contains(late.log.String(), "has been compacted") {
+	if !strings.Contains(late.Log.String(), "has been compacted") {
 		t.Error("the server's watch was not behind etcd's compaction")
 	}
 	late.probes(t, "/readyz", http.StatusOK, "ready")
@@ -111,7 +100,7 @@ func TestAnUnsyncedServerServesNobody(t *testing.T) {
 // probes waits until a health endpoint answers like this.
 func (s *server) probes(t *testing.T, path string, code int, text string) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%s to answer %d with %q", path, code, text), func() error {
+	heddletest.Eventually(t, fmt.Sprintf("%s to answer %d with %q", path, code, text), func() error {
 		got, err := ask(t, strings.TrimPrefix(s.rest, "http://"), "localhost", path)
 		if err == nil && (got.status != code || !strings.Contains(got.body, text)) {
 			err = fmt.Errorf("got %d: %s", got.status, got.body)

@@ -7,11 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/heddle-mesh/heddle/internal/childtest"
 )
 
 const (
@@ -27,10 +27,8 @@ type Envoy struct {
 	// Admin is the address of its admin interface, host:port on loopback.
 	Admin string
 
-	process *os.Process
-	log     string        // file
-	exited  chan struct{} // closed once the process has been waited for
-	err     error         // how it ended; read it only once exited is closed
+	process *childtest.Child
+	log     string // file
 }
 
 // Start runs Envoy with a bootstrap, a JSON object, until the test ends, and
@@ -54,7 +52,7 @@ func Launch(t testing.TB, bootstrap []byte, arguments ...string) *Envoy {
 		t.Fatal(err)
 	}
 	addressFile := filepath.Join(folder, "admin")
-	e := &Envoy{log: filepath.Join(folder, "log"), exited: make(chan struct{})}
+	e := &Envoy{log: filepath.Join(folder, "log")}
 	e.run(t, append([]string{
 		Path(t), "-c", config, "--admin-address-path", addressFile, "--log-path", e.log,
 		// One worker: tests count on it (round robin, circuit breakers are per worker).
@@ -81,34 +79,19 @@ func withAdmin(t testing.TB, bootstrap []byte) []byte {
 	return out
 }
 
-// run starts the process and the goroutine that owns it.
+// run starts the process.
 func (e *Envoy) run(t testing.TB, command []string) {
 	t.Helper()
 	output, err := os.Create(e.log + ".output") // what comes before the log is set up, and crashes
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer output.Close() // the process has its own
 	cmd := exec.CommandContext(context.Background(), command[0], command[1:]...)
 	cmd.Stdout, cmd.Stderr = output, output
-	dieWithParent(cmd)
-	started := make(chan error)
-	go func() {
-		// A parent-death signal is bound to the thread that forked, so that
-		// thread has to live as long as the process.
-		runtime.LockOSThread()
-		defer close(e.exited)
-		defer output.Close()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			e.err = cmd.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
-		<-e.exited
+	if e.process, err = childtest.Start(cmd); err != nil {
 		t.Fatalf("start Envoy: %v", err)
 	}
-	e.process = cmd.Process
 	t.Cleanup(func() {
 		e.Stop(t)
 		if t.Failed() {
@@ -120,21 +103,13 @@ func (e *Envoy) run(t testing.TB, command []string) {
 // Stop ends Envoy at once, as SIGTERM does, and waits for it. It may be called twice.
 func (e *Envoy) Stop(t testing.TB) {
 	t.Helper()
-	_ = e.process.Signal(syscall.SIGTERM) // fails only if it has ended
-	select {
-	case <-e.exited:
-		return
-	case <-time.After(stopTimeout):
+	if !e.process.Stop(stopTimeout) {
+		t.Errorf("Envoy did not end within %s of SIGTERM; killed", stopTimeout)
 	}
-	t.Errorf("Envoy did not end within %s of SIGTERM; killed", stopTimeout)
-	e.Kill()
 }
 
 // Kill ends Envoy without any warning, as a crash does, and waits for it.
-func (e *Envoy) Kill() {
-	_ = e.process.Kill() // fails only if it has ended
-	<-e.exited
-}
+func (e *Envoy) Kill() { e.process.Kill() }
 
 // awaitAdmin waits for the file in which Envoy writes its admin address.
 func (e *Envoy) awaitAdmin(t testing.TB, file string) string {
@@ -167,8 +142,8 @@ func (e *Envoy) eventually(t testing.TB, what string, attempt func() error) {
 		}
 		select {
 		case <-tick.C:
-		case <-e.exited:
-			t.Fatalf("Envoy ended (%v) before it could %s", e.err, what)
+		case <-e.process.Exited():
+			t.Fatalf("Envoy ended (%v) before it could %s", e.process.Err(), what)
 		case <-deadline:
 			t.Fatalf("Envoy did not %s within %s: %v", what, startTimeout, err)
 		}

@@ -1,11 +1,12 @@
 package envoytest
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/heddle-mesh/heddle/internal/treetest"
 )
 
 // Path finds Envoy: HEDDLE_ENVOY, else envoy on PATH, else the one that
@@ -23,7 +24,7 @@ func Path(t testing.TB) string {
 	if found, err := exec.LookPath("envoy"); err == nil {
 		return found
 	}
-	root, err := repositoryRoot()
+	root, err := treetest.Root()
 	if err != nil {
 		t.Fatalf("look for Envoy: %v", err)
 	}
@@ -32,20 +33,4 @@ func Path(t testing.TB) string {
 		t.Skip("no Envoy: run hack/envoy.sh")
 	}
 	return found
-}
-
-// repositoryRoot is the first folder with a go.mod, from the test's own upwards.
-func repositoryRoot() (string, error) {
-	start, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for folder := start; ; folder = filepath.Dir(folder) {
-		if _, err := os.Stat(filepath.Join(folder, "go.mod")); err == nil {
-			return folder, nil
-		}
-		if folder == filepath.Dir(folder) {
-			return "", fmt.Errorf("no go.mod in %s or above it", start)
-		}
-	}
 }

@@ -168,7 +168,7 @@ func (c *Cluster) close() error {
 	// Whoever is still connected must not hold up the end: nothing is read afterwards.
 	for _, one := range []*process{c.controllers, c.server, c.etcd} {
 		if one != nil {
-			one.kill()
+			one.Kill()
 		}
 	}
 	return os.RemoveAll(c.folder)

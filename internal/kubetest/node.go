@@ -104,13 +104,13 @@ func (n *Node) Logs() string {
 }
 
 // inside is where this process finds a file of the node.
-func (n *Node) inside(path string) string { return fmt.Sprintf("/proc/%d/root%s", n.main.os.Pid, path) }
+func (n *Node) inside(path string) string { return fmt.Sprintf("/proc/%d/root%s", n.main.Pid, path) }
 
 // close ends the node. Its programs, its containers and its mounts are in
 // namespaces that end with their first process, however this one ends.
 func (n *Node) close() error {
 	if n.main != nil {
-		n.main.kill()
+		n.main.Kill()
 	}
 	return errors.Join(removeCgroups(n.cgroup), os.RemoveAll(n.folder))
 }

@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/heddle-mesh/heddle/internal/treetest"
 )
 
 // names of the programs that a cluster needs.
@@ -30,7 +32,7 @@ func find(t testing.TB, names ...string) programs {
 // look finds each program in KUBEBUILDER_ASSETS, or where hack/kube.sh puts it in .tools
 // of this repository, or says which one is lacking.
 func look(names ...string) (found programs, lacks string, err error) {
-	root, err := repositoryRoot()
+	root, err := treetest.Root()
 	if err != nil {
 		return nil, "", fmt.Errorf("look for Kubernetes: %w", err)
 	}
@@ -55,19 +57,3 @@ func look(names ...string) (found programs, lacks string, err error) {
 
 // Program is where one of the cluster's programs is, such as etcd.
 func (c *Cluster) Program(name string) string { return c.programs[name] }
-
-// repositoryRoot is the first folder with a go.mod, from the test's own upwards.
-func repositoryRoot() (string, error) {
-	start, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for folder := start; ; folder = filepath.Dir(folder) {
-		if _, err := os.Stat(filepath.Join(folder, "go.mod")); err == nil {
-			return folder, nil
-		}
-		if folder == filepath.Dir(folder) {
-			return "", fmt.Errorf("no go.mod in %s or above it", start)
-		}
-	}
-}

@@ -6,9 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"syscall"
 	"time"
+
+	"github.com/heddle-mesh/heddle/internal/childtest"
 )
 
 const (
@@ -20,11 +20,9 @@ const (
 
 // process is a program that runs until it is stopped.
 type process struct {
-	name   string
-	log    string // file
-	os     *os.Process
-	exited chan struct{} // closed once the process has been waited for
-	err    error         // how it ended; read it only once exited is closed
+	*childtest.Child
+	name string
+	log  string // file
 }
 
 // start runs a program, whose log goes to the end of a file in the folder.
@@ -40,52 +38,27 @@ func startApart(folder, name, file string, arguments ...string) (*process, error
 	return run(folder, name, cmd)
 }
 
-// run starts a command and waits for it in a goroutine.
+// run starts a command.
 func run(folder, name string, cmd *exec.Cmd) (*process, error) {
-	p := &process{name: name, log: logFile(folder, name), exited: make(chan struct{})}
+	p := &process{name: name, log: logFile(folder, name)}
 	output, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
+	defer output.Close() // the process has its own
 	cmd.Stdout, cmd.Stderr = output, output
-	dieWithParent(cmd)
-	started := make(chan error)
-	go func() {
-		// A parent-death signal is bound to the thread that forked, so that
-		// thread has to live as long as the process.
-		runtime.LockOSThread()
-		defer close(p.exited)
-		defer output.Close()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			p.err = cmd.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
-		<-p.exited
+	if p.Child, err = childtest.Start(cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	p.os = cmd.Process
 	return p, nil
 }
 
 // stop asks the process to end, as SIGTERM does, and waits for it.
 func (p *process) stop() error {
-	_ = p.os.Signal(syscall.SIGTERM) // fails only if it has ended
-	select {
-	case <-p.exited:
-		return nil
-	case <-time.After(stopTimeout):
+	if !p.Stop(stopTimeout) {
+		return fmt.Errorf("%s did not end within %s of SIGTERM; killed", p.name, stopTimeout)
 	}
-	p.kill()
-	return fmt.Errorf("%s did not end within %s of SIGTERM; killed", p.name, stopTimeout)
-}
-
-// kill ends the process without any warning, as a crash does, and waits for it.
-func (p *process) kill() {
-	_ = p.os.Kill() // fails only if it has ended
-	<-p.exited
+	return nil
 }
 
 // await polls until attempt gives nil; it gives up when the process ends first
@@ -101,8 +74,8 @@ func (p *process) await(what string, attempt func() error) error {
 		}
 		select {
 		case <-tick.C:
-		case <-p.exited:
-			return fmt.Errorf("%s ended (%w) before it could %s:\n%s", p.name, p.err, what, tail(p.log))
+		case <-p.Exited():
+			return fmt.Errorf("%s ended (%w) before it could %s:\n%s", p.name, p.Err(), what, tail(p.log))
 		case <-deadline:
 			return fmt.Errorf("%s did not %s within %s: %w\n%s", p.name, what, startTimeout, err, tail(p.log))
 		}

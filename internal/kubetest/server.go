@@ -105,7 +105,7 @@ func (c *Cluster) KillServer(t testing.TB) {
 	if c.server == nil {
 		t.Fatal("the API server is stopped already")
 	}
-	c.server.kill()
+	c.server.Kill()
 	c.server = nil
 }
 

@@ -25,11 +25,11 @@ func Up(ctx context.Context, ready func(kubeconfig string) error) error {
 	}
 	select {
 	case <-ctx.Done():
-	case <-c.etcd.exited:
+	case <-c.etcd.Exited():
 		err = errors.New("etcd ended")
-	case <-c.server.exited:
+	case <-c.server.Exited():
 		err = errors.New("kube-apiserver ended")
-	case <-c.controllers.exited:
+	case <-c.controllers.Exited():
 		err = errors.New("kube-controller-manager ended")
 	}
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package treetest builds the programs of this tree for tests that run them.
+// Package treetest finds this tree for tests, and builds the programs that they run.
 package treetest
 
 import (
@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 )
 
 // tree holds a hash of all that programs are made of; hack/test.sh sets it. Go's
@@ -23,4 +24,20 @@ func Build(program, file string, flags ...string) error {
 		return fmt.Errorf("build %s: %w\n%s", program, err, output)
 	}
 	return nil
+}
+
+// Root is the tree's top folder: the first with a go.mod, from the test's own upwards.
+func Root() (string, error) {
+	start, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for folder := start; ; folder = filepath.Dir(folder) {
+		if _, err := os.Stat(filepath.Join(folder, "go.mod")); err == nil {
+			return folder, nil
+		}
+		if folder == filepath.Dir(folder) {
+			return "", fmt.Errorf("no go.mod in %s or above it", start)
+		}
+	}
 }

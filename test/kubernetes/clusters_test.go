@@ -9,6 +9,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/kubetest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -48,7 +49,7 @@ func says(address, path string) string {
 // operate starts an operator of the test's own, and gives where it answers.
 func (w *world) operate(flags ...string) (*program, string) {
 	w.t.Helper()
-	address := fmt.Sprintf("127.0.0.1:%d", freePort(w.t))
+	address := fmt.Sprintf("127.0.0.1:%d", heddletest.FreePort(w.t))
 	return start(w.t, append([]string{"operator", "--server", w.server.said["rest"], "--token-file", w.token, "--log-level", "debug", "--http-listen", address, "--namespace", "default"}, flags...)...), address
 }
 
@@ -85,14 +86,14 @@ func TestASecondClusterOfANameIsRefused(t *testing.T) {
 	if is, got := has("of-the-first")(); !is {
 		t.Fatalf("the registry has %s", got)
 	}
-	refused.end()
+	refused.End()
 
 	adopting, at := w.operate("--cluster", w.name+"="+second.Kubeconfig, "--adopt-cluster", w.name+"="+uid(t, first))
 	adopting.awaitReady()
 	awaits(t, "have the second's objects alone", has("of-the-second"))
 	first.Apply(t, meshService(shop, "late", "x")) // whose operator still runs
 	awaits(t, "say that it lost its name", func() (bool, string) {
-		log := w.operator.log.String()
+		log := w.operator.Log.String()
 		return strings.Contains(log, "another cluster is called prod"), log
 	})
 	if is, got := has("of-the-second")(); !is {
@@ -101,8 +102,8 @@ func TestASecondClusterOfANameIsRefused(t *testing.T) {
 	if got := says(at, "/readyz"); !strings.HasPrefix(got, "200") {
 		t.Errorf("the second: %s", got)
 	}
-	adopting.kill() // the flag may stay where it is
-	adopting.run()
+	adopting.Kill() // the flag may stay where it is
+	adopting.Run()
 	adopting.awaitReady()
 }
 
@@ -117,13 +118,13 @@ func TestASecondNameOfAClusterIsRefused(t *testing.T) {
 		got := says(at, "/readyz")
 		return strings.HasPrefix(got, "503") && strings.Contains(got, "another name in the mesh already") && strings.Contains(got, "kubernetes/prod") && strings.Contains(got, "--rename-cluster renamed=OLD"), got
 	})
-	if log := refused.log.String(); !strings.Contains(log, "another name in the mesh already") {
+	if log := refused.Log.String(); !strings.Contains(log, "another name in the mesh already") {
 		t.Errorf("its log is %s", log)
 	}
 	if got := says(at, "/metrics"); !strings.Contains(got, `heddle_operator_name_taken{cluster="renamed"} 1`) {
 		t.Errorf("its metrics are %s", got)
 	}
-	refused.end()
+	refused.End()
 
 	renamed, _ := w.operate("--cluster", "renamed="+c.Kubeconfig, "--token-file", w.admin, "--no-leader-election", "--rename-cluster", "renamed=prod")
 	renamed.awaitReady()
@@ -133,7 +134,7 @@ func TestASecondNameOfAClusterIsRefused(t *testing.T) {
 		return got.Meta.Keeper == mesh.Keeper("kubernetes/renamed/"+own+"/of-a-renamed-cluster"), fmt.Sprint(got.Meta.Keeper, err)
 	})
 	awaits(t, "say that it lost its name", func() (bool, string) {
-		log := w.operator.log.String()
+		log := w.operator.Log.String()
 		return strings.Contains(log, "another name in the mesh already"), log
 	})
 }
@@ -143,7 +144,7 @@ func TestOneOperatorOfTwoClusters(t *testing.T) {
 	first := cluster(t)
 	second := another(t)
 	w := join(t, first)
-	w.operator.end()
+	w.operator.End()
 	both, _ := w.operate("--cluster", w.name+"="+first.Kubeconfig, "--cluster", "stage="+second.Kubeconfig, "--token-file", w.admin)
 	both.awaitReady()
 	here, there := first.Namespace(t), second.Namespace(t)
@@ -196,19 +197,19 @@ func TestAnAPIServerThatIsAwayIsToldOf(t *testing.T) {
 	c.KillServer(t)
 	state("cluster away: its API server does not answer since", "0")
 	awaits(t, "begin again twice", func() (bool, string) {
-		log := operator.log.String()
+		log := operator.Log.String()
 		return strings.Count(log, "the cluster is not followed; beginning again") > 1, log
 	})
 	state("cluster away: its API server does not answer since", "0")
 	c.StartServer(t)
 	state("", "1")
 	for _, once := range []string{gone, back} {
-		if log := operator.log.String(); strings.Count(log, once) != 1 {
+		if log := operator.Log.String(); strings.Count(log, once) != 1 {
 			t.Errorf("%q is in the log %d times", once, strings.Count(log, once))
 		}
 	}
 	// One warning is of the lease, which may end before anybody has asked.
-	if log := operator.log.String(); strings.Count(log, "level=WARN msg=\"the cluster is not followed") > 1 {
+	if log := operator.Log.String(); strings.Count(log, "level=WARN msg=\"the cluster is not followed") > 1 {
 		t.Errorf("each try is told of: %s", log)
 	}
 	own := c.Namespace(t)

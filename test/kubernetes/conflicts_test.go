@@ -183,15 +183,10 @@ func TestAServerThatIsAwayIsWaitedFor(t *testing.T) {
 	c := cluster(t)
 	w := join(t, c)
 	namespace := c.Namespace(t)
-	w.server.kill()
+	w.server.Kill()
 	c.Apply(t, meshService(namespace, "patient", "x"))
 	w.awaitCondition(namespace, "meshservice/patient", "Accepted", "Unknown ServerUnreachable")
-	for i, argument := range w.server.arguments { // on its old address
-		if argument == "--listen" {
-			w.server.arguments[i+1] = strings.TrimPrefix(w.server.said["rest"], "http://")
-		}
-	}
-	w.server.run()
+	w.server.RunAt(map[string]string{"--listen": w.server.said["rest"]})
 	w.awaitCondition(namespace, "meshservice/patient", "Accepted", "True Accepted")
 }
 
@@ -201,7 +196,7 @@ func TestAnotherReplicaTakesOver(t *testing.T) {
 	w := join(t, c, "--lease-duration", "4s")
 	leads := func(p *program) func() (bool, string) {
 		return func() (bool, string) {
-			return strings.Contains(p.log.String(), `msg="leading`), "no word of it"
+			return strings.Contains(p.Log.String(), `msg="leading`), "no word of it"
 		}
 	}
 	awaits(t, "lead", leads(w.operator))
@@ -210,7 +205,7 @@ func TestAnotherReplicaTakesOver(t *testing.T) {
 	if is, _ := leads(second)(); is {
 		t.Fatal("both lead")
 	}
-	w.operator.kill()
+	w.operator.Kill()
 	awaits(t, "take over", leads(second))
 	namespace := c.Namespace(t)
 	c.Apply(t, meshService(namespace, "after", "x"))

@@ -52,14 +52,11 @@ func TestFinalizersAreTakenOff(t *testing.T) {
 	c.Apply(t, meshService(namespace, "stuck", "x")+"---\n"+upstream(namespace, "stuck-too", "10.0.0.1", "80"))
 	w.awaitCondition(namespace, "meshservice/stuck", "Accepted", "True Accepted")
 	w.awaitCondition(namespace, "upstream/stuck-too", "Accepted", "True Accepted")
-	w.operator.end()
+	w.operator.End()
 	if out, err := c.Kubectl(t, "", "delete", "-n", namespace, "--wait=false", "meshservice/stuck", "upstream/stuck-too"); err != nil {
 		t.Fatal(out, err)
 	}
-	path, err := heddle()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := heddle.Path(t)
 	releases := func(answer string, flags ...string) (string, error) {
 		command := exec.Command(path, append([]string{"operator", "release-finalizers", "--kubeconfig", c.Kubeconfig, "--namespace", namespace}, flags...)...)
 		command.Stdin = strings.NewReader(answer)

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/kubetest"
 	"github.com/heddle-mesh/heddle/internal/logtest"
 )
@@ -32,7 +33,7 @@ func (e outsideEtcd) file(name string) string { return filepath.Join(e.folder, n
 
 func startEtcd(t *testing.T, c *kubetest.Cluster) outsideEtcd {
 	t.Helper()
-	e := outsideEtcd{url: fmt.Sprintf("https://%s:%d", hostAddress, freePort(t)), folder: t.TempDir(), files: pair(t, hostAddress)}
+	e := outsideEtcd{url: fmt.Sprintf("https://%s:%d", hostAddress, heddletest.FreePort(t)), folder: t.TempDir(), files: pair(t, hostAddress)}
 	for name, data := range e.files {
 		if err := os.WriteFile(e.file(name), data, 0o600); err != nil {
 			t.Fatal(err)

@@ -63,7 +63,7 @@ func (w *world) edge(at types.NamespacedName, address string, flags ...string) {
 	name := string(gatewayapi.GatewayName(w.name, at))
 	proxy := start(w.t, append([]string{"proxy", "--gateway", name, "--instance", "edge-1", "--listen-address", address, "--http-port", "80",
 		"--server", w.server.said["rest"], "--xds", w.server.said["xds"], "--drain-timeout", "1s"}, flags...)...)
-	kubetest.Eventually(w.t, "serve "+name, func() error { _, err := os.Stat(proxy.ready); return err })
+	kubetest.Eventually(w.t, "serve "+name, func() error { _, err := os.Stat(proxy.Ready); return err })
 }
 
 // ask makes a request to an address, with a host of its own.
@@ -108,7 +108,7 @@ func TestTheGatewayAPIIsServed(t *testing.T) {
 		"--http-listen", "127.0.0.1:0", "--namespace", own)
 	w.operator.awaitReady()
 	awaits(t, "say that there is no Gateway API", func() (bool, string) {
-		return strings.Contains(w.operator.log.String(), "does not have the Gateway API"), w.operator.log.String()
+		return strings.Contains(w.operator.Log.String(), "does not have the Gateway API"), w.operator.Log.String()
 	})
 	c.GatewayAPI(t)
 
@@ -133,7 +133,7 @@ func TestTheGatewayAPIIsServed(t *testing.T) {
 		{shop, `--for=jsonpath={.status.parents[0].conditions[?(@.type=="ResolvedRefs")].status}=True`, "httproute/web"},
 	} {
 		if out, err := c.Kubectl(t, "", "wait", "--timeout=30s", "-n", wait[0], wait[1], wait[2]); err != nil {
-			t.Fatal(out, err, w.operator.log.String())
+			t.Fatal(out, err, w.operator.Log.String())
 		}
 	}
 	w.edge(types.NamespacedName{Namespace: infra, Name: "edge"}, address)

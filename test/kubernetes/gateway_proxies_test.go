@@ -58,7 +58,7 @@ func newGatewayWorld(t *testing.T) *gatewayWorld {
 	g.kubelet = c.Kubelet(t, "host-"+g.own[len(g.own)-5:], nil)
 	g.world = joinStrictly(t, c, g.own)
 	awaits(t, "follow the Gateway API", func() (bool, string) {
-		return strings.Contains(g.operator.log.String(), "the cluster has the Gateway API"), g.operator.log.String()
+		return strings.Contains(g.operator.Log.String(), "the cluster has the Gateway API"), g.operator.Log.String()
 	})
 	for _, component := range manifests.Objects(manifests.Options{Namespace: g.own, Cluster: g.name, Image: "heddle:test"}) {
 		for _, object := range component.Objects {
@@ -67,8 +67,8 @@ func newGatewayWorld(t *testing.T) *gatewayWorld {
 				container := &deployment.Spec.Template.Spec.Containers[0]
 				container.Args = slices.DeleteFunc(container.Args, func(one string) bool { return strings.HasPrefix(one, "--pod-xds=") })
 				for _, one := range []string{"--pod-server", "--pod-xds", "--attest-url"} {
-					at := slices.Index(g.operator.arguments, one)
-					container.Args = append(container.Args, one+"="+g.operator.arguments[at+1])
+					at := slices.Index(g.operator.Arguments, one)
+					container.Args = append(container.Args, one+"="+g.operator.Arguments[at+1])
 				}
 				g.apply(deployment)
 			}
@@ -89,10 +89,7 @@ func (g *gatewayWorld) apply(objects ...runtime.Object) {
 // print is heddle operator gateway: what it prints, and what it says beside that.
 func (g *gatewayWorld) print(arguments ...string) (text, notes string, err error) {
 	g.t.Helper()
-	path, err := heddle()
-	if err != nil {
-		g.t.Fatal(err)
-	}
+	path := heddle.Path(g.t)
 	command := exec.Command(path, slices.Concat([]string{"operator", "gateway"}, arguments, []string{"--kubeconfig", g.cluster.Kubeconfig, "--heddle-namespace", g.own})...)
 	var out, faults bytes.Buffer
 	command.Stdout, command.Stderr = &out, &faults

@@ -6,7 +6,6 @@ package kubernetes_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -14,10 +13,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -26,11 +23,10 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/kubetest"
-	"github.com/heddle-mesh/heddle/internal/logtest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
-	"github.com/heddle-mesh/heddle/internal/treetest"
 )
 
 // isolated says that this process runs in the namespace.
@@ -44,11 +40,7 @@ func TestMain(m *testing.M) {
 		os.Exit(isolate())
 	}
 	goleak.VerifyTestMain(kubetest.Main(m), goleak.Cleanup(func(code int) {
-		if built.Load() {
-			if path, err := heddle(); err == nil {
-				_ = os.RemoveAll(filepath.Dir(path))
-			}
-		}
+		heddle.Remove()
 		os.Exit(code)
 	}))
 }
@@ -119,91 +111,22 @@ func install(t testing.TB, c *kubetest.Cluster) {
 	}
 }
 
-var built atomic.Bool
-
-// heddle builds the program once.
-var heddle = sync.OnceValues(func() (string, error) {
-	built.Store(true)
-	dir, err := os.MkdirTemp("", "heddle-test-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "heddle")
-	return path, treetest.Build("cmd/heddle", path)
-})
+// heddle is plain: it runs in images of the tests.
+var heddle = heddletest.Program{Plain: true}
 
 // program is a running heddle.
 type program struct {
-	t         testing.TB
-	arguments []string
-	ready     string
-	said      map[string]string // what the ready file holds
-	command   *exec.Cmd
-	exited    chan struct{}
-	log       logtest.Buffer
+	*heddletest.Process
+	said map[string]string // what the ready file holds
 }
 
 // start runs heddle until the test ends.
 func start(t testing.TB, arguments ...string) *program {
 	t.Helper()
-	p := &program{t: t, ready: filepath.Join(t.TempDir(), "ready.json")}
-	p.arguments = slices.Concat(arguments, []string{"--ready-file", p.ready})
-	p.run()
-	t.Cleanup(p.end)
-	return p
+	return &program{Process: heddle.Start(t, arguments...)}
 }
 
-func (p *program) run() {
-	p.t.Helper()
-	path, err := heddle()
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	p.command = exec.Command(path, p.arguments...)
-	p.command.Stdout, p.command.Stderr = &p.log, &p.log
-	p.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := p.command.Start(); err != nil {
-		p.t.Fatal(err)
-	}
-	p.exited = make(chan struct{})
-	go func(command *exec.Cmd, exited chan struct{}) { _ = command.Wait(); close(exited) }(p.command, p.exited)
-}
-
-func (p *program) awaitReady() {
-	p.t.Helper()
-	kubetest.Eventually(p.t, "be ready: "+p.arguments[0], func() error {
-		select {
-		case <-p.exited:
-			p.t.Fatalf("%s ended:\n%s", p.arguments[0], p.log.String())
-		default:
-		}
-		data, err := os.ReadFile(p.ready)
-		if err != nil {
-			return err
-		}
-		return json.Unmarshal(data, &p.said)
-	})
-}
-
-// kill ends it without a word; its ready file stays.
-func (p *program) kill() {
-	_ = p.command.Process.Kill()
-	<-p.exited
-	_ = os.Remove(p.ready)
-}
-
-func (p *program) end() {
-	_ = p.command.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-p.exited:
-	case <-time.After(30 * time.Second):
-		p.t.Errorf("%s did not end:\n%s", p.arguments[0], p.log.String())
-		p.kill()
-	}
-	if p.t.Failed() {
-		p.t.Logf("log of %s:\n%s", p.arguments[0], p.log.String())
-	}
-}
+func (p *program) awaitReady() { p.AwaitReady(&p.said) }
 
 // world is a server and an operator that joins the cluster to it.
 type world struct {
@@ -259,11 +182,7 @@ func (w *world) newOperator(flags ...string) *program {
 // heddle runs a command of the CLI as an admin.
 func (w *world) heddle(arguments ...string) string {
 	w.t.Helper()
-	path, err := heddle()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	command := exec.Command(path, append(arguments, "--server", w.server.said["rest"], "--token-file", w.admin)...)
+	command := exec.Command(heddle.Path(w.t), append(arguments, "--server", w.server.said["rest"], "--token-file", w.admin)...)
 	var out, faults bytes.Buffer
 	command.Stdout, command.Stderr = &out, &faults
 	if err := command.Run(); err != nil {
@@ -280,7 +199,7 @@ type sidecar struct {
 // sidecar starts an Envoy for a service that is declared.
 func (w *world) sidecar(service string) *sidecar {
 	w.t.Helper()
-	outbound := freePort(w.t)
+	outbound := heddletest.FreePort(w.t)
 	bootstrap, err := proxy.Bootstrap(proxy.BootstrapConfig{
 		Proxy: mesh.Proxy{Service: mesh.ServiceName(service), Instance: mesh.InstanceID(service + "-1"), OutboundPort: outbound},
 		XDS:   []string{w.server.said["xds"]},
@@ -291,16 +210,6 @@ func (w *world) sidecar(service string) *sidecar {
 	envoy := envoytest.Start(w.t, bootstrap)
 	envoy.WaitReady(w.t)
 	return &sidecar{outbound: fmt.Sprintf("127.0.0.1:%d", outbound)}
-}
-
-func freePort(t testing.TB) mesh.Port {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return mesh.Port(l.Addr().(*net.TCPAddr).Port)
 }
 
 // call asks a service through the sidecar.

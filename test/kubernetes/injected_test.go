@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/heddle-mesh/heddle/internal/client"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/certificates"
 	manifests "github.com/heddle-mesh/heddle/internal/kubernetes/install"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/webhook"
@@ -46,7 +47,7 @@ func joinStrictly(t *testing.T, c *kubetest.Cluster, own string) *world {
 	}
 	account := rights(t, c, own)
 	configuration := webhook.Configuration(certificates.DefaultConfiguration, own, manifests.Operator, admissionregistrationv1.Fail)
-	port := freePort(t)
+	port := heddletest.FreePort(t)
 	at := fmt.Sprintf("%s:%d", hostAddress, port)
 	for i := range configuration.Webhooks {
 		to := &configuration.Webhooks[i].ClientConfig
@@ -165,7 +166,7 @@ spec: {owner: team-shop, protocol: http, port: 8080, dependencies: [orders, bill
 			t.Errorf("plain text is taken at %s: %s", address, answer.Status)
 		}
 	}
-	if refused := w.operator.log.String(); strings.Contains(refused, "is forbidden") || strings.Contains(refused, "forbidden:") {
+	if refused := w.operator.Log.String(); strings.Contains(refused, "is forbidden") || strings.Contains(refused, "forbidden:") {
 		t.Errorf("the operator lacks a right:\n%s", refused)
 	}
 	for line := range strings.Lines(w.heddle("token", "list")) {

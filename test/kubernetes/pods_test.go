@@ -230,11 +230,11 @@ func TestRestartsWithdrawNothing(t *testing.T) {
 	}
 	before := revision()
 
-	w.operator.kill()
-	w.operator.run()
+	w.operator.Kill()
+	w.operator.Run()
 	w.operator.awaitReady()
 	awaits(t, "lead again", func() (bool, string) {
-		return strings.Count(w.operator.log.String(), "msg=\"leading") >= 2, "no word of it"
+		return strings.Count(w.operator.Log.String(), "msg=\"leading") >= 2, "no word of it"
 	})
 	if after := revision(); after != before {
 		t.Errorf("a restart wrote instances anew: %d after %d", after, before)
@@ -242,7 +242,7 @@ func TestRestartsWithdrawNothing(t *testing.T) {
 
 	c.StopServer(t)
 	awaits(t, "lose the lease", func() (bool, string) {
-		return strings.Contains(w.operator.log.String(), "the cluster is not followed"), "no word of it"
+		return strings.Contains(w.operator.Log.String(), "the cluster is not followed"), "no word of it"
 	})
 	c.StartServer(t)
 	p.run(2)

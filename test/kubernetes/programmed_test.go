@@ -128,14 +128,8 @@ func TestARefusalIsToldOfWhatItConcerns(t *testing.T) {
 func TestProxiesOfAllServersAreCounted(t *testing.T) {
 	c := cluster(t)
 	w := join(t, c)
-	w.operator.end()
-	data := ""
-	for i, argument := range w.server.arguments {
-		if argument == "--data-dir" {
-			data = w.server.arguments[i+1]
-		}
-	}
-	second := start(t, "server", "--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0", "--etcd-endpoints", "unix://"+filepath.Join(data, "etcd.sock"), "--data-dir", t.TempDir())
+	w.operator.End()
+	second := start(t, "server", "--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0", "--etcd-endpoints", "unix://"+filepath.Join(w.server.Argument("--data-dir"), "etcd.sock"), "--data-dir", t.TempDir())
 	second.awaitReady()
 	both, _ := w.operate("--cluster", w.name+"="+c.Kubeconfig, "--proxies-at", w.server.said["rest"], "--proxies-at", second.said["rest"], "--proxies-at", strings.Replace(w.server.said["rest"], "127.0.0.1", "localhost", 1))
 	both.awaitReady()
@@ -150,7 +144,7 @@ func TestProxiesOfAllServersAreCounted(t *testing.T) {
 	w.awaitCondition(namespace, "upstream/counted", "Programmed", "False Pending: 1 of 2")
 	far.speak(true)
 	w.awaitCondition(namespace, "upstream/counted", "Programmed", "True Acknowledged: 2 of 2")
-	second.end()
+	second.End()
 	c.Apply(t, upstream(namespace, "counted", "10.0.0.3", "82"))
 	w.awaitCondition(namespace, "upstream/counted", "Programmed", "True Acknowledged: 1 of 1")
 }

@@ -47,10 +47,7 @@ func newHost(t *testing.T, c *kubetest.Cluster) *host {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(h.binary) })
-	built, err := heddle()
-	if err != nil {
-		t.Fatal(err)
-	}
+	built := heddle.Path(t)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -74,15 +74,15 @@ func TestSpeed(t *testing.T) {
 	add("operator's memory, resident", now, "MiB")
 	add("operator's memory, at most", peak, "MiB")
 
-	w.operator.kill()
+	w.operator.Kill()
 	began = time.Now()
-	w.operator.run()
+	w.operator.Run()
 	w.operator.awaitReady()
 	add("restart: until everything has been read", time.Since(began).Seconds(), "s")
-	w.operator.kill()
+	w.operator.Kill()
 	s.change(mesh.Draining)
 	began = time.Now()
-	w.operator.run()
+	w.operator.Run()
 	s.await(time.Minute, mesh.Draining)
 	resync := time.Since(began)
 	add("restart: until a change of each service meanwhile is in the registry", resync.Seconds(), "s")
@@ -316,7 +316,7 @@ func acknowledge(ctx context.Context, address, node, service string, arrivals ch
 // memory gives the most that a program was resident with, and what it is, in MiB.
 func (p *program) memory(t testing.TB) (peak, now float64) {
 	t.Helper()
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.command.Process.Pid))
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
 	if err != nil {
 		t.Fatal(err)
 	}

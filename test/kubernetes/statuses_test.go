@@ -45,19 +45,19 @@ func TestADeletionThatWaitsSaysWhy(t *testing.T) {
 	own := c.Namespace(t)
 	c.Apply(t, meshService(own, "hangs", "x"))
 	w.awaitCondition(own, "meshservice/hangs", "Programmed", "True")
-	for i, one := range w.server.arguments { // it comes back where it was
+	for i, one := range w.server.Arguments { // it comes back where it was
 		if one == "--listen" {
-			w.server.arguments[i+1] = strings.TrimPrefix(w.server.said["rest"], "http://")
+			w.server.Arguments[i+1] = strings.TrimPrefix(w.server.said["rest"], "http://")
 		}
 	}
-	w.server.kill()
+	w.server.Kill()
 	if out, err := c.Kubectl(t, "", "delete", "--wait=false", "-n", own, "meshservice", "hangs"); err != nil {
 		t.Fatal(out, err)
 	}
 	for _, kind := range []string{"Accepted", "Programmed"} {
 		w.awaitCondition(own, "meshservice/hangs", kind, "False NotRemoved: it is deleted, and waits for the registry, which still has it (finalizer heddle.io/registry): ")
 	}
-	w.server.run()
+	w.server.Run()
 	w.server.awaitReady()
 	awaits(t, "be gone", func() (bool, string) {
 		out, err := c.Kubectl(t, "", "get", "-n", own, "meshservice", "hangs", "--ignore-not-found", "-o", "name")

@@ -30,7 +30,7 @@ func TestTheOperatorsTokenIsRotated(t *testing.T) {
 	c := cluster(t)
 	w := join(t, c)
 	namespace := c.Namespace(t)
-	before := w.operator.command.Process.Pid
+	before := w.operator.PID()
 	tokens, err := w.api.Tokens(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -70,11 +70,11 @@ spec: {owner: team-shop, protocol: http, port: 80, dependencies: []}
 		t.Error("the metric says that it is not known still")
 	}
 	select {
-	case <-w.operator.exited:
+	case <-w.operator.Exited():
 		t.Errorf("the operator (%d) ended", before)
 	default:
 	}
-	if told := strings.Count(w.operator.log.String(), "does not know the operator's access token: nothing is lost"); told != 1 {
+	if told := strings.Count(w.operator.Log.String(), "does not know the operator's access token: nothing is lost"); told != 1 {
 		t.Errorf("it is said %d times", told)
 	}
 }
@@ -88,12 +88,12 @@ func TestTheOperatorAwaitsAToken(t *testing.T) {
 		"--cluster", "other="+c.Kubeconfig, "--http-listen", "127.0.0.1:0")
 	kubetest.Eventually(t, "wait for the file", func() error {
 		select {
-		case <-awaiting.exited:
-			t.Fatalf("it ended:\n%s", awaiting.log.String())
+		case <-awaiting.Exited():
+			t.Fatalf("it ended:\n%s", awaiting.Log.String())
 		default:
 		}
-		if !strings.Contains(awaiting.log.String(), "there is no access token now") {
-			return errors.New(awaiting.log.String())
+		if !strings.Contains(awaiting.Log.String(), "there is no access token now") {
+			return errors.New(awaiting.Log.String())
 		}
 		return nil
 	})
@@ -108,17 +108,17 @@ func TestTheOperatorAwaitsAToken(t *testing.T) {
 func TestTheOperatorAwaitsTheNamespaceOfItsLease(t *testing.T) {
 	c := cluster(t)
 	w := join(t, c)
-	w.operator.end()
+	w.operator.End()
 	name := "lease-of-" + strings.ToLower(rand.Text()[:8])
 	awaiting := start(t, "operator", "--server", w.server.said["rest"], "--token-file", w.token, "--namespace", name,
 		"--cluster", "prod="+c.Kubeconfig, "--http-listen", "127.0.0.1:0")
 	kubetest.Eventually(t, "say what to do", func() error {
-		if !strings.Contains(awaiting.log.String(), "kubectl create namespace "+name) {
-			return errors.New(awaiting.log.String())
+		if !strings.Contains(awaiting.Log.String(), "kubectl create namespace "+name) {
+			return errors.New(awaiting.Log.String())
 		}
 		return nil
 	})
-	if _, err := os.Stat(awaiting.ready); err == nil {
+	if _, err := os.Stat(awaiting.Ready); err == nil {
 		t.Error("it says that it is ready")
 	}
 	t.Cleanup(func() { _, _ = c.Kubectl(t, "", "delete", "namespace", name, "--ignore-not-found", "--wait=false") })

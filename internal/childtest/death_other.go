@@ -1,6 +1,6 @@
 //go:build !linux
 
-package envoytest
+package childtest
 
 import "os/exec"
 

@@ -1,7 +1,7 @@
-//go:build !race
+//go:build race
 
-package test
+package heddletest
 
 // raceEnabled says whether these tests run with the race detector; then the
 // heddle that they start has it too.
-const raceEnabled = false
+const raceEnabled = true
