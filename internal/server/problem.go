@@ -25,7 +25,7 @@ type refusal struct {
 	Title    string       `json:"title" doc:"What the status means."`
 	Status   int          `json:"status" doc:"The HTTP status."`
 	Detail   string       `json:"detail" doc:"What was tried, why it was refused, and how to mend it."`
-	Reason   mesh.Reason  `json:"reason,omitempty" enum:"already_exists,stale_revision,request_id_reused,other_epoch,has_dependents,corrupt" doc:"For a 409: why, for programs. For a 503: corrupt, when the stored value cannot be read and has to be written anew."`
+	Reason   mesh.Reason  `json:"reason,omitempty" enum:"already_exists,stale_revision,request_id_reused,other_epoch,has_dependents,kept,taken,other_source,other_name,corrupt" doc:"For a 409: why, for programs. For a 503: corrupt, when the stored value cannot be read and has to be written anew."`
 	Errors   []mesh.Fault `json:"errors,omitempty" nullable:"false" doc:"Every fault of the input, each with the path of its field; for has_dependents, each dependent (service/web) with what becomes of it; up to 200, then how many more."`
 	Revision int64        `json:"revision,omitempty" doc:"For a 409: the object's present revision, if there is one."`
 

@@ -1,8 +1,14 @@
 package server_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -48,6 +54,49 @@ func TestConflictsSayTheirReason(t *testing.T) {
 		if err := try(); !errors.As(err, &refused) || refused.Kind != mesh.KindConflict || refused.Reason != want {
 			t.Errorf("%s: got %v", want, err)
 		}
+	}
+}
+
+// Whoever makes a client of the document has to know every reason there is.
+func TestTheDocumentHasEveryReason(t *testing.T) {
+	declared, err := parser.ParseFile(token.NewFileSet(), "../mesh/errors.go", nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	ast.Inspect(declared, func(n ast.Node) bool {
+		spec, is := n.(*ast.ValueSpec)
+		if !is {
+			return true
+		}
+		if kind, named := spec.Type.(*ast.Ident); named && kind.Name == "Reason" {
+			for _, value := range spec.Values {
+				text, err := strconv.Unquote(value.(*ast.BasicLit).Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want = append(want, text)
+			}
+		}
+		return true
+	})
+	var document struct {
+		Components struct {
+			Schemas struct {
+				Refusal struct {
+					Properties struct{ Reason struct{ Enum []string } }
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(newWorld(t).call("GET", "/openapi.json", "").body), &document); err != nil {
+		t.Fatal(err)
+	}
+	got := document.Components.Schemas.Refusal.Properties.Reason.Enum
+	slices.Sort(want)
+	slices.Sort(got)
+	if len(want) == 0 || !slices.Equal(got, want) {
+		t.Errorf("the document has the reasons %v, and the mesh %v", got, want)
 	}
 }
 
