@@ -67,6 +67,7 @@ var mayImport = map[string][]string{
 	"internal/kubetest":       {"internal/childtest", "internal/treetest"},
 	"internal/heddletest":     {"internal/mesh", "internal/childtest", "internal/envoytest", "internal/logtest", "internal/treetest"},
 	"internal/childtest":      {},
+	"internal/azuretest":      {},
 	"internal/propertytest":   {},
 	"internal/otlptest":       {},
 	"internal/dashboards":     {},
@@ -77,6 +78,7 @@ var mayImport = map[string][]string{
 
 	"internal/discovery":           {"internal/mesh"},
 	"internal/discovery/inventory": {"internal/mesh", "internal/discovery"},
+	"internal/discovery/azure":     {"internal/mesh", "internal/discovery"},
 	"internal/placement":           {"internal/mesh", "internal/catalog"},
 
 	"internal/kubernetes/inject":         {"internal/mesh", "internal/intercept"},
@@ -110,7 +112,7 @@ var confined = map[string][]string{
 	"sigs.k8s.io":                        {"internal/kubernetes/crd", "internal/kubernetes/v1alpha1", "internal/kubernetes/operator", "internal/kubernetes/install", "internal/kubernetes/gatewayapi", "internal/kubernetes/gatewayproxies"},
 	"github.com/hashicorp/memberlist":    {},
 	"github.com/moby/moby":               {},
-	"github.com/Azure":                   {},
+	"github.com/Azure":                   {"internal/discovery/azure", "internal/azuretest"},
 	"github.com/redis/rueidis":           {"internal/authz"},
 	"github.com/failsafe-go/failsafe-go": {"internal/authz"},
 	"github.com/maypok86/otter":          {"internal/authz"},

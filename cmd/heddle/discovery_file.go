@@ -12,6 +12,7 @@ import (
 	yaml "go.yaml.in/yaml/v3"
 
 	"github.com/heddle-mesh/heddle/internal/discovery"
+	"github.com/heddle-mesh/heddle/internal/discovery/azure"
 	"github.com/heddle-mesh/heddle/internal/discovery/inventory"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -27,6 +28,7 @@ type sourceSettings struct {
 	Interval  time.Duration     `yaml:"interval"`
 	Longest   time.Duration     `yaml:"longest"`
 	Inventory *inventory.Config `yaml:"inventory"`
+	Azure     *azure.Config     `yaml:"azure"`
 }
 
 // sources reads --discovery, if it is given.
@@ -82,10 +84,16 @@ func (s *sourceSettings) source() (discovery.Source, error) {
 	if least := cmp.Or(s.Interval, leastInterval); least < leastInterval || s.Longest < 0 {
 		return out, fmt.Errorf("interval and longest are at least %s", leastInterval)
 	}
-	if s.Inventory == nil {
-		return out, errors.New("it has no kind: give it inventory")
+	var err error
+	switch {
+	case (s.Inventory == nil) == (s.Azure == nil):
+		return out, errors.New("give it its kind: azure or inventory, one of them")
+	case s.Azure != nil:
+		out.Kind = "azure"
+		out.Lister, err = azure.New(*s.Azure)
+	default:
+		out.Kind = "inventory"
+		out.Lister, err = inventory.New(*s.Inventory, nil)
 	}
-	lister, err := inventory.New(*s.Inventory, nil)
-	out.Kind, out.Lister = "inventory", lister
 	return out, err
 }

@@ -1,0 +1,304 @@
+package azure
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
+	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/resourcegraph/armresourcegraph"
+)
+
+// The types of what is queried, as Resource Graph writes them.
+const (
+	typeVM       = "microsoft.compute/virtualmachines"
+	typeSet      = "microsoft.compute/virtualmachinescalesets"
+	typeNIC      = "microsoft.network/networkinterfaces"
+	typePublic   = "microsoft.network/publicipaddresses"
+	typeInstance = typeSet + "/virtualmachines"
+	typeInSetNIC = typeInstance + "/networkinterfaces"
+	typeInSetIP  = typeInSetNIC + "/ipconfigurations/publicipaddresses"
+	typeSub      = "microsoft.resources/subscriptions"
+	typeGroup    = typeSub + "/resourcegroups"
+)
+
+// columns are what is taken of each: whole properties would be ten times as much.
+const columns = ` | project id, type, name, location, zones, tags,` +
+	` provisioning = tostring(properties.provisioningState), power = tostring(properties.extended.instanceView.powerState.code),` +
+	` nics = properties.networkProfile.networkInterfaces, inSet = tostring(properties.virtualMachineScaleSet.id),` +
+	` primary = tobool(properties.primary), configs = properties.ipConfigurations, address = tostring(properties.ipAddress)` +
+	` | order by id asc`
+
+// The bounds of a query's pages.
+const (
+	pageRows   = 1000 // Resource Graph's own bound
+	mostPages  = 1000
+	longestGap = 10 * time.Second // its quota is of 5 seconds
+	mostAsked  = 300              // IDs in one query
+)
+
+// graphRow is a row of the query.
+type graphRow struct {
+	ID           string            `json:"id"`
+	Type         string            `json:"type"`
+	Name         string            `json:"name"`
+	Location     string            `json:"location"`
+	Zones        []string          `json:"zones"`
+	Tags         map[string]string `json:"tags"`
+	Provisioning string            `json:"provisioning"`
+	Power        string            `json:"power"`
+	NICs         []struct {
+		ID         string `json:"id"`
+		Properties struct {
+			Primary bool `json:"primary"`
+		} `json:"properties"`
+	} `json:"nics"`
+	InSet   string `json:"inSet"`
+	Primary bool   `json:"primary"`
+	Configs []struct {
+		Properties struct {
+			Primary          bool   `json:"primary"`
+			PrivateIPAddress string `json:"privateIPAddress"`
+			PublicIPAddress  struct {
+				ID string `json:"id"`
+			} `json:"publicIPAddress"`
+		} `json:"properties"`
+	} `json:"configs"`
+	Address string `json:"address"`
+}
+
+// byGraph lists all subscriptions by one query and its pages.
+func (s *Source) byGraph(ctx context.Context, subscriptions []Subscription) []part {
+	ctx, cancel := context.WithTimeout(ctx, listTime)
+	defer cancel()
+	all, err := s.graph(ctx, subscriptions)
+	return each(subscriptions, func(one Subscription) (found, error) {
+		if err != nil {
+			return found{}, err
+		}
+		return within(all, one), nil
+	})
+}
+
+// graph asks for everything, and again for what the pages may have missed.
+func (s *Source) graph(ctx context.Context, subscriptions []Subscription) (map[string]*graphRow, error) {
+	client, err := armresourcegraph.NewClient(s.credential, s.options)
+	if err != nil {
+		return nil, err
+	}
+	q := querier{client: client}
+	for _, one := range subscriptions {
+		q.subscriptions = append(q.subscriptions, to.Ptr(one.ID))
+	}
+	rows := map[string]*graphRow{}
+	if err := q.ask(ctx, "", everything(subscriptions), rows); err != nil {
+		return nil, err
+	}
+	if q.pages > 1 {
+		for batch := range slices.Chunk(s.missed(rows), mostAsked) {
+			if err := q.ask(ctx, " again for what is missing", named(batch), rows); err != nil {
+				return nil, err
+			}
+		}
+	}
+	s.known = map[string]bool{}
+	for id := range rows {
+		s.known[id] = true
+	}
+	return rows, nil
+}
+
+// missed are the IDs that were there the last time, or that others name, and that are not
+// there now. A page begins at the row of a number: a row that is deleted while pages are
+// read moves those behind it, and one of them is in no page. Those are asked for by name,
+// so that a machine that runs is not taken for one that is gone.
+func (s *Source) missed(rows map[string]*graphRow) []string {
+	missing := map[string]bool{}
+	miss := func(id string) {
+		if id != "" && rows[id] == nil {
+			missing[id] = true
+		}
+	}
+	for id := range s.known {
+		miss(id)
+	}
+	for _, row := range rows {
+		for _, nic := range row.NICs {
+			miss(id(nic.ID))
+		}
+		for _, config := range row.Configs {
+			miss(id(config.Properties.PublicIPAddress.ID))
+		}
+	}
+	return slices.Sorted(maps.Keys(missing))
+}
+
+// everything is the query for all that is wanted of subscriptions, in their groups if
+// each names some.
+func everything(subscriptions []Subscription) string {
+	groups, all := map[string]bool{}, false
+	for _, one := range subscriptions {
+		all = all || len(one.ResourceGroups) == 0
+		for _, group := range one.ResourceGroups {
+			groups[strings.ToLower(group)] = true
+		}
+	}
+	where := ""
+	if !all {
+		where = " | where resourceGroup in~ (" + quoted(slices.Sorted(maps.Keys(groups))) + ")"
+	}
+	return "resources | where type in~ (" + quoted([]string{typeVM, typeSet, typeNIC, typePublic}) + ")" +
+		" | union (computeresources | where type in~ (" + quoted([]string{typeInstance, typeInSetNIC, typeInSetIP}) + "))" +
+		" | union (resourcecontainers | where type in~ (" + quoted([]string{typeSub, typeGroup}) + "))" + where + columns
+}
+
+// named is the query for some by their IDs.
+func named(ids []string) string {
+	for i, one := range ids {
+		ids[i] = "/" + one
+	}
+	where := " | where id in~ (" + quoted(ids) + ")"
+	return "resources" + where + " | union (computeresources" + where + ") | union (resourcecontainers" + where + ")" + columns
+}
+
+// quoted writes strings of the query language.
+func quoted(of []string) string {
+	out := make([]string, len(of))
+	for i, one := range of {
+		out[i] = "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(one) + "'"
+	}
+	return strings.Join(out, ", ")
+}
+
+// querier asks queries.
+type querier struct {
+	client        *armresourcegraph.Client
+	subscriptions []*string
+	pages         int
+}
+
+// ask reads all pages of a query.
+func (q *querier) ask(ctx context.Context, again, query string, rows map[string]*graphRow) error {
+	format, token := armresourcegraph.ResultFormatObjectArray, (*string)(nil)
+	for range mostPages {
+		var raw *http.Response
+		answer, err := q.client.Resources(policy.WithCaptureResponse(ctx, &raw), armresourcegraph.QueryRequest{
+			Query: &query, Subscriptions: q.subscriptions,
+			Options: &armresourcegraph.QueryRequestOptions{ResultFormat: &format, Top: to.Ptr(int32(pageRows)), SkipToken: token},
+		}, nil)
+		if err != nil {
+			return told("ask Resource Graph"+again, err)
+		}
+		q.pages++
+		if err := take(answer.Data, rows); err != nil {
+			return err
+		}
+		if token = answer.SkipToken; text(token) == "" {
+			if answer.ResultTruncated != nil && *answer.ResultTruncated == armresourcegraph.ResultTruncatedTrue {
+				return errors.New("ask Resource Graph: it cut off its answer, and gives no way to the rest")
+			}
+			return nil
+		}
+		if err := pause(ctx, raw); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("ask Resource Graph: there are more than %d pages", mostPages)
+}
+
+// pause waits for the next window if this one's quota is used up.
+func pause(ctx context.Context, raw *http.Response) error {
+	if raw == nil || raw.Header.Get("X-Ms-User-Quota-Remaining") != "0" {
+		return nil
+	}
+	select {
+	case <-time.After(min(window(raw.Header.Get("X-Ms-User-Quota-Resets-After")), longestGap)):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// take reads the rows of a page.
+func take(data any, rows map[string]*graphRow) error {
+	text, err := json.Marshal(data)
+	if err != nil {
+		return fmt.Errorf("ask Resource Graph: its answer cannot be read: %w", err)
+	}
+	var page []*graphRow
+	if err := json.Unmarshal(text, &page); err != nil {
+		return fmt.Errorf("ask Resource Graph: its answer cannot be read: %w", err)
+	}
+	for _, row := range page {
+		if row == nil || row.ID == "" {
+			return errors.New("ask Resource Graph: its answer has a row without an id")
+		}
+		row.Type = strings.ToLower(row.Type)
+		rows[id(row.ID)] = row
+	}
+	return nil
+}
+
+// within takes what is in a subscription. Who may not see a scope is told by Resource Graph
+// that it is empty: only one that is itself there is believed to be.
+func within(rows map[string]*graphRow, subscription Subscription) found {
+	out := found{nics: map[string]nic{}, public: map[string]string{}, hidden: map[string]error{}}
+	prefix := "subscriptions/" + strings.ToLower(subscription.ID) + "/"
+	for at, row := range rows {
+		if !strings.HasPrefix(at, prefix) {
+			continue
+		}
+		switch row.Type {
+		case typeVM, typeInstance:
+			out.machines = append(out.machines, row.machine(at, rows))
+		case typeNIC, typeInSetNIC:
+			out.nics[at] = row.nic()
+		case typePublic, typeInSetIP:
+			out.public[at] = row.Address
+		}
+	}
+	slices.SortFunc(out.machines, func(a, b machine) int { return strings.Compare(a.id, b.id) })
+	for _, scope := range subscription.scopes() {
+		if rows[scope] == nil {
+			out.hidden[scope] = fmt.Errorf("ask Resource Graph: %s is not among what it shows: it does not exist, or the identity lacks the role Reader there (a new role takes minutes to count)", scope)
+		}
+	}
+	return out
+}
+
+// machine reads a machine, of its own or of a uniform scale set, whose tags it has then
+// unless it has others.
+func (r *graphRow) machine(at string, rows map[string]*graphRow) machine {
+	m := machine{id: at, name: r.Name, region: r.Location, tags: r.Tags, power: code(r.Power, "powerstate"), provisioning: strings.ToLower(r.Provisioning)}
+	if len(r.Zones) > 0 {
+		m.zone = r.Zones[0]
+	}
+	for _, nic := range r.NICs {
+		m.nics = append(m.nics, nicRef{id: id(nic.ID), primary: nic.Properties.Primary})
+	}
+	m.scaleSet = nameOf(r.InSet)
+	if set, _, of := strings.Cut(at, "/virtualmachines/"); of && r.Type == typeInstance {
+		m.scaleSet = nameOf(set)
+		if row := rows[set]; row != nil {
+			m.scaleSet, m.tags = row.Name, inherited(row.Tags, m.tags)
+		}
+	}
+	return m
+}
+
+func (r *graphRow) nic() nic {
+	out := nic{primary: r.Primary}
+	for _, one := range r.Configs {
+		out.configs = append(out.configs, ipConfig{
+			private: one.Properties.PrivateIPAddress, primary: one.Properties.Primary, public: id(one.Properties.PublicIPAddress.ID),
+		})
+	}
+	return out
+}
