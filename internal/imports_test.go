@@ -39,6 +39,7 @@ var mayImport = map[string][]string{
 	"internal/translate":      {"internal/mesh", "internal/catalog"},
 	"internal/insight":        {"internal/mesh", "internal/catalog", "internal/translate"},
 	"internal/picture":        {"internal/mesh"},
+	"internal/cloudinit":      {},
 	"internal/xds":            {},
 	"internal/controlplane":   {"internal/mesh", "internal/catalog", "internal/translate", "internal/xds"},
 	"internal/client":         {"internal/mesh"},
