@@ -121,7 +121,7 @@ func (c *operatorCmd) Run(ctx context.Context, line *globals, logger *slog.Logge
 func (c *operatorCmd) proxies(line *globals) ([]*client.Client, error) {
 	var out []*client.Client
 	for _, one := range c.ProxiesAt {
-		if !strings.Contains(one, "://") && !strings.Contains(one, ":") {
+		if !strings.Contains(one, ":") {
 			return nil, &usageError{message: fmt.Sprintf("--proxies-at %q is no URL of a server: use one such as https://heddle-server-each.heddle-system.svc:7443", one)}
 		}
 		at := *line

@@ -139,6 +139,18 @@ func matchWords(m *routev3.RouteMatch) string {
 		}
 		more = append(more, word)
 	}
+	for _, q := range m.GetQueryParameters() {
+		word := "the parameter " + q.GetName()
+		switch text := q.GetStringMatch(); {
+		case text.GetExact() != "":
+			word += " = " + text.GetExact()
+		case text.GetPrefix() != "":
+			word += " = " + text.GetPrefix() + "…"
+		case text.GetSafeRegex() != nil:
+			word += " like " + text.GetSafeRegex().GetRegex()
+		}
+		more = append(more, word)
+	}
 	if len(more) > 0 {
 		path += " with " + strings.Join(more, " and ")
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -36,13 +37,6 @@ func (s *Store) NoteKeeper(ctx context.Context, keeper mesh.Keeper, note mesh.Ke
 	if err := mesh.Invalid(tried, note.Validate()); err != nil {
 		return err
 	}
-	if note.Renamed != "" {
-		former := w
-		former.Keeper = mesh.OfCluster(note.Renamed)
-		if err := mayKeep(former, mesh.Keeper.OfInstances, "kubernetes/CLUSTER"); err != nil {
-			return err
-		}
-	}
 	for tries := 1; ; tries++ {
 		err := s.noteOver(ctx, keeper, note, w, tried)
 		if tries == overtakenAtMost || !errors.Is(err, errOvertaken) {
@@ -57,26 +51,28 @@ func (s *Store) noteOver(ctx context.Context, keeper mesh.Keeper, note mesh.Keep
 	if err != nil {
 		return err
 	}
+	former, seen, err := s.formerKeeper(ctx, keeper, found, note.Source, tried)
+	if err != nil {
+		return err
+	}
+	if err := mayRename(keeper, former, note, w); err != nil {
+		return err
+	}
 	entry := w.entry("note source", "keeper/"+string(keeper))
 	if found != nil {
 		is := decodeSource(found)
-		switch is {
-		case note.Source:
+		switch {
+		case is == note.Source && former == "":
 			return nil
-		case note.Instead:
+		case is == note.Source:
+		case is == note.Instead:
+			entry.Action = "adopt"
+			entry.Changes = []mesh.AuditChange{{Field: "source", Before: is, After: note.Source}}
 		default:
 			return otherSource(keeper, note.Source, is)
 		}
 		revision = found.ModRevision
-		entry.Action, entry.Previous = "adopt", revision
-		entry.Changes = []mesh.AuditChange{{Field: "source", Before: is, After: note.Source}}
-	}
-	former, seen, err := s.keeperOf(ctx, note.Source, tried)
-	if err != nil {
-		return err
-	}
-	if former != "" && former != mesh.OfCluster(note.Renamed) {
-		return mesh.ConflictBecause(mesh.ReasonOtherName, "%s is noted as the source of keeper %s already, so it is not %s too", quoted(note.Source), former, keeper)
+		entry.Previous = revision
 	}
 	value, err := json.Marshal(storedSource{note.Source})
 	if err != nil {
@@ -95,6 +91,19 @@ func (s *Store) noteOver(ctx context.Context, keeper mesh.Keeper, note mesh.Keep
 	return err
 }
 
+// mayRename judges a source that another keeper belongs to already: it has to give up
+// that name, and the writer has to have the right to it.
+func mayRename(keeper, former mesh.Keeper, note mesh.KeeperSource, w Write) error {
+	switch {
+	case former == "":
+		return nil
+	case note.Renamed == "" || former != mesh.OfCluster(note.Renamed):
+		return mesh.ConflictBecause(mesh.ReasonOtherName, "%s is noted as the source of keeper %s already, so it is not %s too", quoted(note.Source), former, keeper)
+	}
+	w.Keeper = former
+	return mayKeep(w, mesh.Keeper.OfInstances, "kubernetes/CLUSTER")
+}
+
 // Keepers lists the keepers of instances that a source is noted for, by name.
 func (s *Store) Keepers(ctx context.Context) ([]mesh.Keeper, int64, error) {
 	var out []mesh.Keeper
@@ -104,16 +113,21 @@ func (s *Store) Keepers(ctx context.Context) ([]mesh.Keeper, int64, error) {
 	return out, revision, refusal(err, "list the keepers")
 }
 
-// keeperOf gives the keeper that belongs to a source already, or "", and the revision as
-// of which that is so.
-func (s *Store) keeperOf(ctx context.Context, source, tried string) (mesh.Keeper, int64, error) {
-	var of mesh.Keeper
+// formerKeeper gives the first keeper that was noted for a source before keeper was, or
+// "", and the revision as of which that is so. Of two that were noted from before
+// sources had one name, the first goes on.
+func (s *Store) formerKeeper(ctx context.Context, keeper mesh.Keeper, own *mvccpb.KeyValue, source, tried string) (mesh.Keeper, int64, error) {
+	var first mesh.Keeper
+	before := int64(math.MaxInt64)
+	if own != nil && decodeSource(own) == source {
+		before = own.CreateRevision
+	}
 	revision, err := s.pages(ctx, sourcePrefix, 0, func(kv *mvccpb.KeyValue) {
-		if decodeSource(kv) == source {
-			of = mesh.Keeper(kv.Key[len(sourcePrefix):])
+		if string(kv.Key) != sourceKey(keeper) && decodeSource(kv) == source && kv.CreateRevision < before {
+			first, before = mesh.Keeper(kv.Key[len(sourcePrefix):]), kv.CreateRevision
 		}
 	})
-	return of, revision, refusal(err, tried)
+	return first, revision, refusal(err, tried)
 }
 
 // decodeSource gives the source that is noted; what cannot be read is told as it is, so

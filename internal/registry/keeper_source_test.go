@@ -157,6 +157,9 @@ func TestASourceHasOneKeeper(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := note("new", "old", keeps("kubernetes/new")); err != nil {
+		t.Errorf("once it is renamed, a token of the new name alone: %v", err)
+	}
 	_, err := store.PutService(t.Context(), service("late"), registry.Write{Keeper: "kubernetes/old/shop/late", KeeperSource: "uid"})
 	if mesh.ReasonOf(err) != mesh.ReasonOtherSource {
 		t.Errorf("a write by the name that was given up: %v", err)
@@ -188,5 +191,36 @@ func TestOfNamesThatComeAtOnceASourceGetsOne(t *testing.T) {
 	}
 	if won != 1 {
 		t.Errorf("it got %d names", won)
+	}
+}
+
+// Of two names that a source was given before it could have but one, the first goes on,
+// and the second gives it up or takes it over.
+func TestOfTwoNamesFromBeforeTheFirstGoesOn(t *testing.T) {
+	t.Parallel()
+	etcd, store := startEtcd(t, t.TempDir())
+	client := raw(t, etcd)
+	for _, cluster := range []string{"first", "second"} {
+		if _, err := client.Put(t.Context(), "/heddle/v1/keepers/kubernetes/"+cluster, `{"source":"uid"}`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	note := func(cluster, renamed string) error {
+		return store.NoteKeeper(t.Context(), mesh.OfCluster(cluster), mesh.KeeperSource{Source: "uid", Renamed: renamed}, registry.Write{})
+	}
+	if err := note("first", ""); err != nil {
+		t.Errorf("the first: %v", err)
+	}
+	if err := note("second", ""); mesh.ReasonOf(err) != mesh.ReasonOtherName || !strings.Contains(err.Error(), "kubernetes/first") {
+		t.Errorf("the second: %v", err)
+	}
+	if err := note("second", "first"); err != nil {
+		t.Errorf("the second takes over: %v", err)
+	}
+	if keepers, _, err := store.Keepers(t.Context()); err != nil || len(keepers) != 1 || keepers[0] != "kubernetes/second" {
+		t.Errorf("%v, %v", keepers, err)
+	}
+	if err := note("first", ""); mesh.ReasonOf(err) != mesh.ReasonOtherName {
+		t.Errorf("the first, once it is given up: %v", err)
 	}
 }

@@ -27,18 +27,35 @@ const keepersLast = 5 * time.Second
 // without gives the clusters of a list that no operator has joined; none when that is
 // not known.
 func (k *keepers) without(ctx context.Context, clusters []string) []string {
+	known := k.recent(ctx)
+	if known == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(clusters), func(one string) bool { return slices.Contains(known, mesh.OfCluster(one)) })
+}
+
+// recent gives the keepers as of some seconds ago; nil: that is not known. One of the
+// workers asks, the others take what was known before.
+func (k *keepers) recent(ctx context.Context) []mesh.Keeper {
+	k.mu.Lock()
+	known, due := k.known, time.Since(k.read) > keepersLast
+	if due {
+		k.read = time.Now() // also if it fails: it is not asked again and again
+	}
+	k.mu.Unlock()
+	if !due {
+		return known
+	}
+	ctx, cancel := context.WithTimeout(ctx, countTimeout)
+	defer cancel()
+	read, err := k.registry.Keepers(ctx)
+	if err != nil {
+		read = nil
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if time.Since(k.read) > keepersLast {
-		ctx, cancel := context.WithTimeout(ctx, countTimeout)
-		defer cancel()
-		known, err := k.registry.Keepers(ctx)
-		if err != nil {
-			return nil
-		}
-		k.known, k.read = known, time.Now()
-	}
-	return slices.DeleteFunc(slices.Clone(clusters), func(one string) bool { return slices.Contains(k.known, mesh.OfCluster(one)) })
+	k.known = read
+	return read
 }
 
 // unjoined says which clusters a service is to have pods of that nobody joins, or "".

@@ -2,6 +2,7 @@ package operator
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,8 +26,8 @@ type statuses struct {
 }
 
 type lastStatus struct {
-	print uint64
-	next  time.Time // the soonest that it is put right again
+	prints [3]uint64 // the latest first: events of one's own writes may come when more were written
+	next   time.Time // the soonest that it is put right again
 }
 
 // note is before the status is written: nobody sees it any sooner.
@@ -36,7 +37,12 @@ func (t *statuses) note(o object, print uint64) {
 	if t.of == nil {
 		t.of = map[object]lastStatus{}
 	}
-	t.of[o] = lastStatus{print, t.of[o].next}
+	last := t.of[o]
+	if last.prints[0] != print {
+		copy(last.prints[1:], last.prints[:])
+		last.prints[0] = print
+	}
+	t.of[o] = last
 }
 
 func (t *statuses) forget(o object) {
@@ -51,7 +57,7 @@ func (t *statuses) overwritten(o object, print uint64, now time.Time) (wait time
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	last, known := t.of[o]
-	if !known || last.print == print {
+	if !known || slices.Contains(last.prints[:], print) {
 		return 0, false
 	}
 	if wait = last.next.Sub(now); wait > 0 {

@@ -30,6 +30,12 @@ func TestTwoWritersOfAStatusDoNotChaseEachOther(t *testing.T) {
 	if wait, is := c.overwritten(o, 2, now.Add(rightsAgain)); !is || wait != 0 {
 		t.Errorf("a later one is put right after %s, %t", wait, is)
 	}
+	for print := range uint64(3) {
+		c.note(o, 10+print)
+	}
+	if _, is := c.overwritten(o, 10, now.Add(time.Hour)); is {
+		t.Error("the event of its own write before the last one is another's")
+	}
 	c.forget(o)
 	if _, is := c.overwritten(o, 2, now); is {
 		t.Error("an object that is gone is put right")
