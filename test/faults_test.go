@@ -77,13 +77,20 @@ func (l *load) endsWithoutFailure(t *testing.T) {
 	}
 }
 
+// startCaller gives the sidecar of web, which calls orders, once orders' instance has answered.
+func startCaller(t *testing.T, s *server, instance string) *sidecar {
+	t.Helper()
+	s.declare(service("orders", mesh.HTTP), service("web", mesh.HTTP, "orders"))
+	s.register("orders", instance, app(t, says("from "+instance)))
+	web := startSidecar(t, s, "web", "1", "", proxy.Delta)
+	web.wants(t, "orders", "/", http.StatusOK, "from "+instance)
+	return web
+}
+
 func TestTrafficOutlivesTheControlPlane(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	s.declare(service("orders", mesh.HTTP), service("web", mesh.HTTP, "orders"))
-	s.register("orders", "a", app(t, says("from a")))
-	web := startSidecar(t, s, "web", "1", "", proxy.Delta)
-	web.wants(t, "orders", "/", http.StatusOK, "from a")
+	web := startCaller(t, s, "a")
 	l := startLoad(t, web, "orders")
 	l.more(t, 100)
 	s.Kill()
@@ -103,10 +110,7 @@ func TestTrafficOutlivesTheControlPlane(t *testing.T) {
 func TestInstancesComeAndGoUnderLoad(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	s.declare(service("orders", mesh.HTTP), service("web", mesh.HTTP, "orders"))
-	s.register("orders", "stays", app(t, says("stays")))
-	web := startSidecar(t, s, "web", "1", "", proxy.Delta)
-	web.wants(t, "orders", "/", http.StatusOK, "stays")
+	web := startCaller(t, s, "stays")
 	l := startLoad(t, web, "orders")
 	comes := app(t, says("comes"))
 	for i := range 15 {
@@ -127,10 +131,7 @@ func TestInstancesComeAndGoUnderLoad(t *testing.T) {
 func TestACorruptValueHarmsNobodyElse(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	s.declare(service("orders", mesh.HTTP), service("web", mesh.HTTP, "orders"))
-	s.register("orders", "a", app(t, says("from a")))
-	web := startSidecar(t, s, "web", "1", "", proxy.Delta)
-	web.wants(t, "orders", "/", http.StatusOK, "from a")
+	web := startCaller(t, s, "a")
 
 	socket := filepath.Join(s.dataDir(), "etcd.sock")
 	etcd, err := clientv3.New(clientv3.Config{Endpoints: []string{"unix://" + socket}})

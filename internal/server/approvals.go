@@ -131,14 +131,8 @@ func (s *Server) revokeCaller(ctx context.Context, in *struct {
 func (s *Server) decides(ctx context.Context, call *Call, path CallerPath) (mesh.ServiceName, registry.Write, error) {
 	name := mesh.ServiceName(path.Name)
 	call.object, call.service = "service/"+shown(path.Name), name
-	token, err := s.authenticate(ctx, call)
+	token, err := s.declarer(ctx, call, name, serviceNameFault(path.Name))
 	if err != nil {
-		return name, registry.Write{}, err
-	}
-	if err := serviceNameFault(path.Name); err != nil {
-		return name, registry.Write{}, err
-	}
-	if err := allowDeclaration(token, name); err != nil {
 		return name, registry.Write{}, err
 	}
 	write, err := call.write(token)

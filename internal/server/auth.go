@@ -73,6 +73,19 @@ func allow(token registry.Token, scopes ...mesh.ServiceName) error {
 	return nil
 }
 
+// declarer finds whose token it is that writes a declaration, and makes sure of it and of
+// the name in the path, in this order.
+func (s *Server) declarer(ctx context.Context, call *Call, scope mesh.ServiceName, nameFault error) (registry.Token, error) {
+	token, err := s.authenticate(ctx, call)
+	if err == nil {
+		err = nameFault
+	}
+	if err == nil {
+		err = allowDeclaration(token, scope)
+	}
+	return token, err
+}
+
 // allowDeclaration is allow for what is declared.
 func allowDeclaration(token registry.Token, scope mesh.ServiceName) error {
 	if token.Kind == registry.InstancesToken {

@@ -138,14 +138,8 @@ func (s *Server) runtimeHistory(ctx context.Context, in *struct {
 // rollback makes sure of the caller, the name and the conditions, in this order, and
 // gives the revision that is wanted.
 func (s *Server) rollback(ctx context.Context, call *Call, scope mesh.ServiceName, nameFault error, present func(context.Context) (int64, error)) (registry.Write, error) {
-	token, err := s.authenticate(ctx, call)
+	token, err := s.declarer(ctx, call, scope, nameFault)
 	if err != nil {
-		return registry.Write{}, err
-	}
-	if nameFault != nil {
-		return registry.Write{}, nameFault
-	}
-	if err := allowDeclaration(token, scope); err != nil {
 		return registry.Write{}, err
 	}
 	var wanted Rollback

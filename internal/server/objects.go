@@ -56,14 +56,8 @@ func routeNameFault(name string) error {
 
 // deletion makes sure of the caller, the name and the conditions, in this order.
 func (s *Server) deletion(ctx context.Context, call *Call, scope mesh.ServiceName, nameFault error, present func(context.Context) (int64, error)) (registry.Write, error) {
-	token, err := s.authenticate(ctx, call)
+	token, err := s.declarer(ctx, call, scope, nameFault)
 	if err != nil {
-		return registry.Write{}, err
-	}
-	if nameFault != nil {
-		return registry.Write{}, nameFault
-	}
-	if err := allowDeclaration(token, scope); err != nil {
 		return registry.Write{}, err
 	}
 	write, err := call.write(token)

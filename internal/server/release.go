@@ -60,13 +60,7 @@ func (s *Server) releaseRoute(ctx context.Context, in *struct {
 
 // release makes sure of the caller, and reads who is to keep the object.
 func (s *Server) release(ctx context.Context, call *Call, nameFault error) (mesh.Keeper, registry.Write, error) {
-	token, err := s.authenticate(ctx, call)
-	if err == nil {
-		err = allowDeclaration(token, admin)
-	}
-	if err == nil {
-		err = nameFault
-	}
+	token, err := s.declarer(ctx, call, admin, nameFault)
 	if err != nil {
 		return "", registry.Write{}, err
 	}

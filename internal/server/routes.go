@@ -82,11 +82,8 @@ func (s *Server) putRoute(ctx context.Context, in *struct {
 // writeRoute creates (inPath "") or puts. A route may lead to services that
 // are not there yet.
 func (s *Server) writeRoute(ctx context.Context, call *Call, inPath string) (*RouteAnswer, error) {
-	token, err := s.authenticate(ctx, call)
+	token, err := s.declarer(ctx, call, admin, nil)
 	if err != nil {
-		return nil, err
-	}
-	if err := allowDeclaration(token, admin); err != nil {
 		return nil, err
 	}
 	var route mesh.Route

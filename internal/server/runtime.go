@@ -37,11 +37,8 @@ func (s *Server) putRuntime(ctx context.Context, in *struct {
 	Repeatable
 	Conditions
 }) (*RuntimeAnswer, error) {
-	token, err := s.authenticate(ctx, &in.Call)
+	token, err := s.declarer(ctx, &in.Call, admin, nil)
 	if err != nil {
-		return nil, err
-	}
-	if err := allowDeclaration(token, admin); err != nil {
 		return nil, err
 	}
 	var layer mesh.Runtime
