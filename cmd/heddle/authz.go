@@ -3,9 +3,9 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -47,11 +47,7 @@ Examples:
 
 // Run serves until the context ends.
 func (c *authzCmd) Run(ctx context.Context, line *globals, logger *slog.Logger) (err error) {
-	defer func() {
-		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-			err = nil // it was asked to end before it was ready
-		}
-	}()
+	defer askedToEnd(ctx, &err)
 	if len(c.EtcdEndpoints) == 0 {
 		return c.wrong("--etcd-endpoints is missing: what is declared is read from there; inside heddle server, with its embedded etcd, the service runs by --authz-listen")
 	}
@@ -59,21 +55,12 @@ func (c *authzCmd) Run(ctx context.Context, line *globals, logger *slog.Logger) 
 		return err
 	}
 	ready := readyFile{path: c.ReadyFile, log: logger}
-	if err := ready.check(); err != nil {
-		return err
-	}
-	listener, err := listen(ctx, "--listen", c.Listen)
+	var listener, web net.Listener
+	release, err := ready.claim(ctx, port{&listener, "--listen", c.Listen}, port{&web, "--http-listen", c.HTTPListen})
 	if err != nil {
 		return err
 	}
-	defer listener.Close()
-	web, err := listen(ctx, "--http-listen", c.HTTPListen)
-	if err != nil {
-		return err
-	}
-	defer web.Close()
-	ready.remove()
-	defer ready.remove()
+	defer release()
 	store, err := c.open(ctx, registry.Tracing{}, logger)
 	if err != nil {
 		return err

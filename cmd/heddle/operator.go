@@ -51,7 +51,8 @@ Examples:
 }
 
 // Run works until the context ends.
-func (c *operatorCmd) Run(ctx context.Context, line *globals, logger *slog.Logger) error {
+func (c *operatorCmd) Run(ctx context.Context, line *globals, logger *slog.Logger) (err error) {
+	defer askedToEnd(ctx, &err)
 	clusters, err := c.clusters()
 	if err != nil {
 		return err
@@ -67,16 +68,12 @@ func (c *operatorCmd) Run(ctx context.Context, line *globals, logger *slog.Logge
 		return err
 	}
 	ready := readyFile{path: c.ReadyFile, log: logger}
-	if err := ready.check(); err != nil {
-		return err
-	}
-	web, err := listen(ctx, "--http-listen", c.HTTPListen)
+	var web net.Listener
+	release, err := ready.claim(ctx, port{&web, "--http-listen", c.HTTPListen})
 	if err != nil {
 		return err
 	}
-	defer web.Close()
-	ready.remove()
-	defer ready.remove()
+	defer release()
 	metrics := prometheus.NewRegistry() // the library's has the collectors of Go and of the process
 	standing := operator.NewStanding(logger, metrics)
 	api, err := line.connectWith(client.Config{Tokens: line.token, Transport: standing.Watch})
@@ -111,10 +108,7 @@ func (c *operatorCmd) Run(ctx context.Context, line *globals, logger *slog.Logge
 		logger.Info("ready", "clusters", len(clusters), "http", "http://"+web.Addr().String())
 		return ready.write(map[string]string{"http": "http://" + web.Addr().String()})
 	})
-	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
-		return line.advise(err)
-	}
-	return nil
+	return line.advise(group.Wait())
 }
 
 // proxies connects to the servers whose proxies are counted.

@@ -91,11 +91,11 @@ func (c *proxyCmd) sidecar(ctx context.Context, parsed *kong.Context, line *glob
 		return wrongFlags(err)
 	}
 	file := readyFile{path: c.ReadyFile, log: log}
-	if err := file.check(); err != nil {
+	release, err := file.claim(ctx)
+	if err != nil {
 		return err
 	}
-	file.remove() // of an earlier run
-	defer file.remove()
+	defer release()
 	report := func(status proxy.Status) {
 		if err := file.write(readyFrom(status)); err != nil {
 			log.Error("the ready file cannot be written", "error", err)

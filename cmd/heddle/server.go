@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -72,16 +71,8 @@ Examples:
 
 // Run serves until the context ends.
 func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) (err error) {
-	defer func() {
-		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-			err = nil // it was asked to end before it was ready
-		}
-	}()
+	defer askedToEnd(ctx, &err)
 	if err := c.check(); err != nil {
-		return err
-	}
-	ready := readyFile{path: c.ReadyFile, log: logger}
-	if err := ready.check(); err != nil {
 		return err
 	}
 	sources, err := c.sources()
@@ -95,14 +86,13 @@ func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) 
 		}
 		defer stop()
 	}
-	// What cannot listen fails before anything is made.
-	ports, err := takePorts(ctx, c)
+	ready := readyFile{path: c.ReadyFile, log: logger}
+	var ports serverPorts
+	release, err := ready.claim(ctx, ports.of(c)...)
 	if err != nil {
 		return err
 	}
-	defer ports.close()
-	ready.remove() // of an earlier run; not before the ports are ours, or it might be a live server's
-	defer ready.remove()
+	defer release()
 	tracer, err := c.tracer(ctx, logger)
 	if err != nil {
 		return err

@@ -25,11 +25,12 @@ func TestAServerWhoseEtcdFailedEnds(t *testing.T) {
 	}
 	defer store.Close()
 	c := &serverCmd{Listen: "127.0.0.1:0", XDSListen: "127.0.0.1:0"}
-	ports, err := takePorts(t.Context(), c)
+	var ports serverPorts
+	release, err := readyFile{}.claim(t.Context(), ports.of(c)...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ports.close()
+	defer release()
 	node, err := newServerNode(c, ports, store, nil, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
