@@ -33,7 +33,7 @@ type Bound struct {
 	Instance  mesh.InstanceID `json:"instance,omitempty"`  // for the audit
 	Addresses []string        `json:"addresses,omitempty"` // IP addresses; it joins from one of them
 	Key       string          `json:"key,omitempty"`       // its public key, see identity.KeyPin
-	GatewayOf string          `json:"gatewayOf,omitempty"` // CLUSTER/NAMESPACE/NAME of the Gateway that it is, which needs no vouching by name
+	GatewayOf mesh.GatewayOf  `json:"gatewayOf,omitempty"` // CLUSTER/NAMESPACE/NAME of the Gateway that it is, which needs no vouching by name
 }
 
 // CreateBoundJoinToken creates a token for one workload's first certificate.

@@ -64,16 +64,6 @@ func GatewayAPIKeeper(cluster, namespace string) Keeper {
 	return OfCluster(cluster) + Keeper("/"+namespace+"/"+gatewayAPI)
 }
 
-// GatewayAPIGateway names the gateway that a Gateway of the Gateway API is in the mesh. One
-// whose words do not fit has a longer hash: it is all that tells it from others then.
-func GatewayAPIGateway(cluster, namespace, name string) ServiceName {
-	parts, digits := []string{"gateway", cluster, namespace, name}, 8
-	if len(strings.Join(parts, "-")) > maxLabel-digits-1 {
-		digits = 24
-	}
-	return ServiceName(HashedLabel(digits, parts...))
-}
-
 // OfGatewayAPI says whether k keeps an object of this name for a cluster's Gateway API.
 func (k Keeper) OfGatewayAPI(name string) bool {
 	return k.OfObjects() && strings.HasSuffix(string(k), "/"+gatewayAPI) && name != gatewayAPI

@@ -5,8 +5,6 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
-	"strings"
-	"unicode"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -16,7 +14,6 @@ import (
 const (
 	mostVouches   = 100
 	mostAddresses = 16
-	mostGatewayOf = 400 // two labels and the name of an object
 )
 
 // bindingFaults reports what is wrong with what a token is bound to or vouches for.
@@ -59,8 +56,8 @@ func (b *Bound) faults(f *mesh.Faults) {
 			f.Add("bound.addresses["+strconv.Itoa(i)+"]", "%s is not an IP address", quoted(one))
 		}
 	}
-	if t := b.GatewayOf; t != "" && strings.Count(t, "/") != 2 || len(t) > mostGatewayOf || strings.ContainsFunc(t, unicode.IsControl) {
-		f.Add("bound.gatewayOf", "%s is not CLUSTER/NAMESPACE/NAME", quoted(t))
+	if _, _, _, ok := b.GatewayOf.Parts(); !ok && b.GatewayOf != "" {
+		f.Add("bound.gatewayOf", "%s is not CLUSTER/NAMESPACE/NAME: two DNS labels, and the name of a Gateway", quoted(string(b.GatewayOf)))
 	}
 	if sum, err := hex.DecodeString(b.Key); b.Key != "" && (err != nil || len(sum) != 32) {
 		f.Add("bound.key", "is not a SHA-256 sum in hexadecimal")

@@ -144,7 +144,7 @@ func TestAKeeperMakesJoinTokensOfItsGateways(t *testing.T) {
 	s := openStore(t)
 	web := mesh.GatewayAPIGateway("prod", "shop", "web")
 	long := strings.Repeat("a", 60)
-	of := func(gateway mesh.ServiceName, object string) registry.Token {
+	of := func(gateway mesh.ServiceName, object mesh.GatewayOf) registry.Token {
 		return registry.Token{Gateway: gateway, Uses: 1, Bound: &registry.Bound{GatewayOf: object}}
 	}
 	token := func(keeper mesh.Keeper) registry.Token {
@@ -159,7 +159,7 @@ func TestAKeeperMakesJoinTokensOfItsGateways(t *testing.T) {
 		"its own":                  {of(web, "prod/shop/web"), time.Minute, token("kubernetes/prod"), ""},
 		"of all clusters":          {of(web, "prod/shop/web"), time.Minute, token("kubernetes"), ""},
 		"of its namespace":         {of(web, "prod/shop/web"), time.Minute, token("kubernetes/prod/shop"), ""},
-		"of a long name":           {of(mesh.GatewayAPIGateway("prod", "shop", long), "prod/shop/"+long), time.Minute, token("kubernetes/prod"), ""},
+		"of a long name":           {of(mesh.GatewayAPIGateway("prod", "shop", long), mesh.GatewayOf("prod/shop/"+long)), time.Minute, token("kubernetes/prod"), ""},
 		"without its Gateway":      {registry.Token{Gateway: web, Uses: 1}, time.Minute, token("kubernetes/prod"), mesh.KindDenied},
 		"another name":             {of("edge", "prod/shop/web"), time.Minute, token("kubernetes/prod"), mesh.KindDenied},
 		"another Gateway":          {of(web, "prod/shop/other"), time.Minute, token("kubernetes/prod"), mesh.KindDenied},
@@ -170,6 +170,12 @@ func TestAKeeperMakesJoinTokensOfItsGateways(t *testing.T) {
 		"a long time":              {of(web, "prod/shop/web"), time.Hour, token("kubernetes/prod"), mesh.KindDenied},
 		"of an AuthZ service":      {registry.Token{Authz: true, Uses: 1, Bound: &registry.Bound{GatewayOf: "prod/shop/web"}}, time.Minute, token("kubernetes/prod"), mesh.KindInvalid},
 		"of no Gateway":            {of(web, "shop/web"), time.Minute, token("kubernetes/prod"), mesh.KindInvalid},
+		"padded":                   {of(mesh.GatewayAPIGateway("prod", "shop", "web-"), "prod/shop/web-"), time.Minute, token("kubernetes/prod"), mesh.KindInvalid},
+		"padded with dots":         {of(mesh.GatewayAPIGateway("prod", "shop", "web."), "prod/shop/web."), time.Minute, token("kubernetes/prod"), mesh.KindInvalid},
+		"a namespace with dots":    {of(mesh.GatewayAPIGateway("prod", "shop.a", "web"), "prod/shop.a/web"), time.Minute, token("kubernetes/prod"), mesh.KindInvalid},
+		"without a cluster":        {of(mesh.GatewayAPIGateway("", "shop", "web"), "/shop/web"), time.Minute, token("kubernetes/prod"), mesh.KindInvalid},
+		"without a name":           {of(mesh.GatewayAPIGateway("prod", "shop", ""), "prod/shop/"), time.Minute, token("kubernetes/prod"), mesh.KindInvalid},
+		"upper case":               {of(mesh.GatewayAPIGateway("prod", "shop", "Web"), "prod/shop/Web"), time.Minute, token("kubernetes/prod"), mesh.KindInvalid},
 		"an owner's":               {of(web, "prod/shop/web"), time.Minute, registry.Token{ID: "o", Owners: []string{"team-shop"}}, mesh.KindDenied},
 	} {
 		_, _, err := s.CreateJoinToken(t.Context(), c.token, c.ttl, registry.Write{By: c.by})

@@ -46,7 +46,7 @@ type Bound struct {
 	Instance  mesh.InstanceID `json:"instance,omitempty" doc:"Which of the service's; it is in the audit." example:"orders-7d4f.shop.prod"`
 	Addresses []string        `json:"addresses,omitempty" nullable:"false" doc:"The workload joins from one of these IP addresses."`
 	Key       string          `json:"key,omitempty" doc:"The workload's public key: SHA-256 of its SubjectPublicKeyInfo, hexadecimal."`
-	GatewayOf string          `json:"gatewayOf,omitempty" doc:"Of a gateway: the Gateway of a Kubernetes cluster that it is, CLUSTER/NAMESPACE/NAME. The cluster's keeper makes a join token of it without vouching for it by name." example:"prod/shop/web"`
+	GatewayOf mesh.GatewayOf  `json:"gatewayOf,omitempty" doc:"Of a gateway: the Gateway of a Kubernetes cluster that it is, CLUSTER/NAMESPACE/NAME. The cluster's keeper makes a join token of it without vouching for it by name." example:"prod/shop/web"`
 }
 
 // isGatewayOf says whether a join token is for the gateway that a Gateway of a keeper's is.
@@ -54,9 +54,8 @@ func (t Token) isGatewayOf(keeper mesh.Keeper) bool {
 	if t.Gateway == "" || t.Bound == nil {
 		return false
 	}
-	cluster, rest, _ := strings.Cut(t.Bound.GatewayOf, "/")
-	namespace, name, _ := strings.Cut(rest, "/")
-	return keeper.Covers(mesh.GatewayAPIKeeper(cluster, namespace)) && t.Gateway == mesh.GatewayAPIGateway(cluster, namespace, name)
+	cluster, namespace, name, ok := t.Bound.GatewayOf.Parts()
+	return ok && keeper.Covers(mesh.GatewayAPIKeeper(cluster, namespace)) && t.Gateway == mesh.GatewayAPIGateway(cluster, namespace, name)
 }
 
 // TokenKind says what a token is a right to.

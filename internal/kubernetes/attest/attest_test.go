@@ -51,7 +51,7 @@ func (m meshOf) JoinToken(_ context.Context, of mesh.Identity, to client.Bound, 
 	}
 	said := append([]string{"join", of.String(), description, life.String(), string(to.Instance), to.Key}, to.Addresses...)
 	if to.GatewayOf != "" {
-		said = append(said, "of "+to.GatewayOf)
+		said = append(said, "of "+string(to.GatewayOf))
 	}
 	return strings.Join(said, "|"), nil
 }

@@ -132,7 +132,7 @@ func (a *Attestor) attest(ctx context.Context, token string, want wanted) (strin
 
 // mayBe says why a token's holder is not to have an identity. What it has for being a
 // Gateway's, it has as that Gateway.
-func (a *Attestor) mayBe(ctx context.Context, who holder, pod *corev1.Pod, of mesh.Identity) (gateway string, err error) {
+func (a *Attestor) mayBe(ctx context.Context, who holder, pod *corev1.Pod, of mesh.Identity) (gateway mesh.GatewayOf, err error) {
 	if of.Kind != mesh.ServiceIdentity {
 		account := Account{who.namespace, who.account}
 		if slices.Contains(a.cfg.Accounts[of], account) {

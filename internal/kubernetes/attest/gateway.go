@@ -24,7 +24,7 @@ func GatewayAccount(gateway string) string {
 // gatewayOf is the Gateway as whose proxy a pod may be a gateway: CLUSTER/NAMESPACE/NAME. Its
 // label says which it is, and is believed in nothing: the Gateway has to be there, in the
 // pod's namespace, to be called so in the mesh, and to have this service account.
-func (a *Attestor) gatewayOf(ctx context.Context, account Account, pod *corev1.Pod, of mesh.Identity) (string, error) {
+func (a *Attestor) gatewayOf(ctx context.Context, account Account, pod *corev1.Pod, of mesh.Identity) (mesh.GatewayOf, error) {
 	name := pod.Labels[GatewayLabel]
 	if a.cfg.Serves == nil || name == "" || of.Kind != mesh.GatewayIdentity || of.Name != mesh.GatewayAPIGateway(a.cfg.Cluster, pod.Namespace, name) {
 		return "", nil
@@ -39,5 +39,5 @@ func (a *Attestor) gatewayOf(ctx context.Context, account Account, pod *corev1.P
 	if !is {
 		return "", mesh.Denied("there is no Gateway %s/%s, or its class is not one of this mesh", pod.Namespace, name)
 	}
-	return a.cfg.Cluster + "/" + pod.Namespace + "/" + name, nil
+	return mesh.GatewayOf(a.cfg.Cluster + "/" + pod.Namespace + "/" + name), nil
 }
