@@ -3,6 +3,7 @@ package azuretest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 )
@@ -108,7 +110,8 @@ func (a *Azure) serve(w http.ResponseWriter, r *http.Request) {
 	case asked.API == Other:
 		(&Failure{Status: http.StatusNotFound, Code: "InvalidResourceType"}).answer(w, r)
 	default:
-		r = r.WithContext(context.WithValue(r.Context(), runtime.CtxAPINameKey{}, name))
+		// The fake servers panic when a caller leaves, so they are not told.
+		r = r.WithContext(context.WithValue(context.WithoutCancel(r.Context()), runtime.CtxAPINameKey{}, name))
 		r.URL.Scheme, r.URL.Host = "http", r.Host
 		r.Body = io.NopCloser(strings.NewReader(string(body)))
 		a.forward(w, r, a.transport(asked))
@@ -118,6 +121,10 @@ func (a *Azure) serve(w http.ResponseWriter, r *http.Request) {
 // forward has a fake server of the SDK answer.
 func (a *Azure) forward(w http.ResponseWriter, r *http.Request, to policy.Transporter) {
 	answer, err := to.Do(r)
+	if refused := (*azcore.ResponseError)(nil); errors.As(err, &refused) {
+		(&Failure{Status: refused.StatusCode, Code: refused.ErrorCode}).answer(w, r)
+		return
+	}
 	if err != nil {
 		(&Failure{Status: http.StatusBadRequest, Code: "BadRequest", Body: errorBody("BadRequest", err.Error())}).answer(w, r)
 		return
@@ -152,6 +159,9 @@ func (f *Failure) answer(w http.ResponseWriter, r *http.Request) {
 	body := f.Body
 	if body == "" {
 		body = errorBody(f.Code, "as the test wants it")
+	}
+	if f.Code != "" {
+		w.Header().Set("X-Ms-Error-Code", f.Code)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(f.Status)

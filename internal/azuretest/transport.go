@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/fake"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -98,6 +99,9 @@ func cut[T any](a *Azure, asked Request, all []T) (entries []T, next *string) {
 	a.mu.Lock()
 	size := a.pageSize
 	a.mu.Unlock()
+	if all == nil {
+		all = []T{} // a list is always there
+	}
 	from := min((asked.Page-1)*size, len(all))
 	end := min(from+size, len(all))
 	if end == len(all) {
@@ -106,6 +110,9 @@ func cut[T any](a *Azure, asked Request, all []T) (entries []T, next *string) {
 	path := "/subscriptions/" + asked.Subscription + "/providers/"
 	if asked.ScaleSet != "" {
 		path = setID(asked.Subscription, asked.Group, asked.ScaleSet) + "/"
+	}
+	if asked.API == InstanceNICs {
+		path = strings.Replace(path, "Microsoft.Compute", "microsoft.Compute", 1) // the SDK's servers have it so
 	}
 	query := url.Values{"$skiptoken": {strconv.Itoa(asked.Page + 1)}, "api-version": {"2026-01-01"}}
 	if asked.API == VMStatus {

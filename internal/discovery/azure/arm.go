@@ -3,6 +3,7 @@ package azure
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
@@ -115,7 +116,11 @@ func pages[P, T any](ctx context.Context, what string, pager *runtime.Pager[P], 
 			}
 			return nil, told(what, err)
 		}
-		out = append(out, entries(page)...)
+		more := entries(page)
+		if more == nil {
+			return nil, fmt.Errorf("%s: an answer has no list in it", what)
+		}
+		out = append(out, more...)
 	}
 	return out, nil
 }

@@ -197,7 +197,7 @@ func (q *querier) ask(ctx context.Context, again, query string, rows map[string]
 			return told("ask Resource Graph"+again, err)
 		}
 		q.pages++
-		if err := take(answer.Data, rows); err != nil {
+		if err := take(&answer.QueryResponse, rows); err != nil {
 			return err
 		}
 		if token = answer.SkipToken; text(token) == "" {
@@ -227,14 +227,17 @@ func pause(ctx context.Context, raw *http.Response) error {
 }
 
 // take reads the rows of a page.
-func take(data any, rows map[string]*graphRow) error {
-	text, err := json.Marshal(data)
+func take(answer *armresourcegraph.QueryResponse, rows map[string]*graphRow) error {
+	text, err := json.Marshal(answer.Data)
 	if err != nil {
 		return fmt.Errorf("ask Resource Graph: its answer cannot be read: %w", err)
 	}
 	var page []*graphRow
 	if err := json.Unmarshal(text, &page); err != nil {
 		return fmt.Errorf("ask Resource Graph: its answer cannot be read: %w", err)
+	}
+	if answer.Count == nil || *answer.Count != int64(len(page)) {
+		return errors.New("ask Resource Graph: its answer has not the rows that it says it has")
 	}
 	for _, row := range page {
 		if row == nil || row.ID == "" {

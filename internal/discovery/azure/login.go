@@ -2,9 +2,11 @@ package azure
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -43,14 +45,19 @@ func (c *Config) configuration() cloud.Configuration {
 	}
 }
 
+// retries are how often a request is made again by itself.
+func retries() policy.RetryOptions {
+	return policy.RetryOptions{MaxRetries: tries, RetryDelay: firstDelay, MaxRetryDelay: longestDelay, TryTimeout: tryTime}
+}
+
 // options are those of all clients of Resource Manager.
-func (c *Config) options(through policy.Transporter) *arm.ClientOptions {
+func (c *Config) options(through policy.Transporter, retry policy.RetryOptions) *arm.ClientOptions {
 	return &arm.ClientOptions{
 		DisableRPRegistration: true, // this reads, and registers nothing
 		ClientOptions: policy.ClientOptions{
 			Cloud: c.configuration(), Transport: through,
 			InsecureAllowCredentialWithHTTP: strings.HasPrefix(c.ResourceManager, "http:"), // Validate allows loopback only
-			Retry:                           policy.RetryOptions{MaxRetries: tries, RetryDelay: firstDelay, MaxRetryDelay: longestDelay, TryTimeout: tryTime},
+			Retry:                           retry,
 			Telemetry:                       policy.TelemetryOptions{ApplicationID: applicationID},
 		},
 	}
@@ -104,4 +111,26 @@ func made[C azcore.TokenCredential](credential C, err error) (azcore.TokenCreden
 		return nil, fmt.Errorf("azure: log in: %w", err)
 	}
 	return credential, nil
+}
+
+// anew gets one token that was issued since a time, and then whatever there is: the tokens
+// of managed identities are kept for all of the process, those included that are not taken.
+type anew struct {
+	of    azcore.TokenCredential
+	since time.Time
+
+	mu   sync.Mutex // guards done; held over the one request, for which all others wait
+	done bool
+}
+
+// GetToken gets a token.
+func (a *anew) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.done && options.Claims == "" {
+		options.Claims = fmt.Sprintf(`{"access_token":{"nbf":{"essential":true,"value":"%d"}}}`, a.since.Unix())
+	}
+	token, err := a.of.GetToken(ctx, options)
+	a.done = a.done || err == nil
+	return token, err
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/arm"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"github.com/heddle-mesh/heddle/internal/discovery"
 )
@@ -15,6 +17,7 @@ import (
 type Source struct {
 	cfg       Config
 	transport *transport
+	retry     policy.RetryOptions
 
 	// Of whoever calls List:
 	credential azcore.TokenCredential
@@ -27,7 +30,7 @@ func New(cfg Config) (*Source, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Source{cfg: cfg, transport: newTransport()}
+	s := &Source{cfg: cfg, transport: newTransport(), retry: retries()}
 	return s, s.login()
 }
 
@@ -36,7 +39,7 @@ func (s *Source) login() error {
 	if err != nil {
 		return err
 	}
-	s.credential, s.options = credential, s.cfg.options(s.transport)
+	s.credential, s.options = credential, s.cfg.options(s.transport, s.retry)
 	return nil
 }
 
@@ -77,7 +80,11 @@ type part struct {
 // afterLogin lists those again whose tokens were not taken, with new ones: a secret may
 // have been replaced, or rights been given that are in tokens.
 func (s *Source) afterLogin(ctx context.Context, list func(context.Context, []Subscription) []part, parts []part, again []Subscription) []part {
-	if err := s.login(); err != nil {
+	err := s.login()
+	if _, is := s.credential.(*azidentity.ManagedIdentityCredential); is && err == nil {
+		s.credential = &anew{of: s.credential, since: time.Now()}
+	}
+	if err != nil {
 		for i := range parts {
 			if refused(parts[i].err) {
 				parts[i].err = err
