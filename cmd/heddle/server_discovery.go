@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/heddle-mesh/heddle/internal/catalog"
 	"github.com/heddle-mesh/heddle/internal/discovery"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/placement"
@@ -29,11 +28,8 @@ func newDiscoveryNode(n *serverNode, sources []discovery.Source) *discoveryNode 
 	return &discoveryNode{sources: sources, server: host + "/" + n.restListener.Addr().String(), metrics: discovery.NewMetrics(n.prom), node: n}
 }
 
-// discoveryOffice is what one server of the mesh does at a time.
-const discoveryOffice = "discovery"
-
 func (d *discoveryNode) run(ctx context.Context) {
-	d.node.store.Lead(ctx, discoveryOffice, d.server, d.lead)
+	d.node.store.Lead(ctx, registry.DiscoveryOffice, d.server, d.lead)
 }
 
 // lead refreshes the sources and places their machines until the term ends.
@@ -41,6 +37,14 @@ func (d *discoveryNode) lead(ctx context.Context, term registry.Term) {
 	defer d.metrics.Left()
 	if err := whenSynced(ctx, d.node.catalog, func() error { return nil }); err != nil || ctx.Err() != nil {
 		return
+	}
+	names := make([]string, len(d.sources))
+	for i, one := range d.sources {
+		names[i] = one.Name
+	}
+	if err := d.node.store.WriteRoster(ctx, term, mesh.DiscoveryRoster{Server: d.server, Sources: names}); err != nil {
+		d.node.logger.Warn("the sources of machines are not refreshed yet", "error", err)
+		return // the office is sought again
 	}
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -64,7 +68,9 @@ const catchUp = 10 * time.Second
 
 // Known gives what the catalog has.
 func (s *vmShelf) Known(ctx context.Context, source string, since int64) (map[mesh.VMKey]*mesh.VM, error) {
-	view, err := viewAt(ctx, s.node.catalog, since)
+	ctx, cancel := context.WithTimeout(ctx, catchUp)
+	defer cancel()
+	view, err := s.node.catalog.At(ctx, since)
 	if err != nil {
 		return nil, err
 	}
@@ -75,23 +81,6 @@ func (s *vmShelf) Known(ctx context.Context, source string, since int64) (map[me
 		}
 	}
 	return out, nil
-}
-
-// viewAt waits for a view that is at a revision.
-func viewAt(ctx context.Context, c *catalog.Catalog, revision int64) (*catalog.View, error) {
-	ctx, cancel := context.WithTimeout(ctx, catchUp)
-	defer cancel()
-	feed := c.Subscribe()
-	defer feed.Close()
-	for {
-		view, _, err := feed.Wait(ctx)
-		if err != nil {
-			return nil, mesh.Unavailable(err, "what was written is not read yet")
-		}
-		if view.Revision() >= revision {
-			return view, nil
-		}
-	}
 }
 
 // Write writes in the term.

@@ -150,8 +150,9 @@ func (c *statusCmd) look(ctx context.Context, api *client.Client) (*meshStatus, 
 	}
 	for _, proxy := range proxies {
 		slices.SortFunc(proxy.Types, func(a, b client.ProxyType) int { return strings.Compare(a.Type, b.Type) })
+		behind, _ := proxy.Behind()
 		if c.Service == "" || string(proxy.Service) == c.Service || strings.HasPrefix(proxy.Node, c.Service+"/") {
-			status.Proxies = append(status.Proxies, proxyStatus{Proxy: proxy, Behind: isBehind(proxy)})
+			status.Proxies = append(status.Proxies, proxyStatus{Proxy: proxy, Behind: behind})
 		}
 	}
 	for _, problem := range problems {
@@ -178,15 +179,6 @@ func versionOf(ctx context.Context, api *client.Client) (client.Version, error) 
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	return api.Version(ctx)
-}
-
-func isBehind(p client.Proxy) bool {
-	for _, t := range p.Types {
-		if !t.BehindSince.IsZero() {
-			return true
-		}
-	}
-	return false
 }
 
 // concerns says whether a problem's object is the service or one of its instances.

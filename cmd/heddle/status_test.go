@@ -48,7 +48,8 @@ func aMesh() meshStatus {
 		Problems: []client.Problem{{Object: "service/web", Message: "depends on \"reviews\", which nobody has declared"}},
 	}
 	for _, p := range []client.Proxy{well, refusing, waiting} {
-		status.Proxies = append(status.Proxies, proxyStatus{Proxy: p, Behind: isBehind(p)})
+		behind, _ := p.Behind()
+		status.Proxies = append(status.Proxies, proxyStatus{Proxy: p, Behind: behind})
 	}
 	return status
 }

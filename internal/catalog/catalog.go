@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"cmp"
+	"context"
 	"log/slog"
 	"maps"
 	"slices"
@@ -63,6 +64,24 @@ func (c *Catalog) Subscribe() *Feed {
 	return f
 }
 
+// At waits for a view that has what changed up to a revision.
+func (c *Catalog) At(ctx context.Context, revision int64) (*View, error) {
+	if view := c.View(); view.Revision() >= revision {
+		return view, nil
+	}
+	feed := c.Subscribe()
+	defer feed.Close()
+	for {
+		view, _, err := feed.Wait(ctx)
+		if err != nil {
+			return nil, mesh.Unavailable(err, "what was written is not read yet")
+		}
+		if view.Revision() >= revision {
+			return view, nil
+		}
+	}
+}
+
 func (c *Catalog) unsubscribe(f *Feed) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -93,7 +112,13 @@ func (c *Catalog) Apply(revision int64, synced bool, changes []mesh.Change) {
 			e.authorizer(change.Authorizer, change.Deleted)
 		case change.VM != nil:
 			e.vm(change.VM, change.Deleted)
-			e.view.vmRevision = max(e.view.vmRevision, change.Revision)
+		case change.VMSnapshot != nil:
+			e.view.vmRevision = change.Revision
+			e.changes.VMs = true
+		case change.Discovery != nil:
+			e.source(change.Discovery, change.Deleted)
+		case change.Roster != nil:
+			e.roster(change.Roster, change.Deleted)
 		}
 	}
 	if old.synced {
@@ -225,6 +250,23 @@ func (e *edit) vm(v *mesh.VM, deleted bool) {
 		e.view.vms = e.view.vms.with(key, v)
 	}
 	e.changes.VMs = true
+}
+
+// source and roster wake nobody: what they tell is for who asks.
+func (e *edit) source(s *mesh.DiscoverySource, deleted bool) {
+	byName := func(one *mesh.DiscoverySource, name string) int { return cmp.Compare(one.Name, name) }
+	if deleted {
+		e.view.sources = remove(e.view.sources, s.Name, byName)
+		return
+	}
+	e.view.sources = insert(e.view.sources, s, s.Name, byName)
+}
+
+func (e *edit) roster(r *mesh.DiscoveryRoster, deleted bool) {
+	if deleted {
+		r = &mesh.DiscoveryRoster{}
+	}
+	e.view.roster = r
 }
 
 func (e *edit) runtime(r *mesh.Runtime, deleted bool) {

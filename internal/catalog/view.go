@@ -20,7 +20,9 @@ type View struct {
 	routes      map[mesh.RouteName]*mesh.Route               // few; copied on each write
 	routesTo    map[mesh.ServiceName][]*mesh.Route           // by the services that they name; made anew when one changed
 	vms         shards[string, *mesh.VM]                     // by source and ID
-	vmRevision  int64                                        // of the latest change of one of vms
+	vmRevision  int64                                        // of the latest change of vms
+	sources     []*mesh.DiscoverySource                      // few, by name; copied on each write
+	roster      *mesh.DiscoveryRoster
 	runtime     *mesh.Runtime
 	tokenKeys   *mesh.TokenKeys
 	authorizers []*mesh.Authorizer            // few, sorted by ID; copied on each write
@@ -34,6 +36,7 @@ func emptyView() *View {
 		instances:  newShards[mesh.ServiceName, []*mesh.Instance](seed),
 		dependents: newShards[mesh.ServiceName, []mesh.ServiceName](seed),
 		vms:        newShards[string, *mesh.VM](seed),
+		roster:     &mesh.DiscoveryRoster{},
 		runtime:    &mesh.Runtime{},
 	}
 }
@@ -123,9 +126,15 @@ func (v *View) VMs() iter.Seq[*mesh.VM] { return v.vms.sorted() }
 // VMCount is the number of virtual machines.
 func (v *View) VMCount() int { return v.vms.size }
 
-// VMRevision is the registry revision of the latest change of a virtual machine that
-// was seen; the same for two views that have the same machines.
+// VMRevision is the registry revision of the latest change of a virtual machine, be it a
+// deletion; the same for two views, of whichever servers, that have the same machines.
 func (v *View) VMRevision() int64 { return v.vmRevision }
+
+// Sources is how the sources of virtual machines do, by name.
+func (v *View) Sources() []*mesh.DiscoverySource { return v.sources }
+
+// Roster is which of them a server refreshes now; never nil.
+func (v *View) Roster() *mesh.DiscoveryRoster { return v.roster }
 
 // Runtime is the runtime layer of all proxies; never nil.
 func (v *View) Runtime() *mesh.Runtime { return v.runtime }

@@ -12,6 +12,9 @@ type Change struct {
 	Authorizer *Authorizer
 	Revocation *Revocation
 	VM         *VM
+	VMSnapshot *VMSnapshot
+	Discovery  *DiscoverySource
+	Roster     *DiscoveryRoster
 	Deleted    bool
 	// Unreadable, with Deleted, says of a service that its value is there but cannot
 	// be read, and that none before it is known.
@@ -38,6 +41,8 @@ func (c *Change) Meta() Meta {
 		return c.Revocation.Meta
 	case c.VM != nil:
 		return c.VM.Meta
+	case c.VMSnapshot != nil:
+		return c.VMSnapshot.Meta
 	}
 	return Meta{}
 }

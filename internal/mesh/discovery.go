@@ -21,6 +21,13 @@ type DiscoverySource struct {
 	Scopes      []DiscoveryScope `json:"scopes" nullable:"false" doc:"The parts that are listed each as a whole, such as subscriptions."`
 }
 
+// DiscoveryRoster is which sources of virtual machines a server refreshes, for as long
+// as it does.
+type DiscoveryRoster struct {
+	Server  string   `json:"server"`
+	Sources []string `json:"sources"` // as its settings have them
+}
+
 // DiscoveryScope is how the latest listing of a part of a source went.
 type DiscoveryScope struct {
 	Name        string    `json:"name" doc:"Which part." example:"subscriptions/00000000-0000-0000-0000-000000000000"`

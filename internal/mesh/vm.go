@@ -60,6 +60,12 @@ const (
 	VMHealthUnknown VMHealth = "unknown"
 )
 
+// VMSnapshot is written with each change of any machine, so that everybody who has the
+// same machines has the same revision of it (Meta.Revision), deletions included.
+type VMSnapshot struct {
+	Meta Meta `json:"meta,omitzero"`
+}
+
 // VMKey names a machine in the mesh.
 type VMKey struct{ Source, ID string }
 

@@ -25,8 +25,8 @@ type Placement struct {
 
 // Placed is what becomes of a machine.
 type Placed struct {
-	As  []mesh.InstanceKey // the instances that it is
-	Not []string           // why it is not an instance of what it names, or of anything
+	As  []mesh.VMPlace // the instances that it is
+	Not []string       // why it is not an instance of what it names, or of anything
 }
 
 // Place says which machines are instances of which services.
@@ -93,7 +93,7 @@ func (p *placing) service(s *mesh.Service) {
 			if why != "" {
 				placed.Not = append(placed.Not, fmt.Sprintf("not an instance of %s: %s", s.Name, why))
 			} else {
-				placed.As = append(placed.As, instance.Key())
+				placed.As = append(placed.As, mesh.VMPlace{Service: s.Name, Instance: instance.ID, Port: instance.Port})
 				list = append(list, instance)
 			}
 			p.out.Of[vm.Key()] = placed

@@ -88,7 +88,7 @@ func TestPlace(t *testing.T) {
 				t.Fatalf("set %+v, placed %+v, want one instance", list, placed)
 			}
 			got := list[0]
-			if got.Address != c.want.Address || got.Port != c.want.Port || got.Health != c.want.Health || got.Locality != (mesh.Locality{Region: "westeurope", Zone: "1"}) || got.Key() != placed.As[0] {
+			if got.Address != c.want.Address || got.Port != c.want.Port || got.Health != c.want.Health || got.Locality != (mesh.Locality{Region: "westeurope", Zone: "1"}) || placed.As[0] != (mesh.VMPlace{Service: got.Service, Instance: got.ID, Port: got.Port}) {
 				t.Errorf("instance %+v, want %+v", got, *c.want)
 			}
 		})

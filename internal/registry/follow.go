@@ -73,13 +73,13 @@ func (s *Store) followOnce(ctx context.Context, from int64, handle func(Batch) e
 // readable gives what can be read of a list, by key.
 func readable(listed map[string]stored, revision int64) []mesh.Change {
 	m := newMirror(&Store{logger: discard()})
-	return slices.DeleteFunc(m.replace(listed, revision), ofTrust)
+	return slices.DeleteFunc(m.replace(listed, revision), forServers)
 }
 
-// ofTrust says of a change that no reader of declarations has to know it: it is
-// for the control planes.
-func ofTrust(c mesh.Change) bool {
-	return c.TokenKeys != nil || c.Authorizer != nil || c.Revocation != nil
+// forServers says of a change that no reader of declarations has to know it: it is
+// for the servers.
+func forServers(c mesh.Change) bool {
+	return c.TokenKeys != nil || c.Authorizer != nil || c.Revocation != nil || c.VMSnapshot != nil || c.Discovery != nil || c.Roster != nil
 }
 
 func eventChanges(events []*clientv3.Event) []mesh.Change {
@@ -106,5 +106,5 @@ func eventChanges(events []*clientv3.Event) []mesh.Change {
 			changes = append(changes, change)
 		}
 	}
-	return slices.DeleteFunc(changes, ofTrust)
+	return slices.DeleteFunc(changes, forServers)
 }

@@ -28,18 +28,20 @@ const (
 	sessionKeyKey      = root + "session-key"
 	revocationPrefix   = root + "revocations/"
 	vmPrefix           = root + "vms/"
-	discoveryPrefix    = root + "discovery/"      // of each source of virtual machines how its latest refreshes went
-	officePrefix       = root + "offices/"        // who of the servers does what only one is to do
-	keptPrefix         = root + "kept-instances/" // of each keeper of each service a key that each write of its set puts
-	sourcePrefix       = root + "keepers/"        // of each keeper of instances the source that it belongs to
-	sightingPrefix     = root + "calls/seen/"     // not of the mesh: no watcher is woken by them
+	vmSnapshotKey      = root + "vm-snapshot"      // put by each write of virtual machines: its revision is that of them all
+	rosterKey          = root + "discovery-roster" // which sources the server has that refreshes them; it goes with its office
+	discoveryPrefix    = root + "discovery/"       // of each source of virtual machines how its latest refreshes went
+	officePrefix       = root + "offices/"         // who of the servers does what only one is to do
+	keptPrefix         = root + "kept-instances/"  // of each keeper of each service a key that each write of its set puts
+	sourcePrefix       = root + "keepers/"         // of each keeper of instances the source that it belongs to
+	sightingPrefix     = root + "calls/seen/"      // not of the mesh: no watcher is woken by them
 	livePrefix         = root + "calls/live/"
 	savedPrefix        = root + "calls/at/saved/" // an empty key beside each value of sightingPrefix, written with it
 	shownPrefix        = root + "calls/at/shown/" // one for each server, written after what it shows
 )
 
 // meshPrefixes are what a watcher of the mesh lists.
-var meshPrefixes = [...]string{servicePrefix, instancePrefix, routePrefix, runtimeKey, tokenKeysKey, authorizerPrefix, revocationPrefix, vmPrefix}
+var meshPrefixes = [...]string{servicePrefix, instancePrefix, routePrefix, runtimeKey, tokenKeysKey, authorizerPrefix, revocationPrefix, vmPrefix, vmSnapshotKey, discoveryPrefix, rosterKey}
 
 func instanceKey(key mesh.InstanceKey) string {
 	return instancePrefix + string(key.Service) + "/" + string(key.ID)

@@ -103,6 +103,30 @@ var vms = kind[mesh.VM]{
 	change:   func(v *mesh.VM) mesh.Change { return mesh.Change{VM: v} },
 }
 
+var vmSnapshots = kind[mesh.VMSnapshot]{
+	noun: "snapshot of VMs", prefix: vmSnapshotKey,
+	name:     func(*mesh.VMSnapshot) string { return "" },
+	meta:     func(v *mesh.VMSnapshot) *mesh.Meta { return &v.Meta },
+	validate: func(*mesh.VMSnapshot) mesh.Faults { return nil },
+	change:   func(v *mesh.VMSnapshot) mesh.Change { return mesh.Change{VMSnapshot: v} },
+}
+
+var discoveries = kind[mesh.DiscoverySource]{
+	noun: "status of a source", prefix: discoveryPrefix,
+	name:     func(s *mesh.DiscoverySource) string { return s.Name },
+	meta:     func(*mesh.DiscoverySource) *mesh.Meta { return &mesh.Meta{} }, // nobody asks for it
+	validate: func(*mesh.DiscoverySource) mesh.Faults { return nil },
+	change:   func(s *mesh.DiscoverySource) mesh.Change { return mesh.Change{Discovery: s} },
+}
+
+var rosters = kind[mesh.DiscoveryRoster]{
+	noun: "roster of discovery", prefix: rosterKey,
+	name:     func(*mesh.DiscoveryRoster) string { return "" },
+	meta:     func(*mesh.DiscoveryRoster) *mesh.Meta { return &mesh.Meta{} },
+	validate: func(*mesh.DiscoveryRoster) mesh.Faults { return nil },
+	change:   func(r *mesh.DiscoveryRoster) mesh.Change { return mesh.Change{Roster: r} },
+}
+
 func (k *kind[T]) key(object *T) string { return k.prefix + k.name(object) }
 
 func (k *kind[T]) title(object *T) string {
@@ -194,6 +218,12 @@ func decodeChange(key string, value []byte, revision int64) (mesh.Change, mesh.F
 		return changeOf(&revocations, key, value, revision)
 	case strings.HasPrefix(key, vmPrefix):
 		return changeOf(&vms, key, value, revision)
+	case key == vmSnapshotKey:
+		return changeOf(&vmSnapshots, key, value, revision)
+	case strings.HasPrefix(key, discoveryPrefix):
+		return changeOf(&discoveries, key, value, revision)
+	case key == rosterKey:
+		return changeOf(&rosters, key, value, revision)
 	}
 	return mesh.Change{}, nil, fmt.Errorf("nothing of the mesh has the key %q", key)
 }
@@ -236,6 +266,12 @@ func deletionOf(key string, revision int64) (mesh.Change, bool) {
 			return mesh.Change{}, false
 		}
 		change.VM = &mesh.VM{Source: source, ID: id}
+	case key == vmSnapshotKey:
+		change.VMSnapshot = &mesh.VMSnapshot{}
+	case strings.HasPrefix(key, discoveryPrefix):
+		change.Discovery = &mesh.DiscoverySource{Name: key[len(discoveryPrefix):]}
+	case key == rosterKey:
+		change.Roster = &mesh.DiscoveryRoster{}
 	default:
 		return mesh.Change{}, false
 	}

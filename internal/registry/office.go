@@ -20,6 +20,7 @@ const officeTTL = 10 * time.Second
 type Term struct {
 	key      string
 	revision int64 // that made the key
+	lease    clientv3.LeaseID
 }
 
 // Lead waits until this server holds an office, which one server of the mesh has at a
@@ -73,7 +74,7 @@ func (s *Store) leadOnce(ctx context.Context, office, server string, lead func(c
 	}
 	elected()
 	s.logger.Info("this server holds an office now", "office", office)
-	lead(ctx, Term{key: election.Key(), revision: election.Rev()})
+	lead(ctx, Term{key: election.Key(), revision: election.Rev(), lease: lease.ID})
 	return mesh.Unavailable(ctx.Err(), "%s: it was lost", tried)
 }
 

@@ -30,7 +30,9 @@ func (s *Store) WriteVMs(ctx context.Context, term Term, put []mesh.VM, gone []m
 		}
 		t := s.newTxn(tried, Write{})
 		t.guard(term.guard())
-		t.do(ops...)
+		if err := t.writeVMs(ops, w); err != nil {
+			return err
+		}
 		_, at, err := t.commit(ctx, "", nil)
 		revision, size, ops = max(revision, at), 0, ops[:0]
 		return err
@@ -60,6 +62,15 @@ func (s *Store) WriteVMs(ctx context.Context, term Term, put []mesh.VM, gone []m
 		ops = append(ops, clientv3.OpDelete(vmPrefix+key.String()))
 	}
 	return revision, flush()
+}
+
+// writeVMs has the transaction change virtual machines, and say so.
+func (t *txn) writeVMs(ops []clientv3.Op, w Write) error {
+	snapshot, err := vmSnapshots.encode(mesh.VMSnapshot{}, w, timeNow())
+	if err == nil {
+		t.do(append(ops, clientv3.OpPut(vmSnapshotKey, string(snapshot)))...)
+	}
+	return err
 }
 
 // WriteDiscovery notes how a source of virtual machines does, in the term of the server

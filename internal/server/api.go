@@ -38,6 +38,7 @@ func newAPI(mux *http.ServeMux, transform huma.Transformer) huma.API {
 			Tags: []*huma.Tag{
 				{Name: "services", Description: "What owners declare."},
 				{Name: "instances", Description: "The running copies of services, each with a lease."},
+				{Name: "machines", Description: "Virtual machines that sources of discovery find."},
 				{Name: "routes", Description: "Services exposed on gateways."},
 				{Name: "runtime", Description: "Envoy runtime keys of every proxy."},
 				{Name: "status", Description: "How the mesh is, and its changes as they happen."},

@@ -57,16 +57,17 @@ type Config struct {
 
 // Server answers HTTP requests.
 type Server struct {
-	cfg     Config
-	mux     *http.ServeMux
-	api     huma.API
-	logger  *slog.Logger
-	ready   readiness
-	streams atomic.Int64 // change streams open now
-	hosts   hosts
-	name    string         // of this process, to tell servers apart
-	layouts *insight.Turns // of topologies that are laid out
-	metrics metrics
+	cfg      Config
+	mux      *http.ServeMux
+	api      huma.API
+	logger   *slog.Logger
+	ready    readiness
+	streams  atomic.Int64 // change streams open now
+	hosts    hosts
+	name     string         // of this process, to tell servers apart
+	layouts  *insight.Turns // of topologies that are laid out
+	metrics  metrics
+	machines machines
 	// operations names what each pattern of mux does, for metrics and the log.
 	// Complete when New returns.
 	operations map[string]string
@@ -118,6 +119,9 @@ func New(cfg Config) (*Server, error) {
 	s.answerOperations()
 	s.progressOperations()
 	s.planOperations()
+	s.vmOperations()
+	s.discoveryOperations()
+	s.stateOperations()
 	s.healthEndpoints()
 	s.pages()
 	if err := s.documents(); err != nil {

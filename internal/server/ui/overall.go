@@ -10,6 +10,7 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/approvals"
 	"github.com/heddle-mesh/heddle/internal/catalog"
+	"github.com/heddle-mesh/heddle/internal/insight"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -122,25 +123,17 @@ func healthOf(service *mesh.Service, instances []*mesh.Instance) (chip, healthSt
 		return chip{"none", "by DNS", "its instances are what " + service.Resolved().Host + " resolves to; sidecars know their health"}, allHealthy, "DNS"
 	case len(service.Endpoints.Static) > 0:
 		return chip{"none", "fixed", "its addresses are part of its declaration; sidecars know their health"}, allHealthy, fmt.Sprint(len(service.Endpoints.Static))
-	case len(instances) == 0:
-		return chip{"warn", "no instances", "nothing is registered: calls get a 503"}, noInstances, "0"
 	}
-	well, stale := 0, 0
-	for _, one := range instances {
-		if healthy(one) {
-			well++
-		}
-		if one.Stale {
-			stale++
-		}
-	}
-	share := fmt.Sprintf("%d of %d", well, len(instances))
+	health := insight.ServiceHealth(service, instances)
+	share := fmt.Sprintf("%d of %d", health.Healthy, health.Instances)
 	switch {
-	case well == len(instances):
-		return chip{"ok", "healthy", ""}, allHealthy, fmt.Sprint(well)
-	case stale == len(instances):
+	case health.Status == mesh.HealthEmpty:
+		return chip{"warn", "no instances", "nothing is registered: calls get a 503"}, noInstances, "0"
+	case health.Status == mesh.HealthGood:
+		return chip{"ok", "healthy", ""}, allHealthy, fmt.Sprint(health.Healthy)
+	case health.Stale == health.Instances:
 		return chip{"warn", "stale", "the leases of all its instances ended together; they are kept until they are confirmed gone"}, someHealthy, share
-	case well == 0 && stale == 0:
+	case health.Status == mesh.HealthDown:
 		return chip{"bad", "down", "none of its instances is healthy"}, noneHealthy, share
 	}
 	return chip{"warn", "degraded", share + " are healthy"}, someHealthy, share

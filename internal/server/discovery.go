@@ -1,0 +1,118 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/heddle-mesh/heddle/internal/catalog"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/registry"
+)
+
+// mostSkipped bounds the machines of a source that are told as instances of nothing.
+const mostSkipped = 1000
+
+// SourcePath is the path parameter.
+type SourcePath struct {
+	Source string `path:"source" maxLength:"63" pattern:"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" doc:"The source's name, as the servers' settings give it." example:"azure-prod"`
+}
+
+func (s *Server) discoveryOperations() {
+	register(s, operation{
+		method: http.MethodGet, path: "/api/discovery", tag: "machines", id: "getDiscovery", summary: "How the sources of virtual machines do",
+		description: "Of each source the latest refresh: when, how long, how many requests, how many of them throttled, what failed, and which machines are instances of nothing, with the reasons.",
+	}, s.getDiscovery)
+	register(s, operation{
+		method: http.MethodDelete, path: "/api/v1/discovery/{source}", tag: "machines", id: "forgetSource", summary: "Forget a source of virtual machines that no server has any more",
+		description: "Deletes its machines, the instances that they were, and how it did. For admins. 409 as long as a server refreshes it: it would find them again.",
+		status:      http.StatusNoContent, token: true, refusals: []int{http.StatusNotFound, http.StatusConflict},
+	}, s.forgetSource)
+}
+
+func notModified() *huma.Response { return &huma.Response{Description: "Nothing has changed."} }
+
+type discoveryAnswer struct {
+	Body mesh.Discovery
+}
+
+func (s *Server) getDiscovery(context.Context, *struct{}) (*discoveryAnswer, error) {
+	view := s.cfg.Catalog.View()
+	if !view.Synced() {
+		return nil, mesh.Unavailable(nil, "the mesh has not been read from etcd yet")
+	}
+	out := mesh.Discovery{Server: view.Roster().Server, Sources: []mesh.DiscoveryReport{}}
+	all := s.machines.of(view)
+	for _, one := range view.Sources() {
+		report := mesh.DiscoveryReport{DiscoverySource: *one, Refreshed: slices.Contains(view.Roster().Sources, one.Name), Failing: one.Fault()}
+		if report.Scopes == nil {
+			report.Scopes = []mesh.DiscoveryScope{}
+		}
+		report.Skipped, report.SkippedTotal = all.skipped(one.Name)
+		out.Sources = append(out.Sources, report)
+	}
+	return &discoveryAnswer{Body: out}, nil
+}
+
+func (s *Server) forgetSource(ctx context.Context, in *struct {
+	Call
+	SourcePath
+}) (*Nothing, error) {
+	in.object = "source/" + shown(in.Source)
+	write, err := s.sourceWrite(ctx, &in.Call, in.SourcePath)
+	if err != nil {
+		return nil, err
+	}
+	return &Nothing{}, s.cfg.Registry.ForgetSource(ctx, in.Source, write)
+}
+
+// sourceWrite makes sure of the caller and the name.
+func (s *Server) sourceWrite(ctx context.Context, call *Call, path SourcePath) (registry.Write, error) {
+	token, err := s.authenticate(ctx, call)
+	if err != nil {
+		return registry.Write{}, err
+	}
+	if err := allowDeclaration(token, admin); err != nil {
+		return registry.Write{}, err
+	}
+	if !mesh.ServiceName(path.Source).Valid() {
+		return registry.Write{}, fault("path.source", "is no name of a source: use a DNS label such as azure-prod")
+	}
+	return call.write(token)
+}
+
+// discoveryProblems says which sources fail, and which services wait for machines of
+// sources that there are not.
+func discoveryProblems(view *catalog.View) []Problem {
+	var all []Problem
+	there := map[string]bool{}
+	for _, name := range view.Roster().Sources { // also before its first refresh has ended
+		there[name] = true
+	}
+	for _, one := range view.Sources() {
+		fault, refreshed := one.Fault(), there[one.Name]
+		there[one.Name] = true
+		switch {
+		case !refreshed && view.Roster().Server == "":
+			all = append(all, Problem{"source/" + one.Name, fmt.Sprintf("no server refreshes it now: what was known of it, %d machines, stays. Start a server whose settings have it (heddle server --discovery), or forget it (heddle discovery forget %s)", one.VMs, one.Name)})
+		case !refreshed:
+			all = append(all, Problem{"source/" + one.Name, fmt.Sprintf("server %s, which refreshes the sources, does not have it in its settings: what was known of it, %d machines, stays. Put it back (heddle server --discovery), or forget it (heddle discovery forget %s)", view.Roster().Server, one.VMs, one.Name)})
+		case fault != "":
+			all = append(all, Problem{"source/" + one.Name, "it could not be listed as a whole, and what was known of it stays: " + fault})
+		}
+	}
+	for service := range view.Services() {
+		if service.Endpoints.VMs == nil {
+			continue
+		}
+		for _, source := range service.Endpoints.VMs.Sources {
+			if !there[source] {
+				all = append(all, Problem{"service/" + string(service.Name), fmt.Sprintf("is to have the machines of source %q (endpoints.vms.sources), which no server has: mend the name, or put the source into the settings of the servers (heddle server --discovery)", source)})
+			}
+		}
+	}
+	return all
+}
