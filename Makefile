@@ -55,6 +55,7 @@ tools: ## install the development tools into .tools/
 	@hack/node.sh
 	@hack/axe.sh
 	@hack/contour.sh
+	@hack/cloud-init.sh
 	@hack/tools.sh
 
 .PHONY: image

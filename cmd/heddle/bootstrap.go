@@ -14,11 +14,12 @@ import (
 )
 
 // bootstrapCmd prints the configuration that a sidecar's Envoy, or a gRPC
-// library, starts from.
+// library, starts from, or that of a machine.
 type bootstrapCmd struct {
 	Proxyless   bool   `help:"Print what a gRPC library that speaks xDS starts from (the file that GRPC_XDS_BOOTSTRAP names), for a client without an Envoy."`
 	IdentityDir string `type:"path" placeholder:"DIR" help:"Have the control plane reached over TLS, with the identity that heddle identity keeps in this folder."`
 	sidecarFlags
+	cloudInitFlags
 }
 
 // Help shows examples below the flags.
@@ -32,11 +33,29 @@ Examples:
   heddle bootstrap --service web --xds 10.0.0.1:18443 --identity-dir /var/lib/heddle/web > bootstrap.json
   cd /var/lib/heddle/web && envoy -c ~/bootstrap.json --disable-hot-restart
   heddle bootstrap --proxyless --service web > grpc.json
-  GRPC_XDS_BOOTSTRAP=grpc.json ./web                                web dials xds:///orders`
+  GRPC_XDS_BOOTSTRAP=grpc.json ./web                                web dials xds:///orders
+
+With --cloud-init it prints what a virtual machine of any cloud takes as its user data (custom data in Azure): it installs the programs once their sums are right, and systemd runs them (docs/operations.md). Everything else on the line is about that machine.
+
+  heddle bootstrap --cloud-init --role server --discovery discovery.yaml \
+    --heddle-url https://files.example.com/heddle --heddle-sha256 "$heddle_sum" > server.yaml
+  heddle bootstrap --cloud-init --role gateway --gateway edge "--proxy-flags=--http-port 80" \
+    --key-vault https://mesh.vault.azure.net --join-secret join-edge --control-plane-url https://10.0.0.4:7443 --control-plane-xds 10.0.0.4:18443 \
+    --heddle-url https://files.example.com/heddle --heddle-sha256 "$heddle_sum" --envoy-url https://files.example.com/envoy --envoy-sha256 "$envoy_sum" > gateway.yaml
+  heddle bootstrap --cloud-init --role backend --service orders --app-port 8080 --app-script app.sh --join-token-file orders.join \
+    --control-plane-url https://10.0.0.4:7443 --control-plane-xds 10.0.0.4:18443 \
+    --heddle-url https://files.example.com/heddle --heddle-sha256 "$heddle_sum" --envoy-url https://files.example.com/envoy --envoy-sha256 "$envoy_sum" > orders.yaml
+  heddle bootstrap --cloud-init --role backend --no-sidecar --app-script app.sh > legacy.yaml`
 }
 
 // Run prints the bootstrap.
 func (c *bootstrapCmd) Run(ctx context.Context, parsed *kong.Context, con *console) error {
+	if err := c.checkCloudInit(parsed); err != nil {
+		return err
+	}
+	if c.CloudInit {
+		return c.cloudConfig(parsed, con)
+	}
 	if c.Proxyless {
 		if err := envoyFlags(parsed); err != nil {
 			return err

@@ -53,9 +53,9 @@ func (d document) controlPlane() {
 		d.value("listen_address")
 		d.text(":18443'\n")
 		d.when("discovery", func() {
-			d.text("      HEDDLE_DISCOVERY='/etc/heddle/discovery.yaml'\n")
+			d.line("      HEDDLE_FLAGS='--require-identity --discovery /etc/heddle/discovery.yaml ", "server_flags", "'")
 		})
-		d.line("      HEDDLE_FLAGS='--require-identity ", "server_flags", "'")
+		d.unless("discovery", func() { d.line("      HEDDLE_FLAGS='--require-identity ", "server_flags", "'") })
 		d.when("key_vault_url", func() { d.line("      HEDDLE_SECRETS='", "secrets", "'") })
 	})
 	d.when("discovery", func() {

@@ -52,7 +52,7 @@ var variables = []Variable{
 	{Name: "join_secret", Pattern: `[0-9A-Za-z-]{1,127}`, Form: "letters, digits and -", About: "The secret there that holds the join token."},
 	{Name: "secrets", Pattern: `(?:[0-9A-Za-z-]{1,127}=[A-Za-z0-9._-]+ *)*`, Form: "NAME=FILE, several with spaces between", About: "More secrets to fetch from there, each as NAME=FILE, with spaces between; they become /run/heddle/ROLE/FILE. May be empty."},
 	{Name: "identity_client_id", Pattern: `[0-9a-fA-F-]*`, Form: "a UUID", About: "The client ID of the managed identity, if the machine has several; may be empty."},
-	{Name: "join_token", Pattern: `hdj_[A-Za-z0-9_.-]+`, Form: "what heddle token create --join prints", About: "The join token itself, without a Key Vault. Whoever may read the custom data of the machine can read it: let it live for minutes.", Secret: true},
+	{Name: "join_token", Pattern: `hdj_[A-Za-z0-9_.-]+`, Form: "what heddle token create --join prints (or give --key-vault and --join-secret)", About: "The join token itself, without a Key Vault. Whoever may read the custom data of the machine can read it: let it live for minutes.", Secret: true},
 }
 
 // find gives a variable by its name, which has to be one.
@@ -68,7 +68,17 @@ func find(name string) Variable {
 func (v Variable) whole() string { return "^(?:" + v.Pattern + ")$" }
 
 // Flag is the flag of heddle bootstrap that gives the variable.
-func (v Variable) Flag() string { return "--" + strings.ReplaceAll(v.Name, "_", "-") }
+func (v Variable) Flag() string {
+	switch v.Name {
+	case "key_vault_url":
+		return "--key-vault"
+	case "secrets":
+		return "--secret"
+	case "join_token":
+		return "--join-token-file"
+	}
+	return "--" + strings.ReplaceAll(v.Name, "_", "-")
+}
 
 // check says what is wrong with a value.
 func (v Variable) check(value string) error {
