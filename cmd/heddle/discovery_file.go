@@ -54,6 +54,9 @@ func readDiscovery(path string) ([]discovery.Source, error) {
 	if err := decoder.Decode(&file); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("read --discovery %s: %w", path, err)
 	}
+	if err := decoder.Decode(&discoveryFile{}); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("read --discovery %s: it has more than one YAML document: give one", path)
+	}
 	if len(file.Sources) == 0 {
 		return nil, fmt.Errorf("read --discovery %s: it has no sources", path)
 	}
@@ -81,7 +84,7 @@ func (s *sourceSettings) source() (discovery.Source, error) {
 	if !mesh.ServiceName(s.Name).Valid() {
 		return out, errors.New("its name is not a DNS label such as \"azure-prod\"")
 	}
-	if least := cmp.Or(s.Interval, leastInterval); least < leastInterval || s.Longest < 0 {
+	if cmp.Or(s.Interval, leastInterval) < leastInterval || cmp.Or(s.Longest, leastInterval) < leastInterval {
 		return out, fmt.Errorf("interval and longest are at least %s", leastInterval)
 	}
 	var err error

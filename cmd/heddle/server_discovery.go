@@ -53,7 +53,7 @@ func (d *discoveryNode) lead(ctx context.Context, term registry.Term) {
 		refresher := discovery.NewRefresher(discovery.Config{Source: source, Shelf: shelf, Server: d.server, Metrics: d.metrics, Logger: d.node.logger})
 		running.Go(func() { refresher.Run(ctx) })
 	}
-	placer := placement.New(placement.Config{Catalog: d.node.catalog, Keeper: vmKeeper{d.node.store}, Logger: d.node.logger})
+	placer := placement.New(placement.Config{Catalog: d.node.catalog, Keeper: vmKeeper{d.node.store, term}, Logger: d.node.logger})
 	running.Go(func() { placer.Run(ctx) })
 }
 
@@ -104,12 +104,15 @@ func (s *vmShelf) Note(ctx context.Context, source mesh.DiscoverySource) error {
 	return s.node.store.WriteDiscovery(ctx, s.term, source)
 }
 
-// vmKeeper is the registry, for placing.
-type vmKeeper struct{ store *registry.Store }
+// vmKeeper is the registry in a term, for placing.
+type vmKeeper struct {
+	store *registry.Store
+	term  registry.Term
+}
 
 // Keep writes a set as the source's own.
 func (k vmKeeper) Keep(ctx context.Context, service mesh.ServiceName, source string, list []mesh.Instance) (int64, error) {
 	keeper := mesh.OfVMs(source)
-	kept, err := k.store.KeepInstances(ctx, service, list, registry.Write{Author: "discovery", Source: keeper.Source(), Keeper: keeper})
+	kept, err := k.store.KeepInstances(ctx, service, list, registry.Write{Author: "discovery", Source: keeper.Source(), Keeper: keeper, Term: k.term})
 	return kept.Revision, err
 }

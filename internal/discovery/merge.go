@@ -27,45 +27,49 @@ type merged struct {
 	gone   []mesh.VMKey
 	count  int // of the machines that there are then
 	scopes []mesh.DiscoveryScope
-	whole  bool // no scope failed, and none is held
+	failed bool // a scope
+	held   bool // a scope that seems to have no machines any more
 }
 
-// merge compares a listing with what is known of the source. A scope that failed, or that
-// seems to be empty all at once, keeps what it had; one that is not listed any more, because
-// the settings do not name it, has none.
+// merge compares a listing with what is known of the source. A scope that failed keeps
+// what it had, and so does one that seems to be empty, or not to be there, all at once.
 func merge(known map[mesh.VMKey]*mesh.VM, listing Listing, remembered map[string]memory, began time.Time) merged {
-	had := map[string]int{}
-	for _, vm := range known {
-		had[vm.Scope]++
-	}
-	out, keep, listed := merged{whole: true}, map[string]bool{}, map[mesh.VMKey]*mesh.VM{}
+	listed := map[mesh.VMKey]*mesh.VM{}
 	for i := range listing.Scopes {
-		scope := &listing.Scopes[i]
+		for j := range listing.Scopes[i].VMs {
+			if vm := &listing.Scopes[i].VMs[j]; listing.Scopes[i].Err == nil {
+				listed[vm.Key()] = vm
+			}
+		}
+	}
+	missing := map[string]int{} // known machines that are not listed, by scope
+	for key, vm := range known {
+		if listed[key] == nil {
+			missing[vm.Scope]++
+		}
+	}
+	out, keep := merged{count: len(listed)}, map[string]bool{}
+	for _, scope := range withVanished(listing.Scopes, missing) {
 		m := remembered[scope.Name]
 		status := mesh.DiscoveryScope{Name: scope.Name, VMs: len(scope.VMs)}
 		m.empty++
-		switch {
+		switch had := missing[scope.Name]; {
 		case scope.Err != nil:
 			m.empty = 0
-			keep[scope.Name], status.VMs, status.Error = true, had[scope.Name], scope.Err.Error()
-		case len(scope.VMs) == 0 && had[scope.Name] > 0 && m.empty < emptyTimes:
-			keep[scope.Name], status.VMs, status.Held = true, had[scope.Name], had[scope.Name]
-			status.Error = fmt.Sprintf("it seems to have no machines any more, and had %d: believed when it is told %d times in a row", had[scope.Name], emptyTimes)
+			out.failed, keep[scope.Name], status.VMs, status.Error = true, true, had, scope.Err.Error()
+		case len(scope.VMs) == 0 && had > 0 && m.empty < emptyTimes:
+			out.held, keep[scope.Name], status.VMs, status.Held = true, true, had, had
+			status.Error = fmt.Sprintf("it seems to have no machines any more, and had %d: believed when it is told %d times in a row", had, emptyTimes)
 		default:
 			m.success = began
 			if len(scope.VMs) > 0 {
 				m.empty = 0
 			}
-			for j := range scope.VMs {
-				listed[scope.VMs[j].Key()] = &scope.VMs[j]
-			}
 		}
 		status.LastSuccess = m.success
 		remembered[scope.Name] = m
-		out.whole = out.whole && !keep[scope.Name]
 		out.scopes = append(out.scopes, status)
 	}
-	out.count = len(listed)
 	for key, vm := range listed {
 		if before := known[key]; before == nil || !same(before, vm) {
 			out.put = append(out.put, *vm)
@@ -80,12 +84,33 @@ func merge(known map[mesh.VMKey]*mesh.VM, listing Listing, remembered map[string
 			out.gone = append(out.gone, key)
 		}
 	}
-	maps.DeleteFunc(remembered, func(name string, _ memory) bool {
-		return !slices.ContainsFunc(listing.Scopes, func(s Scope) bool { return s.Name == name })
-	})
+	forget(remembered, out.scopes)
 	slices.SortFunc(out.put, func(a, b mesh.VM) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(out.gone, func(a, b mesh.VMKey) int { return cmp.Compare(a.ID, b.ID) })
 	return out
+}
+
+// withVanished adds the scopes that had machines and are not listed any more: the settings
+// name them no longer, or the source may not see them.
+func withVanished(scopes []Scope, missing map[string]int) []Scope {
+	there := map[string]bool{}
+	for i := range scopes {
+		there[scopes[i].Name] = true
+	}
+	out := slices.Clone(scopes)
+	for _, name := range slices.Sorted(maps.Keys(missing)) {
+		if !there[name] {
+			out = append(out, Scope{Name: name})
+		}
+	}
+	return out
+}
+
+// forget leaves what is remembered of the scopes that there are.
+func forget(remembered map[string]memory, scopes []mesh.DiscoveryScope) {
+	maps.DeleteFunc(remembered, func(name string, _ memory) bool {
+		return !slices.ContainsFunc(scopes, func(s mesh.DiscoveryScope) bool { return s.Name == name })
+	})
 }
 
 // same says whether two machines differ in nothing but what the registry says of them.

@@ -21,6 +21,8 @@ func known(vms ...mesh.VM) map[mesh.VMKey]*mesh.VM {
 	return out
 }
 
+func whole(m merged) bool { return !m.failed && !m.held }
+
 func ids(m merged) (put, gone []string) {
 	for _, one := range m.put {
 		put = append(put, one.ID)
@@ -47,15 +49,16 @@ func TestOnlyWhatWasListedAsAWholeIsRemoved(t *testing.T) {
 		"one came, one went":        {[]mesh.VM{vm("a", "a1")}, []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a2")}}}, []string{"a2"}, []string{"a1"}, 1, true},
 		"one scope fails":           {[]mesh.VM{vm("a", "a1"), vm("b", "b1"), vm("b", "b2")}, []Scope{{Name: "a", Err: errors.New("403")}, {Name: "b", VMs: []mesh.VM{moved}}}, []string{"b1"}, []string{"b2"}, 2, false},
 		"all scopes fail":           {[]mesh.VM{vm("a", "a1"), vm("b", "b1")}, []Scope{{Name: "a", Err: errors.New("403")}, {Name: "b", Err: errors.New("403")}}, nil, nil, 2, false},
-		"a scope that is not asked": {[]mesh.VM{vm("a", "a1"), vm("old", "o1")}, []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a1")}}}, nil, []string{"o1"}, 1, true},
+		"a scope is not listed":     {[]mesh.VM{vm("a", "a1"), vm("old", "o1")}, []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a1")}}}, nil, nil, 2, false},
+		"a scope has another name":  {[]mesh.VM{vm("old", "a1")}, []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a1")}}}, []string{"a1"}, nil, 1, true},
 		"it went to another scope":  {[]mesh.VM{vm("a", "x"), vm("a", "y")}, []Scope{{Name: "a", Err: errors.New("403")}, {Name: "b", VMs: []mesh.VM{vm("b", "x")}}}, []string{"x"}, nil, 2, false},
 		"none where there was none": {nil, []Scope{{Name: "a"}}, nil, nil, 0, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := merge(known(c.known...), Listing{Scopes: c.scopes}, map[string]memory{}, time.Now())
 			put, gone := ids(m)
-			if !slices.Equal(put, c.put) || !slices.Equal(gone, c.gone) || m.count != c.count || m.whole != c.whole {
-				t.Errorf("put %v, gone %v, %d machines, whole %v; want %v, %v, %d, %v", put, gone, m.count, m.whole, c.put, c.gone, c.count, c.whole)
+			if !slices.Equal(put, c.put) || !slices.Equal(gone, c.gone) || m.count != c.count || whole(m) != c.whole {
+				t.Errorf("put %v, gone %v, %d machines, whole %v; want %v, %v, %d, %v", put, gone, m.count, whole(m), c.put, c.gone, c.count, c.whole)
 			}
 		})
 	}
@@ -68,12 +71,12 @@ func TestAScopeThatIsEmptyAllAtOnceIsBelievedTheThirdTime(t *testing.T) {
 	empty := Listing{Scopes: []Scope{{Name: "a"}}}
 	look := func(l Listing) merged { return merge(had, l, remembered, time.Now()) }
 	for range 2 {
-		if m := look(empty); len(m.gone) != 0 || m.whole || m.count != 2 || m.scopes[0].Held != 2 {
+		if m := look(empty); len(m.gone) != 0 || whole(m) || m.count != 2 || m.scopes[0].Held != 2 {
 			t.Fatalf("an empty listing was believed at once: %+v", m)
 		}
 	}
 	// One that has them again, and one that fails, begin the count anew.
-	if m := look(Listing{Scopes: []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a1"), vm("a", "a2")}}}}); !m.whole {
+	if m := look(Listing{Scopes: []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a1"), vm("a", "a2")}}}}); !whole(m) {
 		t.Fatalf("a whole listing is none: %+v", m)
 	}
 	look(empty)
@@ -84,8 +87,25 @@ func TestAScopeThatIsEmptyAllAtOnceIsBelievedTheThirdTime(t *testing.T) {
 			t.Fatalf("the count did not begin anew: %+v", m)
 		}
 	}
-	if m := look(empty); len(m.gone) != 2 || !m.whole || m.scopes[0].Held != 0 {
+	if m := look(empty); len(m.gone) != 2 || !whole(m) || m.scopes[0].Held != 0 {
 		t.Errorf("the third empty listing is not believed: %+v", m)
+	}
+}
+
+// TestAScopeThatVanishesIsBelievedTheThirdTime: a cloud does not name what one may not see.
+func TestAScopeThatVanishesIsBelievedTheThirdTime(t *testing.T) {
+	had, remembered := known(vm("a", "a1"), vm("b", "b1")), map[string]memory{}
+	for _, listing := range []Listing{{}, {Scopes: []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a1")}}}}} {
+		if m := merge(had, listing, remembered, time.Now()); len(m.gone) != 0 || whole(m) || m.count != 2 || m.scopes[len(m.scopes)-1].Held != 1 {
+			t.Fatalf("what vanished is believed at once: %+v", m)
+		}
+	}
+	m := merge(had, Listing{Scopes: []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a1")}}}}, remembered, time.Now())
+	if _, gone := ids(m); !slices.Equal(gone, []string{"b1"}) || !whole(m) {
+		t.Errorf("the third time it is not believed: %+v", m)
+	}
+	if merge(known(vm("a", "a1")), Listing{Scopes: []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a1")}}}}, remembered, time.Now()); len(remembered) != 1 {
+		t.Errorf("it is remembered for good: %v", remembered)
 	}
 }
 

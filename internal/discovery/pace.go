@@ -43,7 +43,7 @@ const (
 
 // outcome is what a refresh came to, as far as the pace of the next depends on it.
 type outcome struct {
-	changed bool
+	changed bool          // or seems to have: what is held is looked at again soon
 	failed  bool          // any scope, or the whole
 	after   time.Duration // what the source asked for
 }

@@ -81,30 +81,43 @@ func (r *Refresher) Wake() {
 // Run refreshes until ctx ends. It may be called once.
 func (r *Refresher) Run(ctx context.Context) {
 	r.resume(ctx)
-	base, wait := time.Duration(0), time.Duration(0)
-	for {
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-timer.C:
-		case <-r.wake:
-			timer.Stop()
-			if base != 0 && !sleep(ctx, settle) {
-				return
-			}
-		}
+	base, wait, least := time.Duration(0), time.Duration(0), time.Duration(0)
+	for r.await(ctx, wait, least) {
+		began := time.Now()
 		o := r.refresh(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		base, wait = r.cfg.Source.Pace.next(base, o, rand.Float64()) //nolint:gosec // jitter
+		// Who is woken all the time rests as long as it asks, and as long as the source wants.
+		least = max(settle, time.Since(began), min(o.after, longestWait))
 		r.status.NextRun = time.Now().Add(wait)
 		if err := r.cfg.Shelf.Note(ctx, r.status); err != nil && ctx.Err() == nil {
 			r.cfg.Logger.Warn("how a source of machines does could not be noted", "source", r.status.Name, "error", err)
 		}
 	}
+}
+
+// await waits until the next refresh is due, or is asked for and at least some time has
+// passed. What asked for it until then is answered by that one refresh.
+func (r *Refresher) await(ctx context.Context, wait, least time.Duration) bool {
+	earliest := time.Now().Add(least)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+	case <-r.wake:
+		if !sleep(ctx, max(time.Until(earliest), min(settle, least))) {
+			return false
+		}
+	}
+	select {
+	case <-r.wake:
+	default:
+	}
+	return true
 }
 
 // resume goes on from what the server before has noted.
@@ -134,9 +147,12 @@ func (r *Refresher) refresh(ctx context.Context) outcome {
 	listing, err := r.list(ctx)
 	r.status.LastRun, r.status.Calls, r.status.Throttled = began.UTC(), listing.Calls, listing.Throttled
 	r.status.TotalCalls += int64(listing.Calls)
-	after, changed := retryAfter(listing, err), false
+	o := outcome{failed: err != nil, after: retryAfter(listing, err)}
 	if err == nil {
-		changed, err = r.keep(ctx, listing, began)
+		var m merged
+		m, err = r.keep(ctx, listing, began)
+		o.changed = err != nil || m.held || len(m.put)+len(m.gone) > 0 // what could not be written comes again
+		o.failed = m.failed
 	}
 	took := time.Since(began)
 	r.status.DurationMS = float64(took.Microseconds()) / 1000
@@ -147,10 +163,9 @@ func (r *Refresher) refresh(ctx context.Context) outcome {
 	if ctx.Err() != nil {
 		return outcome{} // it was told to end: that is no fault of the source
 	}
-	failed := err != nil || r.status.LastSuccess != r.status.LastRun
-	r.cfg.Metrics.refreshed(&r.status, took, failed)
+	r.cfg.Metrics.refreshed(&r.status, took, err != nil || r.status.LastSuccess != r.status.LastRun)
 	r.tell()
-	return outcome{changed: changed, failed: failed, after: after}
+	return o
 }
 
 func (r *Refresher) list(ctx context.Context) (Listing, error) {
@@ -160,7 +175,7 @@ func (r *Refresher) list(ctx context.Context) (Listing, error) {
 }
 
 // keep writes what a listing changes.
-func (r *Refresher) keep(ctx context.Context, listing Listing, began time.Time) (changed bool, err error) {
+func (r *Refresher) keep(ctx context.Context, listing Listing, began time.Time) (merged, error) {
 	for i := range listing.Scopes {
 		scope := &listing.Scopes[i]
 		for j := range scope.VMs {
@@ -173,7 +188,8 @@ func (r *Refresher) keep(ctx context.Context, listing Listing, began time.Time) 
 	}
 	known, err := r.cfg.Shelf.Known(ctx, r.cfg.Source.Name, r.written)
 	if err != nil {
-		return false, err
+		r.written = 0 // a registry that was restored may be at an earlier revision for long
+		return merged{}, err
 	}
 	m := merge(known, listing, r.remembered, began.UTC())
 	r.status.Scopes, r.status.VMs = m.scopes, m.count
@@ -181,15 +197,15 @@ func (r *Refresher) keep(ctx context.Context, listing Listing, began time.Time) 
 		at, err := r.cfg.Shelf.Write(ctx, m.put, m.gone)
 		r.written = max(r.written, at)
 		if err != nil {
-			return true, err
+			return m, err
 		}
 		r.cfg.Logger.Info("machines changed", "source", r.cfg.Source.Name, "written", len(m.put), "removed", len(m.gone), "machines", m.count)
 	}
 	r.status.Version = max(r.status.Version, r.written)
-	if m.whole {
+	if !m.failed && !m.held {
 		r.status.LastSuccess = r.status.LastRun
 	}
-	return len(m.put)+len(m.gone) > 0, nil
+	return m, nil
 }
 
 // tell logs a fault when it is another than before.

@@ -24,7 +24,7 @@ type Keeper interface {
 type Config struct {
 	Catalog *catalog.Catalog
 	Keeper  Keeper
-	Retry   time.Duration // after a set could not be written; default 2 s
+	Retry   time.Duration // after a set could not be written; default 2 s, and longer each time
 	Logger  *slog.Logger  // default: discard
 }
 
@@ -36,6 +36,7 @@ type Placer struct {
 	wanting map[mesh.ServiceName]*mesh.Service // that want machines
 	kept    map[Set]map[mesh.InstanceID]*mesh.Instance
 	written map[Set]int64 // up to which revision the view has to be for a set to be looked at
+	seen    int64         // the revision of the latest view
 	told    map[Set]string
 }
 
@@ -57,10 +58,11 @@ func (p *Placer) Run(ctx context.Context) {
 	defer feed.Close()
 	p.wanting, p.kept, p.written, p.told = map[mesh.ServiceName]*mesh.Service{}, map[Set]map[mesh.InstanceID]*mesh.Instance{}, map[Set]int64{}, map[Set]string{}
 	whole, failed := true, false
+	retry := p.cfg.Retry
 	for {
 		waiting, cancel := ctx, context.CancelFunc(func() {})
 		if failed {
-			waiting, cancel = context.WithTimeout(ctx, p.cfg.Retry)
+			waiting, cancel = context.WithTimeout(ctx, retry)
 		}
 		view, changes, err := feed.Wait(waiting)
 		cancel()
@@ -73,9 +75,17 @@ func (p *Placer) Run(ctx context.Context) {
 		if !view.Synced() {
 			continue
 		}
+		if view.Revision() < p.seen { // the registry was restored
+			clear(p.written)
+		}
+		p.seen = view.Revision()
 		matters := p.note(view, changes, whole)
 		if whole = false; matters || failed {
+			before := failed
 			failed = !p.write(ctx, view)
+			if retry = min(2*retry, 30*p.cfg.Retry); !failed || !before {
+				retry = p.cfg.Retry
+			}
 		}
 	}
 }

@@ -138,6 +138,7 @@ func (k *keeping) once(ctx context.Context) error {
 	for some := range slices.Chunk(steps, MaxBatch) {
 		left -= len(some)
 		t := k.store.newTxn(k.tried, Write{Keeper: k.write.Keeper, KeeperSource: k.write.KeeperSource})
+		t.inTerm(k.write.Term)
 		t.guard(append(guards, at(k.fence(), fenced))...)
 		written := 0
 		for _, one := range some {

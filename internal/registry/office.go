@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/concurrency"
 
@@ -78,5 +79,16 @@ func (s *Store) leadOnce(ctx context.Context, office, server string, lead func(c
 	return mesh.Unavailable(ctx.Err(), "%s: it was lost", tried)
 }
 
-// guard has a write done only in the term.
-func (t Term) guard() guard { return at(t.key, t.revision) }
+// inTerm has a transaction done only in a term; the zero one is no condition.
+func (t *txn) inTerm(term Term) {
+	if term == (Term{}) {
+		return
+	}
+	held := at(term.key, term.revision)
+	t.require(held.condition, held.look, func(found []*mvccpb.KeyValue) error {
+		if held.changed(found) {
+			return mesh.Conflict("%s: the term of this server is over, and another may write now", t.tried)
+		}
+		return nil
+	})
+}

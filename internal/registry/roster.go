@@ -24,7 +24,7 @@ func (s *Store) WriteRoster(ctx context.Context, term Term, roster mesh.Discover
 		return &mesh.Error{Kind: mesh.KindInvalid, Message: tried, Err: err}
 	}
 	t := s.newTxn(tried, Write{})
-	t.guard(term.guard())
+	t.inTerm(term)
 	t.do(clientv3.OpPut(rosterKey, string(value), clientv3.WithLease(term.lease)))
 	_, _, err = t.commit(ctx, "", nil)
 	return err

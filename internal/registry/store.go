@@ -81,6 +81,9 @@ type Write struct {
 	// Keeper is who keeps what is written, and alone may change it from then on; "":
 	// nobody, and what somebody keeps is not touched.
 	Keeper mesh.Keeper
+	// Term is the office in whose term a set is kept: refused once another server has
+	// taken over. Zero: in none.
+	Term Term
 	// KeeperSource is the source that writes in the keeper's name: refused if the keeper
 	// was noted to belong to another. "": the writer does not say.
 	KeeperSource string

@@ -29,7 +29,7 @@ func (s *Store) WriteVMs(ctx context.Context, term Term, put []mesh.VM, gone []m
 			return nil
 		}
 		t := s.newTxn(tried, Write{})
-		t.guard(term.guard())
+		t.inTerm(term)
 		if err := t.writeVMs(ops, w); err != nil {
 			return err
 		}
@@ -82,7 +82,7 @@ func (s *Store) WriteDiscovery(ctx context.Context, term Term, source mesh.Disco
 		return &mesh.Error{Kind: mesh.KindInvalid, Message: tried, Err: err}
 	}
 	t := s.newTxn(tried, Write{})
-	t.guard(term.guard())
+	t.inTerm(term)
 	t.do(clientv3.OpPut(discoveryPrefix+source.Name, string(value)))
 	_, _, err = t.commit(ctx, "", nil)
 	return err

@@ -171,3 +171,32 @@ func TestASourceKeepsTheMachinesOfAService(t *testing.T) {
 		t.Error("a keeper is taken for another kind")
 	}
 }
+
+// TestInstancesOfMachinesAreKeptInATermAlone: a server that stood still, and knows the
+// mesh as it was, withdraws nothing when it goes on.
+func TestInstancesOfMachinesAreKeptInATermAlone(t *testing.T) {
+	s := openStore(t)
+	if _, err := s.PutService(t.Context(), service("orders"), registry.Write{}); err != nil {
+		t.Fatal(err)
+	}
+	first, _, end := lead(t, s, "one")
+	in := func(term registry.Term) registry.Write {
+		return registry.Write{Author: "discovery", Source: "vms", Keeper: mesh.OfVMs("az"), Term: term}
+	}
+	if _, err := s.KeepInstances(t.Context(), "orders", pods("a", "b"), in(first)); err != nil {
+		t.Fatal(err)
+	}
+	end()
+	second, _, _ := lead(t, s, "two")
+	began := time.Now()
+	_, err := s.KeepInstances(t.Context(), "orders", pods("c"), in(first))
+	if wantKind(t, err, mesh.KindConflict); !strings.Contains(err.Error(), "the term of this server is over") || time.Since(began) > 2*time.Second {
+		t.Errorf("after %s: %v", time.Since(began), err)
+	}
+	if got := stored(t, s, "orders"); len(got) != 2 {
+		t.Errorf("it has %v", got)
+	}
+	if kept, err := s.KeepInstances(t.Context(), "orders", pods("b", "c"), in(second)); err != nil || kept.Written != 1 || kept.Removed != 1 {
+		t.Errorf("%+v, %v", kept, err)
+	}
+}

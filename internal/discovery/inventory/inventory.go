@@ -67,11 +67,7 @@ func (s *Source) List(ctx context.Context) (discovery.Listing, error) {
 	if s.cfg.File != "" {
 		vms, err = s.fromFile()
 	} else {
-		out.Calls = 1
-		vms, err = s.fromURL(ctx)
-		if throttled := (*discovery.Throttled)(nil); errors.As(err, &throttled) {
-			out.Throttled = 1
-		}
+		vms, err = s.fromURL(ctx, &out.Cost)
 	}
 	out.Scopes = []discovery.Scope{{Name: scope, VMs: vms, Err: err}}
 	return out, nil
@@ -90,7 +86,7 @@ func (s *Source) fromFile() ([]mesh.VM, error) {
 	return vms, nil
 }
 
-func (s *Source) fromURL(ctx context.Context) ([]mesh.VM, error) {
+func (s *Source) fromURL(ctx context.Context, cost *discovery.Cost) ([]mesh.VM, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.cfg.URL, nil)
 	if err != nil {
 		return nil, fmt.Errorf("ask for the inventory: %w", err)
@@ -101,8 +97,13 @@ func (s *Source) fromURL(ctx context.Context) ([]mesh.VM, error) {
 		if err != nil {
 			return nil, fmt.Errorf("ask for the inventory: read its token: %w", err)
 		}
-		request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+		bearer := strings.TrimSpace(string(token))
+		if bearer == "" {
+			return nil, fmt.Errorf("ask for the inventory: its token %s is empty", s.cfg.TokenFile)
+		}
+		request.Header.Set("Authorization", "Bearer "+bearer)
 	}
+	cost.Calls++
 	answer, err := s.client.Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("ask for the inventory: %w", err)
@@ -110,7 +111,11 @@ func (s *Source) fromURL(ctx context.Context) ([]mesh.VM, error) {
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
 		err := fmt.Errorf("ask for the inventory at %s: it was answered with %s", s.cfg.URL, answer.Status)
-		if after := retryAfter(answer.Header); after > 0 || answer.StatusCode == http.StatusTooManyRequests {
+		throttled := answer.StatusCode == http.StatusTooManyRequests
+		if throttled {
+			cost.Throttled++
+		}
+		if after := retryAfter(answer.Header); after > 0 || throttled {
 			return nil, &discovery.Throttled{After: after, Err: err}
 		}
 		return nil, err
