@@ -6,35 +6,23 @@ import (
 	"time"
 )
 
-// A status that somebody else writes over is put right at once, and an operator that
-// another writer does not leave alone does not chase it.
+// A status that somebody else writes over is put right at once: what the operator looks
+// at by itself, it does after 45 s or more.
 func TestAStatusThatIsWrittenOverIsPutRight(t *testing.T) {
 	c := cluster(t)
 	w := join(t, c)
 	own := c.Namespace(t)
 	c.Apply(t, meshService(own, "overwritten", "x"))
-	w.awaitCondition(own, "meshservice/overwritten", "Programmed", "True NoProxies")
-	// What it looks at by itself, it does after 45 s or more.
-	time.Sleep(2 * time.Second) // nothing is waited for: it has to be settled
+	w.awaitCondition(own, "meshservice/overwritten", "EndpointsFound", "False NoService")
 	began := time.Now()
-	overwrite := func() {
-		t.Helper()
-		if out, err := c.Kubectl(t, "", "patch", "-n", own, "meshservice", "overwritten", "--subresource", "status", "--type", "merge", "-p",
-			`{"status":{"conditions":[{"type":"Accepted","status":"False","reason":"Mine","message":"","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`); err != nil {
-			t.Fatal(out, err)
-		}
+	if out, err := c.Kubectl(t, "", "patch", "-n", own, "meshservice", "overwritten", "--subresource", "status", "--type", "merge", "-p",
+		`{"status":{"conditions":[{"type":"Accepted","status":"False","reason":"Mine","message":"","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`); err != nil {
+		t.Fatal(out, err)
 	}
-	overwrite()
 	w.awaitCondition(own, "meshservice/overwritten", "Programmed", "True NoProxies")
 	w.awaitCondition(own, "meshservice/overwritten", "Accepted", "True Accepted")
-	if took := time.Since(began); took > 8*time.Second {
+	if took := time.Since(began); took > 30*time.Second {
 		t.Errorf("it took %s", took)
-	}
-	overwrite()
-	w.awaitCondition(own, "meshservice/overwritten", "Accepted", "False Mine")
-	w.awaitCondition(own, "meshservice/overwritten", "Accepted", "True Accepted")
-	if took := time.Since(began); took < 8*time.Second || took > 40*time.Second {
-		t.Errorf("the second time was %s after the first", took)
 	}
 }
 

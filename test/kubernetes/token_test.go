@@ -83,9 +83,10 @@ spec: {owner: team-shop, protocol: http, port: 80, dependencies: []}
 func TestTheOperatorAwaitsAToken(t *testing.T) {
 	c := cluster(t)
 	w := join(t, c)
+	w.operator.End() // a cluster has one name
 	unknown := t.TempDir() + "/token"
 	awaiting := start(t, "operator", "--server", w.server.said["rest"], "--token-file", unknown, "--no-leader-election",
-		"--cluster", "other="+c.Kubeconfig, "--http-listen", "127.0.0.1:0")
+		"--cluster", "prod="+c.Kubeconfig, "--http-listen", "127.0.0.1:0")
 	kubetest.Eventually(t, "wait for the file", func() error {
 		select {
 		case <-awaiting.Exited():
@@ -97,7 +98,7 @@ func TestTheOperatorAwaitsAToken(t *testing.T) {
 		}
 		return nil
 	})
-	if err := os.WriteFile(unknown, []byte(w.heddle("token", "create", "--keeper", "kubernetes/other")), 0o600); err != nil {
+	if err := os.WriteFile(unknown, []byte(w.heddle("token", "create", "--keeper", "kubernetes/prod")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	awaiting.awaitReady()
