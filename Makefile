@@ -88,9 +88,9 @@ bench-authz: build ## checks of the AuthZ service, requests through two sidecars
 	@bin/bench-authz $(ARGS)
 
 .PHONY: bench-kubernetes
-bench-kubernetes: ## an EndpointSlice's change to the last proxy, beside another watcher; memory and restarts of the operator with 5,000 pods of 500 services
+bench-kubernetes: ## an EndpointSlice's change to the last proxy, beside another watcher; memory and restarts of the operator with 5,000 pods of 500 services; the same change of one service that has all 5,000
 	@hack/kube.sh >&2
-	@go test ./test/kubernetes -run '^TestSpeed$$' -count=1 -v -timeout 20m -args -speed-services 500 -speed-rounds 200
+	@go test ./test/kubernetes -run '^TestSpeed' -count=1 -v -timeout 20m -args -speed-services 500 -speed-pods 5000 -speed-rounds 200
 
 .PHONY: bench-interception
 bench-interception: ## requests that the kernel redirects to the sidecar, beside those sent to it; connections to the outside, beside those left alone; as root

@@ -109,6 +109,14 @@ func (c *Client) Keepers(ctx context.Context) ([]mesh.Keeper, error) {
 	return out, err
 }
 
+// ChangeKept changes a part of the set of [Client.KeepInstances]. [mesh.ReasonStale]: the
+// set was written since change.Base, and the whole set has to be given.
+func (c *Client) ChangeKept(ctx context.Context, service mesh.ServiceName, change mesh.KeptChange) (mesh.Kept, error) {
+	var out mesh.Kept
+	err := c.do(ctx, request{method: http.MethodPatch, segments: api("services", string(service), "instances"), body: change}, &out)
+	return out, err
+}
+
 // NoteKeeper notes which source the keeper of a cluster belongs to. A keeper that is
 // another source's is refused with [mesh.ReasonOtherSource], unless note.Instead
 // names it; a source of another keeper with [mesh.ReasonOtherName], unless note.Renamed does.

@@ -126,4 +126,12 @@ type Kept struct {
 	Removed   int   `json:"removed" doc:"How many the set no longer has."`
 	Unchanged int   `json:"unchanged" doc:"How many were as they are."`
 	Revision  int64 `json:"revision" doc:"The registry's revision that brought the latest of them; 0 when there are none and there were none."`
+	Base      int64 `json:"base,omitempty" doc:"What a change of a part of the set starts from; left out where only a whole set can follow."`
+}
+
+// KeptChange is a change of a part of the set that a keeper has of a service.
+type KeptChange struct {
+	Base      int64        `json:"base" doc:"The base of the answer to the set, or to the change, before this one."`
+	Instances []Instance   `json:"instances,omitempty" nullable:"false" doc:"Those that are new or that changed; their service may be left out."`
+	Removed   []InstanceID `json:"removed,omitempty" nullable:"false" doc:"The IDs of those that the set no longer has."`
 }

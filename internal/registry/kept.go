@@ -27,21 +27,33 @@ const MostKeptInstances = 10_000
 // [mesh.ReasonTaken]. Of several calls for one set, the last to finish prevails as a
 // whole.
 func (s *Store) KeepInstances(ctx context.Context, service mesh.ServiceName, list []mesh.Instance, w Write) (mesh.Kept, error) {
-	if err := mayKeep(w, mesh.Keeper.OfInstances, keepersOfInstances); err != nil {
+	if err := mayChangeKept(w); err != nil {
 		return mesh.Kept{}, err
-	}
-	if w.Keeper == "" {
-		return mesh.Kept{}, mesh.Invalid("keep instances", mesh.Faults{{Path: "header.X-Heddle-Keeper", Message: "is required: whose set of instances this is"}})
 	}
 	wanted, err := checkKept(service, list)
 	if err != nil {
 		return mesh.Kept{}, err
 	}
-	k := &keeping{store: s, service: service, wanted: wanted, write: s.followed(ctx, w), tried: "keep the instances of service " + quoted(string(service))}
+	k := s.keeping(ctx, service, wanted, w)
 	if err := k.run(ctx); err != nil {
 		return k.kept, err
 	}
 	return k.kept, k.refusal()
+}
+
+// mayChangeKept says why a write is none of a keeper's set.
+func mayChangeKept(w Write) error {
+	if err := mayKeep(w, mesh.Keeper.OfInstances, keepersOfInstances); err != nil {
+		return err
+	}
+	if w.Keeper == "" {
+		return mesh.Invalid("keep instances", mesh.Faults{{Path: "header.X-Heddle-Keeper", Message: "is required: whose set of instances this is"}})
+	}
+	return nil
+}
+
+func (s *Store) keeping(ctx context.Context, service mesh.ServiceName, wanted map[mesh.InstanceID]mesh.Instance, w Write) *keeping {
+	return &keeping{store: s, service: service, wanted: wanted, write: s.followed(ctx, w), tried: "keep the instances of service " + quoted(string(service))}
 }
 
 // run looks and writes until nothing differs.
@@ -96,7 +108,7 @@ func checkKept(service mesh.ServiceName, list []mesh.Instance) (map[mesh.Instanc
 	return wanted, mesh.Invalid("the set of instances is not valid", faults)
 }
 
-// keeping is a call of KeepInstances under way.
+// keeping is a call of KeepInstances or ChangeKept under way.
 type keeping struct {
 	store   *Store
 	service mesh.ServiceName
@@ -107,6 +119,7 @@ type keeping struct {
 	taken   mesh.Faults      // those whose IDs others have, as of the latest look
 	marks   clientv3.LeaseID // of the marks of removal; 0 until there is one
 	over    bool             // the service is deleted: its set ends, unless it is declared anew
+	change  *keptChange      // nil: wanted is the whole set
 }
 
 // step is one instance to write or to mark as removed.
@@ -114,6 +127,7 @@ type step struct {
 	guard  guard
 	op     clientv3.Op
 	remove bool
+	more   int // by how many the set grows
 }
 
 // once looks at what there is and writes what differs.
@@ -130,10 +144,18 @@ func (k *keeping) once(ctx context.Context) error {
 	if fence != nil {
 		fenced = fence.ModRevision
 	}
+	if err := k.change.follows(fence); err != nil {
+		return err
+	}
 	steps, err := k.compare(ctx)
 	if err != nil {
 		return err
 	}
+	size, err := k.size(steps)
+	if err != nil {
+		return err
+	}
+	k.kept.Base = fenced
 	left := len(steps)
 	for some := range slices.Chunk(steps, MaxBatch) {
 		left -= len(some)
@@ -149,17 +171,22 @@ func (k *keeping) once(ctx context.Context) error {
 			}
 		}
 		// Whoever else writes this set meanwhile finds the key changed, and looks anew.
-		if left == 0 && len(k.wanted) == 0 {
+		ends := left == 0 && size == 0
+		if ends {
 			t.do(clientv3.OpDelete(k.fence()))
 		} else {
-			t.do(clientv3.OpPut(k.fence(), ""))
+			t.do(clientv3.OpPut(k.fence(), strconv.Itoa(size)))
 		}
 		_, revision, err := t.commit(ctx, "", nil)
 		if err != nil {
 			return err
 		}
 		fenced = revision
-		k.kept.Revision = revision
+		k.change.reached(revision)
+		k.kept.Revision, k.kept.Base = revision, revision
+		if ends {
+			k.kept.Base = 0
+		}
 		k.kept.Written += written
 		k.kept.Removed += len(some) - written
 	}
@@ -176,7 +203,7 @@ func (k *keeping) compare(ctx context.Context) ([]step, error) {
 	prefix := instancePrefix + string(k.service) + "/"
 	same := map[mesh.InstanceID]bool{}
 	var failed error
-	_, err := k.store.pages(ctx, prefix, 0, func(kv *mvccpb.KeyValue) {
+	err := k.look(ctx, prefix, func(kv *mvccpb.KeyValue) {
 		id := mesh.InstanceID(kv.Key[len(prefix):])
 		stored, err := instances.decode(string(kv.Key), kv.Value, kv.ModRevision)
 		wanted, is := k.wanted[id]
@@ -220,10 +247,11 @@ func (k *keeping) compare(ctx context.Context) ([]step, error) {
 			return nil, err
 		}
 		key, before := instanceKey(wanted.Key()), int64(0)
+		more := 1
 		if there[id] != nil {
-			before = there[id].ModRevision
+			before, more = there[id].ModRevision, 0
 		}
-		writes = append(writes, step{guard: at(key, before), op: clientv3.OpPut(key, string(value))})
+		writes = append(writes, step{guard: at(key, before), op: clientv3.OpPut(key, string(value)), more: more})
 	}
 	return append(writes, removals...), nil
 }
@@ -243,10 +271,11 @@ func (k *keeping) removal(ctx context.Context, stored *mesh.Instance, kv *mvccpb
 	mark := *stored
 	mark.Health = mesh.Removed
 	value, err := instances.encode(mark, k.write, timeNow())
-	return step{guard: at(string(kv.Key), kv.ModRevision), op: clientv3.OpPut(string(kv.Key), string(value), clientv3.WithLease(k.marks)), remove: true}, err
+	return step{guard: at(string(kv.Key), kv.ModRevision), op: clientv3.OpPut(string(kv.Key), string(value), clientv3.WithLease(k.marks)), remove: true, more: -1}, err
 }
 
-// fence is the key by which calls for one set notice each other.
+// fence is the key by which calls for one set notice each other; its value is how many
+// the set has, as far as the last of them wrote all it had to.
 func (k *keeping) fence() string {
 	return keptPrefix + string(k.service) + "/" + string(k.write.Keeper)
 }

@@ -58,6 +58,42 @@ func TestLifeOfWhatAKeeperHas(t *testing.T) {
 	w.eventually("the pods go with the declaration", func() bool { return len(w.catalog.View().Instances("orders")) == 1 })
 }
 
+func TestAPartOfASetIsChanged(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	pods := w.client(w.token(registry.Token{Kind: registry.KeeperToken, Keeper: keeperOfPods})).KeptBy(keeperOfPods)
+	w.declare(strings.Replace(ordersBody, `"dependencies"`, `"endpoints":{"kubernetes":{"namespace":"shop","clusters":["prod"]}},"dependencies"`, 1))
+	set := make([]mesh.Instance, 3)
+	for i := range set {
+		set[i] = mesh.Instance{ID: mesh.InstanceID(fmt.Sprintf("orders-%d.shop.prod", i)), Address: "10.1.0.7", Port: 15006}
+	}
+	whole, err := pods.KeepInstances(ctx, "orders", set[:2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	change := mesh.KeptChange{Base: whole.Base, Instances: set[2:], Removed: []mesh.InstanceID{set[0].ID}}
+	if changed, err := pods.ChangeKept(ctx, "orders", change); err != nil || changed.Written != 1 || changed.Removed != 1 {
+		t.Fatalf("%+v, %v", changed, err)
+	}
+	if _, err := pods.ChangeKept(ctx, "orders", change); mesh.ReasonOf(err) != mesh.ReasonStale {
+		t.Errorf("from a base that is past: %v", err)
+	}
+	if got, err := pods.Instances(ctx, "orders"); err != nil || len(got) != 2 || got[0].ID != set[1].ID || got[1].ID != set[2].ID {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for body, want := range map[string]string{
+		`{}`:                       "base",
+		`{"base":-1}`:              "base",
+		`{"base":1,"instance":[]}`: "instance",
+		`{"base":1,"instances":[{"id":"a","address":"10.0.0.1","port":80}],"removed":["a"]}`: "removed[0]",
+		`{"base":1,"instances":[{"id":"a","address":"127.0.0.1","port":80}]}`:                "instances[0].address",
+	} {
+		if p := w.write("PATCH", "/api/v1/services/orders/instances", body, "X-Heddle-Keeper: "+string(keeperOfPods)).problem(t); p.Status != 422 || len(p.Errors) == 0 || p.Errors[0].Path != want {
+			t.Errorf("%s: %+v", body, p)
+		}
+	}
+}
+
 func TestASetHasToBeGivenAsAWhole(t *testing.T) {
 	w := newWorld(t)
 	w.declare(ordersBody)

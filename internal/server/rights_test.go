@@ -39,6 +39,7 @@ var writes = map[string]string{
 	"PUT /api/v1/instances/{service}/{id}/health":          "yynyyyun",
 	"DELETE /api/v1/instances/{service}/{id}":              "yynyyyun",
 	"PUT /api/v1/services/{name}/instances":                "ynnnnuuy",
+	"PATCH /api/v1/services/{name}/instances":              "ynnnnuuy",
 	"PUT /api/v1/keepers/kubernetes/{cluster}":             "ynnnnuuy",
 	"POST /api/v1/services/{name}/release":                 "ynnnnuun",
 	"POST /api/v1/routes/{name}/release":                   "ynnnnuun",
@@ -116,6 +117,12 @@ func (s *secure) stage(endpoint string, keeper mesh.Keeper) (path, body string) 
 		body = `{"service":"orders","id":"o-2","address":"10.0.0.2","port":80}`
 	case "PUT /api/v1/services/{name}/instances":
 		body = `{"instances":[{"id":"pod","address":"10.0.0.3","port":80}]}`
+	case "PATCH /api/v1/services/{name}/instances":
+		set, err := s.store.KeepInstances(s.t.Context(), "orders", []mesh.Instance{{ID: "first", Address: "10.0.0.4", Port: 80}}, registry.Write{Keeper: keeperOfPods})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		body = fmt.Sprintf(`{"base":%d,"instances":[{"id":"pod","address":"10.0.0.3","port":80}]}`, set.Base)
 	case "PUT /api/v1/instances/{service}/{id}/lease":
 		body = `{"epoch":"` + instances.Items[0].Epoch + `"}`
 	case "PUT /api/v1/instances/{service}/{id}/health":
@@ -240,7 +247,7 @@ func TestWhoMayWriteWhat(t *testing.T) {
 				keeper = keeperOfOrders
 			}
 			path, body := s.stage(endpoint, keeper)
-			if endpoint == "PUT /api/v1/services/{name}/instances" {
+			if strings.HasSuffix(endpoint, " /api/v1/services/{name}/instances") {
 				keeper = keeperOfPods
 			}
 			var shown *tls.Certificate

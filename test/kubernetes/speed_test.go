@@ -29,12 +29,13 @@ import (
 
 var (
 	speedServices = flag.Int("speed-services", 20, "services of TestSpeed, ten pods each; make bench-kubernetes has 500")
+	speedPods     = flag.Int("speed-pods", 200, "pods of the one service of TestSpeedOfBigService; make bench-kubernetes has 5,000")
 	speedRounds   = flag.Int("speed-rounds", 20, "changes that TestSpeed times; make bench-kubernetes has 200")
 )
 
 const (
-	podsOfEach = 10
-	streams    = 5
+	streams     = 5
+	podsOfSlice = 100 // as Kubernetes' own controller makes them
 )
 
 // TestSpeed measures what `make bench-kubernetes` shows: how long a change of an
@@ -48,11 +49,11 @@ func TestSpeed(t *testing.T) {
 	c := kubetest.Start(t, kubetest.Config{NoControllers: true})
 	install(t, c)
 	w := join(t, c, "--no-leader-election", "--log-level", "info")
-	s := &speed{w: w, namespace: c.Namespace(t)}
+	s := &speed{w: w, namespace: c.Namespace(t), services: *speedServices, pods: 10}
 	c.Config = rest.CopyConfig(c.Config)
 	began := time.Now()
 	s.populate()
-	t.Logf("%d services with %d pods made in %s", *speedServices, *speedServices*podsOfEach, time.Since(began).Round(time.Millisecond))
+	t.Logf("%d services with %d pods made in %s", s.services, s.services*s.pods, time.Since(began).Round(time.Millisecond))
 	s.await(time.Minute, mesh.Healthy)
 	found := []figure{}
 	add := func(name string, value float64, unit string) {
@@ -123,7 +124,9 @@ func median(all []time.Duration) time.Duration {
 type speed struct {
 	w         *world
 	namespace string
-	slices    []*discoveryv1.EndpointSlice
+	services  int
+	pods      int                          // of each
+	slices    []*discoveryv1.EndpointSlice // the first of each service
 }
 
 func (s *speed) name(i int) string { return fmt.Sprintf("service-%d", i) }
@@ -133,10 +136,10 @@ func (s *speed) populate() {
 	t := s.w.t
 	t.Helper()
 	c := s.w.cluster.Client
-	s.slices = make([]*discoveryv1.EndpointSlice, *speedServices)
+	s.slices = make([]*discoveryv1.EndpointSlice, s.services)
 	var group errgroup.Group
 	group.SetLimit(16)
-	for i := range *speedServices {
+	for i := range s.services {
 		group.Go(func() error {
 			ctx, name := context.Background(), s.name(i)
 			_, err := c.CoreV1().Services(s.namespace).Create(ctx, &corev1.Service{
@@ -145,24 +148,10 @@ func (s *speed) populate() {
 			if err != nil {
 				return err
 			}
-			slice := &discoveryv1.EndpointSlice{
-				ObjectMeta:  metav1.ObjectMeta{Name: name + "-x", Labels: map[string]string{discoveryv1.LabelServiceName: name, discoveryv1.LabelManagedBy: "speed"}},
-				AddressType: discoveryv1.AddressTypeIPv4, Ports: []discoveryv1.EndpointPort{{Name: new("http"), Port: new(int32(8080))}},
+			s.slices[i], err = s.slice(ctx, i, 0)
+			for from := podsOfSlice; err == nil && from < s.pods; from += podsOfSlice {
+				_, err = s.slice(ctx, i, from)
 			}
-			for p := range podsOfEach {
-				pod, err := c.CoreV1().Pods(s.namespace).Create(ctx, &corev1.Pod{
-					ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("%s-%d", name, p), Labels: map[string]string{"app": name, "version": "1", "pod-template-hash": "abcdef"}},
-					Spec:       corev1.PodSpec{NodeName: "none", Containers: []corev1.Container{{Name: "app", Image: "registry.example/app:1", Env: []corev1.EnvVar{{Name: "A", Value: strings.Repeat("x", 500)}}}}},
-				}, metav1.CreateOptions{})
-				if err != nil {
-					return err
-				}
-				slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{
-					Addresses: []string{fmt.Sprintf("10.%d.%d.%d", 100+i/250, i%250+1, p+1)}, Zone: new("z1"), Conditions: discoveryv1.EndpointConditions{Ready: new(true)},
-					TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: s.namespace, Name: pod.Name, UID: pod.UID},
-				})
-			}
-			s.slices[i], err = c.DiscoveryV1().EndpointSlices(s.namespace).Create(ctx, slice, metav1.CreateOptions{})
 			return err
 		})
 	}
@@ -170,7 +159,7 @@ func (s *speed) populate() {
 		t.Fatal(err)
 	}
 	var all strings.Builder
-	for i := range *speedServices {
+	for i := range s.services {
 		fmt.Fprintf(&all, "---\napiVersion: heddle.io/v1alpha1\nkind: MeshService\nmetadata: {name: %s, namespace: %s}\nspec: {owner: x, protocol: http, port: 80, dependencies: []}\n", s.name(i), s.namespace)
 	}
 	file := filepath.Join(t.TempDir(), "all.yaml")
@@ -180,6 +169,40 @@ func (s *speed) populate() {
 	if out, err := s.w.cluster.Kubectl(t, "", "create", "-f", file); err != nil {
 		t.Fatal(out, err)
 	}
+}
+
+// slice makes an EndpointSlice of a service, and its pods: those from a number on.
+func (s *speed) slice(ctx context.Context, service, from int) (*discoveryv1.EndpointSlice, error) {
+	name := s.name(service)
+	slice := &discoveryv1.EndpointSlice{
+		ObjectMeta:  metav1.ObjectMeta{Name: fmt.Sprintf("%s-%d", name, from), Labels: map[string]string{discoveryv1.LabelServiceName: name, discoveryv1.LabelManagedBy: "speed"}},
+		AddressType: discoveryv1.AddressTypeIPv4, Ports: []discoveryv1.EndpointPort{{Name: new("http"), Port: new(int32(8080))}},
+	}
+	slice.Endpoints = make([]discoveryv1.Endpoint, min(podsOfSlice, s.pods-from))
+	var group errgroup.Group
+	group.SetLimit(16)
+	for i := range slice.Endpoints {
+		group.Go(func() error {
+			p := from + i
+			pod, err := s.w.cluster.Client.CoreV1().Pods(s.namespace).Create(ctx, &corev1.Pod{
+				ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("%s-%d", name, p), Labels: map[string]string{"app": name, "version": "1", "pod-template-hash": "abcdef"}},
+				Spec:       corev1.PodSpec{NodeName: "none", Containers: []corev1.Container{{Name: "app", Image: "registry.example/app:1", Env: []corev1.EnvVar{{Name: "A", Value: strings.Repeat("x", 500)}}}}},
+			}, metav1.CreateOptions{})
+			if err != nil {
+				return err
+			}
+			at := service*s.pods + p
+			slice.Endpoints[i] = discoveryv1.Endpoint{
+				Addresses: []string{fmt.Sprintf("10.100.%d.%d", at/250+1, at%250+1)}, Zone: new("z1"), Conditions: discoveryv1.EndpointConditions{Ready: new(true)},
+				TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: s.namespace, Name: pod.Name, UID: pod.UID},
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return s.w.cluster.Client.DiscoveryV1().EndpointSlices(s.namespace).Create(ctx, slice, metav1.CreateOptions{})
 }
 
 // await waits until the registry has all pods, the first of each service in a state.
@@ -195,7 +218,7 @@ func (s *speed) await(within time.Duration, first mesh.Health) {
 				right++
 			}
 		}
-		if len(all) == *speedServices*podsOfEach && right == *speedServices {
+		if len(all) == s.services*s.pods && right == s.services {
 			return
 		}
 		if time.Now().After(end) {
@@ -253,9 +276,6 @@ func (s *speed) latency() (floor, acked []time.Duration) {
 			return nil
 		})
 	}
-	for range streams {
-		<-arrivals // what there is at first
-	}
 	next := func(c <-chan time.Time) time.Time {
 		select {
 		case at := <-c:
@@ -264,6 +284,9 @@ func (s *speed) latency() (floor, acked []time.Duration) {
 			t.Fatal("no acknowledgement came")
 			return time.Time{}
 		}
+	}
+	for range streams {
+		next(arrivals) // what there is at first
 	}
 	for i := range *speedRounds {
 		to := mesh.Draining

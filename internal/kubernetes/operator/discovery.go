@@ -23,7 +23,7 @@ import (
 )
 
 // discovery sends the pods of one cluster to the registry, each mesh service's as a
-// full set.
+// full set, or as what changed since the set that was sent before.
 type discovery struct {
 	cluster  string
 	cache    ctrl.Reader // of EndpointSlices, Services, pods' and nodes' metadata
@@ -41,7 +41,9 @@ type discovery struct {
 type sentSet struct {
 	set      map[mesh.InstanceID]uint64
 	revision int64 // of the registry, as of its last write
+	base     int64 // what a change of a part starts from; 0: the whole set has to be sent
 	at       time.Time
+	next     map[mesh.InstanceID]uint64 // what is being sent; what becomes of that is remembered or forgotten
 }
 
 // mirrorLag is how long the mirror may take to show what was sent; then it is sent again.
@@ -70,7 +72,7 @@ func (d *discovery) Reconcile(ctx context.Context, service mesh.ServiceName) (re
 		return reconcile.Result{RequeueAfter: wait}, nil
 	}
 	began := time.Now()
-	kept, err := d.registry.KeepInstances(ctx, service, instances)
+	kept, err := d.send(ctx, service, wanted, held, instances)
 	d.metrics.sent(d.cluster, time.Since(began), err)
 	switch mesh.KindOf(err) {
 	case "":
@@ -89,7 +91,7 @@ func (d *discovery) Reconcile(ctx context.Context, service mesh.ServiceName) (re
 		d.forget(service)
 		return reconcile.Result{}, fmt.Errorf("send the pods of service %s: %w", service, err)
 	}
-	d.remember(service, sentSet{wanted, kept.Revision, time.Now()})
+	d.remember(service, sentSet{set: wanted, revision: kept.Revision, base: kept.Base, at: time.Now()})
 	if kept.Written+kept.Removed > 0 {
 		d.log.Debug("pods sent", "service", service, "instances", len(instances), "written", kept.Written, "removed", kept.Removed, "revision", kept.Revision)
 	}
@@ -213,7 +215,8 @@ func (d *discovery) remember(service mesh.ServiceName, last sentSet) {
 func (d *discovery) forget(service mesh.ServiceName) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	// Not the zero of "nothing was sent": what arrived of a call that failed is not known.
+	// Not the zero of "nothing was sent": what arrived of a call that failed is not known,
+	// which the name that no instance has says.
 	d.sent[service] = sentSet{set: map[mesh.InstanceID]uint64{"": 0}}
 }
 

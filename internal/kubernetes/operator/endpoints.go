@@ -37,7 +37,7 @@ type backing struct {
 
 // instances gives the full set, by ID. Whatever order the slices come in, it is the same.
 func (p *podSet) instances() []mesh.Instance {
-	byID := map[mesh.InstanceID]mesh.Instance{}
+	all, byID := []mesh.Instance{}, map[mesh.InstanceID]int{} // the place in all
 	for _, one := range p.backed {
 		for i := range one.slices {
 			slice := &one.slices[i]
@@ -53,25 +53,39 @@ func (p *podSet) instances() []mesh.Instance {
 				if !known {
 					continue
 				}
-				if other, twice := byID[instance.ID]; !twice || better(&instance, &other) {
-					byID[instance.ID] = instance
+				if other, twice := byID[instance.ID]; !twice {
+					byID[instance.ID] = len(all)
+					all = append(all, instance)
+				} else if better(&instance, &all[other]) {
+					all[other] = instance
 				}
 			}
 		}
 	}
-	// A pod that got the address of one that is going has it alone.
+	return alone(all)
+}
+
+// alone gives those that have their address alone, by ID: a pod that got the address of
+// one that is going has it.
+func alone(all []mesh.Instance) []mesh.Instance {
 	type place struct {
 		address string
 		port    mesh.Port
 	}
-	at := map[place]mesh.Instance{}
-	for _, one := range byID {
+	at := make(map[place]*mesh.Instance, len(all))
+	for i := range all {
+		one := &all[i]
 		here := place{one.Address, one.Port}
-		if other, twice := at[here]; !twice || better(&one, &other) {
+		if other := at[here]; other == nil || better(one, other) {
 			at[here] = one
 		}
 	}
-	return slices.SortedFunc(maps.Values(at), func(a, b mesh.Instance) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	sorted := slices.SortedFunc(maps.Values(at), func(a, b *mesh.Instance) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	out := make([]mesh.Instance, len(sorted))
+	for i, one := range sorted {
+		out[i] = *one
+	}
+	return out
 }
 
 // instance makes an instance of an endpoint. One whose pod the cache does not have is not
@@ -204,8 +218,15 @@ const (
 
 // podLabels are those of a pod's labels that the mesh takes.
 func podLabels(all map[string]string) map[string]string {
+	if len(all) == 0 {
+		return nil
+	}
+	keys := slices.Collect(maps.Keys(all))
+	if len(all) > mostLabels { // else none is left out
+		slices.Sort(keys)
+	}
 	var out map[string]string
-	for _, key := range slices.Sorted(maps.Keys(all)) {
+	for _, key := range keys {
 		if slices.Contains(noise, key) || len(key) > longestLabel || len(out) == mostLabels {
 			continue
 		}

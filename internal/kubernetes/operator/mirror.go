@@ -51,6 +51,8 @@ type change struct {
 	service  mesh.ServiceName // its declaration
 	route    mesh.RouteName
 	of       mesh.ServiceName // instances of it, that keeper keeps
+	instance mesh.InstanceID  // the only one of them; "": any
+	print    uint64           // of that instance; 0: it is gone
 	keeper   mesh.Keeper
 	previous mesh.Keeper // who kept the service or route before
 }
@@ -191,6 +193,7 @@ func (m *mirror) applyInstance(e client.Event, seed maphash.Seed) []change {
 			keeper = other
 		}
 	}
+	print := uint64(0)
 	if keeper != "" && !e.Deleted && i.Health != mesh.Removed {
 		if s.kept == nil {
 			s.kept = map[mesh.Keeper]map[mesh.InstanceID]uint64{}
@@ -198,13 +201,14 @@ func (m *mirror) applyInstance(e client.Event, seed maphash.Seed) []change {
 		if s.kept[keeper] == nil {
 			s.kept[keeper] = map[mesh.InstanceID]uint64{}
 		}
-		s.kept[keeper][i.ID] = printOf(seed, plainInstance(*i))
+		print = printOf(seed, plainInstance(*i))
+		s.kept[keeper][i.ID] = print
 	}
 	m.tidy(i.Service)
 	if keeper == "" {
 		return nil
 	}
-	return []change{{of: i.Service, keeper: keeper}}
+	return []change{{of: i.Service, instance: i.ID, print: print, keeper: keeper}}
 }
 
 func (m *mirror) service(name mesh.ServiceName) *mirroredService {

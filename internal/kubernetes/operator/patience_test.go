@@ -52,7 +52,7 @@ func TestTheStatusDoesNotSayWhatChanges(t *testing.T) {
 // came behind it is seen at once.
 func TestASetUnderWayIsNotSentAgain(t *testing.T) {
 	wanted := map[mesh.InstanceID]uint64{"a": 1}
-	d := &discovery{mirror: newMirror(), sent: map[mesh.ServiceName]sentSet{"orders": {wanted, 7, time.Now()}, "old": {wanted, 7, time.Now().Add(-mirrorLag)}}}
+	d := &discovery{mirror: newMirror(), sent: map[mesh.ServiceName]sentSet{"orders": {set: wanted, revision: 7, at: time.Now()}, "old": {set: wanted, revision: 7, at: time.Now().Add(-mirrorLag)}}}
 	for name, test := range map[string]struct {
 		service mesh.ServiceName
 		wanted  map[mesh.InstanceID]uint64

@@ -55,7 +55,7 @@ func (d *discovery) start(m manager.Manager) error {
 				switch {
 				case c.service != "":
 					queue.Add(c.service)
-				case c.of != "" && c.keeper == d.keeper():
+				case c.of != "" && c.keeper == d.keeper() && !d.isEcho(c):
 					queue.Add(c.of)
 				}
 			})
