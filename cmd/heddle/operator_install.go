@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/heddle-mesh/heddle/internal/kubernetes/install"
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -33,6 +34,8 @@ type operatorInstallCmd struct {
 	APIPort       int32  `name:"api-port" default:"6443" placeholder:"PORT" help:"The API server's own port, behind its Service's 443: operators are let out to both."`
 	FailurePolicy string `enum:"Fail,Ignore" default:"Fail" placeholder:"Fail|Ignore" help:"What becomes of pods that opted in while the webhook is down: they wait (Fail), or go without a sidecar (Ignore)."`
 	Injector      bool   `default:"true" negatable:"" help:"Put sidecars into pods that ask for one; --no-injector for a mesh without."`
+	Iptables      string `name:"intercept-iptables" enum:"default,nft,legacy" default:"default" placeholder:"KIND" help:"The kind of iptables in pods: default (whatever the image's is), nft or legacy, as the hosts' kernels can."`
+	InterceptIPv6 bool   `name:"intercept-ipv6" default:"true" negatable:"" help:"Redirect IPv6 in pods too; --no-intercept-ipv6 where the hosts' kernels cannot. Callers then reach applications past the sidecar over IPv6, if these listen there."`
 	Authz         bool   `help:"AuthZ services too; needs --etcd-endpoints."`
 	Redis         string `placeholder:"HOST:PORT" help:"A Redis outside, which AuthZ services share tokens through. Default: one of their own."`
 	Gateway       bool   `help:"A gateway too, named edge."`
@@ -55,7 +58,7 @@ func (c *operatorInstallCmd) Run(con *console) error {
 	}
 	options := install.Options{
 		Namespace: c.Namespace, Image: c.Image, Cluster: c.Cluster, EtcdEndpoints: c.EtcdEndpoints, Servers: c.Servers, Operators: c.Operators, APIPort: c.APIPort,
-		FailurePolicy: install.FailurePolicy(c.FailurePolicy), NoInjector: !c.Injector, Authz: c.Authz, Redis: c.Redis, Gateway: c.Gateway,
+		FailurePolicy: install.FailurePolicy(c.FailurePolicy), Iptables: c.Iptables, InterceptIPv6: strconv.FormatBool(c.InterceptIPv6), NoInjector: !c.Injector, Authz: c.Authz, Redis: c.Redis, Gateway: c.Gateway,
 	}
 	if err := options.Validate(); err != nil {
 		return &usageError{message: err.Error()}

@@ -50,6 +50,7 @@ func Chart() (map[string][]byte, error) {
 	inside := Options{
 		Namespace: "{{ .Release.Namespace }}", Image: "{{ .Values.image }}", Cluster: clusterMark,
 		Operators: operatorsMark, APIPort: apiPortMark, FailurePolicy: FailurePolicy("{{ .Values.webhook.failurePolicy }}"),
+		Iptables: "{{ .Values.webhook.iptables }}", InterceptIPv6: "{{ .Values.webhook.ipv6 }}",
 		Gateway: true,
 	}
 	outside := inside

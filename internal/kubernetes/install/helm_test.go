@@ -58,6 +58,7 @@ var sameValues = map[string]struct {
 	"another image":              {"mesh", []string{"cluster=dev", "image=heddle@sha256:00"}, Options{Cluster: "dev", Image: "heddle@sha256:00"}},
 	"one server, said":           {"mesh", []string{"cluster=dev", "server.replicas=1"}, Options{Cluster: "dev", Servers: 1}},
 	"no injector":                {"mesh", []string{"cluster=dev", "webhook.enabled=false"}, Options{Cluster: "dev", NoInjector: true}},
+	"hosts without nft and IPv6": {"mesh", []string{"cluster=dev", "webhook.iptables=legacy", "webhook.ipv6=false"}, Options{Cluster: "dev", Iptables: "legacy", InterceptIPv6: "false"}},
 	"a gateway":                  {"mesh", []string{"cluster=dev", "gateway.enabled=true"}, Options{Cluster: "dev", Gateway: true}},
 	"servers with etcd outside":  {"mesh", []string{"cluster=dev", "etcd.endpoints=https://e:2379", "server.replicas=5"}, Options{Cluster: "dev", EtcdEndpoints: "https://e:2379", Servers: 5}},
 	"AuthZ with a Redis":         {"mesh", []string{"cluster=dev", "etcd.endpoints=https://e:2379", "authz.enabled=true"}, Options{Cluster: "dev", EtcdEndpoints: "https://e:2379", Authz: true}},
@@ -128,6 +129,8 @@ func TestWrongValues(t *testing.T) {
 		"cluster=a,webhook.enabled=maybe":    "at '/webhook/enabled': got string, want boolean",
 		"cluster=a,image=":                   "at '/image'",
 		"cluster=a,image=a b":                "at '/image'",
+		"cluster=a,webhook.iptables=bpf":     "at '/webhook/iptables': value must be one of 'default', 'nft', 'legacy'",
+		"cluster=a,webhook.ipv6=off":         "at '/webhook/ipv6': got string, want boolean",
 	} {
 		if _, err := helm(t, "template", "mesh", chart, "--set", wrong); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", wrong, err)

@@ -24,7 +24,8 @@ func (o Options) operator() []runtime.Object {
 	served := []corev1.ServicePort{metrics}
 	all := []runtime.Object{&corev1.ServiceAccount{TypeMeta: kind("v1", "ServiceAccount"), ObjectMeta: o.meta(Operator)}}
 	if !o.NoInjector {
-		args = append(args, "--webhook-listen=:"+strconv.Itoa(webhookPort), "--image="+o.Image, "--pod-xds="+o.host(Server)+":"+strconv.Itoa(xdsPort))
+		args = append(args, "--webhook-listen=:"+strconv.Itoa(webhookPort), "--image="+o.Image, "--pod-xds="+o.host(Server)+":"+strconv.Itoa(xdsPort),
+			"--intercept-iptables="+o.Iptables, "--intercept-ipv6="+o.InterceptIPv6)
 		args = append(args, o.vouches()...)
 		served = []corev1.ServicePort{web, metrics}
 		all = append(all, o.service(Operator, web))

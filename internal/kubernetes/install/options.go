@@ -20,6 +20,8 @@ type Options struct {
 	APIPort       int32 // the API server's own, behind its Service's 443, which some networks judge by; default 6443
 
 	FailurePolicy FailurePolicy // of the webhook; default Fail
+	Iptables      string        // the kind in pods: default, nft or legacy; default default
+	InterceptIPv6 string        // true or false; default true
 	NoInjector    bool          // no webhook, and no rights for it: nothing is injected
 	Authz         bool          // AuthZ services; needs EtcdEndpoints
 	Redis         string        // HOST:PORT of a Redis outside for them; default one of their own
@@ -41,7 +43,7 @@ func (o Options) withDefaults() Options {
 	for _, field := range []struct {
 		value  *string
 		preset string
-	}{{&o.Namespace, "heddle-system"}, {&o.Image, DefaultImage}} {
+	}{{&o.Namespace, "heddle-system"}, {&o.Image, DefaultImage}, {&o.Iptables, "default"}, {&o.InterceptIPv6, "true"}} {
 		if *field.value == "" {
 			*field.value = field.preset
 		}

@@ -18,6 +18,8 @@ func (o Options) Validate() error {
 		return errors.New("--authz needs --etcd-endpoints: AuthZ services share their keys through etcd")
 	case o.NoInjector && (o.Authz || o.Gateway):
 		return errors.New("--no-injector does not go with --authz and --gateway: " + joinThere)
+	case o.NoInjector && (!slices.Contains([]string{"", "default"}, o.Iptables) || o.InterceptIPv6 == "false"):
+		return errors.New("--no-injector does not go with --intercept-iptables and --no-intercept-ipv6: they are of pods with sidecars")
 	case o.Redis != "" && !o.Authz:
 		return errors.New("--redis needs --authz: AuthZ services share tokens through it")
 	case !dnsLabel.MatchString(o.Namespace):
