@@ -36,16 +36,18 @@ type Bound struct {
 	GatewayOf mesh.GatewayOf  `json:"gatewayOf,omitempty"` // CLUSTER/NAMESPACE/NAME of the Gateway that it is, which needs no vouching by name
 }
 
-// CreateBoundJoinToken creates a token for one workload's first certificate.
-func (c *Client) CreateBoundJoinToken(ctx context.Context, of mesh.Identity, to Bound, description string, ttl time.Duration) (token Token, secret string, err error) {
-	return c.createToken(ctx, newJoinToken{of, description, ttl, 1, &to}.body())
+// CreateBoundJoinToken creates a token for one workload's first certificate. judged is
+// the service's revision by which the workload is one of it, 0 of what is no service:
+// once that is another, the answer is a conflict with [mesh.ReasonStale].
+func (c *Client) CreateBoundJoinToken(ctx context.Context, of mesh.Identity, to Bound, judged int64, description string, ttl time.Duration) (token Token, secret string, err error) {
+	return c.createToken(ctx, newJoinToken{of, description, ttl, 1, &to, judged}.body())
 }
 
 // CreateJoinToken creates a token with which a service's workloads, gateways or
 // AuthZ services get their first certificate: uses of them, within ttl; 0 is the
 // server's default.
 func (c *Client) CreateJoinToken(ctx context.Context, of mesh.Identity, description string, ttl time.Duration, uses int) (token Token, secret string, err error) {
-	return c.createToken(ctx, newJoinToken{of, description, ttl, uses, nil}.body())
+	return c.createToken(ctx, newJoinToken{of, description, ttl, uses, nil, 0}.body())
 }
 
 // newJoinToken is what a join token is to be.
@@ -55,6 +57,7 @@ type newJoinToken struct {
 	ttl         time.Duration
 	uses        int
 	bound       *Bound
+	judged      int64
 }
 
 func (n newJoinToken) body() any {
@@ -67,7 +70,8 @@ func (n newJoinToken) body() any {
 		TTL         mesh.Duration    `json:"ttl,omitempty"`
 		Uses        int              `json:"uses,omitempty"`
 		Bound       *Bound           `json:"bound,omitempty"`
-	}{Kind: "join", Authz: n.of.Kind == mesh.AuthzIdentity, Description: n.description, TTL: mesh.Duration(n.ttl), Uses: n.uses, Bound: n.bound}
+		Judged      int64            `json:"serviceRevision,omitempty"`
+	}{Kind: "join", Authz: n.of.Kind == mesh.AuthzIdentity, Description: n.description, TTL: mesh.Duration(n.ttl), Uses: n.uses, Bound: n.bound, Judged: n.judged}
 	if n.of.Kind == mesh.GatewayIdentity {
 		body.Gateway = n.of.Name
 	} else {

@@ -37,7 +37,9 @@ type joinRecord struct {
 
 // CreateJoinToken makes the right of token.Uses workloads to get the identity
 // token.Identity() within ttl, and gives its secret, which is stored nowhere. 0
-// stands for one use and [DefaultJoinTTL].
+// stands for one use and [DefaultJoinTTL]. w.Revision is that of the service which
+// the caller judged the workload by: once it is another, no token is made, and the
+// answer is a conflict with [mesh.ReasonStale]. 0: the caller judged nothing.
 func (s *Store) CreateJoinToken(ctx context.Context, token Token, ttl time.Duration, w Write) (Token, string, error) {
 	token.Author = cmp.Or(token.Author, w.Author)
 	if ttl == 0 {
@@ -55,6 +57,9 @@ func (s *Store) CreateJoinToken(ctx context.Context, token Token, ttl time.Durat
 	}
 	if ttl < time.Second || ttl > LongestJoinTTL {
 		faults.Add("ttl", "%s is not from 1s to %s", ttl, LongestJoinTTL)
+	}
+	if w.Revision < 0 || w.Revision != 0 && token.Service == "" {
+		faults.Add("serviceRevision", "%d is not the revision of a service that the token is for", w.Revision)
 	}
 	if token.Uses < 0 || token.Uses > MostJoinUses {
 		faults.Add("uses", "%d is not from 1 to %d", token.Uses, MostJoinUses)
@@ -87,6 +92,9 @@ func (s *Store) CreateJoinToken(ctx context.Context, token Token, ttl time.Durat
 		return Token{}, "", refusal(err, "create a join token")
 	}
 	t := s.newTxn("create a join token", Write{Keeper: w.Keeper, KeeperSource: w.KeeperSource})
+	if w.Revision != 0 {
+		t.require(unmoved(token.Service, w.Revision))
+	}
 	t.guard(guards...)
 	t.do(clientv3.OpPut(token.key(), string(record), clientv3.WithLease(lease.ID)))
 	t.audit = auditOfToken(w, "create", token)
@@ -146,6 +154,14 @@ func (s *Store) Join(ctx context.Context, secret, key string, w Write) (Token, e
 			return token, nil
 		}
 		// Another workload joined, or the token was revoked, in between.
+	}
+}
+
+// unmoved is the condition that a service is at the revision by which somebody judged.
+func unmoved(service mesh.ServiceName, revision int64) (clientv3.Cmp, clientv3.Op, func([]*mvccpb.KeyValue) error) {
+	key := servicePrefix + string(service)
+	return clientv3.Compare(clientv3.ModRevision(key), "=", revision), clientv3.OpGet(key, clientv3.WithKeysOnly()), func(found []*mvccpb.KeyValue) error {
+		return refuseStale("service "+quoted(string(service)), revision, found)
 	}
 }
 

@@ -24,6 +24,7 @@ type NewToken struct {
 	Description string             `json:"description,omitempty" maxLength:"1024" doc:"What it is for."`
 	TTL         mesh.Duration      `json:"ttl,omitempty" doc:"Of a join token: how long it may be used, 1s to 168h; default 10m."`
 	Bound       *registry.Bound    `json:"bound,omitempty" doc:"Of a join token: the one workload that it is for. What is left out does not matter."`
+	Judged      int64              `json:"serviceRevision,omitempty" minimum:"1" doc:"Of a join token: the revision of the service by which it was judged that the workload is one of it. Once the service has another, 409 with reason stale_revision." example:"42"`
 	Uses        int                `json:"uses,omitempty" minimum:"1" maximum:"1000" doc:"Of a join token: how many workloads may join with it; default 1."`
 }
 
@@ -38,7 +39,7 @@ func (s *Server) tokenOperations() {
 	register(s, operation{method: http.MethodGet, path: path, tag: tag, id: "listTokens", summary: "List the access tokens, without their secrets", description: "An owner's token sees those of the owner's services.", token: true}, s.listTokens)
 	register(s, operation{
 		method: http.MethodPost, path: path, tag: tag, id: "createToken", summary: "Create an access token",
-		status: http.StatusCreated, body: NewToken{}, example: `{"service":"orders","description":"sidecars of orders"}`, token: true,
+		status: http.StatusCreated, body: NewToken{}, example: `{"service":"orders","description":"sidecars of orders"}`, token: true, refusals: []int{http.StatusConflict},
 	}, s.createToken)
 	register(s, operation{
 		method: http.MethodDelete, path: path + "/{id}", tag: tag, id: "revokeToken", summary: "End an access token",
@@ -124,15 +125,15 @@ func (s *Server) newToken(ctx context.Context, wanted NewToken, w registry.Write
 	token := registry.Token{Kind: wanted.Kind, Service: wanted.Service, Owners: wanted.Owners, Keeper: wanted.Keeper, Vouches: wanted.Vouches, Gateway: wanted.Gateway, Authz: wanted.Authz, Bound: wanted.Bound, Description: wanted.Description, Author: w.Author}
 	switch wanted.Kind {
 	case "", registry.InstancesToken, registry.KeeperToken:
-		if wanted.TTL != 0 || wanted.Uses != 0 || wanted.Gateway != "" || wanted.Authz {
-			return token, "", fault("kind", "is missing: gateway, authz, ttl and uses are of join tokens")
+		if wanted.TTL != 0 || wanted.Uses != 0 || wanted.Gateway != "" || wanted.Authz || wanted.Judged != 0 {
+			return token, "", fault("kind", "is missing: gateway, authz, ttl, uses and serviceRevision are of join tokens")
 		}
 		return s.cfg.Registry.CreateToken(ctx, token, w)
 	case registry.JoinToken:
 		if s.cfg.Identities == nil {
 			return token, "", noIdentities()
 		}
-		token.Uses = wanted.Uses
+		token.Uses, w.Revision = wanted.Uses, wanted.Judged
 		created, secret, err := s.cfg.Registry.CreateJoinToken(ctx, token, wanted.TTL.Std(), w)
 		return created, identity.FormatJoinToken(secret, s.cfg.Identities.Pin()), err
 	}

@@ -45,7 +45,7 @@ func (m meshOf) Service(_ context.Context, name mesh.ServiceName) (*mesh.Service
 	return nil, mesh.NotFound("no service %q", name)
 }
 
-func (m meshOf) JoinToken(_ context.Context, of mesh.Identity, to client.Bound, description string, life time.Duration) (string, error) {
+func (m meshOf) JoinToken(_ context.Context, of mesh.Identity, to client.Bound, _ int64, description string, life time.Duration) (string, error) {
 	if m.refuses != nil {
 		return "", m.refuses
 	}

@@ -22,8 +22,9 @@ import (
 // Mesh is what the attestor asks the mesh, satisfied by a client with the keeper's token.
 type Mesh interface {
 	Service(ctx context.Context, name mesh.ServiceName) (*mesh.Service, error)
-	// JoinToken makes a join token for one workload.
-	JoinToken(ctx context.Context, of mesh.Identity, to client.Bound, description string, life time.Duration) (string, error)
+	// JoinToken makes a join token for one workload, if its service still has the revision
+	// by which that was judged; of what is no service that is 0.
+	JoinToken(ctx context.Context, of mesh.Identity, to client.Bound, judged int64, description string, life time.Duration) (string, error)
 }
 
 // Config has what an Attestor needs.
@@ -98,7 +99,7 @@ func (a *Attestor) attest(ctx context.Context, token string, want wanted) (strin
 		return "", err
 	}
 	of := want.identity()
-	gateway, err := a.mayBe(ctx, who, pod, of)
+	gateway, judged, err := a.mayBe(ctx, who, pod, of)
 	if err != nil {
 		return "", err
 	}
@@ -107,12 +108,14 @@ func (a *Attestor) attest(ctx context.Context, token string, want wanted) (strin
 		return "", err
 	}
 	to.GatewayOf = gateway
-	secret, err := a.cfg.Mesh.JoinToken(ctx, of, to, fmt.Sprintf("pod %s/%s of %s", who.namespace, who.pod, a.cfg.Cluster), joinLife)
+	secret, err := a.cfg.Mesh.JoinToken(ctx, of, to, judged, fmt.Sprintf("pod %s/%s of %s", who.namespace, who.pod, a.cfg.Cluster), joinLife)
 	switch reason := mesh.ReasonOf(err); reason {
 	case mesh.ReasonOtherSource:
 		return "", &mesh.Error{Kind: mesh.KindDenied, Reason: reason, Err: err, Message: fmt.Sprintf("another cluster is called %s in the mesh, so no pod of this one joins: its operator needs a name of its own, or --adopt-cluster", a.cfg.Cluster)}
 	case mesh.ReasonOtherName:
 		return "", &mesh.Error{Kind: mesh.KindDenied, Reason: reason, Err: err, Message: fmt.Sprintf("this cluster is not called %s in the mesh but has another name there, so no pod joins by this operator: it needs that name, or --rename-cluster", a.cfg.Cluster)}
+	case mesh.ReasonStale:
+		return "", mesh.Unavailable(err, "what the mesh has of %s changed just now: try again", of.Phrase())
 	}
 	if mesh.ReasonOf(err) == client.ReasonToken {
 		return "", mesh.Unavailable(err, "the mesh does not know the operator's access token: try again")
@@ -131,37 +134,40 @@ func (a *Attestor) attest(ctx context.Context, token string, want wanted) (strin
 }
 
 // mayBe says why a token's holder is not to have an identity. What it has for being a
-// Gateway's, it has as that Gateway.
-func (a *Attestor) mayBe(ctx context.Context, who holder, pod *corev1.Pod, of mesh.Identity) (gateway mesh.GatewayOf, err error) {
+// Gateway's, it has as that Gateway; what it has as an instance of a service, by the
+// revision of that service which is judged.
+func (a *Attestor) mayBe(ctx context.Context, who holder, pod *corev1.Pod, of mesh.Identity) (gateway mesh.GatewayOf, judged int64, err error) {
 	if of.Kind != mesh.ServiceIdentity {
 		account := Account{who.namespace, who.account}
 		if slices.Contains(a.cfg.Accounts[of], account) {
-			return "", nil
+			return "", 0, nil
 		}
 		if gateway, err = a.gatewayOf(ctx, account, pod, of); gateway != "" || err != nil {
-			return gateway, err
+			return gateway, 0, err
 		}
-		return "", mesh.Denied("service account %s does not run %s: the operator is told who does by --vouch %s=NAMESPACE/SERVICEACCOUNT", account, of.Phrase(), of)
+		return "", 0, mesh.Denied("service account %s does not run %s: the operator is told who does by --vouch %s=NAMESPACE/SERVICEACCOUNT", account, of.Phrase(), of)
 	}
-	return "", a.mayServe(ctx, who, of)
+	judged, err = a.mayServe(ctx, who, of)
+	return "", judged, err
 }
 
-// mayServe says why a token's holder is not to be an instance of a service.
-func (a *Attestor) mayServe(ctx context.Context, who holder, of mesh.Identity) error {
+// mayServe says why a token's holder is not to be an instance of a service, or by which
+// revision of that it is to be one.
+func (a *Attestor) mayServe(ctx context.Context, who holder, of mesh.Identity) (judged int64, err error) {
 	service, err := a.cfg.Mesh.Service(ctx, of.Name)
 	if mesh.KindOf(err) == mesh.KindNotFound {
-		return mesh.Denied("service %q is not declared in the mesh: write a MeshService of that name in namespace %s", of.Name, who.namespace)
+		return 0, mesh.Denied("service %q is not declared in the mesh: write a MeshService of that name in namespace %s", of.Name, who.namespace)
 	}
 	if err != nil {
-		return mesh.Unavailable(err, "the mesh could not be asked about service %q", of.Name)
+		return 0, mesh.Unavailable(err, "the mesh could not be asked about service %q", of.Name)
 	}
 	if err := a.admits(service, who.namespace); err != nil {
-		return err
+		return 0, err
 	}
 	if pods := service.Endpoints.Kubernetes; pods != nil && len(pods.ServiceAccounts) > 0 && (pods.Namespace != who.namespace || !slices.Contains(pods.ServiceAccounts, who.account)) {
-		return mesh.Denied("service account %s/%s is none of those that service %q is to have (endpoints.kubernetes.serviceAccounts)", who.namespace, who.account, of.Name)
+		return 0, mesh.Denied("service account %s/%s is none of those that service %q is to have (endpoints.kubernetes.serviceAccounts)", who.namespace, who.account, of.Name)
 	}
-	return nil
+	return service.Meta.Revision, nil
 }
 
 // bound is the one workload that a pod's join token is for.

@@ -29,11 +29,11 @@ func (t throughClient) Service(ctx context.Context, name mesh.ServiceName) (*mes
 	return &service.Service, err
 }
 
-func (t throughClient) JoinToken(ctx context.Context, of mesh.Identity, to client.Bound, description string, life time.Duration) (string, error) {
+func (t throughClient) JoinToken(ctx context.Context, of mesh.Identity, to client.Bound, judged int64, description string, life time.Duration) (string, error) {
 	writes, err := t.gate()
 	if err != nil {
 		return "", err
 	}
-	_, secret, err := writes.KeptBy(t.keeper).CreateBoundJoinToken(ctx, of, to, description, life)
+	_, secret, err := writes.KeptBy(t.keeper).CreateBoundJoinToken(ctx, of, to, judged, description, life)
 	return secret, err
 }
