@@ -218,9 +218,5 @@ func TestComponentsJoinByTheirServiceAccounts(t *testing.T) {
 		}
 		return nil
 	})
-	for line := range strings.Lines(i.operator.Log.String()) {
-		if strings.Contains(line, "is forbidden") && !strings.Contains(line, "because it is being terminated") { // another test's namespace
-			t.Errorf("the operator lacks a right: %s", line)
-		}
-	}
+	i.operator.hadAllRights(t)
 }

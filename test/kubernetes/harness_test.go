@@ -128,6 +128,17 @@ func start(t testing.TB, arguments ...string) *program {
 
 func (p *program) awaitReady() { p.AwaitReady(&p.said) }
 
+// hadAllRights fails a test whose operator was refused something, but for what nobody may:
+// to write into a namespace that is going, such as that of a test that has ended.
+func (p *program) hadAllRights(t testing.TB) {
+	t.Helper()
+	for line := range strings.Lines(p.Log.String()) {
+		if strings.Contains(line, "forbidden") && !strings.Contains(line, "because it is being terminated") {
+			t.Errorf("the operator lacks a right: %s", line)
+		}
+	}
+}
+
 // world is a server and an operator that joins the cluster to it.
 type world struct {
 	t        testing.TB

@@ -166,9 +166,7 @@ spec: {owner: team-shop, protocol: http, port: 8080, dependencies: [orders, bill
 			t.Errorf("plain text is taken at %s: %s", address, answer.Status)
 		}
 	}
-	if refused := w.operator.Log.String(); strings.Contains(refused, "is forbidden") || strings.Contains(refused, "forbidden:") {
-		t.Errorf("the operator lacks a right:\n%s", refused)
-	}
+	w.operator.hadAllRights(t)
 	for line := range strings.Lines(w.heddle("token", "list")) {
 		if strings.Contains(line, "pod "+namespace) && !strings.Contains(line, "1 of 1 used") {
 			t.Errorf("a pod's join token can be used again: %s", line)

@@ -73,7 +73,7 @@ func (u usage) since(before usage) usage {
 func (p *program) used(t testing.TB) usage {
 	t.Helper()
 	var out usage
-	io, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", p.command.Process.Pid))
+	io, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", p.PID()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func (p *program) used(t testing.TB) usage {
 	if _, err := fmt.Sscanf(string(io), "rchar: %f\nwchar: %f", &read, &out.written); err != nil {
 		t.Fatal(err)
 	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.command.Process.Pid))
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))
 	if err != nil {
 		t.Fatal(err)
 	}
