@@ -18,6 +18,7 @@ func (u *UI) nav(at string, shown bool) []navEntry {
 		{Path: "/ui/", Name: "Overview"},
 		{Path: "/ui/services", Name: "Services"},
 		{Path: "/ui/routes", Name: "Routes"},
+		{Path: machinesPath, Name: "Machines"},
 		{Path: "/ui/topology", Name: "Topology"},
 		{Path: "/ui/drift", Name: "Drift"},
 		{Path: "/ui/proxies", Name: "Proxies"},

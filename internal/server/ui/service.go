@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -41,7 +42,8 @@ type instanceRow struct {
 	ID, Address, Locality, Source, Labels string
 	Health                                chip
 	MTLS                                  bool
-	Kept                                  bool // by a keeper, whose it is to remove it
+	Kept                                  bool   // by a keeper, whose it is to remove it
+	Machine                               string // where the machine is shown that it is; "": none
 	Weight                                int
 	Since                                 time.Time
 }
@@ -69,8 +71,13 @@ func (u *UI) service(r *request) (*answer, error) {
 	out.Health, _, out.Share = healthOf(service, instances)
 	out.Known = len(instances)
 	for _, one := range firstUnhealthy(instances, rowsShown) {
+		machine := ""
+		if source := one.Meta.Keeper.VMSource(); source != "" {
+			machine = with(machinesPath, url.Values{"source": {source}}, "q", string(one.ID))
+		}
 		out.Instances = append(out.Instances, instanceRow{
-			ID: string(one.ID), Address: address(one), Locality: place(one.Locality), Source: cmp.Or(string(one.Meta.Keeper), one.Meta.Source, "unknown"), Kept: one.Meta.Keeper != "", Labels: labels(one.Labels),
+			Machine: machine,
+			ID:      string(one.ID), Address: address(one), Locality: place(one.Locality), Source: cmp.Or(string(one.Meta.Keeper), one.Meta.Source, "unknown"), Kept: one.Meta.Keeper != "", Labels: labels(one.Labels),
 			Health: instanceHealth(one), MTLS: one.MTLS, Weight: one.Weight, Since: one.Meta.UpdatedAt,
 		})
 	}

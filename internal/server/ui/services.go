@@ -8,8 +8,10 @@ import (
 	"strings"
 )
 
-// servicesOnPage is how many services one page of the list has.
-const servicesOnPage = 100
+const (
+	servicesPath   = "/ui/services"
+	servicesOnPage = 100 // how many one page of the list has
+)
 
 // servicesView is the list of services.
 type servicesView struct {
@@ -75,10 +77,10 @@ func (u *UI) services(r *request) (*answer, error) {
 	view.Page = min(max(asked, 1), view.Pages)
 	view.Rows = found[min((view.Page-1)*servicesOnPage, len(found)):min(view.Page*servicesOnPage, len(found))]
 	if view.Page > 1 {
-		view.Before = with(query, "page", strconv.Itoa(view.Page-1))
+		view.Before = with(servicesPath, query, "page", strconv.Itoa(view.Page-1))
 	}
 	if view.Page < view.Pages {
-		view.After = with(query, "page", strconv.Itoa(view.Page+1))
+		view.After = with(servicesPath, query, "page", strconv.Itoa(view.Page+1))
 	}
 	view.Columns = serviceColumns(query, cmp.Or(by, "name"), turned)
 	return &answer{Template: "services.html", Data: view}, nil
@@ -108,13 +110,13 @@ func serviceColumns(query url.Values, by string, turned bool) []column {
 				turnedTo[key] = values
 			}
 		}
-		one.Link = with(turnedTo, "sort", sort)
+		one.Link = with(servicesPath, turnedTo, "sort", sort)
 	}
 	return columns
 }
 
-// with gives the list's address with one parameter set otherwise.
-func with(query url.Values, key, value string) string {
+// with gives a list's address with one parameter set otherwise.
+func with(path string, query url.Values, key, value string) string {
 	changed := url.Values{}
 	for name, values := range query {
 		if len(values) > 0 && values[0] != "" && name != key {
@@ -122,5 +124,5 @@ func with(query url.Values, key, value string) string {
 		}
 	}
 	changed.Set(key, value)
-	return "/ui/services?" + changed.Encode()
+	return path + "?" + changed.Encode()
 }

@@ -101,6 +101,7 @@ func New(cfg Config) (*UI, error) {
 	u.instanceEditor().register()
 	u.form("GET /ui/services/{name}/instances/{id}/remove", u.removeInstancePage)
 	u.form("POST /ui/services/{name}/instances/{id}/remove", u.removeInstance)
+	u.handle("GET "+machinesPath, u.machinesPage)
 	u.handle("GET /ui/proxies", u.proxiesPage)
 	u.handle("GET /ui/proxies/{node...}", u.proxyPage)
 	u.mux.HandleFunc("GET /ui/static/", u.static)
