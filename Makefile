@@ -40,6 +40,10 @@ conformance-gateway-api: ## the official tests of the Gateway API, with a real A
 	@hack/kube.sh >&2
 	@cd test/gatewayapi && go test -run '^TestConformance$$' -count=1 -v -timeout 25m . $(if $(ARGS),-args $(ARGS))
 
+.PHONY: test-terraform
+test-terraform: ## the Terraform modules with the real provider, which is built the first time (a quarter of an hour of CPU): init, validate, terraform test; ARGS=-update writes what of its schema the tests of every day use
+	@hack/test-terraform.sh $(ARGS)
+
 .PHONY: check
 check: ## formatting, vet, linter, tidy go.mod, generated code, import rules
 	@hack/check.sh

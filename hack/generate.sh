@@ -10,4 +10,4 @@ hack/tools.sh buf protoc-gen-go protoc-gen-go-grpc
 .tools/bin/buf generate
 
 # The tests that hold these files to the code also write them.
-go test -count=1 ./internal/mesh ./internal/cloudinit ./internal/server ./internal/kubernetes/crd ./internal/kubernetes/install ./cmd/heddle -run '(Is|Are)UpToDate$' -update >/dev/null
+go test -count=1 ./internal/mesh ./internal/cloudinit ./internal/server ./internal/kubernetes/crd ./internal/kubernetes/install ./cmd/heddle ./test/terraform -run '(Is|Are)UpToDate$' -update >/dev/null
