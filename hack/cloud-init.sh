@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Gets cloud-init into .tools/cloud-init/, for tests that hold what Heddle prints to its
-# schema: the sources of Debian's package, unpacked and never installed, for an installed
-# one would take effect at the next start of the machine. Says in one line what it did.
-# Idempotent.
+# schema, and systemd-analyze unless it is on PATH: Debian's packages, unpacked and never
+# installed, for an installed cloud-init would take effect at the next start of the
+# machine. Says in one line what it did. Idempotent.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 own=.tools/cloud-init
@@ -14,9 +14,11 @@ packages=(cloud-init python3-yaml python3-jsonschema python3-attr python3-pyrsis
   python3-idna python3-jsonpatch python3-json-pointer python3-serial python3-netifaces)
 python=/usr/bin/python3 # the packages are built for Debian's own
 
+command -v systemd-analyze >/dev/null || packages+=(systemd libsystemd-shared libsystemd0)
+
 runs() { PYTHONPATH="$1" "$python" -m cloudinit.cmd.main schema --help >/dev/null 2>&1; }
 
-if runs "$own/usr/lib/python3/dist-packages"; then
+if runs "$own/usr/lib/python3/dist-packages" && { command -v systemd-analyze >/dev/null || [ -x "$own/usr/bin/systemd-analyze" ]; }; then
   say "using $own"
   exit 0
 fi
@@ -30,6 +32,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir "$work/new"
 for one in "$work"/*.deb; do dpkg-deb -x "$one" "$work/new"; done
 runs "$work/new/usr/lib/python3/dist-packages" || { say "what was unpacked does not run with $python:" >&2; PYTHONPATH="$work/new/usr/lib/python3/dist-packages" "$python" -m cloudinit.cmd.main schema --help >&2; exit 1; }
+"$python" -m compileall -q "$work/new/usr/lib/python3" || true # it starts faster
 chmod 0755 "$work/new"
 rm -rf "$own"
 mv "$work/new" "$own"

@@ -12,7 +12,9 @@ present() {
     iproute2) command -v ip >/dev/null ;;
     libc6-dev) [ -e /usr/include/stdlib.h ] ;;
     prometheus) command -v promtool >/dev/null ;;
+    procps) command -v pkill >/dev/null ;;
     python3-pip) python3 -m pip --version >/dev/null 2>&1 ;;
+    util-linux) command -v setpriv >/dev/null && command -v unshare >/dev/null ;;
     *) command -v "$1" >/dev/null ;;
   esac
 }

@@ -44,8 +44,8 @@ if [ -n "$kubernetes" ] && ! wait "$kubernetes"; then
   left_out+=("every test with a real Kubernetes: hack/kube.sh could not build it (see above)")
 fi
 hack/contour.sh || left_out+=("the test of the overlay for Contour: hack/contour.sh could not get its definitions (see above)")
-hack/cloud-init.sh || left_out+=("the test of cloud-configs against their schema: hack/cloud-init.sh could not get it (see above)")
-hack/system.sh passwd procps util-linux python3 systemd || left_out+=("tests of virtual machines and of the units that they run (see above)")
+hack/cloud-init.sh || left_out+=("tests of cloud-configs and units of systemd: hack/cloud-init.sh could not get what they need (see above)")
+hack/system.sh passwd procps util-linux python3 || left_out+=("the test of virtual machines (see above)")
 if [ -n "$helm" ] && ! wait "$helm"; then
   left_out+=("every test with a real Helm: hack/tools.sh could not build it (see above)")
 fi

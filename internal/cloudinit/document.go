@@ -30,7 +30,7 @@ type document struct{ writer }
 // write writes the cloud-config of a role.
 func write(w writer, role Role) {
 	d := document{w}
-	d.text("#cloud-config\n# A machine of the mesh: " + string(role) + ". Written by Heddle; docs/azure.md says more.\n")
+	d.text("#cloud-config\n# A machine of the mesh: " + string(role) + ". Written by Heddle; docs/machines.md says more.\n")
 	switch role {
 	case ControlPlane:
 		d.text("write_files:\n")
@@ -222,7 +222,7 @@ func (d document) line(before, name, after string) {
 // installUnit installs the programs at each start of the machine, unless they are there.
 const installUnit = `[Unit]
 Description=Install the programs of Heddle
-Documentation=` + pages + `azure.md
+Documentation=` + pages + `machines.md
 Wants=network-online.target
 After=network-online.target
 

@@ -97,9 +97,11 @@ KillMode=mixed
 TimeoutStopSec=45
 LimitNOFILE=262144
 `
-	// Envoy maps memory that it writes and runs, for the code that it compiles.
+	// Envoy maps memory that it writes and runs, for the code that it compiles, and asks
+	// what of it is mapped.
 	portsBelow1024 = `AmbientCapabilities=CAP_NET_BIND_SERVICE
 CapabilityBoundingSet=CAP_NET_BIND_SERVICE
+SystemCallFilter=mincore
 `
 	noRights = `TimeoutStopSec=30
 LimitNOFILE=65536

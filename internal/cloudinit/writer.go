@@ -20,17 +20,18 @@ type writer interface {
 // filled writes a document with values.
 type filled struct {
 	strings.Builder
-	values map[string]string
-	used   map[string]bool
-	faults []error
+	values  map[string]string
+	used    map[string]bool
+	refused map[string]bool // told already
+	faults  []error
 }
 
 func (f *filled) text(s string) { f.WriteString(s) }
 
 func (f *filled) value(name string) {
 	value := f.values[name]
-	if err := find(name).check(value); err != nil && !f.used[name] {
-		f.faults = append(f.faults, err)
+	if err := find(name).check(value); err != nil && !f.refused[name] {
+		f.faults, f.refused[name] = append(f.faults, err), true
 	}
 	f.used[name] = true
 	f.WriteString(value)
@@ -68,7 +69,7 @@ func (f *filled) unused() (faults []error) {
 // Config is the cloud-config of a machine, with values by the names of variables. All
 // that is wrong with them is told at once.
 func Config(role Role, values map[string]string) (string, error) {
-	f := &filled{values: values, used: map[string]bool{}}
+	f := &filled{values: values, used: map[string]bool{}, refused: map[string]bool{}}
 	write(f, role)
 	if err := errors.Join(append(f.faults, f.unused()...)...); err != nil {
 		return "", err
