@@ -27,6 +27,7 @@ type operatorCmd struct {
 	AdoptCluster   []string      `sep:"none" placeholder:"NAME=UID" help:"The cluster NAME takes the place of the one whose namespace kube-system has this uid, which had its name in the mesh and has gone for good; repeatable."`
 	RenameCluster  []string      `sep:"none" placeholder:"NEW=OLD" help:"The cluster NEW was called OLD in the mesh until now, and is no longer: end its former operator first; repeatable."`
 	ProxiesAt      []string      `sep:"none" placeholder:"URL" help:"A server at which connected proxies are counted, for the status of objects: each address that its name has is one; repeatable. Default: --server. Name all of several servers, or a name that has all their addresses."`
+	ServerCAFile   string        `name:"server-ca-file" type:"path" placeholder:"FILE" help:"PEM certificates that those of --server and --proxies-at are verified by, such as the mesh's root; read again when they change. Default: those of this machine."`
 	HTTPListen     string        `name:"http-listen" default:"127.0.0.1:7090" placeholder:"HOST:PORT" help:"Where /metrics, /livez and /readyz are served; port 0 takes a free one."`
 	LeaderElection bool          `default:"true" negatable:"" help:"Have one of several replicas write, for each cluster; --no-leader-election for one that runs alone."`
 	Namespace      string        `placeholder:"NAME" help:"Its own namespace in each cluster, of the leader's lease and the webhook's certificate, where no sidecars are injected; default: this pod's, or else heddle-system."`
@@ -43,7 +44,7 @@ func (*operatorCmd) Help() string {
 Examples:
 
   kubectl apply -f api/crds
-  heddle operator --cluster prod --server https://heddle.example:7443 --token-file token
+  heddle operator --cluster prod --server https://heddle.example:7443 --server-ca-file ca-cert.pem --token-file token
   heddle operator --cluster prod=prod.kubeconfig --cluster stage=stage.kubeconfig --token-file token --no-leader-election
   heddle operator --cluster prod --token-file token --adopt-cluster prod=8f14e45f-ceea-467f-a2b1-3c1b6d1f9a10
   heddle operator --cluster prod --token-file token --rename-cluster prod=production
@@ -76,7 +77,7 @@ func (c *operatorCmd) Run(ctx context.Context, line *globals, logger *slog.Logge
 	defer release()
 	metrics := prometheus.NewRegistry() // the library's has the collectors of Go and of the process
 	standing := operator.NewStanding(logger, metrics)
-	api, err := line.connectWith(client.Config{Tokens: line.token, Transport: standing.Watch})
+	api, err := line.connectWith(client.Config{Tokens: line.token, RootsFile: c.ServerCAFile, Transport: standing.Watch})
 	if err != nil {
 		return err
 	}
@@ -120,7 +121,7 @@ func (c *operatorCmd) proxies(line *globals) ([]*client.Client, error) {
 		}
 		at := *line
 		at.Server = one
-		connected, err := at.connectWith(client.Config{Tokens: at.token}) // which may be replaced
+		connected, err := at.connectWith(client.Config{Tokens: at.token, RootsFile: c.ServerCAFile}) // which may be replaced
 		if err != nil {
 			return nil, &usageError{message: "--proxies-at: " + err.Error()}
 		}

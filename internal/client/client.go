@@ -19,6 +19,7 @@ type Config struct {
 	Address    string                                    // "http://host:port", "https://host:port" or "host:port"; default [DefaultAddress]
 	Token      string                                    // the bearer token for writes; "" for reading only
 	Tokens     func() (string, error)                    // the same, asked for each call: for one that is replaced meanwhile
+	RootsFile  string                                    // PEM certificates that the server's is verified by, looked at for each call; default the system's
 	Transport  func(http.RoundTripper) http.RoundTripper // wraps the transport of the default HTTPClient
 	HTTPClient *http.Client                              // default: a client of its own
 	UserAgent  string                                    // default "heddle"
@@ -51,9 +52,15 @@ func New(cfg Config) (*Client, error) {
 	if c.http == nil {
 		transport := http.DefaultTransport.(*http.Transport).Clone()
 		transport.MaxIdleConnsPerHost = 16
+		var by http.RoundTripper = transport
+		if cfg.RootsFile != "" {
+			if by, err = newRooted(cfg.RootsFile, transport); err != nil {
+				return nil, err
+			}
+		}
 		// net/http would go where a redirect points, and make a GET of a write that
 		// it was answered to: what reads like success would have changed nothing.
-		c.http = &http.Client{Transport: http.RoundTripper(transport), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		c.http = &http.Client{Transport: by, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	}
 	if cfg.HTTPClient == nil && cfg.Transport != nil {
 		c.http.Transport = cfg.Transport(c.http.Transport)

@@ -65,7 +65,7 @@ func newInstallation(t *testing.T) *installation {
 	}
 	i.secret("heddle-etcd", etcd.files)
 	i.secret("heddle-authz-keys", map[string][]byte{"secret": []byte(strings.Repeat("0123456789abcdef", 4))})
-	w.operator = start(t, append([]string{"operator", "--server", w.server.said["rest"], "--token-file", w.token,
+	w.operator = start(t, append([]string{"operator", "--server", w.server.said["restTLS"], "--server-ca-file", filepath.Join(dir, "ca-cert.pem"), "--token-file", w.token,
 		"--cluster", "prod=" + rights(t, c, own), "--http-listen", "127.0.0.1:0", "--namespace", own,
 		"--webhook-listen", hostAddress + ":443", "--image", "heddle:test", "--pod-server", w.server.said["restTLS"], "--pod-xds", w.server.said["xdsTLS"]}, i.vouches()...)...)
 	w.operator.awaitReady()

@@ -18,6 +18,7 @@ func (o Options) operator() []runtime.Object {
 	args := []string{
 		"operator", "--cluster=" + o.Cluster, "--namespace=" + o.Namespace,
 		"--server=https://" + o.host(Server) + ":" + strconv.Itoa(restPort), "--token-file=" + heddleFolder + "/token/token",
+		"--server-ca-file=" + heddleFolder + "/token/ca.crt", // the server's certificate is the mesh's
 		"--http-listen=:" + strconv.Itoa(metricsPort), "--proxies-at=https://" + o.host(eachServer) + ":" + strconv.Itoa(restPort),
 	}
 	web, metrics := port("webhook", 443, webhookPort), port("metrics", metricsPort, metricsPort)
@@ -33,7 +34,6 @@ func (o Options) operator() []runtime.Object {
 	pod := corev1.PodSpec{ServiceAccountName: Operator, Volumes: []corev1.Volume{tmp()}}
 	pod.Containers = []corev1.Container{o.container("operator", o.Image, "512Mi", []string{"heddle"}, args)}
 	container := &pod.Containers[0]
-	container.Env = []corev1.EnvVar{{Name: "SSL_CERT_FILE", Value: heddleFolder + "/token/ca.crt"}} // the server's certificate is the mesh's
 	container.Ports = ports(served...)
 	container.LivenessProbe = probe("/livez", metricsPort, corev1.URISchemeHTTP)
 	container.ReadinessProbe = probe("/readyz", metricsPort, corev1.URISchemeHTTP)
