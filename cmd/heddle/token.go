@@ -25,15 +25,16 @@ func (tokenCmd) Help() string {
 }
 
 type tokenCreateCmd struct {
-	Service     *string  `complete:"services" placeholder:"NAME" help:"The token may write this service and its instances only; left out, everything."`
-	Owner       []string `sep:"none" placeholder:"NAME" help:"The token may write what this owner has: its services, their instances and tokens, and its routes. May be repeated: with both owners a service can be handed over."`
-	Instances   *string  `complete:"services" placeholder:"NAME" help:"The token may write the instances of this service only, not its declaration: what heddle proxy beside it needs."`
-	Keeper      *string  `placeholder:"KEEPER" help:"The token is a keeper's, such as kubernetes/CLUSTER: it may write what that keeper has, the whole sets of instances of its services, and join tokens of these for one use."`
-	Vouch       []string `sep:"none" placeholder:"IDENTITY" help:"With --keeper: it makes join tokens of this too, gateway/NAME or heddle/authz. May be repeated."`
-	Join        *string  `complete:"services" placeholder:"NAME" help:"Make a join token instead: workloads of this service get their first certificate with it, and nothing else."`
-	JoinGateway *string  `placeholder:"NAME" help:"The same for gateways of this name (heddle proxy --gateway)."`
-	JoinAuthz   bool     `help:"The same for AuthZ services that run apart (heddle authz)."`
-	Description string   `placeholder:"TEXT" help:"What it is for." empty:"fine"`
+	Service       *string  `complete:"services" placeholder:"NAME" help:"The token may write this service and its instances only; left out, everything."`
+	Owner         []string `sep:"none" placeholder:"NAME" help:"The token may write what this owner has: its services, their instances and tokens, and its routes. May be repeated: with both owners a service can be handed over."`
+	Instances     *string  `complete:"services" placeholder:"NAME" help:"The token may write the instances of this service only, not its declaration: what heddle proxy beside it needs."`
+	Keeper        *string  `placeholder:"KEEPER" help:"The token is a keeper's, such as kubernetes/CLUSTER: it may write what that keeper has, the whole sets of instances of its services, and join tokens of these for one use."`
+	Vouch         []string `sep:"none" placeholder:"IDENTITY" help:"With --keeper: it makes join tokens of this too, gateway/NAME or heddle/authz. May be repeated."`
+	VouchGateways bool     `help:"With --keeper of a whole Kubernetes cluster: it makes join tokens of the gateways that Gateways of the Gateway API are there."`
+	Join          *string  `complete:"services" placeholder:"NAME" help:"Make a join token instead: workloads of this service get their first certificate with it, and nothing else."`
+	JoinGateway   *string  `placeholder:"NAME" help:"The same for gateways of this name (heddle proxy --gateway)."`
+	JoinAuthz     bool     `help:"The same for AuthZ services that run apart (heddle authz)."`
+	Description   string   `placeholder:"TEXT" help:"What it is for." empty:"fine"`
 
 	TTL  *time.Duration `name:"ttl" placeholder:"TIME" help:"Of a join token: how long it may be used, 1s to 168h. Default: 10m."`
 	Uses *int           `placeholder:"N" help:"Of a join token: how many workloads may join with it, 1 to 1000. Default: 1."`
@@ -48,7 +49,7 @@ Examples:
   heddle token create --service orders --description "orders' sidecars" > orders.token
   heddle token create --instances orders > orders.token
   heddle token create --keeper kubernetes/prod --description "operator" > operator.token
-  heddle token create --keeper kubernetes/prod --vouch gateway/edge --vouch heddle/authz > operator.token
+  heddle token create --keeper kubernetes/prod --vouch-gateways --vouch gateway/edge --vouch heddle/authz > operator.token
   heddle token create --owner team-shop --description "Ada" > ada.token
   heddle token create --description "Ada, on call"
   heddle token create --join orders > orders.join
@@ -72,8 +73,8 @@ func (tokenRevokeCmd) Help() string { return "Example:\n\n  heddle token revoke 
 
 // Run prints the secret alone on standard output, so that it can go into a file.
 func (c *tokenCreateCmd) Run(ctx context.Context, api *client.Client, con *console) error {
-	if len(c.Vouch) > 0 && c.Keeper == nil {
-		return &usageError{message: "--vouch is of a keeper's token: it needs --keeper"}
+	if (len(c.Vouch) > 0 || c.VouchGateways) && c.Keeper == nil {
+		return &usageError{message: "--vouch and --vouch-gateways are of a keeper's token: they need --keeper"}
 	}
 	of, err := c.joining()
 	if err != nil {
@@ -122,7 +123,7 @@ func (c *tokenCreateCmd) limited(ctx context.Context, api *client.Client, con *c
 		if err != nil {
 			return err
 		}
-		token, secret, err := api.CreateKeeperToken(ctx, mesh.Keeper(keeper), c.Description, c.Vouch...)
+		token, secret, err := api.CreateKeeperToken(ctx, mesh.Keeper(keeper), c.Description, client.Vouching{Identities: c.Vouch, Gateways: c.VouchGateways})
 		if err == nil {
 			tellToken(con, token, secret)
 		}
@@ -210,8 +211,8 @@ func mayWrite(token client.Token) string {
 		return fmt.Sprintf("the instances of service %q", token.Service)
 	case token.Kind == "keeper":
 		text := fmt.Sprintf("what %s keeps", token.Keeper)
-		if len(token.Vouches) > 0 {
-			text += ", and vouches for " + strings.Join(token.Vouches, ", ")
+		if vouches := vouchesOf(token); len(vouches) > 0 {
+			text += ", and vouches for " + strings.Join(vouches, ", ")
 		}
 		return text
 	case token.Service == "" && len(token.Owners) > 0:
@@ -220,6 +221,14 @@ func mayWrite(token client.Token) string {
 		return "everything"
 	}
 	return fmt.Sprintf("service %q and its instances", token.Service)
+}
+
+// vouchesOf is whom a keeper's token vouches for.
+func vouchesOf(token client.Token) []string {
+	if !token.VouchGateways {
+		return token.Vouches
+	}
+	return append([]string{"gateways of its Gateways"}, token.Vouches...)
 }
 
 // Run lists the tokens.
@@ -248,7 +257,7 @@ func holderOf(token client.Token) string {
 	case token.Authz:
 		return "the AuthZ service"
 	case token.Keeper != "":
-		return strings.Join(append([]string{string(token.Keeper)}, token.Vouches...), ", ")
+		return strings.Join(append([]string{string(token.Keeper)}, vouchesOf(token)...), ", ")
 	case len(token.Owners) > 0:
 		return "(theirs)"
 	}

@@ -26,15 +26,16 @@ type Problem struct {
 
 // Token is what is known of an access token; never its secret.
 type Token struct {
-	ID          string           `json:"id"`
-	Kind        string           `json:"kind,omitempty"` // "", "join", "instances" or "keeper"
-	Description string           `json:"description,omitempty"`
-	Service     mesh.ServiceName `json:"service,omitempty"` // "" may write everything, or what the owners have
-	Owners      []string         `json:"owners,omitempty"`  // without a service: whose things may be written; with one: its owner when the token was made
-	CreatedAt   time.Time        `json:"createdAt,omitzero"`
-	Author      string           `json:"author,omitempty"`
-	Keeper      mesh.Keeper      `json:"keeper,omitempty"` // of a keeper's token
-	Vouches     []string         `json:"vouches,omitempty"`
+	ID            string           `json:"id"`
+	Kind          string           `json:"kind,omitempty"` // "", "join", "instances" or "keeper"
+	Description   string           `json:"description,omitempty"`
+	Service       mesh.ServiceName `json:"service,omitempty"` // "" may write everything, or what the owners have
+	Owners        []string         `json:"owners,omitempty"`  // without a service: whose things may be written; with one: its owner when the token was made
+	CreatedAt     time.Time        `json:"createdAt,omitzero"`
+	Author        string           `json:"author,omitempty"`
+	Keeper        mesh.Keeper      `json:"keeper,omitempty"` // of a keeper's token
+	Vouches       []string         `json:"vouches,omitempty"`
+	VouchGateways bool             `json:"vouchGateways,omitempty"`
 
 	// Of join tokens alone.
 	Gateway   mesh.ServiceName `json:"gateway,omitempty"`
@@ -133,15 +134,21 @@ func (c *Client) CreateInstancesToken(ctx context.Context, service mesh.ServiceN
 	return c.createToken(ctx, map[string]any{"kind": "instances", "service": service, "description": description})
 }
 
+// Vouching is for whom a keeper's token makes join tokens besides the keeper's services.
+type Vouching struct {
+	Identities []string `json:"vouches,omitempty"`       // such as gateway/edge
+	Gateways   bool     `json:"vouchGateways,omitempty"` // those that Gateways of its clusters are
+}
+
 // CreateKeeperToken creates a token for what a keeper and those below it have, and
-// gives its secret. It makes join tokens of the keeper's services, and of the
-// identities that it vouches for, such as gateway/edge.
-func (c *Client) CreateKeeperToken(ctx context.Context, keeper mesh.Keeper, description string, vouches ...string) (token Token, secret string, err error) {
-	body := map[string]any{"kind": "keeper", "keeper": keeper, "description": description}
-	if len(vouches) > 0 {
-		body["vouches"] = vouches
-	}
-	return c.createToken(ctx, body)
+// gives its secret.
+func (c *Client) CreateKeeperToken(ctx context.Context, keeper mesh.Keeper, description string, vouches Vouching) (token Token, secret string, err error) {
+	return c.createToken(ctx, struct {
+		Kind        string      `json:"kind"`
+		Keeper      mesh.Keeper `json:"keeper"`
+		Description string      `json:"description"`
+		Vouching
+	}{"keeper", keeper, description, vouches})
 }
 
 func (c *Client) createToken(ctx context.Context, body any) (token Token, secret string, err error) {

@@ -49,6 +49,11 @@ func (k Keeper) Covers(other Keeper) bool {
 // OfInstances says whether k can keep instances: it is a whole cluster, or a whole source.
 func (k Keeper) OfInstances() bool { return k.Fault() == "" && strings.Count(string(k), "/") == 1 }
 
+// OfClusters says whether k is a whole Kubernetes cluster, or all of them.
+func (k Keeper) OfClusters() bool {
+	return k == KubernetesKeeper || k.OfInstances() && k.Cluster() != ""
+}
+
 // OfObjects says whether k can keep services and routes: it is one object of a cluster.
 func (k Keeper) OfObjects() bool {
 	return k.Fault() == "" && strings.Count(string(k), "/") == maxKeeperSegments-1

@@ -24,6 +24,12 @@ func (t Token) bindingFaults(f *mesh.Faults) {
 	case len(t.Vouches) > mostVouches:
 		f.Add("vouches", "has %d entries; at most %d are allowed", len(t.Vouches), mostVouches)
 	}
+	switch {
+	case t.VouchGateways && t.Kind != KeeperToken:
+		f.Add("vouchGateways", "is of tokens of kind keeper")
+	case t.VouchGateways && !t.Keeper.OfClusters():
+		f.Add("vouchGateways", "is of tokens for whole clusters, such as kubernetes/prod, and not of %s", quoted(string(t.Keeper)))
+	}
 	for i, one := range t.Vouches {
 		of, err := mesh.ParseIdentity(one)
 		if err != nil || of.Kind != mesh.GatewayIdentity && of.Kind != mesh.AuthzIdentity {

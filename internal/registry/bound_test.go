@@ -148,7 +148,7 @@ func TestAKeeperMakesJoinTokensOfItsGateways(t *testing.T) {
 		return registry.Token{Gateway: gateway, Uses: 1, Bound: &registry.Bound{GatewayOf: object}}
 	}
 	token := func(keeper mesh.Keeper) registry.Token {
-		return registry.Token{ID: "k", Kind: registry.KeeperToken, Keeper: keeper}
+		return registry.Token{ID: "k", Kind: registry.KeeperToken, Keeper: keeper, VouchGateways: true}
 	}
 	for name, c := range map[string]struct {
 		token registry.Token
@@ -158,7 +158,8 @@ func TestAKeeperMakesJoinTokensOfItsGateways(t *testing.T) {
 	}{
 		"its own":                  {of(web, "prod/shop/web"), time.Minute, token("kubernetes/prod"), ""},
 		"of all clusters":          {of(web, "prod/shop/web"), time.Minute, token("kubernetes"), ""},
-		"of its namespace":         {of(web, "prod/shop/web"), time.Minute, token("kubernetes/prod/shop"), ""},
+		"of its namespace alone":   {of(web, "prod/shop/web"), time.Minute, token("kubernetes/prod/shop"), mesh.KindDenied},
+		"without the right":        {of(web, "prod/shop/web"), time.Minute, keeperToken("gateway/edge"), mesh.KindDenied},
 		"of a long name":           {of(mesh.GatewayAPIGateway("prod", "shop", long), mesh.GatewayOf("prod/shop/"+long)), time.Minute, token("kubernetes/prod"), ""},
 		"without its Gateway":      {registry.Token{Gateway: web, Uses: 1}, time.Minute, token("kubernetes/prod"), mesh.KindDenied},
 		"another name":             {of("edge", "prod/shop/web"), time.Minute, token("kubernetes/prod"), mesh.KindDenied},
@@ -182,5 +183,39 @@ func TestAKeeperMakesJoinTokensOfItsGateways(t *testing.T) {
 		if got := mesh.KindOf(err); (err == nil) != (c.want == "") || err != nil && got != c.want {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// The right to make gateways of Gateways is given by an admin, for whole clusters.
+func TestWhichTokensVouchForGatewaysOfGateways(t *testing.T) {
+	s := openStore(t)
+	for name, c := range map[string]struct {
+		token registry.Token
+		want  mesh.ErrorKind
+	}{
+		"a cluster":         {registry.Token{Kind: registry.KeeperToken, Keeper: "kubernetes/prod"}, ""},
+		"all clusters":      {registry.Token{Kind: registry.KeeperToken, Keeper: "kubernetes"}, ""},
+		"a namespace":       {registry.Token{Kind: registry.KeeperToken, Keeper: "kubernetes/prod/shop"}, mesh.KindInvalid},
+		"an object":         {registry.Token{Kind: registry.KeeperToken, Keeper: "kubernetes/prod/shop/web"}, mesh.KindInvalid},
+		"a source":          {registry.Token{Kind: registry.KeeperToken, Keeper: "vms/dc"}, mesh.KindInvalid},
+		"an admin's":        {registry.Token{}, mesh.KindInvalid},
+		"an owner's":        {registry.Token{Owners: []string{"shop"}}, mesh.KindInvalid},
+		"of instances only": {registry.Token{Kind: registry.InstancesToken, Service: "web"}, mesh.KindInvalid},
+	} {
+		c.token.VouchGateways = true
+		made, secret, err := s.CreateToken(t.Context(), c.token, registry.Write{})
+		if got := mesh.KindOf(err); (err == nil) != (c.want == "") || err != nil && got != c.want {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err != nil {
+			continue
+		}
+		if got, err := s.Authenticate(t.Context(), secret); err != nil || !got.VouchGateways || !made.VouchGateways {
+			t.Errorf("%s, as it is stored: %+v, %v", name, got, err)
+		}
+	}
+	_, _, err := s.CreateJoinToken(t.Context(), registry.Token{Gateway: mesh.GatewayAPIGateway("prod", "shop", "web"), Uses: 1, Bound: &registry.Bound{GatewayOf: "prod/shop/web"}}, time.Minute, registry.Write{By: keeperToken()})
+	if err == nil || !strings.Contains(err.Error(), "--keeper kubernetes/prod --vouch-gateways") {
+		t.Errorf("what to do: %v", err)
 	}
 }

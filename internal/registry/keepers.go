@@ -91,8 +91,7 @@ func has(keeper mesh.Keeper, service *mesh.Service) bool {
 }
 
 // keeperTokenRight: a keeper's token makes one-use join tokens of services whose
-// instances it keeps, of the gateways that Gateways of its clusters are, and of those that it
-// vouches for, and ends them.
+// instances it keeps, and of the gateways and AuthZ services that it vouches for, and ends them.
 func (s *Store) keeperTokenRight(ctx context.Context, by, token Token) ([]guard, error) {
 	if token.Kind != JoinToken {
 		return nil, mesh.Denied("the access token is limited to %s: it makes join tokens of its services, and no others", by.limit())
@@ -100,8 +99,8 @@ func (s *Store) keeperTokenRight(ctx context.Context, by, token Token) ([]guard,
 	short := token.Uses == 1 && token.ExpiresAt.Sub(token.CreatedAt) <= DefaultJoinTTL
 	if token.Service == "" {
 		switch {
-		case !slices.Contains(by.Vouches, token.Identity().String()) && !token.isGatewayOf(by.Keeper):
-			return nil, mesh.Denied("the access token is limited to %s, and does not vouch for %s: an admin makes one that does (heddle token create --keeper %s --vouch %s)", by.limit(), token.Identity().Phrase(), by.Keeper, token.Identity())
+		case !slices.Contains(by.Vouches, token.Identity().String()) && !by.vouchesForGateway(token):
+			return nil, mesh.Denied("the access token is limited to %s, and does not vouch for %s: an admin makes one that does (heddle token create --keeper %s %s)", by.limit(), token.Identity().Phrase(), by.Keeper, token.vouchFlag())
 		case !short:
 			return nil, notShort(by)
 		}
@@ -118,6 +117,14 @@ func (s *Store) keeperTokenRight(ctx context.Context, by, token Token) ([]guard,
 		return nil, notShort(by)
 	}
 	return []guard{at(servicePrefix+string(token.Service), service.Meta.Revision)}, nil
+}
+
+// vouchFlag is what lets a keeper's token make join tokens such as this.
+func (t Token) vouchFlag() string {
+	if t.Bound != nil && t.Bound.GatewayOf != "" {
+		return "--vouch-gateways"
+	}
+	return "--vouch " + t.Identity().String()
 }
 
 func notShort(by Token) error {

@@ -32,6 +32,8 @@ type Token struct {
 	Keeper      mesh.Keeper      `json:"keeper,omitempty"`  // of a keeper's token: it writes as this one, and as those below it
 	Vouches     []string         `json:"vouches,omitempty"` // of a keeper's token: the identities besides its services that it makes join tokens of, such as gateway/edge
 
+	VouchGateways bool `json:"vouchGateways,omitempty"` // of a keeper's token: so it does for the gateways that Gateways of its clusters are
+
 	// Of join tokens alone.
 	Gateway   mesh.ServiceName `json:"gateway,omitempty"` // it is for gateways of this name instead of a service
 	Authz     bool             `json:"authz,omitempty"`   // it is for AuthZ services instead
@@ -46,16 +48,17 @@ type Bound struct {
 	Instance  mesh.InstanceID `json:"instance,omitempty" doc:"Which of the service's; it is in the audit." example:"orders-7d4f.shop.prod"`
 	Addresses []string        `json:"addresses,omitempty" nullable:"false" doc:"The workload joins from one of these IP addresses."`
 	Key       string          `json:"key,omitempty" doc:"The workload's public key: SHA-256 of its SubjectPublicKeyInfo, hexadecimal."`
-	GatewayOf mesh.GatewayOf  `json:"gatewayOf,omitempty" doc:"Of a gateway: the Gateway of a Kubernetes cluster that it is, CLUSTER/NAMESPACE/NAME. The cluster's keeper makes a join token of it without vouching for it by name." example:"prod/shop/web"`
+	GatewayOf mesh.GatewayOf  `json:"gatewayOf,omitempty" doc:"Of a gateway: the Gateway of a Kubernetes cluster that it is, CLUSTER/NAMESPACE/NAME. A token of the cluster's keeper with vouchGateways makes a join token of it without vouching for it by name." example:"prod/shop/web"`
 }
 
-// isGatewayOf says whether a join token is for the gateway that a Gateway of a keeper's is.
-func (t Token) isGatewayOf(keeper mesh.Keeper) bool {
-	if t.Gateway == "" || t.Bound == nil {
+// vouchesForGateway says whether a keeper's token vouches for a join token's gateway, as that
+// of a Gateway of its clusters.
+func (t Token) vouchesForGateway(join Token) bool {
+	if !t.VouchGateways || join.Gateway == "" || join.Bound == nil {
 		return false
 	}
-	cluster, namespace, name, ok := t.Bound.GatewayOf.Parts()
-	return ok && keeper.Covers(mesh.GatewayAPIKeeper(cluster, namespace)) && t.Gateway == mesh.GatewayAPIGateway(cluster, namespace, name)
+	cluster, namespace, name, ok := join.Bound.GatewayOf.Parts()
+	return ok && t.Keeper.Covers(mesh.OfCluster(cluster)) && join.Gateway == mesh.GatewayAPIGateway(cluster, namespace, name)
 }
 
 // TokenKind says what a token is a right to.

@@ -14,18 +14,19 @@ import (
 
 // NewToken is the body of a request for a token.
 type NewToken struct {
-	Kind        registry.TokenKind `json:"kind,omitempty" enum:"join,instances,keeper" doc:"join: the right to get an identity, of the service or of what is said in its place, and nothing else. instances: the right to write the service's instances, and nothing else. keeper: the right of an outside source, such as a Kubernetes cluster, to write what it keeps, and nothing else. Left out: the right to write."`
-	Service     mesh.ServiceName   `json:"service,omitempty" doc:"The token may write this service's declaration and its instances only; left out, everything. A join token is for workloads of this service. Required for instances." example:"orders"`
-	Owners      []string           `json:"owners,omitempty" nullable:"false" doc:"Instead of a service: the token may write the services and routes of these owners, the instances of those services and their tokens, and hand over from one of them to another." example:"team-shop"`
-	Keeper      mesh.Keeper        `json:"keeper,omitempty" doc:"Of a keeper's token: it writes as this keeper, and as those below it." example:"kubernetes/prod"`
-	Vouches     []string           `json:"vouches,omitempty" nullable:"false" doc:"Of a keeper's token: gateways (gateway/NAME) and AuthZ services (heddle/authz) that it may make join tokens of, for one use each, besides those of its services." example:"gateway/edge"`
-	Gateway     mesh.ServiceName   `json:"gateway,omitempty" doc:"Of a join token: it is for gateways of this name, instead of a service." example:"edge"`
-	Authz       bool               `json:"authz,omitempty" doc:"Of a join token: it is for AuthZ services that run apart (heddle authz), instead of a service."`
-	Description string             `json:"description,omitempty" maxLength:"1024" doc:"What it is for."`
-	TTL         mesh.Duration      `json:"ttl,omitempty" doc:"Of a join token: how long it may be used, 1s to 168h; default 10m."`
-	Bound       *registry.Bound    `json:"bound,omitempty" doc:"Of a join token: the one workload that it is for. What is left out does not matter."`
-	Judged      int64              `json:"serviceRevision,omitempty" minimum:"1" doc:"Of a join token: the revision of the service by which it was judged that the workload is one of it. Once the service has another, 409 with reason stale_revision." example:"42"`
-	Uses        int                `json:"uses,omitempty" minimum:"1" maximum:"1000" doc:"Of a join token: how many workloads may join with it; default 1."`
+	Kind          registry.TokenKind `json:"kind,omitempty" enum:"join,instances,keeper" doc:"join: the right to get an identity, of the service or of what is said in its place, and nothing else. instances: the right to write the service's instances, and nothing else. keeper: the right of an outside source, such as a Kubernetes cluster, to write what it keeps, and nothing else. Left out: the right to write."`
+	Service       mesh.ServiceName   `json:"service,omitempty" doc:"The token may write this service's declaration and its instances only; left out, everything. A join token is for workloads of this service. Required for instances." example:"orders"`
+	Owners        []string           `json:"owners,omitempty" nullable:"false" doc:"Instead of a service: the token may write the services and routes of these owners, the instances of those services and their tokens, and hand over from one of them to another." example:"team-shop"`
+	Keeper        mesh.Keeper        `json:"keeper,omitempty" doc:"Of a keeper's token: it writes as this keeper, and as those below it." example:"kubernetes/prod"`
+	Vouches       []string           `json:"vouches,omitempty" nullable:"false" doc:"Of a keeper's token: gateways (gateway/NAME) and AuthZ services (heddle/authz) that it may make join tokens of, for one use each, besides those of its services." example:"gateway/edge"`
+	VouchGateways bool               `json:"vouchGateways,omitempty" doc:"Of a token for a whole Kubernetes cluster: it may do so too of the gateways that Gateways of the Gateway API are there (bound.gatewayOf)."`
+	Gateway       mesh.ServiceName   `json:"gateway,omitempty" doc:"Of a join token: it is for gateways of this name, instead of a service." example:"edge"`
+	Authz         bool               `json:"authz,omitempty" doc:"Of a join token: it is for AuthZ services that run apart (heddle authz), instead of a service."`
+	Description   string             `json:"description,omitempty" maxLength:"1024" doc:"What it is for."`
+	TTL           mesh.Duration      `json:"ttl,omitempty" doc:"Of a join token: how long it may be used, 1s to 168h; default 10m."`
+	Bound         *registry.Bound    `json:"bound,omitempty" doc:"Of a join token: the one workload that it is for. What is left out does not matter."`
+	Judged        int64              `json:"serviceRevision,omitempty" minimum:"1" doc:"Of a join token: the revision of the service by which it was judged that the workload is one of it. Once the service has another, 409 with reason stale_revision." example:"42"`
+	Uses          int                `json:"uses,omitempty" minimum:"1" maximum:"1000" doc:"Of a join token: how many workloads may join with it; default 1."`
 }
 
 // CreatedToken is a token and its secret, which is shown this once.
@@ -122,7 +123,7 @@ func (s *Server) createToken(ctx context.Context, in *struct {
 }
 
 func (s *Server) newToken(ctx context.Context, wanted NewToken, w registry.Write) (registry.Token, string, error) {
-	token := registry.Token{Kind: wanted.Kind, Service: wanted.Service, Owners: wanted.Owners, Keeper: wanted.Keeper, Vouches: wanted.Vouches, Gateway: wanted.Gateway, Authz: wanted.Authz, Bound: wanted.Bound, Description: wanted.Description, Author: w.Author}
+	token := registry.Token{Kind: wanted.Kind, Service: wanted.Service, Owners: wanted.Owners, Keeper: wanted.Keeper, Vouches: wanted.Vouches, VouchGateways: wanted.VouchGateways, Gateway: wanted.Gateway, Authz: wanted.Authz, Bound: wanted.Bound, Description: wanted.Description, Author: w.Author}
 	switch wanted.Kind {
 	case "", registry.InstancesToken, registry.KeeperToken:
 		if wanted.TTL != 0 || wanted.Uses != 0 || wanted.Gateway != "" || wanted.Authz || wanted.Judged != 0 {

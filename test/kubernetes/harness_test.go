@@ -178,7 +178,7 @@ func (w *world) serve() {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.api.Close)
-	secret := w.heddle("token", "create", "--keeper", "kubernetes/"+w.name)
+	secret := w.heddle("token", "create", "--keeper", "kubernetes/"+w.name, "--vouch-gateways")
 	if err := os.WriteFile(w.token, []byte(secret), 0o600); err != nil {
 		t.Fatal(err)
 	}

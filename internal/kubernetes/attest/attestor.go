@@ -122,7 +122,10 @@ func (a *Attestor) attest(ctx context.Context, token string, want wanted) (strin
 	}
 	if mesh.KindOf(err) == mesh.KindDenied {
 		vouch := ""
-		if of.Kind != mesh.ServiceIdentity && gateway == "" {
+		switch {
+		case gateway != "":
+			vouch = " --vouch-gateways"
+		case of.Kind != mesh.ServiceIdentity:
 			vouch = " --vouch " + of.String()
 		}
 		return "", &mesh.Error{Kind: mesh.KindDenied, Err: err, Message: fmt.Sprintf("the operator's own token may not make join tokens for %s: it needs one of heddle token create --keeper kubernetes/%s%s", of.Phrase(), a.cfg.Cluster, vouch)}

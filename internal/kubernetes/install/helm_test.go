@@ -191,7 +191,7 @@ func TestNotes(t *testing.T) {
 		if diff := cmp.Diff(strings.TrimSpace(Steps(Options{Namespace: "mesh", Cluster: "prod", Gateway: true, EtcdEndpoints: endpoints})), strings.TrimSpace(notes)); diff != "" {
 			t.Errorf("heddle operator install says other steps than the chart:\n%s", diff)
 		}
-		for _, part := range []string{want, "--keeper kubernetes/prod", "-n mesh", "admin-token", "--vouch gateway/edge"} {
+		for _, part := range []string{want, "--keeper kubernetes/prod", "-n mesh", "admin-token", "--vouch gateway/edge", "--vouch-gateways"} {
 			if !strings.Contains(notes, part) {
 				t.Errorf("%q is not in %s", part, notes)
 			}

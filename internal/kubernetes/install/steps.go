@@ -7,6 +7,9 @@ import "strings"
 func Steps(o Options) string {
 	o = o.withDefaults()
 	vouches := ""
+	if !o.NoInjector {
+		vouches += " --vouch-gateways"
+	}
 	if o.Gateway {
 		vouches += " --vouch gateway/" + gatewayName
 	}
