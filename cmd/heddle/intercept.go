@@ -21,10 +21,10 @@ type interceptCmd struct {
 	ExcludeOutboundCIDRs []string `name:"exclude-outbound-cidrs" placeholder:"CIDR" help:"Addresses to which applications connect by themselves, such as 10.0.0.0/8, and which they ask for names by themselves, except the machine's resolvers."`
 	ResolvConf           string   `type:"path" default:"/etc/resolv.conf" placeholder:"FILE" help:"Names the machine's resolvers."`
 
-	ProxyUID     []uint32 `name:"proxy-uid" default:"1337" placeholder:"UID" help:"The user of the sidecar, whose own connections are left alone. Repeated: others that are, such as that of a resolver on this machine."`
-	OutboundPort int      `default:"15002" placeholder:"PORT" help:"Where the sidecar takes what applications connect to (heddle proxy --intercept-port)."`
-	InboundPort  int      `default:"15006" placeholder:"PORT" help:"Where it takes calls to the application (heddle proxy --inbound-port)."`
-	DNSPort      int      `default:"15053" placeholder:"PORT" help:"Where it answers DNS queries (heddle proxy --dns-port). 0: queries are left alone."`
+	ProxyUID     []uint32 `name:"proxy-uid" default:"${proxyUID}" placeholder:"UID" help:"The user of the sidecar, whose own connections are left alone. Repeated: others that are, such as that of a resolver on this machine."`
+	OutboundPort int      `default:"${interceptPort}" placeholder:"PORT" help:"Where the sidecar takes what applications connect to (heddle proxy --intercept-port)."`
+	InboundPort  int      `default:"${interceptInboundPort}" placeholder:"PORT" help:"Where it takes calls to the application (heddle proxy --inbound-port)."`
+	DNSPort      int      `default:"${dnsPort}" placeholder:"PORT" help:"Where it answers DNS queries (heddle proxy --dns-port). 0: queries are left alone."`
 
 	Iptables string `enum:"default,nft,legacy" default:"default" placeholder:"KIND" help:"The kind of iptables: default (whatever iptables is here), nft or legacy."`
 	NoIPv6   bool   `name:"no-ipv6" help:"Leave IPv6 alone, on a kernel that cannot redirect it. Callers then reach the application past the sidecar over IPv6, if it listens there."`

@@ -6,11 +6,16 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/heddle-mesh/heddle/internal/client"
+	"github.com/heddle-mesh/heddle/internal/intercept"
+	"github.com/heddle-mesh/heddle/internal/kubernetes/certificates"
+	"github.com/heddle-mesh/heddle/internal/kubernetes/install"
+	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
 // cli is the whole command line.
@@ -135,12 +140,26 @@ func asMeant(args []string) []string {
 	return args
 }
 
+// presets are the defaults of flags that other parts count on, as the flags name them.
+func presets() kong.Vars {
+	return kong.Vars{
+		"proxyUID":             strconv.Itoa(intercept.DefaultProxyUser),
+		"interceptPort":        strconv.Itoa(int(mesh.DefaultInterceptPort)),
+		"interceptInboundPort": strconv.Itoa(int(mesh.DefaultInterceptInboundPort)),
+		"dnsPort":              strconv.Itoa(int(mesh.DefaultDNSPort)),
+		"namespace":            install.DefaultNamespace,
+		"image":                install.DefaultImage,
+		"webhookConfiguration": certificates.DefaultConfiguration,
+	}
+}
+
 // newParser builds the command line's grammar.
 func newParser(line *cli, con *console) (*kong.Kong, error) {
 	return kong.New(line,
 		kong.Name("heddle"),
 		kong.Description("Heddle is a service mesh: owners declare what their service calls, and everything else follows."),
 		kong.Writers(con.out, con.err),
+		presets(),
 		kong.NamedMapper("path", kong.MapperFunc(pathUnlessEmpty)),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100, NoExpandSubcommands: true}),
 		kong.ExplicitGroups([]kong.Group{

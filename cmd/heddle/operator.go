@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/heddle-mesh/heddle/internal/client"
+	"github.com/heddle-mesh/heddle/internal/kubernetes/install"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/operator"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -181,7 +182,7 @@ func (c *operatorCmd) ownNamespace() string {
 	if own, err := os.ReadFile(namespaceFile); err == nil {
 		return strings.TrimSpace(string(own))
 	}
-	return "heddle-system"
+	return install.DefaultNamespace
 }
 
 // serveHTTP serves until ctx ends, and then what has begun.

@@ -16,7 +16,7 @@ type operatorGatewayCmd struct {
 	Kubeconfig      string `type:"path" placeholder:"FILE" help:"By which the Gateway is read. Default: as kubectl does."`
 	Replicas        int32  `default:"2" placeholder:"N" help:"How many proxies."`
 	ServiceType     string `enum:"LoadBalancer,ClusterIP,NodePort" default:"LoadBalancer" placeholder:"LoadBalancer|ClusterIP|NodePort" help:"The type of the Service."`
-	HeddleNamespace string `default:"heddle-system" placeholder:"NAME" help:"Where Heddle is installed. What is not said below is read from the operator's Deployment there."`
+	HeddleNamespace string `default:"${namespace}" placeholder:"NAME" help:"Where Heddle is installed. What is not said below is read from the operator's Deployment there."`
 	Cluster         string `placeholder:"NAME" help:"The cluster's name in the mesh."`
 	Image           string `placeholder:"IMAGE" help:"What the proxies run."`
 	OperatorCA      string `name:"operator-ca" type:"path" placeholder:"FILE" help:"What the operator's certificate is verified by, PEM. Default: what MutatingWebhookConfiguration heddle says."`

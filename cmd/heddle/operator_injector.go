@@ -16,6 +16,7 @@ import (
 	"github.com/heddle-mesh/heddle/internal/kubernetes/attest"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/inject"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/injector"
+	"github.com/heddle-mesh/heddle/internal/kubernetes/install"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/operator"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -24,7 +25,7 @@ import (
 type injectorFlags struct {
 	WebhookListen        string   `placeholder:"HOST:PORT" help:"Where the API server asks for sidecars, and these ask to join, over HTTPS. Default: nowhere, and nothing is injected."`
 	WebhookHost          []string `placeholder:"NAME" help:"A name or IP address that it is called by there; may be repeated. Default: heddle-operator.NAMESPACE.svc."`
-	WebhookConfiguration string   `default:"heddle" placeholder:"NAME" help:"The MutatingWebhookConfiguration that the roots of its certificate are written into."`
+	WebhookConfiguration string   `default:"${webhookConfiguration}" placeholder:"NAME" help:"The MutatingWebhookConfiguration that the roots of its certificate are written into."`
 	Image                string   `placeholder:"IMAGE" help:"Image of the sidecars; needed with --webhook-listen."`
 	PodServer            string   `placeholder:"URL" help:"The server's REST API over TLS as pods reach it. Default: --server."`
 	PodXDS               []string `name:"pod-xds" placeholder:"HOST:PORT" help:"The control planes as pods reach them (heddle server --xds-tls-listen); needed with --webhook-listen. May be repeated."`
@@ -53,7 +54,7 @@ func (f *injectorFlags) injector(joined *operator.Operator, cluster operator.Clu
 	}
 	hosts := f.WebhookHost
 	if len(hosts) == 0 {
-		hosts = []string{"heddle-operator." + namespace + ".svc"}
+		hosts = []string{install.Operator + "." + namespace + ".svc"}
 	}
 	made, err := injector.New(injector.Config{
 		Kubernetes: cluster.Config, Registry: api, Gate: func() (*client.Client, error) { return joined.Gate(cluster.Name) }, Accounts: accounts, NoGateways: !f.VouchGateways, AnyAddress: !f.BindAddress, Hosts: hosts, Configuration: f.WebhookConfiguration, Logger: log, Metrics: metrics,

@@ -25,8 +25,8 @@ func (operatorCommands) Help() string {
 
 type operatorInstallCmd struct {
 	DryRun        bool   `help:"Print the manifests; to apply them is kubectl's work, so this has to be said."`
-	Namespace     string `default:"heddle-system" placeholder:"NAME" help:"Where all is installed."`
-	Image         string `default:"registry.example.com/heddle:latest" placeholder:"IMAGE" help:"Built with deploy/Dockerfile."`
+	Namespace     string `default:"${namespace}" placeholder:"NAME" help:"Where all is installed."`
+	Image         string `default:"${image}" placeholder:"IMAGE" help:"Built with deploy/Dockerfile."`
 	Cluster       string `required:"" placeholder:"NAME" help:"The cluster's name in the mesh, which no other has."`
 	EtcdEndpoints string `placeholder:"URLS" help:"An etcd outside (https://HOST:PORT), between commas, for several servers. Default: one server with an etcd of its own."`
 	Servers       int32  `placeholder:"N" help:"How many servers; default 1, or 3 with --etcd-endpoints."`

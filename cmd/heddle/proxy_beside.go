@@ -20,7 +20,7 @@ import (
 
 // besideFlags are about what this program itself answers beside its Envoy.
 type besideFlags struct {
-	DNSPort    int    `at:"service" name:"dns-port" default:"15053" placeholder:"PORT" help:"With --intercept: where DNS queries are answered on loopback: names such as orders.mesh, and all others by the machine's resolvers. 0: nowhere."`
+	DNSPort    int    `at:"service" name:"dns-port" default:"${dnsPort}" placeholder:"PORT" help:"With --intercept: where DNS queries are answered on loopback: names such as orders.mesh, and all others by the machine's resolvers. 0: nowhere."`
 	ResolvConf string `at:"service" type:"path" default:"/etc/resolv.conf" placeholder:"FILE" help:"Names the machine's resolvers."`
 	StatusPort int    `placeholder:"PORT" help:"Where /ready is answered to a kubelet, and /probe/CONTAINER/KIND by the application's own probe (those in $$HEDDLE_APP_PROBES). Default: nowhere."`
 	AppProbes  string `at:"service" hidden:"" env:"HEDDLE_APP_PROBES" empty:"fine" help:"The application's own probes, as JSON; the injector sets it."`

@@ -215,7 +215,7 @@ func (a *Attestor) review(ctx context.Context, token string) (holder, error) {
 	}
 	who := holder{namespace: parts[2], account: parts[3], pod: one(status.User.Extra[podNameExtra]), uid: one(status.User.Extra[podUIDExtra])}
 	if who.pod == "" || who.uid == "" {
-		return holder{}, mesh.Denied("the token of service account %s/%s is not bound to a pod: use the projected one at %s", who.namespace, who.account, "/var/run/secrets/heddle/token")
+		return holder{}, mesh.Denied("the token of service account %s/%s is not bound to a pod: use the projected one at %s", who.namespace, who.account, inject.TokenDir+"/token")
 	}
 	return who, nil
 }

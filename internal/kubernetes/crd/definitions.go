@@ -7,13 +7,8 @@ import (
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/heddle-mesh/heddle/internal/kubernetes/v1alpha1"
 	"github.com/heddle-mesh/heddle/internal/mesh"
-)
-
-// The group and version of the custom resources.
-const (
-	Group   = "heddle.io"
-	Version = "v1alpha1"
 )
 
 // All gives the definitions, by kind.
@@ -72,15 +67,15 @@ func definition(kind, plural, short string, spec apiextensions.JSONSchemaProps, 
 		apiextensions.CustomResourceColumnDefinition{Name: "Age", Type: "date", JSONPath: ".metadata.creationTimestamp"})
 	return apiextensions.CustomResourceDefinition{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apiextensions.k8s.io/v1", Kind: "CustomResourceDefinition"},
-		ObjectMeta: metav1.ObjectMeta{Name: plural + "." + Group},
+		ObjectMeta: metav1.ObjectMeta{Name: plural + "." + v1alpha1.Group},
 		Spec: apiextensions.CustomResourceDefinitionSpec{
-			Group: Group, Scope: apiextensions.NamespaceScoped,
+			Group: v1alpha1.Group, Scope: apiextensions.NamespaceScoped,
 			Names: apiextensions.CustomResourceDefinitionNames{
 				Kind: kind, ListKind: kind + "List", Plural: plural, Singular: lower(kind),
 				ShortNames: []string{short}, Categories: []string{"heddle"},
 			},
 			Versions: []apiextensions.CustomResourceDefinitionVersion{{
-				Name: Version, Served: true, Storage: true,
+				Name: v1alpha1.Version, Served: true, Storage: true,
 				Schema:                   &apiextensions.CustomResourceValidation{OpenAPIV3Schema: &schema},
 				Subresources:             &apiextensions.CustomResourceSubresources{Status: &apiextensions.CustomResourceSubresourceStatus{}},
 				AdditionalPrinterColumns: columns,

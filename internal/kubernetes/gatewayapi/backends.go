@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	gw "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/heddle-mesh/heddle/internal/kubernetes/v1alpha1"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -67,9 +68,6 @@ func speaks(kind gw.Kind, port *corev1.ServicePort) (mesh.Protocol, fault) {
 	return mesh.HTTP, fault{}
 }
 
-// ServiceAnnotation of a Kubernetes Service names the service of the mesh that stands for it.
-const ServiceAnnotation = "heddle.io/service"
-
 // declared finds the service of the mesh whose instances are the pods behind a port of
 // a Kubernetes Service: its owner's word counts. That is one that is declared in the
 // same namespace, or else one that the Service names itself: who may write Kubernetes
@@ -81,7 +79,7 @@ func (t *translation) declared(at types.NamespacedName, service *corev1.Service,
 	for i := range t.Declared {
 		s := &t.Declared[i]
 		k := s.Endpoints.Kubernetes
-		if !here.Covers(s.Meta.Keeper) && service.Annotations[ServiceAnnotation] != string(s.Name) {
+		if !here.Covers(s.Meta.Keeper) && service.Annotations[v1alpha1.ServiceKey] != string(s.Name) {
 			continue
 		}
 		if !k.Has(t.Cluster) || k.Namespace != at.Namespace || len(k.Selector) > 0 || cmp.Or(k.Service, string(s.Name)) != at.Name || !s.Protocol.IsHTTP() {

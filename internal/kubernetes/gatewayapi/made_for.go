@@ -7,11 +7,13 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	gw "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/heddle-mesh/heddle/internal/kubernetes/v1alpha1"
 )
 
 // MadeForAnnotation says of a Gateway's Service what its proxies serve: what the Gateway wants
 // later is told from it. Without it nobody knows.
-const MadeForAnnotation = "heddle.io/made-for"
+const MadeForAnnotation = v1alpha1.Prefix + "made-for"
 
 // MadeFor is the annotation of the Service of proxies that serve a Gateway as it is now:
 // "port/80 port/443 secret/web".

@@ -4,6 +4,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/heddle-mesh/heddle/internal/kubernetes/v1alpha1"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -30,7 +31,7 @@ func nameOf(o metav1.Object) types.NamespacedName {
 
 // OwnerAnnotation says who answers for what is made of an object; without it, its
 // namespace does.
-const OwnerAnnotation = "heddle.io/owner"
+const OwnerAnnotation = v1alpha1.Prefix + "owner"
 
 func ownerOf(o metav1.Object) string {
 	if owner := o.GetAnnotations()[OwnerAnnotation]; owner != "" {

@@ -9,6 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime/pkg/client"
 	gw "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/heddle-mesh/heddle/internal/kubernetes/v1alpha1"
 )
 
 // TestChangesThatKeepComingAreLookedAtOnceASecond, and the first of them at once.
@@ -54,7 +56,7 @@ func TestOnlyWhatIsLookedAtMakesAnObjectAnother(t *testing.T) {
 		}), false},
 		"a Service's port":        {service(func(*corev1.Service) {}), service(func(s *corev1.Service) { s.Spec.Ports[0].Port = 81 }), true},
 		"a Service's labels":      {service(func(*corev1.Service) {}), service(func(s *corev1.Service) { s.Labels = nil }), true},
-		"a Service's annotations": {service(func(*corev1.Service) {}), service(func(s *corev1.Service) { s.Annotations = map[string]string{ServiceAnnotation: "x"} }), true},
+		"a Service's annotations": {service(func(*corev1.Service) {}), service(func(s *corev1.Service) { s.Annotations = map[string]string{v1alpha1.ServiceKey: "x"} }), true},
 		"a Service's load balancer": {service(func(*corev1.Service) {}), service(func(s *corev1.Service) {
 			s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "192.0.2.1"}}
 		}), true},

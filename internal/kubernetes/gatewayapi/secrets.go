@@ -14,6 +14,11 @@ import (
 	gw "sigs.k8s.io/gateway-api/apis/v1"
 )
 
+// SecretsRole is the ClusterRole that lets the operator read the Secrets of a namespace
+// where it is bound: whether those that Gateways name hold a certificate. It is bound
+// nowhere at first.
+const SecretsRole = "heddle-gateway-secrets"
+
 // verdicts are what was found out about Secrets. What is in them is looked at and forgotten.
 type verdicts map[types.NamespacedName]verdict
 
@@ -133,7 +138,7 @@ func unfound(at types.NamespacedName, err error) (verdict, error) {
 	case apierrors.IsNotFound(err):
 		return verdict{}, nil
 	case apierrors.IsForbidden(err):
-		return verdict{there: true, fault: fmt.Sprintf("the operator may not read it: bind it to the ClusterRole heddle-gateway-secrets in namespace %s", at.Namespace)}, nil
+		return verdict{there: true, fault: fmt.Sprintf("the operator may not read it: bind it to the ClusterRole %s in namespace %s", SecretsRole, at.Namespace)}, nil
 	}
 	return verdict{}, err
 }

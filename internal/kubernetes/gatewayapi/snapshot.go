@@ -5,11 +5,12 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	gw "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/heddle-mesh/heddle/internal/kubernetes/v1alpha1"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
 // ControllerName is in the GatewayClasses that are ours.
-const ControllerName gw.GatewayController = "heddle.io/gateway"
+const ControllerName gw.GatewayController = v1alpha1.Prefix + "gateway"
 
 // Snapshot is what follows from a cluster at one time. Objects are not changed.
 type Snapshot struct {

@@ -5,36 +5,34 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/heddle-mesh/heddle/internal/kubernetes/v1alpha1"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
-// Prefix begins every label and annotation of Heddle's.
-const Prefix = "heddle.io/"
-
 // What owners of pods write.
 const (
-	InjectLabel             = Prefix + "inject"  // label of a namespace ("enabled") or a pod ("true", "false")
-	ServiceKey              = Prefix + "service" // annotation or label
-	AppPortKey              = Prefix + "app-port"
-	InterceptionKey         = Prefix + "interception"
-	OutsideKey              = Prefix + "outside"
-	DNSKey                  = Prefix + "dns"
-	ExcludeOutboundPortsKey = Prefix + "exclude-outbound-ports"
-	ExcludeOutboundCIDRsKey = Prefix + "exclude-outbound-cidrs"
-	CPUKey                  = Prefix + "proxy-cpu"
-	CPULimitKey             = Prefix + "proxy-cpu-limit"
-	MemoryKey               = Prefix + "proxy-memory"
-	MemoryLimitKey          = Prefix + "proxy-memory-limit"
-	LogLevelKey             = Prefix + "log-level"
-	DrainKey                = Prefix + "drain"
+	InjectLabel             = v1alpha1.Prefix + "inject" // label of a namespace ("enabled") or a pod ("true", "false")
+	ServiceKey              = v1alpha1.ServiceKey
+	AppPortKey              = v1alpha1.Prefix + "app-port"
+	InterceptionKey         = v1alpha1.Prefix + "interception"
+	OutsideKey              = v1alpha1.Prefix + "outside"
+	DNSKey                  = v1alpha1.Prefix + "dns"
+	ExcludeOutboundPortsKey = v1alpha1.Prefix + "exclude-outbound-ports"
+	ExcludeOutboundCIDRsKey = v1alpha1.Prefix + "exclude-outbound-cidrs"
+	CPUKey                  = v1alpha1.Prefix + "proxy-cpu"
+	CPULimitKey             = v1alpha1.Prefix + "proxy-cpu-limit"
+	MemoryKey               = v1alpha1.Prefix + "proxy-memory"
+	MemoryLimitKey          = v1alpha1.Prefix + "proxy-memory-limit"
+	LogLevelKey             = v1alpha1.Prefix + "log-level"
+	DrainKey                = v1alpha1.Prefix + "drain"
 )
 
 // What the injector writes, beside ServiceKey.
 const (
-	StatusKey      = Prefix + "injected"     // the version of what was injected
-	InboundPortKey = Prefix + "inbound-port" // where the pod takes calls of the mesh
-	BeforeKey      = Prefix + "before"       // what of the pod was changed, as JSON
-	NotInjectedKey = Prefix + "not-injected" // why the pod has no sidecar, although its namespace is to have them
+	StatusKey      = v1alpha1.Prefix + "injected"     // the version of what was injected
+	InboundPortKey = v1alpha1.Prefix + "inbound-port" // where the pod takes calls of the mesh
+	BeforeKey      = v1alpha1.Prefix + "before"       // what of the pod was changed, as JSON
+	NotInjectedKey = v1alpha1.Prefix + "not-injected" // why the pod has no sidecar, although its namespace is to have them
 )
 
 // Version of what is injected: raised when injected pods differ in what they can do.
@@ -50,7 +48,7 @@ var read = []string{
 func unread(annotations map[string]string) []string {
 	var warnings []string
 	for _, key := range slices.Sorted(maps.Keys(annotations)) {
-		if !strings.HasPrefix(key, Prefix) || slices.Contains(read, key) {
+		if !strings.HasPrefix(key, v1alpha1.Prefix) || slices.Contains(read, key) {
 			continue
 		}
 		warning := "annotation " + key + " means nothing to Heddle"

@@ -29,7 +29,7 @@ func (w wish) sidecar(settings Settings, probes probes) corev1.Container {
 	args = append(args,
 		"--identity-dir", identityDir,
 		"--attest-url", settings.AttestURL,
-		"--attest-token-file", tokenDir+"/token",
+		"--attest-token-file", TokenDir+"/token",
 		"--no-register",
 		"--app-ready", "none", // the application starts once the sidecar is ready
 		"--status-port", strconv.Itoa(int(StatusPort)),
@@ -61,7 +61,7 @@ func (w wish) sidecar(settings Settings, probes probes) corev1.Container {
 		SecurityContext: restricted(ProxyUID),
 		VolumeMounts: []corev1.VolumeMount{
 			{Name: identityVolume, MountPath: identityDir},
-			{Name: tokenVolume, MountPath: tokenDir, ReadOnly: true},
+			{Name: tokenVolume, MountPath: TokenDir, ReadOnly: true},
 			{Name: tmpVolume, MountPath: "/tmp"},
 		},
 	})

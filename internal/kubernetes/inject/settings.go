@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/heddle-mesh/heddle/internal/intercept"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -24,18 +25,18 @@ type Settings struct {
 	Drain                 time.Duration // how long callers have to leave before the application is told to end; default 5 s
 }
 
-// The ports of a pod that are the sidecar's. What is not a Port of package mesh
-// here is a flag's default in heddle proxy.
+// The ports of a pod that are the sidecar's. All but StatusPort, which is told it, it has
+// by default.
 const (
-	OutboundPort  mesh.Port = mesh.DefaultOutboundPort
-	InterceptPort mesh.Port = 15002
-	InboundPort   mesh.Port = 15006
+	OutboundPort            = mesh.DefaultOutboundPort
+	InterceptPort           = mesh.DefaultInterceptPort
+	InboundPort             = mesh.DefaultInterceptInboundPort
+	DNSPort                 = mesh.DefaultDNSPort
 	StatusPort    mesh.Port = 15020
-	DNSPort       mesh.Port = 15053
 )
 
 // ProxyUID is the user that the sidecar runs as: what it sends is not intercepted.
-const ProxyUID int64 = 1337
+const ProxyUID int64 = intercept.DefaultProxyUser
 
 // The containers and volumes that are put into pods.
 const (
@@ -50,7 +51,7 @@ const (
 // internal/kubernetes/attest demands.
 const (
 	identityDir   = "/var/run/heddle/identity"
-	tokenDir      = "/var/run/secrets/heddle"
+	TokenDir      = "/var/run/secrets/heddle"
 	TokenAudience = "heddle"
 	tokenSeconds  = int64(3600)
 )

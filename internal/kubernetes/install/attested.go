@@ -52,7 +52,7 @@ func (o Options) ownOperator() attestor {
 // attested has a component's pods join by the token of a service account, which is
 // for nothing else, and gives that account.
 func (o Options) attested(pod *corev1.PodSpec, account string, by attestor) *corev1.ServiceAccount {
-	const tokens, roots = "/var/run/secrets/heddle", heddleFolder + "/operator"
+	const tokens, roots = inject.TokenDir, heddleFolder + "/operator"
 	container := &pod.Containers[0]
 	container.Args = append(container.Args, "--attest-url="+by.url,
 		"--attest-token-file="+tokens+"/token", "--attest-ca-file="+roots+"/"+certificates.RootsKey)

@@ -44,7 +44,7 @@ func (o Options) edge(e edge) []runtime.Object {
 	args := append([]string{"proxy", "--gateway=" + e.mesh, "--instance=$(POD_NAME).$(POD_NAMESPACE)." + e.cluster}, e.flags...)
 	args = append(args,
 		"--server="+e.server, "--xds="+e.xds,
-		"--identity-dir=/var/lib/heddle", "--status-port="+strconv.Itoa(statusPort), "--drain-timeout="+gatewayDrain.String(),
+		"--identity-dir=/var/lib/heddle", "--status-port="+strconv.Itoa(int(statusPort)), "--drain-timeout="+gatewayDrain.String(),
 	)
 	pod := corev1.PodSpec{AutomountServiceAccountToken: new(false), Volumes: []corev1.Volume{tmp(), memory("identity")}}
 	pod.Containers = []corev1.Container{o.container("gateway", o.Image, "1Gi", []string{"heddle"}, args)}

@@ -98,6 +98,9 @@ func (o Options) deployment(name string, replicas int32, pod corev1.PodSpec) *ap
 	}
 }
 
+// user is whom the components run as: nobody's account on any host.
+const user int64 = 65532
+
 func podTemplate(name string, pod corev1.PodSpec) corev1.PodTemplateSpec {
 	for _, over := range []string{corev1.LabelTopologyZone, corev1.LabelHostname} {
 		pod.TopologySpreadConstraints = append(pod.TopologySpreadConstraints, corev1.TopologySpreadConstraint{
@@ -105,7 +108,7 @@ func podTemplate(name string, pod corev1.PodSpec) corev1.PodTemplateSpec {
 		})
 	}
 	pod.SecurityContext = &corev1.PodSecurityContext{
-		RunAsNonRoot: new(true), RunAsUser: new(int64(65532)), RunAsGroup: new(int64(65532)), FSGroup: new(int64(65532)),
+		RunAsNonRoot: new(true), RunAsUser: new(user), RunAsGroup: new(user), FSGroup: new(user),
 		SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 	}
 	return corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels(name)}, Spec: pod}

@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/heddle-mesh/heddle/internal/kubernetes/certificates"
+	"github.com/heddle-mesh/heddle/internal/kubernetes/gatewayapi"
+	"github.com/heddle-mesh/heddle/internal/kubernetes/v1alpha1"
 )
 
 // operator joins this cluster to the mesh; with the injector it answers the webhook
@@ -42,10 +44,6 @@ func (o Options) operator() []runtime.Object {
 	return append(all, o.deployment(Operator, o.Operators, pod), o.disruption(Operator), o.networkPolicy(Operator, from("", targets(served)...), calls...))
 }
 
-// gatewaySecrets lets the operator read the Secrets of a namespace where it is bound:
-// whether those that Gateways name hold a certificate. It is bound nowhere at first.
-const gatewaySecrets = "heddle-gateway-secrets"
-
 // operatorRights is all that the operator may do. It reads no Secrets but its own,
 // and changes nothing of others but the custom resources and one webhook.
 func (o Options) operatorRights() []runtime.Object {
@@ -53,7 +51,7 @@ func (o Options) operatorRights() []runtime.Object {
 		return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: resources, Verbs: verbs, ResourceNames: names}
 	}
 	follow := []string{"get", "list", "watch"}
-	const group, gatewayAPI = "heddle.io", "gateway.networking.k8s.io"
+	const group, gatewayAPI = v1alpha1.Group, "gateway.networking.k8s.io"
 	everywhere := []rbacv1.PolicyRule{
 		rule(group, []string{"meshservices", "upstreams", "meshroutes"}, []string{"get", "list", "watch", "update", "patch"}),
 		rule(group, []string{"meshservices/status", "upstreams/status", "meshroutes/status"}, []string{"get", "update", "patch"}),
@@ -85,7 +83,7 @@ func (o Options) operatorRights() []runtime.Object {
 		&rbacv1.ClusterRoleBinding{TypeMeta: kind(rbac, "ClusterRoleBinding"), ObjectMeta: global, Subjects: subjects,
 			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: Operator}},
 		// For whoever wants listeners with HTTPS in a namespace to bind there.
-		&rbacv1.ClusterRole{TypeMeta: kind(rbac, "ClusterRole"), ObjectMeta: metav1.ObjectMeta{Name: gatewaySecrets, Labels: labels(Operator)},
+		&rbacv1.ClusterRole{TypeMeta: kind(rbac, "ClusterRole"), ObjectMeta: metav1.ObjectMeta{Name: gatewayapi.SecretsRole, Labels: labels(Operator)},
 			Rules: []rbacv1.PolicyRule{rule("", []string{"secrets"}, []string{"get"})}},
 		&rbacv1.Role{TypeMeta: kind(rbac, "Role"), ObjectMeta: o.meta(Operator), Rules: own},
 		&rbacv1.RoleBinding{TypeMeta: kind(rbac, "RoleBinding"), ObjectMeta: o.meta(Operator), Subjects: subjects,

@@ -4,11 +4,13 @@ import (
 	"fmt"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+
+	"github.com/heddle-mesh/heddle/internal/kubernetes/inject"
 )
 
 // Options are what differs between installations.
 type Options struct {
-	Namespace string // default heddle-system
+	Namespace string // default [DefaultNamespace]
 	Image     string // default [DefaultImage]
 	Cluster   string // the cluster's name in the mesh, or [ClusterPlaceholder]
 
@@ -32,6 +34,9 @@ type Options struct {
 // Fail or Ignore.
 type FailurePolicy = admissionregistrationv1.FailurePolicyType
 
+// DefaultNamespace is Heddle's own in a cluster.
+const DefaultNamespace = "heddle-system"
+
 // DefaultImage is a name to be replaced: nobody publishes images for others.
 const DefaultImage = "registry.example.com/heddle:latest"
 
@@ -43,7 +48,7 @@ func (o Options) withDefaults() Options {
 	for _, field := range []struct {
 		value  *string
 		preset string
-	}{{&o.Namespace, "heddle-system"}, {&o.Image, DefaultImage}, {&o.Iptables, "default"}, {&o.InterceptIPv6, "true"}} {
+	}{{&o.Namespace, DefaultNamespace}, {&o.Image, DefaultImage}, {&o.Iptables, "default"}, {&o.InterceptIPv6, "true"}} {
 		if *field.value == "" {
 			*field.value = field.preset
 		}
@@ -91,7 +96,7 @@ const (
 	keysPort    = 18002
 	redisPort   = 6379
 	httpPort    = 8080
-	statusPort  = 15020
+	statusPort  = int32(inject.StatusPort)
 	servicePort = 443 // of the API server's Service
 )
 

@@ -9,7 +9,7 @@ import (
 )
 
 // policyName is of the policy and its binding.
-const policyName = "endpoints.heddle.io"
+const policyName = "endpoints." + v1alpha1.Group
 
 // policy has the API server refuse what the operator would not write to the registry
 // either: a MeshService that takes the pods of another namespace without being allowed

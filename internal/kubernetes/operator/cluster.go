@@ -28,9 +28,9 @@ import (
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
-// leaseName is the lease of the leader. A process that joins several clusters leads
-// each of them, or not, by itself.
-const leaseName = "heddle-operator"
+// ourName is what the clusters know the operator by, and the lease of its leader. A process
+// that joins several clusters leads each of them, or not, by itself.
+const ourName = "heddle-operator"
 
 // joined is a cluster while the operator runs.
 type joined struct {
@@ -154,7 +154,7 @@ func (j *joined) manager() (manager.Manager, error) {
 	return manager.New(j.Config, manager.Options{
 		Scheme: known, Logger: logr.FromSlogHandler(quieter{j.log.Handler()}),
 		Metrics:        server.Options{BindAddress: "0"}, // the process serves those of all clusters
-		LeaderElection: j.operator.cfg.Namespace != "", LeaderElectionID: leaseName, LeaderElectionNamespace: j.operator.cfg.Namespace,
+		LeaderElection: j.operator.cfg.Namespace != "", LeaderElectionID: ourName, LeaderElectionNamespace: j.operator.cfg.Namespace,
 		LeaderElectionReleaseOnCancel: true,
 		LeaseDuration:                 &lease, RenewDeadline: new(lease * 2 / 3), RetryPeriod: new(lease / 7),
 		Cache: cache.Options{
@@ -219,7 +219,7 @@ func (j *joined) control(m manager.Manager, registry *client.Client) error {
 	o := &objects{
 		findings: found, keepers: j.operator.keepers,
 		cluster: j.Name, client: m.GetClient(), live: m.GetAPIReader(), counted: j.operator.counted, mirror: j.operator.mirror, registry: registry,
-		recorder: m.GetEventRecorder("heddle-operator"), log: j.log, backends: newBackends(), waiting: map[target]map[object]bool{},
+		recorder: m.GetEventRecorder(ourName), log: j.log, backends: newBackends(), waiting: map[target]map[object]bool{},
 	}
 	if err := o.start(m); err != nil {
 		return err

@@ -21,7 +21,7 @@ func Connect(name, kubeconfig string) (Cluster, error) {
 	if err != nil {
 		return Cluster{}, fmt.Errorf("cluster %q: %w", name, err)
 	}
-	config.UserAgent = "heddle-operator"
+	config.UserAgent = ourName
 	// The API server knows better than a client how much it can take (priority and fairness).
 	config.QPS, config.Burst = 200, 400
 	return Cluster{Name: name, Config: config}, nil

@@ -19,7 +19,7 @@ import (
 )
 
 // finalizer keeps an object until what it declared is out of the registry.
-const finalizer = ours + "registry"
+const finalizer = v1alpha1.Prefix + "registry"
 
 // objects writes the custom resources of one cluster to the registry.
 type objects struct {

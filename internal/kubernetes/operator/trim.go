@@ -8,16 +8,16 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gw "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/heddle-mesh/heddle/internal/kubernetes/v1alpha1"
 )
 
 // The caches hold of Kubernetes' objects what the operator reads, and nothing else: of
 // five thousand pods that is the difference between a few megabytes and hundreds.
 
-const ours = "heddle.io/"
-
 func trimMeta(m *metav1.ObjectMeta) {
 	m.ManagedFields, m.OwnerReferences, m.GenerateName = nil, nil, ""
-	maps.DeleteFunc(m.Annotations, func(key, _ string) bool { return !strings.HasPrefix(key, ours) })
+	maps.DeleteFunc(m.Annotations, func(key, _ string) bool { return !strings.HasPrefix(key, v1alpha1.Prefix) })
 }
 
 // trim is a cache's transform for each kind of object that is watched.

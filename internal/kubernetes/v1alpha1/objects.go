@@ -10,8 +10,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// GroupVersion is that of the custom resources.
-var GroupVersion = schema.GroupVersion{Group: "heddle.io", Version: "v1alpha1"}
+// Group and Version are those of the custom resources.
+const (
+	Group   = "heddle.io"
+	Version = "v1alpha1"
+)
+
+// GroupVersion is both.
+var GroupVersion = schema.GroupVersion{Group: Group, Version: Version}
 
 // Object is any of the custom resources.
 type Object interface {

@@ -4,10 +4,17 @@ import (
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
+// Prefix begins every label, annotation and finalizer of Heddle's.
+const Prefix = Group + "/"
+
+// ServiceKey names the service of the mesh that a pod is of, as its annotation or label,
+// or that stands for a Kubernetes Service, as its annotation.
+const ServiceKey = Prefix + "service"
+
 // EndpointsInKey is the annotation of a namespace by which its MeshServices and Upstreams
 // may name pods elsewhere (endpoints.kubernetes): names of namespaces, or
 // CLUSTER/NAMESPACE, between commas. It is for whoever administers the cluster.
-const EndpointsInKey = "heddle.io/endpoints-in"
+const EndpointsInKey = Prefix + "endpoints-in"
 
 // Service reads the spec of a MeshService or an Upstream as the model's type.
 // One that says nothing of endpoints has the pods behind the Kubernetes Service of
