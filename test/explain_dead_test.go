@@ -57,6 +57,6 @@ func TestExplainKnowsADeadProgram(t *testing.T) {
 		t.Errorf("%+v", edge)
 	}
 
-	appAt(t, address, says("orders"))
+	heddletest.Serve(t, address, says("orders"))
 	explains(mesh.CallAllowed, answers)
 }

@@ -183,23 +183,7 @@ func startSidecar(t testing.TB, s *server, name, id, app string, mode proxy.XDSM
 // app serves HTTP on loopback for the length of a test, and gives its address.
 func app(t testing.TB, handler http.HandlerFunc) string {
 	t.Helper()
-	return appAt(t, "127.0.0.1:0", handler)
-}
-
-func appAt(t testing.TB, address string, handler http.HandlerFunc) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	protocols := &http.Protocols{}
-	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true)
-	s := &http.Server{Handler: handler, ReadHeaderTimeout: time.Second, Protocols: protocols}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = s.Serve(listener) }()
-	t.Cleanup(func() { _ = s.Close(); <-done })
-	return listener.Addr().String()
+	return heddletest.Serve(t, "127.0.0.1:0", handler).Addr
 }
 
 // says answers with its own name.

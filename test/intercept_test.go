@@ -66,10 +66,10 @@ func outsideWorld(t *testing.T) {
 	<-started
 	t.Cleanup(func() { _ = resolver.Shutdown(); <-ended })
 	for _, port := range []string{"8088", "8089"} {
-		appAt(t, net.JoinHostPort(podHub, port), says("outside"))
+		heddletest.Serve(t, net.JoinHostPort(podHub, port), says("outside"))
 	}
-	appAt(t, net.JoinHostPort(podHub6, "8088"), says("outside over IPv6"))
-	appAt(t, net.JoinHostPort(podHub, "8090"), func(w http.ResponseWriter, _ *http.Request) {
+	heddletest.Serve(t, net.JoinHostPort(podHub6, "8088"), says("outside over IPv6"))
+	heddletest.Serve(t, net.JoinHostPort(podHub, "8090"), func(w http.ResponseWriter, _ *http.Request) {
 		for i := range lines {
 			fmt.Fprintln(w, i)
 			_ = http.NewResponseController(w).Flush() // fails when the client is gone

@@ -3,4 +3,5 @@
 //
 // Main types: [Program] builds heddle once for all tests of a package; [Process] is one
 // that runs, and ends with its test; [Hub] runs a test again in a network namespace.
+// [Serve] is an application beside it.
 package heddletest

@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -243,15 +242,7 @@ func (s *sidecar) call(host string) (status int, body string, err error) {
 // app serves its name at an address until the test ends, or until it is closed.
 func app(t testing.TB, address, name string) *http.Server {
 	t.Helper()
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, name) })}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = server.Serve(l) }()
-	t.Cleanup(func() { _ = server.Close(); <-done })
-	return server
+	return heddletest.Serve(t, address, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, name) })
 }
 
 // awaits is eventually with a condition.
