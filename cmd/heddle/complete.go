@@ -16,7 +16,7 @@ type candidate struct {
 }
 
 // nameSource asks the mesh for names. what is "services", "instances",
-// "instances of SERVICE", "routes", "tokens" or "nodes".
+// "instances of SERVICE", "routes", "tokens", "nodes", "vms" or "sources".
 type nameSource func(server, what string) []string
 
 // completer walks the words of a command line down kong's model.
@@ -157,6 +157,8 @@ func (c *completer) values(v *kong.Value) []candidate {
 		add(filesFollow)
 	case "kinds":
 		add(kindServices, kindInstances, kindRoutes, kindUpstreams, kindRuntime)
+	case "shown":
+		add(kindServices, kindInstances, kindRoutes, kindUpstreams, kindVMs, kindRuntime)
 	case "deletable":
 		add("service", "route", "upstream", "instance")
 	case "kept":
@@ -184,6 +186,9 @@ func (c *completer) namesOf(kind string) []string {
 func kindGiven(positionals []string) string {
 	if len(positionals) == 0 {
 		return ""
+	}
+	if isVMs(positionals[0]) {
+		return kindVMs
 	}
 	kind, _ := parseKind(positionals[0])
 	return kind

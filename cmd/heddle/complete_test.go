@@ -24,7 +24,7 @@ func TestCompletion(t *testing.T) {
 		"__":                            "",
 		"runtime ":                      "get set unset",
 		"runtime g":                     "get",
-		"get ":                          "services instances routes upstreams runtime",
+		"get ":                          "services instances routes upstreams vms runtime",
 		"get svc o":                     "orders",
 		"get --server http://x svc h":   "http://x",
 		"get services orders ":          "web",

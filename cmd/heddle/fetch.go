@@ -155,6 +155,20 @@ func namesOf(ctx context.Context, c *client.Client, what string) ([]string, erro
 		}
 		return names, err
 	}
+	if what == kindVMs {
+		all, err := c.VMs(ctx, "")
+		for i := range all.VMs {
+			names = append(names, all.VMs[i].Name)
+		}
+		return names, err
+	}
+	if what == "sources" {
+		all, err := c.Discovery(ctx)
+		for i := range all.Sources {
+			names = append(names, all.Sources[i].Name)
+		}
+		return names, err
+	}
 	if what == "nodes" {
 		proxies, err := c.Proxies(ctx)
 		for _, one := range proxies {

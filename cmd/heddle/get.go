@@ -13,8 +13,8 @@ import (
 
 // getCmd shows objects.
 type getCmd struct {
-	Kind   string   `arg:"" complete:"kinds" help:"services, instances, routes, upstreams (services behind DNS names or fixed addresses) or runtime; also in the singular, or svc, inst, rt, up."`
-	Names  []string `arg:"" optional:"" name:"name" complete:"names" help:"Only these; an instance is SERVICE/ID, or SERVICE for all of its instances."`
+	Kind   string   `arg:"" complete:"shown" help:"services, instances, routes, upstreams (services behind DNS names or fixed addresses), vms (virtual machines that sources of discovery found) or runtime; also in the singular, or svc, inst, rt, up."`
+	Names  []string `arg:"" optional:"" name:"name" complete:"names" help:"Only these; an instance is SERVICE/ID, or SERVICE for all of its instances; a VM is called by its name, its ID or its instance's."`
 	Output string   `short:"o" enum:"table,wide,json,yaml,name" default:"table" help:"table, wide (more columns), json, yaml (apply takes both back) or name (one a line)."`
 }
 
@@ -29,11 +29,15 @@ Examples:
   heddle get instances orders
   heddle get instance orders/orders-1 -o json
   heddle get upstreams -o wide
+  heddle get vms
   heddle get services -o json | jq -r '.[].name'`
 }
 
 // Run asks for the objects and prints them.
 func (c *getCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+	if isVMs(c.Kind) {
+		return c.vms(ctx, api, con)
+	}
 	kind, err := parseKind(c.Kind)
 	if err != nil {
 		return err

@@ -33,7 +33,7 @@ type cli struct {
 
 	Apply      applyCmd      `cmd:"" group:"objects" help:"Create or change the objects in files."`
 	Diff       diffCmd       `cmd:"" group:"objects" help:"Show what files would change in the configuration of sidecars."`
-	Get        getCmd        `cmd:"" group:"objects" help:"Show services, instances, routes, upstreams or the runtime layer."`
+	Get        getCmd        `cmd:"" group:"objects" help:"Show services, instances, routes, upstreams, virtual machines or the runtime layer."`
 	Delete     deleteCmd     `cmd:"" group:"objects" help:"Delete services, routes or instances."`
 	Lint       lintCmd       `cmd:"" group:"objects" help:"Check files without a server."`
 	Register   registerCmd   `cmd:"" group:"objects" help:"Register one instance of a service, for as long as its lease."`
@@ -45,6 +45,7 @@ type cli struct {
 	Approve    approveCmd    `cmd:"" group:"objects" help:"Let a caller into a service that takes approved callers only, or list who waits."`
 
 	Explain     explainCmd     `cmd:"" group:"seeing" help:"Say why a service can call another, or cannot."`
+	Discovery   discoveryCmd   `cmd:"" group:"seeing" help:"Show how the sources of virtual machines do, or forget one."`
 	Drift       driftCmd       `cmd:"" group:"seeing" help:"Show where declarations and the calls that sidecars saw do not agree."`
 	Import      importCmd      `cmd:"" group:"seeing" help:"Propose declarations from the calls that were attempted."`
 	Impact      impactCmd      `cmd:"" group:"seeing" help:"Show who would feel a change of a service, or its deletion."`

@@ -48,6 +48,8 @@ type meshStatus struct {
 	// Tokens says who signs tokens; nil while no AuthZ service has been at work, or
 	// etcd does not say.
 	Tokens *client.SigningKeys `json:"tokens,omitempty"`
+	// Discovery is how the sources of virtual machines do; nil: there are none.
+	Discovery *mesh.Discovery `json:"discovery,omitempty"`
 }
 
 type serverStatus struct {
@@ -170,6 +172,12 @@ func (c *statusCmd) look(ctx context.Context, api *client.Client) (*meshStatus, 
 	if keys, err := api.SigningKeys(ctx); err == nil && (keys.Withdrawn || len(keys.Keys)+len(keys.Authorizers) > 0) {
 		status.Tokens = &keys
 	}
+	if all, err := api.Discovery(ctx); err == nil && len(all.Sources) > 0 { // an older server has none
+		for i := range all.Sources {
+			all.Sources[i].Skipped = nil // heddle discovery list has them
+		}
+		status.Discovery = &all
+	}
 	return &status, nil
 }
 
@@ -203,6 +211,9 @@ func (c *statusCmd) print(con *console, status meshStatus) error {
 	fmt.Fprintf(con.out, "proxies  %s\n", proxiesLine(p, status.Proxies))
 	if status.Tokens != nil {
 		fmt.Fprintf(con.out, "tokens   %s\n", tokensLine(p, *status.Tokens))
+	}
+	if status.Discovery != nil {
+		fmt.Fprintf(con.out, "machines %s\n", sourcesLine(p, *status.Discovery))
 	}
 	fmt.Fprintf(con.out, "problems %s\n", problemsLine(p, status.Problems))
 	if len(status.Warnings) > 0 {

@@ -1,0 +1,33 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// VMs lists the virtual machines that sources of discovery found; source "": of all.
+func (c *Client) VMs(ctx context.Context, source string) (mesh.VMList, error) {
+	r := request{method: http.MethodGet, segments: []string{"api", "vms"}}
+	if source != "" {
+		r.query = url.Values{"source": {source}}
+	}
+	var out mesh.VMList
+	err := c.do(ctx, r, &out)
+	return out, err
+}
+
+// Discovery tells how the sources of virtual machines do.
+func (c *Client) Discovery(ctx context.Context) (mesh.Discovery, error) {
+	var out mesh.Discovery
+	err := c.do(ctx, request{method: http.MethodGet, segments: []string{"api", "discovery"}}, &out)
+	return out, err
+}
+
+// ForgetSource has a source forgotten that no server refreshes any more; while one does
+// the answer is a conflict.
+func (c *Client) ForgetSource(ctx context.Context, source string) error {
+	return c.do(ctx, request{method: http.MethodDelete, segments: api("discovery", source)}, nil)
+}
