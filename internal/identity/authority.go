@@ -149,11 +149,18 @@ func (a *Authority) Issue(request string, of mesh.Identity) (Issued, error) {
 	return a.issue(request, of, newWorkload(a.revoked.joining(of, a.now())))
 }
 
+// gatewayRenewal is for how long after it joined a gateway of the Gateway API renews:
+// then it joins anew, and its Gateway is looked at again.
+const gatewayRenewal = 24 * time.Hour
+
 // Renew signs a certificate request of somebody who has proven an identity, unless
 // that is revoked.
 func (a *Authority) Renew(request string, of Proof) (Issued, error) {
 	if err := a.revoked.renewable(of); err != nil {
 		return Issued{}, err
+	}
+	if of.Identity.Kind == mesh.GatewayIdentity && mesh.OfGatewayAPI(of.Identity.Name) && a.now().Sub(of.Joined) > gatewayRenewal {
+		return Issued{}, mesh.Denied("renew the certificate of %s: it joined more than %s ago, and a gateway of the Gateway API joins anew then", of.Identity, gatewayRenewal)
 	}
 	workload, err := hex.DecodeString(of.Workload)
 	if err != nil || len(workload) != workloadLength {

@@ -38,3 +38,14 @@ func isSubdomain(s string) bool {
 func GatewayAPIGateway(cluster, namespace, name string) ServiceName {
 	return ServiceName(HashedLabel(gatewayDigits, "gateway", cluster, namespace, name))
 }
+
+// OfGatewayAPI says whether a gateway has a name such as those of the Gateway API have:
+// whoever made it, it is treated as one of them.
+func OfGatewayAPI(gateway ServiceName) bool {
+	rest, is := strings.CutPrefix(string(gateway), "gateway-")
+	cut := strings.LastIndexByte(rest, '-')
+	if !is || cut <= 0 || len(rest)-cut-1 != gatewayDigits {
+		return false
+	}
+	return strings.Trim(rest[cut+1:], "0123456789abcdef") == ""
+}

@@ -106,7 +106,7 @@ func addresses(s *corev1.Service) []gw.GatewayStatusAddress {
 	for _, one := range s.Spec.ExternalIPs {
 		add(gw.IPAddressType, one)
 	}
-	if len(out) == 0 && s.Spec.Type == corev1.ServiceTypeClusterIP {
+	if len(out) == 0 && s.Spec.Type != corev1.ServiceTypeLoadBalancer { // one that waits for its balancer has none yet
 		add(gw.IPAddressType, s.Spec.ClusterIP)
 	}
 	return out

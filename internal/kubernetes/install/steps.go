@@ -7,9 +7,6 @@ import "strings"
 func Steps(o Options) string {
 	o = o.withDefaults()
 	vouches := ""
-	if !o.NoInjector {
-		vouches += " --vouch-gateways"
-	}
 	if o.Gateway {
 		vouches += " --vouch gateway/" + gatewayName
 	}
