@@ -100,6 +100,10 @@ bench-kubernetes: ## an EndpointSlice's change to the last proxy, beside another
 bench-interception: ## requests that the kernel redirects to the sidecar, beside those sent to it; connections to the outside, beside those left alone; as root
 	@go test ./test -run '^TestInterceptionSpeed$$' -count=1 -v -timeout 20m -args -intercept-rounds 10
 
+.PHONY: bench-azure
+bench-azure: ## calls, time and memory of listing 10,000 machines of 20 Azure subscriptions, by Resource Manager and by Resource Graph
+	@go test ./internal/discovery/azure -run '^$$' -bench Listing -benchtime 5x -benchmem
+
 .PHONY: bench-ui
 bench-ui: build ## pages, topology, explain and lists at 2,000 services and 20,000 instances, beside a handler that does nothing; ARGS='-services 300 -rounds 10'
 	@go run ./bench/ui -heddle $(BIN) $(ARGS)

@@ -112,6 +112,7 @@ func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) 
 	}
 	if len(sources) > 0 {
 		node.discovery = newDiscoveryNode(node, sources)
+		node.restAPI.HandleSourceEvents(node.discovery.events())
 	}
 	if c.AuthzListen != "" {
 		if node.authz, err = c.newAuthz(ctx, node, ports); err != nil {

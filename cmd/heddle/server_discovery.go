@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net/http"
 	"os"
 	"sync"
 	"time"
@@ -28,6 +29,27 @@ func newDiscoveryNode(n *serverNode, sources []discovery.Source) *discoveryNode 
 	return &discoveryNode{sources: sources, server: host + "/" + n.restListener.Addr().String(), metrics: discovery.NewMetrics(n.prom), node: n}
 }
 
+// eventsSource is a source that is told of changes by its cloud.
+type eventsSource interface {
+	EventsHandler(wake func(context.Context) error) http.Handler
+}
+
+// events are the handlers of what clouds tell. Any server may be told, and one asks the
+// sources: they wake it by the registry.
+func (d *discoveryNode) events() map[string]http.Handler {
+	out := map[string]http.Handler{}
+	for _, source := range d.sources {
+		told, is := source.Lister.(eventsSource)
+		if !is {
+			continue
+		}
+		if handler := told.EventsHandler(func(ctx context.Context) error { return d.node.store.WakeSource(ctx, source.Name) }); handler != nil {
+			out[source.Name] = handler
+		}
+	}
+	return out
+}
+
 func (d *discoveryNode) run(ctx context.Context) {
 	d.node.store.Lead(ctx, registry.DiscoveryOffice, d.server, d.lead)
 }
@@ -49,10 +71,21 @@ func (d *discoveryNode) lead(ctx context.Context, term registry.Term) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	shelf := &vmShelf{node: d.node, term: term}
+	refreshers := map[string]*discovery.Refresher{}
 	for _, source := range d.sources {
 		refresher := discovery.NewRefresher(discovery.Config{Source: source, Shelf: shelf, Server: d.server, Metrics: d.metrics, Logger: d.node.logger})
+		refreshers[source.Name] = refresher
 		running.Go(func() { refresher.Run(ctx) })
 	}
+	running.Go(func() {
+		d.node.store.Wakes(ctx, func(woken string) {
+			for name, refresher := range refreshers {
+				if woken == name || woken == "" {
+					refresher.Wake()
+				}
+			}
+		})
+	})
 	placer := placement.New(placement.Config{Catalog: d.node.catalog, Keeper: vmKeeper{d.node.store, term}, Logger: d.node.logger})
 	running.Go(func() { placer.Run(ctx) })
 }

@@ -100,12 +100,39 @@ type Azure struct {
 	pageSize int
 	token    int // which token is valid; 0: any
 	issued   int
+	version  int            // of what is there
+	lists    map[string]any // what was made of it for this version, by what it is
+}
+
+// changed forgets what was made of what was there; a.mu is held.
+func (a *Azure) changed() {
+	a.version++
+	a.lists = map[string]any{}
+}
+
+// once makes a list, or gives the one that was made since anything changed: a test with
+// ten thousand machines would else make all of them for each page.
+func once[T any](a *Azure, of string, makeIt func() T) T {
+	a.mu.Lock()
+	version := a.version
+	if list, is := a.lists[of].(T); is {
+		a.mu.Unlock()
+		return list
+	}
+	a.mu.Unlock()
+	list := makeIt()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.version == version {
+		a.lists[of] = list
+	}
+	return list
 }
 
 // New starts one that is empty, and ends it with the test.
 func New(t testing.TB) *Azure {
 	t.Helper()
-	a := &Azure{vms: map[string]VM{}, sets: map[string]ScaleSet{}, calls: map[string]int{}, pageSize: 100}
+	a := &Azure{vms: map[string]VM{}, sets: map[string]ScaleSet{}, calls: map[string]int{}, lists: map[string]any{}, pageSize: 100}
 	server := httptest.NewServer(http.HandlerFunc(a.serve))
 	t.Cleanup(server.Close)
 	a.URL = server.URL
@@ -128,6 +155,7 @@ func key(parts ...string) string { return strings.ToLower(strings.Join(parts, "/
 func (a *Azure) Put(vms ...VM) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.changed()
 	for _, vm := range vms {
 		a.vms[key(vm.Subscription, vm.Group, vm.Name)] = vm
 	}
@@ -137,6 +165,7 @@ func (a *Azure) Put(vms ...VM) {
 func (a *Azure) Delete(subscription, group, name string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.changed()
 	delete(a.vms, key(subscription, group, name))
 }
 
@@ -144,6 +173,7 @@ func (a *Azure) Delete(subscription, group, name string) {
 func (a *Azure) Change(subscription, group, name string, change func(*VM)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.changed()
 	at := key(subscription, group, name)
 	vm, is := a.vms[at]
 	if !is {
@@ -157,6 +187,7 @@ func (a *Azure) Change(subscription, group, name string, change func(*VM)) {
 func (a *Azure) PutScaleSet(sets ...ScaleSet) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.changed()
 	for _, set := range sets {
 		a.sets[key(set.Subscription, set.Group, set.Name)] = set
 	}
@@ -166,6 +197,7 @@ func (a *Azure) PutScaleSet(sets ...ScaleSet) {
 func (a *Azure) DeleteScaleSet(subscription, group, name string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.changed()
 	delete(a.sets, key(subscription, group, name))
 }
 
@@ -174,6 +206,7 @@ func (a *Azure) DeleteScaleSet(subscription, group, name string) {
 func (a *Azure) Show(groups ...string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.changed()
 	a.groups = nil
 	if groups == nil {
 		return

@@ -24,9 +24,17 @@ func (a *Azure) query(_ context.Context, asked armresourcegraph.QueryRequest, _ 
 	for _, one := range asked.Subscriptions {
 		subscriptions = append(subscriptions, *one)
 	}
-	rows, err := run(*asked.Query, func(table string) []row { return a.table(table, subscriptions) })
-	if err != nil {
-		failed.SetError(err)
+	type result struct {
+		rows []row
+		err  error
+	}
+	all := once(a, *asked.Query+strings.Join(subscriptions, ","), func() result {
+		rows, err := run(*asked.Query, func(table string) []row { return a.table(table, subscriptions) })
+		return result{rows, err}
+	})
+	rows := all.rows
+	if all.err != nil {
+		failed.SetError(all.err)
 		return out, failed
 	}
 	a.mu.Lock()

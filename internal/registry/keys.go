@@ -31,6 +31,7 @@ const (
 	vmSnapshotKey      = root + "vm-snapshot"      // put by each write of virtual machines: its revision is that of them all
 	rosterKey          = root + "discovery-roster" // which sources the server has that refreshes them; it goes with its office
 	discoveryPrefix    = root + "discovery/"       // of each source of virtual machines how its latest refreshes went
+	wakePrefix         = root + "wakes/"           // of each source when somebody said last that something changed there
 	officePrefix       = root + "offices/"         // who of the servers does what only one is to do
 	keptPrefix         = root + "kept-instances/"  // of each keeper of each service a key that each write of its set puts
 	sourcePrefix       = root + "keepers/"         // of each keeper of instances the source that it belongs to

@@ -200,3 +200,28 @@ func TestInstancesOfMachinesAreKeptInATermAlone(t *testing.T) {
 		t.Errorf("%+v, %v", kept, err)
 	}
 }
+
+func TestASourceIsWoken(t *testing.T) {
+	s := openStore(t)
+	woken := make(chan string, 10)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.Wakes(ctx, func(source string) { woken <- source })
+	}()
+	defer func() { cancel(); <-done }()
+	for {
+		if err := s.WakeSource(t.Context(), "az"); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case source := <-woken:
+			if source != "az" {
+				t.Errorf("%q is woken", source)
+			}
+			return
+		case <-time.After(100 * time.Millisecond): // the watch may have begun after the wake
+		}
+	}
+}

@@ -19,6 +19,8 @@ type Config struct {
 	Select        map[string]string `yaml:"select"`        // only machines with all of these tags; an empty value is any
 	Tags          discovery.Tags    `yaml:"tags"`          // the names of the tags that say what a machine runs
 
+	Events *Events `yaml:"events"` // Event Grid's webhook; default: none
+
 	Auth                  Auth   `yaml:"auth"`                  // default: what the SDK finds, in its order
 	ClientID              string `yaml:"clientID"`              // of the managed identity (default the system's), the application, or the workload
 	TenantID              string `yaml:"tenantID"`              // of the application or workload
@@ -110,6 +112,11 @@ func (c *Config) Validate() error {
 	for key := range c.Select {
 		if strings.TrimSpace(key) == "" {
 			say("select has a tag without a name")
+		}
+	}
+	if c.Events != nil {
+		if _, err := readSecret(c.Events.SecretFile); err != nil {
+			wrong = append(wrong, err)
 		}
 	}
 	c.validateAuth(say)

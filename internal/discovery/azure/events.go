@@ -1,0 +1,191 @@
+package azure
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// Events says how Event Grid tells of changes.
+type Events struct {
+	SecretFile string `yaml:"secretFile"` // what callers have to know; read at each call
+}
+
+// The bounds of what Event Grid tells.
+const (
+	leastSecret = 16
+	mostEvents  = 1 << 20 // bytes; Event Grid sends no more at once
+	atOnce      = 16
+	wakeGap     = time.Second // between wakes
+	wakeTime    = 10 * time.Second
+)
+
+// EventsHandler answers Event Grid's webhook: its handshakes, and its events, by calling
+// wake. What an event says is not believed: it only has the source asked sooner. Nil, if
+// the settings have no events.
+func (s *Source) EventsHandler(wake func(context.Context) error) http.Handler {
+	if s.cfg.Events == nil {
+		return nil
+	}
+	h := &eventsHandler{secretFile: s.cfg.Events.SecretFile, wake: wake, slots: make(chan struct{}, atOnce)}
+	for _, one := range s.cfg.Subscriptions {
+		h.scopes = append(h.scopes, one.scopes()...)
+	}
+	return h
+}
+
+type eventsHandler struct {
+	secretFile string
+	scopes     []string
+	wake       func(context.Context) error
+	slots      chan struct{}
+	waiting    atomic.Bool  // somebody is about to wake the source
+	last       atomic.Int64 // when it was woken, in Unix nanoseconds
+}
+
+// event is one, in Event Grid's own schema or in that of CloudEvents.
+type event struct {
+	EventType string `json:"eventType"`
+	Type      string `json:"type"`
+	Subject   string `json:"subject"`
+	Data      struct {
+		ValidationCode string `json:"validationCode"`
+	} `json:"data"`
+}
+
+func (h *eventsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !h.known(r) {
+		http.Error(w, "the secret is not the one of the source's events.secretFile", http.StatusUnauthorized)
+		return
+	}
+	select {
+	case h.slots <- struct{}{}:
+		defer func() { <-h.slots }()
+	default:
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "too many events at once", http.StatusTooManyRequests)
+		return
+	}
+	switch r.Method {
+	case http.MethodOptions: // CloudEvents, "HTTP 1.1 Web Hooks for Event Delivery", section 4
+		if origin := r.Header.Get("WebHook-Request-Origin"); origin != "" {
+			w.Header().Set("WebHook-Allowed-Origin", origin)
+			w.Header().Set("WebHook-Allowed-Rate", "120")
+		}
+	case http.MethodPost:
+		h.told(w, r)
+	default:
+		w.Header().Set("Allow", "OPTIONS, POST")
+		http.Error(w, "Event Grid posts events", http.StatusMethodNotAllowed)
+	}
+}
+
+// known compares the secret, in the query or a bearer token, in a time that does not
+// depend on it.
+func (h *eventsHandler) known(r *http.Request) bool {
+	want, err := readSecret(h.secretFile)
+	if err != nil {
+		return false
+	}
+	got, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !bearer {
+		got = r.URL.Query().Get("secret")
+	}
+	a, b := sha256.Sum256([]byte(got)), sha256.Sum256([]byte(want))
+	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
+}
+
+func readSecret(path string) (string, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("azure: read events.secretFile: %w", err)
+	}
+	secret := strings.TrimSpace(string(data))
+	if len(secret) < leastSecret {
+		return "", fmt.Errorf("azure: events.secretFile %s wants at least %d characters, such as what openssl rand -hex 32 prints", path, leastSecret)
+	}
+	return secret, nil
+}
+
+func (h *eventsHandler) told(w http.ResponseWriter, r *http.Request) {
+	events, err := readEvents(http.MaxBytesReader(w, r.Body, mostEvents))
+	if err != nil {
+		status := http.StatusBadRequest
+		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+			status = http.StatusRequestEntityTooLarge
+		}
+		http.Error(w, err.Error(), status)
+		return
+	}
+	of := false
+	for _, one := range events {
+		if strings.EqualFold(one.EventType, "Microsoft.EventGrid.SubscriptionValidationEvent") {
+			w.Header().Set("Content-Type", "application/json")
+			_ = json.NewEncoder(w).Encode(map[string]string{"validationResponse": one.Data.ValidationCode})
+			return
+		}
+		of = of || h.of(one.Subject)
+	}
+	if !of {
+		return // 200: Event Grid need not send it again
+	}
+	if err := h.wakeSoon(r.Context()); err != nil {
+		http.Error(w, "the server that lists the machines cannot be told now", http.StatusServiceUnavailable)
+	}
+}
+
+// readEvents reads one event, or a list.
+func readEvents(body interface{ Read([]byte) (int, error) }) ([]event, error) {
+	var raw json.RawMessage
+	if err := json.NewDecoder(body).Decode(&raw); err != nil {
+		return nil, fmt.Errorf("this is not JSON with events: %w", err)
+	}
+	var many []event
+	if json.Unmarshal(raw, &many) == nil {
+		return many, nil
+	}
+	one := event{}
+	if err := json.Unmarshal(raw, &one); err != nil {
+		return nil, fmt.Errorf("this is not JSON with events: %w", err)
+	}
+	return []event{one}, nil
+}
+
+// of says whether an event is of something that is listed here.
+func (h *eventsHandler) of(subject string) bool {
+	subject = id(subject)
+	ours := false
+	for _, kind := range []string{"/microsoft.compute/virtualmachine", "/microsoft.network/networkinterfaces", "/microsoft.network/publicipaddresses"} {
+		ours = ours || strings.Contains(subject, kind)
+	}
+	for _, scope := range h.scopes {
+		if ours && strings.HasPrefix(subject, scope+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// wakeSoon wakes the source at most once in a while. Whoever comes while somebody waits to
+// do so need not: it is done after both.
+func (h *eventsHandler) wakeSoon(ctx context.Context) error {
+	if !h.waiting.CompareAndSwap(false, true) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wakeTime) // others rely on it
+	defer cancel()
+	if wait := time.Until(time.Unix(0, h.last.Load()).Add(wakeGap)); wait > 0 {
+		time.Sleep(wait)
+	}
+	h.last.Store(time.Now().UnixNano())
+	h.waiting.Store(false)
+	return h.wake(ctx)
+}
