@@ -11,7 +11,7 @@ import (
 // or it is closed. Its Addr is where, also when the address has port 0.
 func Serve(t testing.TB, address string, handler http.HandlerFunc) *http.Server {
 	t.Helper()
-	listener, err := net.Listen("tcp", address)
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}

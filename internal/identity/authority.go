@@ -159,7 +159,7 @@ func (a *Authority) Renew(request string, of Proof) (Issued, error) {
 	if err := a.revoked.renewable(of); err != nil {
 		return Issued{}, err
 	}
-	if of.Identity.Kind == mesh.GatewayIdentity && mesh.OfGatewayAPI(of.Identity.Name) && a.now().Sub(of.Joined) > gatewayRenewal {
+	if of.Kind == mesh.GatewayIdentity && mesh.OfGatewayAPI(of.Name) && a.now().Sub(of.Joined) > gatewayRenewal {
 		return Issued{}, mesh.Denied("renew the certificate of %s: it joined more than %s ago, and a gateway of the Gateway API joins anew then", of.Identity, gatewayRenewal)
 	}
 	workload, err := hex.DecodeString(of.Workload)
