@@ -108,10 +108,8 @@ func (s *vmShelf) Known(ctx context.Context, source string, since int64) (map[me
 		return nil, err
 	}
 	out := map[mesh.VMKey]*mesh.VM{}
-	for vm := range view.VMs() {
-		if vm.Source == source {
-			out[vm.Key()] = vm
-		}
+	for vm := range view.VMsOf(source) {
+		out[vm.Key()] = vm
 	}
 	return out, nil
 }
@@ -144,8 +142,18 @@ type vmKeeper struct {
 }
 
 // Keep writes a set as the source's own.
-func (k vmKeeper) Keep(ctx context.Context, service mesh.ServiceName, source string, list []mesh.Instance) (int64, error) {
+func (k vmKeeper) Keep(ctx context.Context, service mesh.ServiceName, source string, list []mesh.Instance) (placement.Written, error) {
+	kept, err := k.store.KeepInstances(ctx, service, list, k.write(source))
+	return placement.Written{Revision: kept.Revision, Base: kept.Base}, err
+}
+
+// Change writes what differs from a set.
+func (k vmKeeper) Change(ctx context.Context, service mesh.ServiceName, source string, change mesh.KeptChange) (placement.Written, error) {
+	kept, err := k.store.ChangeKept(ctx, service, change, k.write(source))
+	return placement.Written{Revision: kept.Revision, Base: kept.Base}, err
+}
+
+func (k vmKeeper) write(source string) registry.Write {
 	keeper := mesh.OfVMs(source)
-	kept, err := k.store.KeepInstances(ctx, service, list, registry.Write{Author: "discovery", Source: keeper.Source(), Keeper: keeper, Term: k.term})
-	return kept.Revision, err
+	return registry.Write{Author: "discovery", Source: keeper.Source(), Keeper: keeper, Term: k.term}
 }

@@ -114,7 +114,6 @@ func (c *Catalog) Apply(revision int64, synced bool, changes []mesh.Change) {
 			e.vm(change.VM, change.Deleted)
 		case change.VMSnapshot != nil:
 			e.view.vmRevision = change.Revision
-			e.changes.VMs = true
 		case change.Discovery != nil:
 			e.source(change.Discovery, change.Deleted)
 		case change.Roster != nil:
@@ -243,13 +242,13 @@ func (e *edit) indexRoutes() {
 }
 
 func (e *edit) vm(v *mesh.VM, deleted bool) {
-	key := v.Key().String()
+	key := v.Key()
 	if deleted {
-		e.view.vms = e.view.vms.without(key)
+		e.view.vms = e.view.vms.without(key.String())
 	} else {
-		e.view.vms = e.view.vms.with(key, v)
+		e.view.vms = e.view.vms.with(key.String(), v)
 	}
-	e.changes.VMs = true
+	e.changes.VMs = union(e.changes.VMs, map[mesh.VMKey]struct{}{key: {}})
 }
 
 // source and roster wake nobody: what they tell is for who asks.

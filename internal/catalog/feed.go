@@ -20,7 +20,7 @@ type Changes struct {
 	Instances map[mesh.ServiceName]struct{} // services whose instances changed
 	Routes    map[mesh.RouteName]struct{}
 	Callers   map[mesh.ServiceName]struct{} // services that others have begun or ceased to call, or that routes name
-	VMs       bool                          // of virtual machines
+	VMs       map[mesh.VMKey]struct{}       // virtual machines that were found, changed or are gone
 	Runtime   bool
 	Trust     bool // the keys of tokens, or who may be asked for tokens
 	Synced    bool // the view became complete
@@ -37,7 +37,7 @@ const MaxTraces = 8
 
 // Empty says whether nothing changed.
 func (c *Changes) Empty() bool {
-	return len(c.Services) == 0 && len(c.Instances) == 0 && len(c.Routes) == 0 && !c.VMs && !c.Runtime && !c.Trust && !c.Synced
+	return len(c.Services) == 0 && len(c.Instances) == 0 && len(c.Routes) == 0 && len(c.VMs) == 0 && !c.Runtime && !c.Trust && !c.Synced
 }
 
 func (c *Changes) merge(other Changes) {
@@ -45,7 +45,7 @@ func (c *Changes) merge(other Changes) {
 	c.Instances = union(c.Instances, other.Instances)
 	c.Routes = union(c.Routes, other.Routes)
 	c.Callers = union(c.Callers, other.Callers)
-	c.VMs = c.VMs || other.VMs
+	c.VMs = union(c.VMs, other.VMs)
 	c.Runtime = c.Runtime || other.Runtime
 	c.Trust = c.Trust || other.Trust
 	c.Synced = c.Synced || other.Synced

@@ -54,6 +54,19 @@ func (s shards[K, V]) change(key K, write func(map[K]V)) shards[K, V] {
 	return shards[K, V]{seed: s.seed, parts: &parts, size: s.size + len(part) - before}
 }
 
+// all goes through the values in no order.
+func (s shards[K, V]) all() iter.Seq[V] {
+	return func(yield func(V) bool) {
+		for _, part := range s.parts {
+			for _, value := range part {
+				if !yield(value) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // sorted goes through the values in the order of their keys.
 func (s shards[K, V]) sorted() iter.Seq[V] {
 	keys := make([]K, 0, s.size)

@@ -123,6 +123,23 @@ func (v *View) Owners() map[string]bool {
 // VMs goes through the virtual machines that sources found, by source and ID.
 func (v *View) VMs() iter.Seq[*mesh.VM] { return v.vms.sorted() }
 
+// VM finds a virtual machine.
+func (v *View) VM(key mesh.VMKey) (*mesh.VM, bool) { return v.vms.get(key.String()) }
+
+// AllVMs goes through the virtual machines in no order, which costs less than [View.VMs].
+func (v *View) AllVMs() iter.Seq[*mesh.VM] { return v.vms.all() }
+
+// VMsOf goes through the virtual machines of a source, in no order.
+func (v *View) VMsOf(source string) iter.Seq[*mesh.VM] {
+	return func(yield func(*mesh.VM) bool) {
+		for vm := range v.vms.all() {
+			if vm.Source == source && !yield(vm) {
+				return
+			}
+		}
+	}
+}
+
 // VMCount is the number of virtual machines.
 func (v *View) VMCount() int { return v.vms.size }
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"time"
 
@@ -116,15 +115,7 @@ func forget(remembered map[string]memory, scopes []mesh.DiscoveryScope) {
 // same says whether two machines differ in nothing but what the registry says of them.
 // What is empty is the same as what is left out: the registry does not tell them apart.
 func same(a, b *mesh.VM) bool {
-	if !maps.Equal(a.Tags, b.Tags) || !slices.Equal(a.Addresses, b.Addresses) || !slices.Equal(a.Runs, b.Runs) || !slices.Equal(a.Faults, b.Faults) {
-		return false
-	}
-	return reflect.DeepEqual(plain(a), plain(b))
-}
-
-// plain is a machine without its lists and what the registry says of it.
-func plain(vm *mesh.VM) mesh.VM {
-	out := *vm
-	out.Tags, out.Addresses, out.Runs, out.Faults, out.Meta = nil, nil, nil, nil, mesh.Meta{}
-	return out
+	return a.Source == b.Source && a.ID == b.ID && a.Name == b.Name && a.PublicIP == b.PublicIP && a.PrivateIP == b.PrivateIP && a.State == b.State && a.Health == b.Health &&
+		a.Region == b.Region && a.Zone == b.Zone && a.ScaleSet == b.ScaleSet && a.Scope == b.Scope && a.Weight == b.Weight &&
+		maps.Equal(a.Tags, b.Tags) && slices.Equal(a.Addresses, b.Addresses) && slices.Equal(a.Runs, b.Runs) && slices.Equal(a.Faults, b.Faults)
 }

@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -125,6 +126,32 @@ func TestWhatTheRegistryDoesNotTellApartIsTheSame(t *testing.T) {
 		other := vm("a", "a1")
 		if change(&other); same(&stored, &other) {
 			t.Errorf("another in its %s is the same", name)
+		}
+	}
+}
+
+// TestNoFieldOfAMachineIsPassedOver: one that is compared by nothing would never change.
+func TestNoFieldOfAMachineIsPassedOver(t *testing.T) {
+	for i := range reflect.TypeFor[mesh.VM]().NumField() {
+		a, b := vm("a", "a1"), vm("a", "a1")
+		field := reflect.ValueOf(&b).Elem().Field(i)
+		switch field.Kind() {
+		case reflect.String:
+			field.SetString("another")
+		case reflect.Int:
+			field.SetInt(7)
+		case reflect.Slice:
+			field.Set(reflect.MakeSlice(field.Type(), 1, 1))
+		case reflect.Map:
+			b.Tags = map[string]string{"a": "b"}
+		default:
+			if name := reflect.TypeFor[mesh.VM]().Field(i).Name; name != "Meta" {
+				t.Fatalf("the test knows no field such as %s", name)
+			}
+			continue
+		}
+		if same(&a, &b) {
+			t.Errorf("another in its %s is the same", reflect.TypeFor[mesh.VM]().Field(i).Name)
 		}
 	}
 }

@@ -182,14 +182,19 @@ func (r *Refresher) keep(ctx context.Context, listing Listing, began time.Time) 
 			scope.VMs[j].Source, scope.VMs[j].Scope = r.cfg.Source.Name, scope.Name
 		}
 		scope.VMs = slices.DeleteFunc(scope.VMs, func(vm mesh.VM) bool { return vm.ID == "" })
-		for j := range scope.VMs {
-			tidy(&scope.VMs[j])
-		}
 	}
 	known, err := r.cfg.Shelf.Known(ctx, r.cfg.Source.Name, r.written)
 	if err != nil {
 		r.written = 0 // a registry that was restored may be at an earlier revision for long
 		return merged{}, err
+	}
+	for i := range listing.Scopes {
+		for j := range listing.Scopes[i].VMs {
+			vm := &listing.Scopes[i].VMs[j]
+			if before := known[vm.Key()]; before == nil || !same(before, vm) { // most are as they were, and tidy
+				tidy(vm)
+			}
+		}
 	}
 	m := merge(known, listing, r.remembered, began.UTC())
 	r.status.Scopes, r.status.VMs = m.scopes, m.count

@@ -79,16 +79,11 @@ func (p *placing) index() {
 
 // service places the machines of one service.
 func (p *placing) service(s *mesh.Service) {
-	registered := map[string]bool{} // addresses of instances that keep themselves registered
-	for _, one := range p.view.Instances(s.Name) {
-		if one.Meta.Keeper == "" && one.Health != mesh.Removed {
-			registered[one.Address] = true
-		}
-	}
+	registered := registeredAt(p.view, s.Name)
 	for _, source := range s.Endpoints.VMs.Sources {
 		set, list := Set{s.Name, source}, []mesh.Instance{}
 		for _, vm := range p.candidates(s, source) {
-			instance, why := p.instance(s, vm, registered)
+			instance, why := instance(s, vm, registered[address(s, vm)])
 			placed := p.out.Of[vm.Key()]
 			if why != "" {
 				placed.Not = append(placed.Not, fmt.Sprintf("not an instance of %s: %s", s.Name, why))
@@ -141,16 +136,32 @@ func tag(vm *mesh.VM, name string) (string, bool) {
 	return "", false
 }
 
-// instance is what a machine is of a service, or why it is none.
-func (p *placing) instance(s *mesh.Service, vm *mesh.VM, registered map[string]bool) (mesh.Instance, string) {
+// registeredAt are the addresses of a service's instances that keep themselves registered.
+func registeredAt(view *catalog.View, service mesh.ServiceName) map[string]bool {
+	out := map[string]bool{}
+	for _, one := range view.Instances(service) {
+		if one.Meta.Keeper == "" && one.Health != mesh.Removed {
+			out[one.Address] = true
+		}
+	}
+	return out
+}
+
+// address is where callers of a service reach a machine, or "".
+func address(s *mesh.Service, vm *mesh.VM) string {
+	if s.Endpoints.VMs.Address == mesh.PublicAddress {
+		return vm.PublicIP
+	}
+	return vm.PrivateIP
+}
+
+// instance is what a machine is of a service, or why it is none; registered says that
+// an instance at its address keeps itself registered.
+func instance(s *mesh.Service, vm *mesh.VM, registered bool) (mesh.Instance, string) {
 	wanted := s.Endpoints.VMs
 	out := mesh.Instance{
-		ID: mesh.VMInstance(vm.Key(), vm.Name), Service: s.Name, Address: vm.PrivateIP, Port: cmp.Or(wanted.Port, s.Port),
+		ID: mesh.VMInstance(vm.Key(), vm.Name), Service: s.Name, Address: address(s, vm), Port: cmp.Or(wanted.Port, s.Port),
 		Locality: mesh.Locality{Region: vm.Region, Zone: vm.Zone}, Weight: vm.Weight, Labels: labels(s, vm),
-	}
-	kind := cmp.Or(wanted.Address, mesh.PrivateAddress)
-	if kind == mesh.PublicAddress {
-		out.Address = vm.PublicIP
 	}
 	for _, one := range vm.Runs {
 		if one.Name == s.Name && one.Port != 0 {
@@ -166,8 +177,8 @@ func (p *placing) instance(s *mesh.Service, vm *mesh.VM, registered map[string]b
 	}
 	switch {
 	case out.Address == "":
-		return out, fmt.Sprintf("it has no %s address", kind)
-	case registered[out.Address]:
+		return out, fmt.Sprintf("it has no %s address", cmp.Or(wanted.Address, mesh.PrivateAddress))
+	case registered:
 		return out, "it keeps itself registered, at the same address"
 	case vm.Health == mesh.VMUnhealthy:
 		out.Health = mesh.Unhealthy
