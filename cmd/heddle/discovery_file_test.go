@@ -43,7 +43,7 @@ func TestTheFileOfSources(t *testing.T) {
 		"no kind":              {"sources: [{name: dc}]", []string{"give it its kind"}},
 		"no place":             {"sources: [{name: dc, inventory: {}}]", []string{"inventory: give file or url"}},
 		"two places":           {"sources: [{name: dc, inventory: {file: x, url: 'http://x/'}}]", []string{"inventory: give file or url"}},
-		"no URL":               {"sources: [{name: dc, inventory: {url: 'ftp://x/'}}]", []string{`url "ftp://x/" is not one of http or https`}},
+		"no URL":               {"sources: [{name: dc, inventory: {url: 'ftp://x/'}}]", []string{`url is not one of http or https`}},
 		"a token for a file":   {"sources: [{name: dc, inventory: {file: x, tokenFile: y}}]", []string{"tokenFile is for url"}},
 		"two documents":        {"sources: [{name: dc, inventory: {file: x}}]\n---\nsources: [{name: two, inventory: {file: x}}]", []string{"more than one YAML document"}},
 		"all at once": {"sources: [{name: dc}, {name: ok, inventory: {file: x}}, {name: ok, inventory: {file: y}}, {name: dc, interval: 1ms, inventory: {file: x}}]",

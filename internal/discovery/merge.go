@@ -10,14 +10,27 @@ import (
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
-// emptyTimes is how often in a row a scope that had machines has to be listed as empty
-// until that is believed: who loses the right to see machines is told that there are none.
-const emptyTimes = 3
+// A scope that had machines is believed to be empty once it was listed as that so often in
+// a row, and for so long: who loses the right to see machines is told that there are none,
+// and rights that are changed come into force within minutes.
+const (
+	emptyTimes = 3
+	emptyTime  = 5 * time.Minute
+)
 
 // memory is what a refresher remembers of a scope between refreshes.
 type memory struct {
 	success time.Time
-	empty   int // how often in a row it was empty although machines are known
+	empty   int       // how often in a row it was empty although machines are known
+	since   time.Time // the first of these times
+}
+
+// believed says whether a scope that is listed as empty once more is.
+func (m *memory) believed(began time.Time) bool {
+	if m.empty++; m.empty == 1 {
+		m.since = began
+	}
+	return m.empty >= emptyTimes && began.Sub(m.since) >= emptyTime
 }
 
 // merged is what follows from a listing.
@@ -48,22 +61,22 @@ func merge(known map[mesh.VMKey]*mesh.VM, listing Listing, remembered map[string
 		}
 	}
 	out, keep := merged{count: len(listed)}, map[string]bool{}
-	for _, scope := range withVanished(listing.Scopes, missing) {
+	out.failed = slices.ContainsFunc(listing.Scopes, func(s Scope) bool { return s.Err != nil })
+	for i, scope := range withVanished(listing.Scopes, missing) {
 		m := remembered[scope.Name]
 		status := mesh.DiscoveryScope{Name: scope.Name, VMs: len(scope.VMs)}
-		m.empty++
 		switch had := missing[scope.Name]; {
 		case scope.Err != nil:
 			m.empty = 0
-			out.failed, keep[scope.Name], status.VMs, status.Error = true, true, had, scope.Err.Error()
-		case len(scope.VMs) == 0 && had > 0 && m.empty < emptyTimes:
+			keep[scope.Name], status.VMs, status.Error = true, had, scope.Err.Error()
+		case i >= len(listing.Scopes) && out.failed: // another scope may have its machines, such as a group those of a subscription
 			out.held, keep[scope.Name], status.VMs, status.Held = true, true, had, had
-			status.Error = fmt.Sprintf("it seems to have no machines any more, and had %d: believed when it is told %d times in a row", had, emptyTimes)
+			status.Error = fmt.Sprintf("it is not listed any more, and had %d machines: they stay as long as another scope cannot be listed", had)
+		case len(scope.VMs) == 0 && had > 0 && !m.believed(began):
+			out.held, keep[scope.Name], status.VMs, status.Held = true, true, had, had
+			status.Error = fmt.Sprintf("it seems to have no machines any more, and had %d: believed when it is told %d times in a row, for %s", had, emptyTimes, emptyTime)
 		default:
-			m.success = began
-			if len(scope.VMs) > 0 {
-				m.empty = 0
-			}
+			m.success, m.empty = began, 0
 		}
 		status.LastSuccess = m.success
 		remembered[scope.Name] = m

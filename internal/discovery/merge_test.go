@@ -70,7 +70,11 @@ func TestOnlyWhatWasListedAsAWholeIsRemoved(t *testing.T) {
 func TestAScopeThatIsEmptyAllAtOnceIsBelievedTheThirdTime(t *testing.T) {
 	had, remembered := known(vm("a", "a1"), vm("a", "a2")), map[string]memory{}
 	empty := Listing{Scopes: []Scope{{Name: "a"}}}
-	look := func(l Listing) merged { return merge(had, l, remembered, time.Now()) }
+	now := time.Now()
+	look := func(l Listing) merged {
+		now = now.Add(3 * time.Minute)
+		return merge(had, l, remembered, now)
+	}
 	for range 2 {
 		if m := look(empty); len(m.gone) != 0 || whole(m) || m.count != 2 || m.scopes[0].Held != 2 {
 			t.Fatalf("an empty listing was believed at once: %+v", m)
@@ -91,17 +95,43 @@ func TestAScopeThatIsEmptyAllAtOnceIsBelievedTheThirdTime(t *testing.T) {
 	if m := look(empty); len(m.gone) != 2 || !whole(m) || m.scopes[0].Held != 0 {
 		t.Errorf("the third empty listing is not believed: %+v", m)
 	}
+	clear(remembered)
+	for range 20 { // within seconds, as events may have it asked
+		now = now.Add(-3*time.Minute + 10*time.Second)
+		if m := look(empty); len(m.gone) != 0 {
+			t.Fatalf("it is believed within seconds: %+v", m)
+		}
+	}
+}
+
+// TestWhatTookTheMachinesOfAScopeHasToBeListed: settings that name groups in the place of
+// a subscription, before the identity may read them, must not empty the mesh.
+func TestWhatTookTheMachinesOfAScopeHasToBeListed(t *testing.T) {
+	had, remembered, now := known(vm("sub", "a1"), vm("sub", "a2")), map[string]memory{}, time.Now()
+	for round := range 10 {
+		now = now.Add(3 * time.Minute)
+		m := merge(had, Listing{Scopes: []Scope{{Name: "sub/group", Err: errors.New("403")}}}, remembered, now)
+		if len(m.gone) != 0 || m.count != 2 || !m.failed {
+			t.Fatalf("round %d: %+v", round, m)
+		}
+	}
+	moved := vm("sub/group", "a1")
+	m := merge(had, Listing{Scopes: []Scope{{Name: "sub/group", VMs: []mesh.VM{moved}}}}, remembered, now)
+	if put, gone := ids(m); !slices.Equal(put, []string{"a1"}) || len(gone) != 0 {
+		t.Fatalf("once it is listed: put %v, gone %v", put, gone)
+	}
 }
 
 // TestAScopeThatVanishesIsBelievedTheThirdTime: a cloud does not name what one may not see.
 func TestAScopeThatVanishesIsBelievedTheThirdTime(t *testing.T) {
-	had, remembered := known(vm("a", "a1"), vm("b", "b1")), map[string]memory{}
+	had, remembered, now := known(vm("a", "a1"), vm("b", "b1")), map[string]memory{}, time.Now()
 	for _, listing := range []Listing{{}, {Scopes: []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a1")}}}}} {
-		if m := merge(had, listing, remembered, time.Now()); len(m.gone) != 0 || whole(m) || m.count != 2 || m.scopes[len(m.scopes)-1].Held != 1 {
+		now = now.Add(3 * time.Minute)
+		if m := merge(had, listing, remembered, now); len(m.gone) != 0 || whole(m) || m.count != 2 || m.scopes[len(m.scopes)-1].Held != 1 {
 			t.Fatalf("what vanished is believed at once: %+v", m)
 		}
 	}
-	m := merge(had, Listing{Scopes: []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a1")}}}}, remembered, time.Now())
+	m := merge(had, Listing{Scopes: []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a1")}}}}, remembered, now.Add(3*time.Minute))
 	if _, gone := ids(m); !slices.Equal(gone, []string{"b1"}) || !whole(m) {
 		t.Errorf("the third time it is not believed: %+v", m)
 	}

@@ -54,15 +54,11 @@ func BenchmarkPlacer(b *testing.B) {
 			defer func() { cancel(); <-done }()
 			for k.count() < services {
 			}
-			change := func(i int) {
+			for i := 0; b.Loop(); i++ {
 				k.mu.Lock()
-				w.put(vm(i%count, 9000+i%1000))
+				w.put(vm(i%count, 9000+i/count%1000))
 				k.mu.Unlock()
 				<-k.changed
-			}
-			change(1)
-			for i := 0; b.Loop(); i++ {
-				change(i)
 			}
 		})
 		b.Run(fmt.Sprintf("anew/services=%d", services), func(b *testing.B) {

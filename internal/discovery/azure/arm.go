@@ -162,11 +162,13 @@ func flexible(set *armcompute.VirtualMachineScaleSet) bool {
 // there are any. A set that was deleted meanwhile has none.
 func (u *uniformSet) list(ctx context.Context, c clients) error {
 	in, name := groupOf(id(*u.set.ID)), text(u.set.Name)
+	gone := false
 	group, under := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		u.instances, err = pages(under, "list the machines of scale set "+name, c.instances.NewListPager(in, name, &armcompute.VirtualMachineScaleSetVMsClientListOptions{Expand: to.Ptr("instanceView")}), func(p armcompute.VirtualMachineScaleSetVMsClientListResponse) []*armcompute.VirtualMachineScaleSetVM {
 			return p.Value
 		})
+		gone = notThere(err)
 		return err
 	})
 	group.Go(func() (err error) {
@@ -181,7 +183,7 @@ func (u *uniformSet) list(ctx context.Context, c clients) error {
 			return p.Value
 		})
 	}
-	if notThere(err) {
+	if gone { // that an interface or an address is not there says nothing of the machines
 		u.instances, err = nil, nil
 	}
 	return err

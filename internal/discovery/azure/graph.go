@@ -101,11 +101,9 @@ func (s *Source) graph(ctx context.Context, subscriptions []Subscription) (map[s
 	if err := q.ask(ctx, "", everything(subscriptions), rows); err != nil {
 		return nil, err
 	}
-	if q.pages > 1 {
-		for batch := range slices.Chunk(s.missed(rows), mostAsked) {
-			if err := q.ask(ctx, " again for what is missing", named(batch), rows); err != nil {
-				return nil, err
-			}
+	for batch := range slices.Chunk(s.missed(rows), mostAsked) {
+		if err := q.ask(ctx, " again for what is missing", named(batch), rows); err != nil {
+			return nil, err
 		}
 	}
 	s.known = map[string]bool{}

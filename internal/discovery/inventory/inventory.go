@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -44,8 +45,12 @@ func New(cfg Config, client *http.Client) (*Source, error) {
 		return nil, errors.New("inventory: give file or url, one of them")
 	}
 	if cfg.URL != "" {
-		if at, err := url.Parse(cfg.URL); err != nil || at.Host == "" || at.Scheme != "http" && at.Scheme != "https" {
-			return nil, fmt.Errorf("inventory: url %q is not one of http or https", cfg.URL)
+		at, err := url.Parse(cfg.URL)
+		switch {
+		case err != nil || at.Host == "" || at.Scheme != "http" && at.Scheme != "https":
+			return nil, errors.New("inventory: url is not one of http or https")
+		case at.Scheme == "http" && cfg.TokenFile != "" && !loopback(at.Hostname()):
+			return nil, errors.New("inventory: tokenFile needs a url of https: over http the token could be read on the way")
 		}
 	} else if cfg.TokenFile != "" {
 		return nil, errors.New("inventory: tokenFile is for url")
@@ -54,6 +59,11 @@ func New(cfg Config, client *http.Client) (*Source, error) {
 		client = &http.Client{Timeout: requestTime}
 	}
 	return &Source{cfg: cfg, client: client}, nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // scope is the only one: a list is read as a whole.
@@ -106,11 +116,15 @@ func (s *Source) fromURL(ctx context.Context, cost *discovery.Cost) ([]mesh.VM, 
 	cost.Calls++
 	answer, err := s.client.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("ask for the inventory: %w", err)
+		var failed *url.Error // which has all of the address, and so what may be secret in it
+		if errors.As(err, &failed) {
+			err = failed.Err
+		}
+		return nil, fmt.Errorf("ask for the inventory at %s: %w", s.at(), err)
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		err := fmt.Errorf("ask for the inventory at %s: it was answered with %s", s.cfg.URL, answer.Status)
+		err := fmt.Errorf("ask for the inventory at %s: it was answered with %s", s.at(), answer.Status)
 		throttled := answer.StatusCode == http.StatusTooManyRequests
 		if throttled {
 			cost.Throttled++
@@ -122,9 +136,18 @@ func (s *Source) fromURL(ctx context.Context, cost *discovery.Cost) ([]mesh.VM, 
 	}
 	vms, err := s.read(answer.Body)
 	if err != nil {
-		return nil, fmt.Errorf("read the inventory at %s: %w", s.cfg.URL, err)
+		return nil, fmt.Errorf("read the inventory at %s: %w", s.at(), err)
 	}
 	return vms, nil
+}
+
+// at is the address as everybody may see it: its user and query may be secret.
+func (s *Source) at() string {
+	at, err := url.Parse(s.cfg.URL)
+	if err != nil {
+		return "its address"
+	}
+	return (&url.URL{Scheme: at.Scheme, Host: at.Host, Path: at.Path}).String()
 }
 
 // retryAfter reads the header of that name, in seconds or as a date (RFC 9110, section 10.2.3).

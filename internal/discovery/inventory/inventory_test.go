@@ -173,3 +173,28 @@ func TestAnAddressIsAsked(t *testing.T) {
 		t.Errorf("nobody is there: %v", err)
 	}
 }
+
+// TestWhatIsSecretInAnAddressIsToldNobody: the reason of a failure is shown to whoever may
+// read, and an address may have a signature or a password in it.
+func TestWhatIsSecretInAnAddressIsToldNobody(t *testing.T) {
+	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	t.Cleanup(refusing.Close)
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	for _, address := range []string{refusing.URL, closed.URL} {
+		s, err := New(Config{URL: strings.Replace(address, "://", "://user:hidden@", 1) + "/vms.json?sig=hidden"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		listing, err := s.List(t.Context())
+		if err != nil || len(listing.Scopes) != 1 || listing.Scopes[0].Err == nil {
+			t.Fatalf("%+v, %v", listing, err)
+		}
+		if said := listing.Scopes[0].Err.Error(); strings.Contains(said, "hidden") || !strings.Contains(said, "/vms.json") {
+			t.Errorf("it says %q", said)
+		}
+	}
+	if _, err := New(Config{URL: "http://inventory.example/vms", TokenFile: "token"}, nil); err == nil {
+		t.Error("a token is sent in clear text")
+	}
+}
