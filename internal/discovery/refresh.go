@@ -82,7 +82,12 @@ func (r *Refresher) Wake() {
 func (r *Refresher) Run(ctx context.Context) {
 	r.resume(ctx)
 	base, wait, least := time.Duration(0), time.Duration(0), time.Duration(0)
-	for r.await(ctx, wait, least) {
+	var again []time.Duration
+	for {
+		woken, goOn := r.await(ctx, wait, least)
+		if !goOn {
+			return
+		}
 		began := time.Now()
 		o := r.refresh(ctx)
 		if ctx.Err() != nil {
@@ -91,6 +96,9 @@ func (r *Refresher) Run(ctx context.Context) {
 		base, wait = r.cfg.Source.Pace.next(base, o, rand.Float64()) //nolint:gosec // jitter
 		// Who is woken all the time rests as long as it asks, and as long as the source wants.
 		least = max(settle, time.Since(began), min(o.after, longestWait))
+		if again = lookAgain(again, woken, o); len(again) > 0 {
+			wait, again = max(least, min(wait, again[0])), again[1:]
+		}
 		r.status.NextRun = time.Now().Add(wait)
 		if err := r.cfg.Shelf.Note(ctx, r.status); err != nil && ctx.Err() == nil {
 			r.cfg.Logger.Warn("how a source of machines does could not be noted", "source", r.status.Name, "error", err)
@@ -98,26 +106,42 @@ func (r *Refresher) Run(ctx context.Context) {
 	}
 }
 
+// afterWake is when a source is looked at again that was said to have changed, and has
+// not: what says so may be ahead of what is listed.
+var afterWake = []time.Duration{5 * time.Second, 15 * time.Second, 45 * time.Second}
+
+func lookAgain(left []time.Duration, woken bool, o outcome) []time.Duration {
+	switch {
+	case o.changed || o.failed:
+		return nil
+	case woken:
+		return afterWake
+	}
+	return left
+}
+
 // await waits until the next refresh is due, or is asked for and at least some time has
 // passed. What asked for it until then is answered by that one refresh.
-func (r *Refresher) await(ctx context.Context, wait, least time.Duration) bool {
+func (r *Refresher) await(ctx context.Context, wait, least time.Duration) (woken, goOn bool) {
 	earliest := time.Now().Add(least)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return false
+		return false, false
 	case <-timer.C:
 	case <-r.wake:
+		woken = true
 		if !sleep(ctx, max(time.Until(earliest), min(settle, least))) {
-			return false
+			return false, false
 		}
 	}
 	select {
 	case <-r.wake:
+		woken = true
 	default:
 	}
-	return true
+	return woken, true
 }
 
 // resume goes on from what the server before has noted.

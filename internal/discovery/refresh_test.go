@@ -366,3 +366,22 @@ func TestASourceThatNeverAnswersIsGivenUp(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatIsListedLaterThanItIsToldIsSeen: Resource Graph has a change seconds after the
+// event that tells of it.
+func TestWhatIsListedLaterThanItIsToldIsSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, s := &cloud{}, &memoryShelf{}
+		c.has(nil, scopeOf("a", "a1"))
+		r, end := refreshing(t, c, s)
+		defer end()
+		pass(3 * time.Second)
+		r.Wake()
+		pass(8 * time.Second) // asked at once, and again after 5 s
+		c.has(nil, scopeOf("a", "a1", "a2"))
+		pass(15 * time.Second)
+		if ids, _ := s.has(); ids != "a1 a2" {
+			t.Errorf("after half a minute it has %q, and was asked at %v", ids, c.times())
+		}
+	})
+}
