@@ -44,7 +44,7 @@ func (*operatorCmd) Help() string {
 
 Examples:
 
-  kubectl apply -f api/crds
+  kubectl apply --server-side -f api/crds
   heddle operator --cluster prod --server https://heddle.example:7443 --server-ca-file ca-cert.pem --token-file token
   heddle operator --cluster prod=prod.kubeconfig --cluster stage=stage.kubeconfig --token-file token --no-leader-election
   heddle operator --cluster prod --token-file token --adopt-cluster prod=8f14e45f-ceea-467f-a2b1-3c1b6d1f9a10

@@ -53,6 +53,9 @@ func (c *operatorFinalizersCmd) Run(ctx context.Context, con *console) error {
 	if !c.Yes {
 		fmt.Fprintf(con.err, "Take the finalizer off? What they declared stays in the registry. Type yes: ")
 		answer, _ := bufio.NewReader(con.in).ReadString('\n')
+		if !strings.HasSuffix(answer, "\n") {
+			fmt.Fprintln(con.err) // nobody answered
+		}
 		if strings.TrimSpace(answer) != "yes" {
 			return &usageError{message: "nothing was changed: answer yes, or say --yes"}
 		}

@@ -47,7 +47,7 @@ type joined struct {
 // run has a manager work until ctx ends. A manager ends when it loses its lease
 // because the API is gone; another takes its place, with caches read anew.
 func (j *joined) run(ctx context.Context) {
-	wait := time.Second
+	wait, told := time.Second, "" // why it began anew before, which is not told again and again
 	for {
 		began := time.Now()
 		err := j.own(ctx, j.manage)
@@ -59,8 +59,11 @@ func (j *joined) run(ctx context.Context) {
 			wait = time.Second
 		}
 		level := slog.LevelWarn
-		if j.reach.away() != nil { // which was told
+		if j.reach.away() != nil || err != nil && err.Error() == told { // which was told
 			level = slog.LevelDebug
+		}
+		if told = ""; err != nil {
+			told = err.Error()
 		}
 		j.log.Log(ctx, level, "the cluster is not followed; beginning again", "error", err, "in", wait)
 		select {
