@@ -42,7 +42,7 @@ func joinStrictly(t *testing.T, c *kubetest.Cluster, own string) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.api.Close)
-	if err := os.WriteFile(w.token, []byte(w.heddle("token", "create", "--keeper", "kubernetes/prod")), 0o600); err != nil {
+	if err := os.WriteFile(w.token, []byte(w.heddle("token", "create", "--keeper", "kubernetes/prod", "--vouch-gateways")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	account := rights(t, c, own)
