@@ -3,6 +3,10 @@ package discovery
 import (
 	"context"
 	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -58,4 +62,24 @@ func retryAfter(listing Listing, failed error) time.Duration {
 		look(scope.Err)
 	}
 	return longest
+}
+
+// RetryAfter reads for how long an HTTP server wants to be left alone, in seconds or as a
+// date (RFC 9110, section 10.2.3); 0: it does not say.
+func RetryAfter(h http.Header) time.Duration {
+	text := h.Get("Retry-After")
+	if seconds, err := strconv.Atoi(text); err == nil && seconds > 0 {
+		return time.Duration(min(seconds, int(longestWait/time.Second))) * time.Second
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return max(time.Until(at), 0)
+	}
+	return 0
+}
+
+// InClear says whether what is sent to an address can be read on the way: it is http, and
+// not on this machine.
+func InClear(at *url.URL) bool {
+	ip := net.ParseIP(at.Hostname())
+	return at.Scheme == "http" && at.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback())
 }

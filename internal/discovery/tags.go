@@ -37,10 +37,11 @@ func (t Tags) Read(vm *mesh.VM) {
 	port := t.number(vm, t.Port, 65535)
 	vm.Weight = t.number(vm, t.Weight, 1000)
 	if vm.Zone == "" {
-		vm.Zone = tag(vm, t.Zone)
+		vm.Zone, _ = vm.Tag(t.Zone)
 	}
 	seen := map[mesh.ServiceName]bool{}
-	for entry := range strings.SplitSeq(tag(vm, t.Service), ",") {
+	services, _ := vm.Tag(t.Service)
+	for entry := range strings.SplitSeq(services, ",") {
 		name, own, has := strings.Cut(strings.TrimSpace(entry), ":")
 		if name == "" && !has {
 			continue
@@ -69,8 +70,8 @@ func (t Tags) Read(vm *mesh.VM) {
 
 // number reads a tag that is 1 to most, or is not there.
 func (t Tags) number(vm *mesh.VM, name string, most int) int {
-	text := strings.TrimSpace(tag(vm, name))
-	if text == "" {
+	text, _ := vm.Tag(name)
+	if text = strings.TrimSpace(text); text == "" {
 		return 0
 	}
 	number, err := strconv.Atoi(text)
@@ -79,20 +80,6 @@ func (t Tags) number(vm *mesh.VM, name string, most int) int {
 		return 0
 	}
 	return number
-}
-
-// tag gives a tag's value, whichever case its name has.
-func tag(vm *mesh.VM, name string) string {
-	if value, is := vm.Tags[name]; is {
-		return value
-	}
-	found, value := "", ""
-	for key, is := range vm.Tags {
-		if strings.EqualFold(key, name) && (found == "" || key < found) {
-			found, value = key, is
-		}
-	}
-	return value
 }
 
 func fault(vm *mesh.VM, format string, args ...any) {

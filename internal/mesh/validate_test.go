@@ -310,3 +310,15 @@ func TestWhatIsStoredCannotBeAnything(t *testing.T) {
 		}
 	}
 }
+
+func TestTheCaseOfATagsNameDoesNotMatter(t *testing.T) {
+	vm := mesh.VM{Tags: map[string]string{"Role": "a", "ROLE": "b", "zone": "", "exact": "x", "Exact": "y"}}
+	for name, want := range map[string]string{"role": "b", "Role": "a", "exact": "x", "EXACT": "y", "zone": ""} {
+		if got, is := vm.Tag(name); got != want || !is {
+			t.Errorf("%s is %q, %t; want %q", name, got, is, want)
+		}
+	}
+	if got, is := vm.Tag("none"); got != "" || is {
+		t.Errorf("one that is not there is %q, %t", got, is)
+	}
+}

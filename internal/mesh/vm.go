@@ -75,6 +75,22 @@ func (v *VM) Key() VMKey { return VMKey{Source: v.Source, ID: v.ID} }
 // String writes "source/id", as the registry's keys have it.
 func (k VMKey) String() string { return k.Source + "/" + k.ID }
 
+// Tag gives a tag's value, and whether there is one. The case of its name does not matter,
+// as it does not in Azure; of several that differ in it alone, the exact one is meant, or
+// else the first.
+func (v *VM) Tag(name string) (value string, is bool) {
+	if value, is := v.Tags[name]; is {
+		return value, true
+	}
+	first := ""
+	for key := range v.Tags {
+		if strings.EqualFold(key, name) && (!is || key < first) {
+			first, is = key, true
+		}
+	}
+	return v.Tags[first], is
+}
+
 // The bounds of what a source says of a machine.
 const (
 	maxVMID        = 512

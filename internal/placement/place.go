@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
 
 	"github.com/heddle-mesh/heddle/internal/catalog"
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -116,24 +115,12 @@ func (p *placing) candidates(s *mesh.Service, source string) []*mesh.VM {
 // hasAll says whether a machine has tags of these values; the case of names does not matter.
 func hasAll(vm *mesh.VM, tags map[string]string) bool {
 	for name, value := range tags {
-		is, has := tag(vm, name)
+		is, has := vm.Tag(name)
 		if !has || is != value {
 			return false
 		}
 	}
 	return true
-}
-
-func tag(vm *mesh.VM, name string) (string, bool) {
-	if value, has := vm.Tags[name]; has {
-		return value, true
-	}
-	for key, value := range vm.Tags {
-		if strings.EqualFold(key, name) {
-			return value, true
-		}
-	}
-	return "", false
 }
 
 // registeredAt are the addresses of a service's instances that keep themselves registered.
@@ -195,7 +182,7 @@ func labels(s *mesh.Service, vm *mesh.VM) map[string]string {
 	var out map[string]string
 	for _, subset := range s.Subsets {
 		for key := range subset.Labels {
-			if value, has := tag(vm, key); has {
+			if value, has := vm.Tag(key); has {
 				if out == nil {
 					out = map[string]string{}
 				}

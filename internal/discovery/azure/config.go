@@ -3,7 +3,6 @@ package azure
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"regexp"
 	"slices"
@@ -168,14 +167,9 @@ func (c *Config) validateCloud(say func(string, ...any)) {
 	switch {
 	case err != nil || at.Host == "" || at.Scheme != "https" && at.Scheme != "http":
 		say("resourceManager: %q is not an https address such as https://management.azure.com", c.ResourceManager)
-	case at.Scheme == "http" && !loopback(at.Hostname()):
+	case discovery.InClear(at):
 		say("resourceManager: %q is not https, and tokens would go there in clear text: http is for this machine's own addresses, in tests", c.ResourceManager)
 	}
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }
 
 // listing is the way of listing that is meant: with groups the identity may have rights on

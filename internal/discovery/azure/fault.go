@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -97,18 +96,14 @@ func notThere(err error) bool {
 		(strings.HasSuffix(answer.ErrorCode, "ResourceNotFound") || answer.ErrorCode == "ResourceGroupNotFound")
 }
 
-// retryAfter reads how long Azure wants to be left alone: Retry-After in seconds or as a
-// date (RFC 9110, section 10.2.3), or of Resource Graph the rest of its quota's window.
+// retryAfter reads how long Azure wants to be left alone: Retry-After, or of Resource Graph
+// the rest of its quota's window.
 func retryAfter(answer *http.Response) time.Duration {
 	if answer == nil {
 		return 0
 	}
-	text := answer.Header.Get("Retry-After")
-	if seconds, err := strconv.Atoi(text); err == nil && seconds > 0 {
-		return time.Duration(min(seconds, 24*3600)) * time.Second
-	}
-	if at, err := http.ParseTime(text); err == nil {
-		return max(time.Until(at), 0)
+	if after := discovery.RetryAfter(answer.Header); after > 0 {
+		return after
 	}
 	if answer.StatusCode == http.StatusTooManyRequests {
 		return window(answer.Header.Get("X-Ms-User-Quota-Resets-After"))

@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -49,7 +47,7 @@ func New(cfg Config, client *http.Client) (*Source, error) {
 		switch {
 		case err != nil || at.Host == "" || at.Scheme != "http" && at.Scheme != "https":
 			return nil, errors.New("inventory: url is not one of http or https")
-		case at.Scheme == "http" && cfg.TokenFile != "" && !loopback(at.Hostname()):
+		case cfg.TokenFile != "" && discovery.InClear(at):
 			return nil, errors.New("inventory: tokenFile needs a url of https: over http the token could be read on the way")
 		}
 	} else if cfg.TokenFile != "" {
@@ -59,11 +57,6 @@ func New(cfg Config, client *http.Client) (*Source, error) {
 		client = &http.Client{Timeout: requestTime}
 	}
 	return &Source{cfg: cfg, client: client}, nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // scope is the only one: a list is read as a whole.
@@ -129,7 +122,7 @@ func (s *Source) fromURL(ctx context.Context, cost *discovery.Cost) ([]mesh.VM, 
 		if throttled {
 			cost.Throttled++
 		}
-		if after := retryAfter(answer.Header); after > 0 || throttled {
+		if after := discovery.RetryAfter(answer.Header); after > 0 || throttled {
 			return nil, &discovery.Throttled{After: after, Err: err}
 		}
 		return nil, err
@@ -148,18 +141,6 @@ func (s *Source) at() string {
 		return "its address"
 	}
 	return (&url.URL{Scheme: at.Scheme, Host: at.Host, Path: at.Path}).String()
-}
-
-// retryAfter reads the header of that name, in seconds or as a date (RFC 9110, section 10.2.3).
-func retryAfter(h http.Header) time.Duration {
-	text := h.Get("Retry-After")
-	if seconds, err := strconv.Atoi(text); err == nil && seconds > 0 {
-		return time.Duration(min(seconds, 3600)) * time.Second
-	}
-	if at, err := http.ParseTime(text); err == nil {
-		return max(time.Until(at), 0)
-	}
-	return 0
 }
 
 // read takes a whole list. Fields that are not known are passed over: there may be more
