@@ -195,7 +195,7 @@ func (r *Refresher) refresh(ctx context.Context) outcome {
 func (r *Refresher) list(ctx context.Context) (Listing, error) {
 	ctx, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()
-	return r.cfg.Source.Lister.List(ctx)
+	return r.cfg.Source.Lister.List(ctx, nil)
 }
 
 // keep writes what a listing changes.

@@ -24,7 +24,7 @@ type cloud struct {
 	began  time.Time
 }
 
-func (c *cloud) List(ctx context.Context) (Listing, error) {
+func (c *cloud) List(ctx context.Context, rest Rest) (Listing, error) {
 	c.mu.Lock()
 	c.asked = append(c.asked, time.Since(c.began))
 	takes := c.takes

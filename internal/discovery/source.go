@@ -14,10 +14,16 @@ import (
 
 // Lister is a source of virtual machines.
 type Lister interface {
-	// List gives all machines that the source has now, scope by scope. It fails as a whole
-	// only if not even its scopes are known. It is called by one goroutine at a time.
-	List(ctx context.Context) (Listing, error)
+	// List gives all machines that the source has now, scope by scope. A scope that rests
+	// is in the listing, but is not asked for. It fails as a whole only if not even its
+	// scopes are known. It is called by one goroutine at a time.
+	List(ctx context.Context, rest Rest) (Listing, error)
 }
+
+// Rest is which scopes are left alone in a listing, by name: those that have failed, until
+// it is their time again. Nil is none. A source that lists one of them with others all the
+// same, because it has them by one call, is believed.
+type Rest map[string]bool
 
 // Listing is what a source has.
 type Listing struct {
@@ -28,9 +34,10 @@ type Listing struct {
 // Scope is a part of a source that is listed as a whole or not at all, such as a
 // subscription: if one fails, the others go on.
 type Scope struct {
-	Name string    // unique in the listing
-	VMs  []mesh.VM // their Source and Scope are set by whoever listed
-	Err  error     // why it could not be listed; VMs is not looked at then
+	Name  string    // unique in the listing
+	VMs   []mesh.VM // their Source and Scope are set by whoever listed
+	Err   error     // why it could not be listed; VMs is not looked at then
+	Rests bool      // it was not asked for; VMs and Err are not looked at then
 }
 
 // Cost is what a listing took.

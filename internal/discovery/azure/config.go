@@ -199,3 +199,8 @@ func (s Subscription) scopes() []string {
 	}
 	return out
 }
+
+// rests says whether nothing of the subscription is to be asked for.
+func (s Subscription) rests(rest discovery.Rest) bool {
+	return !slices.ContainsFunc(s.scopes(), func(scope string) bool { return !rest[scope] })
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/heddle-mesh/heddle/internal/azuretest"
 	"github.com/heddle-mesh/heddle/internal/discovery"
 	"github.com/heddle-mesh/heddle/internal/discovery/azure"
+	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
 // subID is how many-th subscription.
@@ -177,7 +178,7 @@ func TestAListingEndsWithItsContext(t *testing.T) {
 		}
 		return nil
 	})
-	listing, err := source(t, a, twoSubscriptions(azure.ByARM)).List(ctx)
+	listing, err := source(t, a, twoSubscriptions(azure.ByARM)).List(ctx, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,5 +258,39 @@ func TestALostRightIsNoEmptyScope(t *testing.T) {
 	listing = list(t, s)
 	if err := listing.Scopes[0].Err; err == nil || !strings.Contains(err.Error(), "Reader") || listing.Scopes[1].Err != nil {
 		t.Errorf("the lost one: %v; the other: %v", err, listing.Scopes[1].Err)
+	}
+}
+
+// TestWhatRestsIsNotAskedFor: the others are listed, for what they alone cost, and it is
+// all there again when its time has come.
+func TestWhatRestsIsNotAskedFor(t *testing.T) {
+	for _, by := range listings {
+		t.Run(string(by), func(t *testing.T) {
+			source := source(t, twoOf(t), twoSubscriptions(by))
+			all := whole(t, source)
+			calls := list(t, source).Calls
+			first, second := "subscriptions/"+subID(0), "subscriptions/"+subID(1)
+			for _, rest := range []discovery.Rest{{first: true}, {first: true}, {first: true, second: true}} {
+				listing, err := source.List(t.Context(), rest)
+				if err != nil || len(listing.Scopes) != 2 {
+					t.Fatalf("%+v, %v", listing, err)
+				}
+				want := 0
+				for _, scope := range listing.Scopes {
+					if scope.Rests != rest[scope.Name] || scope.Err != nil || !scope.Rests && len(scope.VMs) != 18 || scope.Rests && len(scope.VMs) > 0 {
+						t.Errorf("with %v resting %s: rests %v, %d machines, %v", rest, scope.Name, scope.Rests, len(scope.VMs), scope.Err)
+					}
+					if !scope.Rests {
+						want = calls/2 + calls%2
+					}
+				}
+				if listing.Calls > want || want > 0 && listing.Calls == 0 {
+					t.Errorf("with %v resting %d calls, want %d, half of %d", rest, listing.Calls, want, calls)
+				}
+			}
+			if again := whole(t, source); !maps.EqualFunc(all, again, func(a, b mesh.VM) bool { return said(a) == said(b) }) {
+				t.Errorf("after the rest %d machines, %d before", len(again), len(all))
+			}
+		})
 	}
 }

@@ -101,30 +101,50 @@ func (s *Source) graph(ctx context.Context, subscriptions []Subscription) (map[s
 	if err := q.ask(ctx, "", everything(subscriptions), rows); err != nil {
 		return nil, err
 	}
-	for batch := range slices.Chunk(s.missed(rows), mostAsked) {
+	known, rest := s.knownOf(subscriptions)
+	for batch := range slices.Chunk(missed(known, rows), mostAsked) {
 		if err := q.ask(ctx, " again for what is missing", named(batch), rows); err != nil {
 			return nil, err
 		}
 	}
-	s.known = map[string]bool{}
+	s.known = rest
 	for id := range rows {
 		s.known[id] = true
 	}
 	return rows, nil
 }
 
+// knownOf are the IDs that were there the last time in some subscriptions, and those in
+// others, which rest: they are neither missed nor forgotten.
+func (s *Source) knownOf(subscriptions []Subscription) (known, rest map[string]bool) {
+	asked := map[string]bool{}
+	for _, one := range subscriptions {
+		asked[strings.ToLower(one.ID)] = true
+	}
+	known, rest = map[string]bool{}, map[string]bool{}
+	for id := range s.known {
+		subscription, _, _ := strings.Cut(strings.TrimPrefix(id, "subscriptions/"), "/")
+		if asked[subscription] {
+			known[id] = true
+		} else {
+			rest[id] = true
+		}
+	}
+	return known, rest
+}
+
 // missed are the IDs that were there the last time, or that others name, and that are not
 // there now. A page begins at the row of a number: a row that is deleted while pages are
 // read moves those behind it, and one of them is in no page. Those are asked for by name,
 // so that a machine that runs is not taken for one that is gone.
-func (s *Source) missed(rows map[string]*graphRow) []string {
+func missed(known map[string]bool, rows map[string]*graphRow) []string {
 	missing := map[string]bool{}
 	miss := func(id string) {
 		if id != "" && rows[id] == nil {
 			missing[id] = true
 		}
 	}
-	for id := range s.known {
+	for id := range known {
 		miss(id)
 	}
 	for _, row := range rows {

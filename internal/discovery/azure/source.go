@@ -2,6 +2,8 @@ package azure
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -47,13 +49,36 @@ func (s *Source) login() error {
 const listTime = 2 * time.Minute
 
 // List gives all machines. It fails scope by scope, and nothing is left out of one that did
-// not fail.
-func (s *Source) List(ctx context.Context) (discovery.Listing, error) {
+// not fail. A subscription is left alone if all of its scopes rest.
+func (s *Source) List(ctx context.Context, rest discovery.Rest) (discovery.Listing, error) {
+	out := discovery.Listing{}
+	var asked []Subscription
+	for _, one := range s.cfg.Subscriptions {
+		if !one.rests(rest) {
+			asked = append(asked, one)
+			continue
+		}
+		for _, name := range one.scopes() {
+			out.Scopes = append(out.Scopes, discovery.Scope{Name: name, Rests: true})
+		}
+	}
+	if len(asked) > 0 {
+		for _, one := range s.parts(ctx, asked) {
+			out.Scopes = append(out.Scopes, s.assemble(&one)...)
+		}
+	}
+	slices.SortFunc(out.Scopes, func(a, b discovery.Scope) int { return strings.Compare(a.Name, b.Name) })
+	out.Cost = s.transport.cost()
+	return out, nil
+}
+
+// parts lists subscriptions.
+func (s *Source) parts(ctx context.Context, subscriptions []Subscription) []part {
 	list := s.byARM
 	if s.cfg.listing() == ByResourceGraph {
 		list = s.byGraph
 	}
-	parts := list(ctx, s.cfg.Subscriptions)
+	parts := list(ctx, subscriptions)
 	var again []Subscription
 	for _, one := range parts {
 		if refused(one.err) {
@@ -63,11 +88,7 @@ func (s *Source) List(ctx context.Context) (discovery.Listing, error) {
 	if len(again) > 0 && ctx.Err() == nil {
 		parts = s.afterLogin(ctx, list, parts, again)
 	}
-	out := discovery.Listing{Cost: s.transport.cost()}
-	for _, one := range parts {
-		out.Scopes = append(out.Scopes, s.assemble(&one)...)
-	}
-	return out, nil
+	return parts
 }
 
 // part is what was found in a subscription, or why it could not be listed.
