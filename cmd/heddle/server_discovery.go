@@ -100,14 +100,14 @@ type vmShelf struct {
 const catchUp = 10 * time.Second
 
 // Known gives what the catalog has.
-func (s *vmShelf) Known(ctx context.Context, source string, since int64) (map[mesh.VMKey]*mesh.VM, error) {
+func (s *vmShelf) Known(ctx context.Context, source string, since int64) (discovery.Known, error) {
 	ctx, cancel := context.WithTimeout(ctx, catchUp)
 	defer cancel()
 	view, err := s.node.catalog.At(ctx, since)
 	if err != nil {
 		return nil, err
 	}
-	out := map[mesh.VMKey]*mesh.VM{}
+	out := discovery.Known{}
 	for vm := range view.VMsOf(source) {
 		out[vm.Key()] = vm
 	}

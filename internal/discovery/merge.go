@@ -40,12 +40,12 @@ type merged struct {
 	count  int // of the machines that there are then
 	scopes []mesh.DiscoveryScope
 	failed bool // a scope
-	held   bool // a scope that seems to have no machines any more
+	held   bool // machines that are not listed any more, and may not be gone
 }
 
 // merge compares a listing with what is known of the source. A scope that failed keeps
 // what it had, and so does one that seems to be empty, or not to be there, all at once.
-func merge(known map[mesh.VMKey]*mesh.VM, listing Listing, remembered map[string]memory, began time.Time) merged {
+func merge(known Known, listing Listing, remembered map[string]memory, began time.Time) merged {
 	listed := map[mesh.VMKey]*mesh.VM{}
 	for i := range listing.Scopes {
 		for j := range listing.Scopes[i].VMs {
@@ -69,6 +69,9 @@ func merge(known map[mesh.VMKey]*mesh.VM, listing Listing, remembered map[string
 		case scope.Err != nil:
 			m.empty = 0
 			keep[scope.Name], status.VMs, status.Error = true, had, scope.Err.Error()
+		case scope.Doubt != nil:
+			m.empty = 0
+			out.held, status.Held, status.Error = true, scope.Held, scope.Doubt.Error()
 		case i >= len(listing.Scopes) && out.failed: // another scope may have its machines, such as a group those of a subscription
 			out.held, keep[scope.Name], status.VMs, status.Held = true, true, had, had
 			status.Error = fmt.Sprintf("it is not listed any more, and had %d machines: they stay as long as another scope cannot be listed", had)

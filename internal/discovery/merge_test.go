@@ -53,6 +53,7 @@ func TestOnlyWhatWasListedAsAWholeIsRemoved(t *testing.T) {
 		"a scope is not listed":     {[]mesh.VM{vm("a", "a1"), vm("old", "o1")}, []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a1")}}}, nil, nil, 2, false},
 		"a scope has another name":  {[]mesh.VM{vm("old", "a1")}, []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a1")}}}, []string{"a1"}, nil, 1, true},
 		"it went to another scope":  {[]mesh.VM{vm("a", "x"), vm("a", "y")}, []Scope{{Name: "a", Err: errors.New("403")}, {Name: "b", VMs: []mesh.VM{vm("b", "x")}}}, []string{"x"}, nil, 2, false},
+		"one may not be gone":       {[]mesh.VM{vm("a", "a1"), vm("a", "a2"), vm("a", "a3")}, []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a1"), vm("a", "a2"), vm("a", "a4")}, Held: 1, Doubt: errors.New("403")}}, []string{"a4"}, []string{"a3"}, 3, false},
 		"none where there was none": {nil, []Scope{{Name: "a"}}, nil, nil, 0, true},
 	} {
 		t.Run(name, func(t *testing.T) {

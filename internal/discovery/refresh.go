@@ -14,7 +14,7 @@ import (
 // Shelf is where machines are kept for all servers.
 type Shelf interface {
 	// Known gives the machines of a source, no older than a revision that Write gave.
-	Known(ctx context.Context, source string, since int64) (map[mesh.VMKey]*mesh.VM, error)
+	Known(ctx context.Context, source string, since int64) (Known, error)
 	// Write puts some and deletes others, and gives the revision of the last write.
 	Write(ctx context.Context, put []mesh.VM, gone []mesh.VMKey) (int64, error)
 	// Noted gives how a source did, as it was noted last.
@@ -168,16 +168,26 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // refresh asks once, and keeps what differs.
 func (r *Refresher) refresh(ctx context.Context) outcome {
 	began := time.Now()
-	listing, err := r.list(ctx)
-	r.status.LastRun, r.status.Calls, r.status.Throttled = began.UTC(), listing.Calls, listing.Throttled
+	r.status.LastRun, r.status.Calls, r.status.Throttled = began.UTC(), 0, 0
+	known, err := r.known(ctx)
+	if err != nil {
+		return r.refreshed(ctx, began, outcome{changed: true}, err) // it comes again
+	}
+	listing, err := r.list(ctx, known)
+	r.status.Calls, r.status.Throttled = listing.Calls, listing.Throttled
 	r.status.TotalCalls += int64(listing.Calls)
 	o := outcome{failed: err != nil, after: retryAfter(listing, err)}
 	if err == nil {
 		var m merged
-		m, err = r.keep(ctx, listing, began)
+		m, err = r.keep(ctx, known, listing, began)
 		o.changed = err != nil || m.held || len(m.put)+len(m.gone) > 0 // what could not be written comes again
 		o.failed = m.failed
 	}
+	return r.refreshed(ctx, began, o, err)
+}
+
+// refreshed tells how a refresh went.
+func (r *Refresher) refreshed(ctx context.Context, began time.Time, o outcome, err error) outcome {
 	took := time.Since(began)
 	r.status.DurationMS = float64(took.Microseconds()) / 1000
 	r.status.Error = ""
@@ -192,25 +202,29 @@ func (r *Refresher) refresh(ctx context.Context) outcome {
 	return o
 }
 
-func (r *Refresher) list(ctx context.Context) (Listing, error) {
+// known gives what the mesh has of the source. Only this server changes that, in its term.
+func (r *Refresher) known(ctx context.Context) (Known, error) {
+	known, err := r.cfg.Shelf.Known(ctx, r.cfg.Source.Name, r.written)
+	if err != nil {
+		r.written = 0 // a registry that was restored may be at an earlier revision for long
+	}
+	return known, err
+}
+
+func (r *Refresher) list(ctx context.Context, known Known) (Listing, error) {
 	ctx, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()
-	return r.cfg.Source.Lister.List(ctx, nil)
+	return r.cfg.Source.Lister.List(ctx, nil, known)
 }
 
 // keep writes what a listing changes.
-func (r *Refresher) keep(ctx context.Context, listing Listing, began time.Time) (merged, error) {
+func (r *Refresher) keep(ctx context.Context, known Known, listing Listing, began time.Time) (merged, error) {
 	for i := range listing.Scopes {
 		scope := &listing.Scopes[i]
 		for j := range scope.VMs {
 			scope.VMs[j].Source, scope.VMs[j].Scope = r.cfg.Source.Name, scope.Name
 		}
 		scope.VMs = slices.DeleteFunc(scope.VMs, func(vm mesh.VM) bool { return vm.ID == "" })
-	}
-	known, err := r.cfg.Shelf.Known(ctx, r.cfg.Source.Name, r.written)
-	if err != nil {
-		r.written = 0 // a registry that was restored may be at an earlier revision for long
-		return merged{}, err
 	}
 	for i := range listing.Scopes {
 		for j := range listing.Scopes[i].VMs {

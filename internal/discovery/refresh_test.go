@@ -21,11 +21,13 @@ type cloud struct {
 	fails  error           // guarded by mu
 	takes  time.Duration   // guarded by mu
 	asked  []time.Duration // since the test began; guarded by mu
+	known  int             // machines that it was told of at the latest listing; guarded by mu
 	began  time.Time
 }
 
-func (c *cloud) List(ctx context.Context, rest Rest) (Listing, error) {
+func (c *cloud) List(ctx context.Context, rest Rest, known Known) (Listing, error) {
 	c.mu.Lock()
+	c.known = len(known)
 	c.asked = append(c.asked, time.Since(c.began))
 	takes := c.takes
 	c.mu.Unlock()
@@ -65,11 +67,13 @@ type memoryShelf struct {
 	cut      int                     // after how many machines a write breaks off, 0: none; guarded by mu
 	away     error                   // guarded by mu
 	since    int64                   // what Known was asked for last; guarded by mu
+	looked   []time.Time             // when Known was asked; guarded by mu
 }
 
-func (s *memoryShelf) Known(_ context.Context, _ string, since int64) (map[mesh.VMKey]*mesh.VM, error) {
+func (s *memoryShelf) Known(_ context.Context, _ string, since int64) (Known, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.looked = append(s.looked, time.Now())
 	if s.since = since; since > s.revision {
 		return nil, mesh.Unavailable(nil, "what was written is not read yet")
 	}
@@ -180,6 +184,29 @@ func TestWhatFailsToBeListedStays(t *testing.T) {
 		pass(90 * time.Second)
 		if ids, noted = s.has(); ids != "a1 b2" || noted.Error != "" || noted.Scopes[0].Error != "" || noted.LastSuccess != noted.LastRun || !noted.NextRun.After(noted.LastRun) {
 			t.Fatalf("it has %s, noted %+v", ids, noted)
+		}
+	})
+}
+
+// TestASourceIsToldWhatIsKnown, by the server before too, and says what may not be gone.
+func TestASourceIsToldWhatIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, s := &cloud{}, &memoryShelf{}
+		s.vms = known(vm("a", "a1"), vm("a", "a2"))
+		doubtful := scopeOf("a", "a1", "a2")
+		doubtful.Held, doubtful.Doubt = 1, &Throttled{After: 20 * time.Second, Err: errors.New("429")}
+		c.has(nil, doubtful)
+		_, end := refreshing(t, c, s)
+		defer end()
+		pass(time.Second)
+		ids, noted := s.has()
+		if ids != "a1 a2" || !noted.LastSuccess.IsZero() || noted.Scopes[0].Held != 1 || noted.Scopes[0].Error != "429" || noted.NextRun.Sub(noted.LastRun) < 20*time.Second {
+			t.Fatalf("it has %s, noted %+v", ids, noted)
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.known != 2 {
+			t.Errorf("the source was told of %d machines", c.known)
 		}
 	})
 }
@@ -311,8 +338,8 @@ func TestThePaceOfARefresher(t *testing.T) {
 				pass(time.Second)
 				fault.then(c, s)
 				pass(10 * time.Minute)
-				at := c.times()
-				if len(at) < 5 || !near(at[4]-at[3], fault.want) {
+				at := s.looked // before each listing, if the registry is there
+				if len(at) < 5 || !near(at[4].Sub(at[3]), fault.want) {
 					t.Errorf("asked at %v, want %s between the fourth and the fifth", at, fault.want)
 				}
 			})

@@ -16,14 +16,20 @@ import (
 type Lister interface {
 	// List gives all machines that the source has now, scope by scope. A scope that rests
 	// is in the listing, but is not asked for. It fails as a whole only if not even its
-	// scopes are known. It is called by one goroutine at a time.
-	List(ctx context.Context, rest Rest) (Listing, error)
+	// scopes are known. known are the machines that the mesh has of the source, found by
+	// this server or by another before it: a source whose answers can lack what there is
+	// sees by them what it is to ask for again, and changes none of them. It is called by
+	// one goroutine at a time.
+	List(ctx context.Context, rest Rest, known Known) (Listing, error)
 }
 
 // Rest is which scopes are left alone in a listing, by name: those that have failed, until
 // it is their time again. Nil is none. A source that lists one of them with others all the
 // same, because it has them by one call, is believed.
 type Rest map[string]bool
+
+// Known are machines that the mesh has of a source.
+type Known map[mesh.VMKey]*mesh.VM
 
 // Listing is what a source has.
 type Listing struct {
@@ -38,6 +44,11 @@ type Scope struct {
 	VMs   []mesh.VM // their Source and Scope are set by whoever listed
 	Err   error     // why it could not be listed; VMs is not looked at then
 	Rests bool      // it was not asked for; VMs and Err are not looked at then
+
+	// Of VMs so many are not in the source's answers any more, and are there as they were
+	// known, because it is not sure that they are gone: Doubt says why.
+	Held  int
+	Doubt error
 }
 
 // Cost is what a listing took.
@@ -67,6 +78,7 @@ func retryAfter(listing Listing, failed error) time.Duration {
 	look(failed)
 	for _, scope := range listing.Scopes {
 		look(scope.Err)
+		look(scope.Doubt)
 	}
 	return longest
 }

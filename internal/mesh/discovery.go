@@ -34,5 +34,5 @@ type DiscoveryScope struct {
 	VMs         int       `json:"vms" doc:"How many machines it has."`
 	LastSuccess time.Time `json:"last_success,omitzero" doc:"When the latest whole listing of it began."`
 	Error       string    `json:"error,omitempty" doc:"Why the latest one failed: what was known of it stays."`
-	Held        int       `json:"held,omitempty" doc:"How many machines it had before: it seems to have none, and that is believed only when it is told again and again."`
+	Held        int       `json:"held,omitempty" doc:"How many machines are kept although the latest listing does not have them: it is not sure that they are gone. The error says why."`
 }

@@ -178,7 +178,7 @@ func TestAListingEndsWithItsContext(t *testing.T) {
 		}
 		return nil
 	})
-	listing, err := source(t, a, twoSubscriptions(azure.ByARM)).List(ctx, nil)
+	listing, err := source(t, a, twoSubscriptions(azure.ByARM)).List(ctx, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +271,7 @@ func TestWhatRestsIsNotAskedFor(t *testing.T) {
 			calls := list(t, source).Calls
 			first, second := "subscriptions/"+subID(0), "subscriptions/"+subID(1)
 			for _, rest := range []discovery.Rest{{first: true}, {first: true}, {first: true, second: true}} {
-				listing, err := source.List(t.Context(), rest)
+				listing, err := source.List(t.Context(), rest, nil)
 				if err != nil || len(listing.Scopes) != 2 {
 					t.Fatalf("%+v, %v", listing, err)
 				}

@@ -50,7 +50,7 @@ const listTime = 2 * time.Minute
 
 // List gives all machines. It fails scope by scope, and nothing is left out of one that did
 // not fail. A subscription is left alone if all of its scopes rest.
-func (s *Source) List(ctx context.Context, rest discovery.Rest) (discovery.Listing, error) {
+func (s *Source) List(ctx context.Context, rest discovery.Rest, _ discovery.Known) (discovery.Listing, error) {
 	out := discovery.Listing{}
 	var asked []Subscription
 	for _, one := range s.cfg.Subscriptions {

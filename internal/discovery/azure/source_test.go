@@ -37,7 +37,7 @@ func source(t testing.TB, a *azuretest.Azure, change func(*azure.Config)) *azure
 
 func list(t testing.TB, s *azure.Source) discovery.Listing {
 	t.Helper()
-	listing, err := s.List(context.Background(), nil)
+	listing, err := s.List(context.Background(), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

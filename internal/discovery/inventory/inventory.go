@@ -63,7 +63,7 @@ func New(cfg Config, client *http.Client) (*Source, error) {
 const scope = "inventory"
 
 // List reads the inventory.
-func (s *Source) List(ctx context.Context, rest discovery.Rest) (discovery.Listing, error) {
+func (s *Source) List(ctx context.Context, rest discovery.Rest, _ discovery.Known) (discovery.Listing, error) {
 	out := discovery.Listing{}
 	if rest[scope] {
 		out.Scopes = []discovery.Scope{{Name: scope, Rests: true}}

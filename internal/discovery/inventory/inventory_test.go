@@ -22,7 +22,7 @@ func list(t *testing.T, cfg Config) ([]mesh.VM, discovery.Cost, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listing, err := source.List(t.Context(), nil)
+	listing, err := source.List(t.Context(), nil, nil)
 	if err != nil || len(listing.Scopes) != 1 {
 		t.Fatalf("%+v, %v", listing, err)
 	}
@@ -186,7 +186,7 @@ func TestWhatIsSecretInAnAddressIsToldNobody(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		listing, err := s.List(t.Context(), nil)
+		listing, err := s.List(t.Context(), nil, nil)
 		if err != nil || len(listing.Scopes) != 1 || listing.Scopes[0].Err == nil {
 			t.Fatalf("%+v, %v", listing, err)
 		}
