@@ -18,13 +18,6 @@ const (
 	emptyTime  = 5 * time.Minute
 )
 
-// memory is what a refresher remembers of a scope between refreshes.
-type memory struct {
-	success time.Time
-	empty   int       // how often in a row it was empty although machines are known
-	since   time.Time // the first of these times
-}
-
 // believed says whether a scope that is listed as empty once more is.
 func (m *memory) believed(began time.Time) bool {
 	if m.empty++; m.empty == 1 {
@@ -39,7 +32,7 @@ type merged struct {
 	gone   []mesh.VMKey
 	count  int // of the machines that there are then
 	scopes []mesh.DiscoveryScope
-	failed bool // a scope
+	failed bool // a scope, or it rests because it has
 	held   bool // machines that are not listed any more, and may not be gone
 }
 
@@ -49,7 +42,7 @@ func merge(known Known, listing Listing, remembered map[string]memory, began tim
 	listed := map[mesh.VMKey]*mesh.VM{}
 	for i := range listing.Scopes {
 		for j := range listing.Scopes[i].VMs {
-			if vm := &listing.Scopes[i].VMs[j]; listing.Scopes[i].Err == nil {
+			if vm := &listing.Scopes[i].VMs[j]; listing.Scopes[i].whole() {
 				listed[vm.Key()] = vm
 			}
 		}
@@ -61,17 +54,17 @@ func merge(known Known, listing Listing, remembered map[string]memory, began tim
 		}
 	}
 	out, keep := merged{count: len(listed)}, map[string]bool{}
-	out.failed = slices.ContainsFunc(listing.Scopes, func(s Scope) bool { return s.Err != nil })
+	out.failed = slices.ContainsFunc(listing.Scopes, func(s Scope) bool { return !s.whole() })
 	for i, scope := range withVanished(listing.Scopes, missing) {
 		m := remembered[scope.Name]
 		status := mesh.DiscoveryScope{Name: scope.Name, VMs: len(scope.VMs)}
 		switch had := missing[scope.Name]; {
-		case scope.Err != nil:
+		case !scope.whole():
 			m.empty = 0
-			keep[scope.Name], status.VMs, status.Error = true, had, scope.Err.Error()
+			keep[scope.Name], status.VMs, status.Error, status.NotBefore = true, had, m.fault, m.notBefore
 		case scope.Doubt != nil:
 			m.empty = 0
-			out.held, status.Held, status.Error = true, scope.Held, scope.Doubt.Error()
+			out.held, status.Held, status.Error, status.NotBefore = true, scope.Held, scope.Doubt.Error(), m.notBefore
 		case i >= len(listing.Scopes) && out.failed: // another scope may have its machines, such as a group those of a subscription
 			out.held, keep[scope.Name], status.VMs, status.Held = true, true, had, had
 			status.Error = fmt.Sprintf("it is not listed any more, and had %d machines: they stay as long as another scope cannot be listed", had)

@@ -6,8 +6,8 @@ import "time"
 type Pace struct {
 	// Interval is the time between refreshes of a source that changes; default 30 s.
 	Interval time.Duration
-	// Longest is the time between refreshes of a source that has not changed for long, or
-	// that fails; default 2 minutes, at least Interval.
+	// Longest is the time between refreshes of a source that has not changed for long, and
+	// of what fails, be it the source or a scope; default 2 minutes, at least Interval.
 	Longest time.Duration
 }
 
@@ -44,8 +44,8 @@ const (
 // outcome is what a refresh came to, as far as the pace of the next depends on it.
 type outcome struct {
 	changed bool          // or seems to have: what is held is looked at again soon
-	failed  bool          // any scope, or the whole
-	after   time.Duration // what the source asked for
+	failed  bool          // as a whole, or no scope could be listed
+	after   time.Duration // for how long all of it wants to be left alone
 }
 
 // next is the time from the end of a refresh to the next, after one that waited for

@@ -3,6 +3,7 @@ package discovery
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -49,7 +50,8 @@ type Refresher struct {
 	wake chan struct{} // capacity one: "something changed there"
 
 	// Of Run's goroutine:
-	remembered map[string]memory
+	remembered map[string]memory // of scopes, by name
+	resumed    bool              // what was noted before is known
 	status     mesh.DiscoverySource
 	written    int64  // the revision of the latest write
 	told       string // the fault that was logged last
@@ -80,7 +82,6 @@ func (r *Refresher) Wake() {
 
 // Run refreshes until ctx ends. It may be called once.
 func (r *Refresher) Run(ctx context.Context) {
-	r.resume(ctx)
 	base, wait, least := time.Duration(0), time.Duration(0), time.Duration(0)
 	var again []time.Duration
 	for {
@@ -89,7 +90,8 @@ func (r *Refresher) Run(ctx context.Context) {
 			return
 		}
 		began := time.Now()
-		o := r.refresh(ctx)
+		r.resume(ctx)
+		o := r.refresh(ctx, woken)
 		if ctx.Err() != nil {
 			return
 		}
@@ -100,6 +102,9 @@ func (r *Refresher) Run(ctx context.Context) {
 			wait, again = max(least, min(wait, again[0])), again[1:]
 		}
 		r.status.NextRun = time.Now().Add(wait)
+		if !r.resumed {
+			continue // what was noted says since when scopes have failed
+		}
 		if err := r.cfg.Shelf.Note(ctx, r.status); err != nil && ctx.Err() == nil {
 			r.cfg.Logger.Warn("how a source of machines does could not be noted", "source", r.status.Name, "error", err)
 		}
@@ -144,16 +149,33 @@ func (r *Refresher) await(ctx context.Context, wait, least time.Duration) (woken
 	return woken, true
 }
 
-// resume goes on from what the server before has noted.
+// resume goes on from what the server before has noted: also what scopes have asked for.
 func (r *Refresher) resume(ctx context.Context) {
+	if r.resumed {
+		return
+	}
 	noted, err := r.cfg.Shelf.Noted(ctx, r.cfg.Source.Name)
 	if err != nil {
-		return // it is written anew
+		return
 	}
-	r.status.Version, r.status.LastSuccess = noted.Version, noted.LastSuccess
+	r.resumed = true
+	r.status.Version, r.status.LastSuccess = max(r.status.Version, noted.Version), latest(r.status.LastSuccess, noted.LastSuccess)
+	furthest := time.Now().Add(longestWait) // that server's clock may be wrong
 	for _, scope := range noted.Scopes {
-		r.remembered[scope.Name] = memory{success: scope.LastSuccess}
+		m := r.remembered[scope.Name]
+		m.success = latest(m.success, scope.LastSuccess)
+		if scope.NotBefore.Before(furthest) && m.notBefore.IsZero() {
+			m.fault, m.notBefore = scope.Error, scope.NotBefore
+		}
+		r.remembered[scope.Name] = m
 	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {
@@ -166,22 +188,25 @@ func sleep(ctx context.Context, d time.Duration) bool {
 }
 
 // refresh asks once, and keeps what differs.
-func (r *Refresher) refresh(ctx context.Context) outcome {
+func (r *Refresher) refresh(ctx context.Context, woken bool) outcome {
 	began := time.Now()
 	r.status.LastRun, r.status.Calls, r.status.Throttled = began.UTC(), 0, 0
 	known, err := r.known(ctx)
 	if err != nil {
 		return r.refreshed(ctx, began, outcome{changed: true}, err) // it comes again
 	}
-	listing, err := r.list(ctx, known)
+	listing, err := r.list(ctx, r.resting(began, woken), known)
 	r.status.Calls, r.status.Throttled = listing.Calls, listing.Throttled
 	r.status.TotalCalls += int64(listing.Calls)
-	o := outcome{failed: err != nil, after: retryAfter(listing, err)}
+	o := outcome{failed: err != nil}
+	if throttled := (*Throttled)(nil); errors.As(err, &throttled) {
+		o.after = throttled.After
+	}
 	if err == nil {
+		o.failed, o.after = r.listed(listing.Scopes, time.Now())
 		var m merged
 		m, err = r.keep(ctx, known, listing, began)
 		o.changed = err != nil || m.held || len(m.put)+len(m.gone) > 0 // what could not be written comes again
-		o.failed = m.failed
 	}
 	return r.refreshed(ctx, began, o, err)
 }
@@ -202,7 +227,7 @@ func (r *Refresher) refreshed(ctx context.Context, began time.Time, o outcome, e
 	return o
 }
 
-// known gives what the mesh has of the source. Only this server changes that, in its term.
+// known gives what the mesh has of the source.
 func (r *Refresher) known(ctx context.Context) (Known, error) {
 	known, err := r.cfg.Shelf.Known(ctx, r.cfg.Source.Name, r.written)
 	if err != nil {
@@ -211,10 +236,10 @@ func (r *Refresher) known(ctx context.Context) (Known, error) {
 	return known, err
 }
 
-func (r *Refresher) list(ctx context.Context, known Known) (Listing, error) {
+func (r *Refresher) list(ctx context.Context, rest Rest, known Known) (Listing, error) {
 	ctx, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()
-	return r.cfg.Source.Lister.List(ctx, nil, known)
+	return r.cfg.Source.Lister.List(ctx, rest, known)
 }
 
 // keep writes what a listing changes.

@@ -22,6 +22,7 @@ type cloud struct {
 	takes  time.Duration   // guarded by mu
 	asked  []time.Duration // since the test began; guarded by mu
 	known  int             // machines that it was told of at the latest listing; guarded by mu
+	each   map[string]int  // how often each scope was asked; guarded by mu
 	began  time.Time
 }
 
@@ -38,10 +39,25 @@ func (c *cloud) List(ctx context.Context, rest Rest, known Known) (Listing, erro
 	defer c.mu.Unlock()
 	out := Listing{Cost: Cost{Calls: len(c.scopes)}}
 	for _, one := range c.scopes {
+		if rest[one.Name] {
+			out.Calls--
+			out.Scopes = append(out.Scopes, Scope{Name: one.Name, Rests: true})
+			continue
+		}
+		if c.each == nil {
+			c.each = map[string]int{}
+		}
+		c.each[one.Name]++
 		one.VMs = slices.Clone(one.VMs)
 		out.Scopes = append(out.Scopes, one)
 	}
 	return out, c.fails
+}
+
+func (c *cloud) timesOf(scope string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.each[scope]
 }
 
 // has sets what the source has from now on.
@@ -66,6 +82,7 @@ type memoryShelf struct {
 	writes   int                     // guarded by mu
 	cut      int                     // after how many machines a write breaks off, 0: none; guarded by mu
 	away     error                   // guarded by mu
+	silent   error                   // of Noted; guarded by mu
 	since    int64                   // what Known was asked for last; guarded by mu
 	looked   []time.Time             // when Known was asked; guarded by mu
 }
@@ -101,7 +118,7 @@ func (s *memoryShelf) Write(_ context.Context, put []mesh.VM, gone []mesh.VMKey)
 func (s *memoryShelf) Noted(context.Context, string) (mesh.DiscoverySource, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.noted, nil
+	return s.noted, s.silent
 }
 
 func (s *memoryShelf) Note(_ context.Context, source mesh.DiscoverySource) error {
@@ -295,24 +312,123 @@ func TestWhoIsWokenAllTheTimeRests(t *testing.T) {
 	})
 }
 
-// TestWhatASourceAsksForIsWaited, also by who is woken.
+// TestWhatASourceAsksForIsWaited, also by who is woken, if all of it asks for that: by
+// the scope that is ready first.
 func TestWhatASourceAsksForIsWaited(t *testing.T) {
+	slow := &Throttled{After: 3 * time.Minute, Err: errors.New("429 Too Many Requests")}
+	slower := &Throttled{After: 20 * time.Minute, Err: errors.New("429 Too Many Requests")}
+	for name, is := range map[string]struct {
+		fails  error
+		scopes []Scope
+	}{
+		"the whole":  {slow, nil},
+		"each scope": {nil, []Scope{{Name: "a", Err: slow}, {Name: "b", Err: slower}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, s := &cloud{}, &memoryShelf{}
+				c.has(is.fails, is.scopes...)
+				r, end := refreshing(t, c, s)
+				defer end()
+				pass(time.Minute)
+				r.Wake()
+				pass(119 * time.Second)
+				if n := len(c.times()); n != 1 {
+					t.Fatalf("asked %d times although the source wants three minutes: %v", n, c.times())
+				}
+				c.has(nil, scopeOf("a", "a1"), scopeOf("b", "b1"))
+				pass(2 * time.Second)
+				if ids, _ := s.has(); !strings.HasPrefix(ids, "a1") || len(c.times()) != 2 {
+					t.Errorf("it has %q, and was asked at %v", ids, c.times())
+				}
+			})
+		})
+	}
+}
+
+// TestOneScopeThatIsThrottledHoldsUpNoOther: it is left out until its time, woken or not,
+// by the next server too; it keeps its machines, and its status says until when.
+func TestOneScopeThatIsThrottledHoldsUpNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, s := &cloud{}, &memoryShelf{}
-		slow := &Throttled{After: 3 * time.Minute, Err: errors.New("429 Too Many Requests")}
-		c.has(nil, Scope{Name: "a", Err: slow}, scopeOf("b", "b1"))
+		c.has(nil, scopeOf("a", "a1"), scopeOf("b", "b1"))
 		r, end := refreshing(t, c, s)
+		pass(time.Second)
+		slow := &Throttled{After: 10 * time.Minute, Err: errors.New("429 Too Many Requests")}
+		c.has(nil, Scope{Name: "a", Err: slow}, scopeOf("b", "b1"))
+		pass(11 * time.Second)
+		until := time.Now().Add(10 * time.Minute)
+		for i, other := range []string{"b2", "b3", "b4"} {
+			c.has(nil, scopeOf("a", "a9"), scopeOf("b", other))
+			pass(15 * time.Second)
+			if i == 1 {
+				r.Wake()
+				pass(2 * time.Second)
+			}
+			ids, noted := s.has()
+			if ids != "a1 "+other || noted.VMs != 2 || noted.LastRun.Equal(noted.LastSuccess) {
+				t.Fatalf("it has %q, noted %+v", ids, noted)
+			}
+			if is := noted.Scopes[0]; is.VMs != 1 || is.Error != slow.Error() || is.NotBefore.Sub(until).Abs() > 12*time.Second || !noted.Scopes[1].NotBefore.IsZero() || noted.Scopes[1].Error != "" {
+				t.Fatalf("noted %+v", noted.Scopes)
+			}
+			if said := noted.Fault(); !strings.Contains(said, noted.Scopes[0].NotBefore.UTC().Format(time.RFC3339)) {
+				t.Errorf("it says %q", said)
+			}
+		}
+		end()
+		c.each = nil
+		_, end = refreshing(t, c, s)
 		defer end()
 		pass(time.Minute)
-		r.Wake()
-		pass(119 * time.Second)
-		if n := len(c.times()); n != 1 {
-			t.Fatalf("asked %d times although the source wants three minutes: %v", n, c.times())
+		ids, noted := s.has()
+		if n := c.timesOf("a"); ids != "a1 b4" || n != 0 || c.timesOf("b") < 3 || noted.Scopes[0].Error != slow.Error() || noted.Scopes[0].NotBefore.IsZero() {
+			t.Fatalf("the next server has %q and asked it %d times, noted %+v", ids, n, noted.Scopes)
 		}
-		c.has(nil, scopeOf("a", "a1"), scopeOf("b", "b1"))
+		pass(time.Until(until) + 80*time.Second)
+		if ids, noted := s.has(); ids != "a9 b4" || noted.Error+noted.Fault() != "" || !noted.Scopes[0].NotBefore.IsZero() {
+			t.Errorf("after its time it has %q, noted %+v", ids, noted)
+		}
+	})
+}
+
+// TestOneScopeThatFailsForEverIsAskedLessOften, and the others as often as ever.
+func TestOneScopeThatFailsForEverIsAskedLessOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, s := &cloud{}, &memoryShelf{}
+		forbidden := Scope{Name: "a", Err: errors.New("403 Forbidden")}
+		c.has(nil, forbidden, scopeOf("b", "b0"))
+		r, end := refreshing(t, c, s)
+		defer end()
+		for i := range 60 { // something changes each time
+			pass(10 * time.Second)
+			c.has(nil, forbidden, scopeOf("b", "b"+string(rune('0'+i%2))))
+		}
+		if a, b := c.timesOf("a"), c.timesOf("b"); b < 50 || a < 8 || a > 14 {
+			t.Errorf("in ten minutes it was asked %d times, the other %d times", a, b)
+		}
+		before := c.timesOf("a")
+		r.Wake()
 		pass(2 * time.Second)
-		if ids, _ := s.has(); ids != "a1 b1" || len(c.times()) != 2 {
-			t.Errorf("it has %q, and was asked at %v", ids, c.times())
+		if n := c.timesOf("a") - before; n != 1 {
+			t.Errorf("woken, it is asked %d times", n)
+		}
+	})
+}
+
+// TestSinceWhenAScopeFailsIsNotLost by a registry that is away when the term begins.
+func TestSinceWhenAScopeFailsIsNotLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		long := time.Now().Add(-48 * time.Hour)
+		c, s := &cloud{}, &memoryShelf{silent: errors.New("etcd is away"), noted: mesh.DiscoverySource{Version: 7, Scopes: []mesh.DiscoveryScope{{Name: "a", LastSuccess: long}}}}
+		c.has(nil, Scope{Name: "a", Err: errors.New("403")}, scopeOf("b", "b1"))
+		_, end := refreshing(t, c, s)
+		defer end()
+		pass(time.Second)
+		s.change(func(s *memoryShelf) { s.silent = nil })
+		pass(time.Minute)
+		if _, noted := s.has(); len(noted.Scopes) != 2 || !noted.Scopes[0].LastSuccess.Equal(long) || noted.Scopes[0].Error != "403" {
+			t.Errorf("noted %+v", noted)
 		}
 	})
 }

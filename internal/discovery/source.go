@@ -2,7 +2,6 @@ package discovery
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/http"
 	"net/url"
@@ -51,13 +50,15 @@ type Scope struct {
 	Doubt error
 }
 
+func (s *Scope) whole() bool { return s.Err == nil && !s.Rests }
+
 // Cost is what a listing took.
 type Cost struct {
 	Calls     int // requests made, those included that were made again
 	Throttled int // answered with 429
 }
 
-// A Throttled error says after what time the source wants to be asked again.
+// A Throttled error says after what time a scope, or the source, wants to be asked again.
 type Throttled struct {
 	After time.Duration
 	Err   error
@@ -66,22 +67,6 @@ type Throttled struct {
 func (t *Throttled) Error() string { return t.Err.Error() }
 
 func (t *Throttled) Unwrap() error { return t.Err }
-
-// retryAfter is the longest time that an error of the listing asks to wait, or 0.
-func retryAfter(listing Listing, failed error) time.Duration {
-	longest := time.Duration(0)
-	look := func(err error) {
-		if throttled := (*Throttled)(nil); errors.As(err, &throttled) {
-			longest = max(longest, throttled.After)
-		}
-	}
-	look(failed)
-	for _, scope := range listing.Scopes {
-		look(scope.Err)
-		look(scope.Doubt)
-	}
-	return longest
-}
 
 // RetryAfter reads for how long an HTTP server wants to be left alone, in seconds or as a
 // date (RFC 9110, section 10.2.3); 0: it does not say.

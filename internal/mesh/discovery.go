@@ -34,5 +34,6 @@ type DiscoveryScope struct {
 	VMs         int       `json:"vms" doc:"How many machines it has."`
 	LastSuccess time.Time `json:"last_success,omitzero" doc:"When the latest whole listing of it began."`
 	Error       string    `json:"error,omitempty" doc:"Why the latest one failed: what was known of it stays."`
+	NotBefore   time.Time `json:"not_before,omitzero" doc:"Until when refreshes leave it out, as it wants (Retry-After); the other scopes go on."`
 	Held        int       `json:"held,omitempty" doc:"How many machines are kept although the latest listing does not have them: it is not sure that they are gone. The error says why."`
 }

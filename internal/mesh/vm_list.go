@@ -54,8 +54,16 @@ func (s *DiscoverySource) Fault() string {
 	}
 	for _, scope := range s.Scopes {
 		if scope.Error != "" {
-			return scope.Name + ": " + scope.Error
+			return scope.Name + ": " + scope.Fault()
 		}
 	}
 	return ""
+}
+
+// Fault says what is wrong with a scope, and until when it is left alone; or "".
+func (s *DiscoveryScope) Fault() string {
+	if s.NotBefore.IsZero() {
+		return s.Error
+	}
+	return s.Error + "; it is asked again at " + s.NotBefore.UTC().Format(time.RFC3339) + ", as it wants"
 }

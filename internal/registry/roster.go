@@ -157,7 +157,7 @@ func (f *forgetting) status(ctx context.Context, there bool) error {
 			return mesh.NotFound("%s: nothing is known of it", f.tried)
 		})
 	}
-	t.do(clientv3.OpDelete(key))
+	t.do(clientv3.OpDelete(key), clientv3.OpDelete(wakePrefix+f.source))
 	entry := f.write.entry("delete", "source/"+f.source)
 	t.audit = &entry
 	_, _, err = t.commit(ctx, "", nil)
