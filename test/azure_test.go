@@ -82,73 +82,6 @@ func startMachine(t *testing.T, number int) (end func()) {
 
 func machineName(number int) string { return fmt.Sprintf("machine-%02d", number) }
 
-// traffic asks a gateway all the time, and remembers who answered when.
-type traffic struct {
-	mu     sync.Mutex
-	seen   map[string]time.Time // guarded by mu
-	sent   int                  // guarded by mu
-	failed []string             // guarded by mu
-	stop   func()
-}
-
-func startTraffic(t *testing.T, g *gateway, host string) *traffic {
-	t.Helper()
-	f := &traffic{seen: map[string]time.Time{}}
-	ended := make(chan struct{})
-	var workers sync.WaitGroup
-	for range 3 {
-		workers.Go(func() {
-			for {
-				select {
-				case <-ended:
-					return
-				default:
-				}
-				got, err := ask(t, g.http, host, "/")
-				f.mu.Lock()
-				if f.sent++; err != nil || got.status != http.StatusOK {
-					f.failed = append(f.failed, fmt.Sprint(got.status, got.body, err))
-				} else {
-					name, _, _ := strings.Cut(got.body, ",")
-					f.seen[name] = time.Now()
-				}
-				f.mu.Unlock()
-			}
-		})
-	}
-	f.stop = sync.OnceFunc(func() { close(ended); workers.Wait() })
-	t.Cleanup(f.stop)
-	return f
-}
-
-// only waits until these machines answer, and nobody else has for a second.
-func (f *traffic) only(t *testing.T, what string, numbers ...int) {
-	t.Helper()
-	began := time.Now()
-	wanted := map[string]bool{}
-	for _, one := range numbers {
-		wanted[machineName(one)] = true
-	}
-	heddletest.Eventually(t, what, func() error {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		for name := range wanted {
-			if !f.seen[name].After(began) {
-				return fmt.Errorf("%s has not answered", name)
-			}
-		}
-		for name, at := range f.seen {
-			if !wanted[name] && time.Since(at) < time.Second {
-				return fmt.Errorf("%s answered", name)
-			}
-		}
-		return nil
-	})
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	t.Logf("%-40s %5.1f s, %d requests, %d failed", what, time.Since(began).Seconds(), f.sent, len(f.failed))
-}
-
 // TestMachinesOfAzureServeRequests: an Azure whose machines come, go, change and cannot be
 // listed; a server that follows it; and a gateway's Envoy, through which requests flow all
 // the time. None of them fails, whoever runs them.
@@ -161,60 +94,93 @@ func TestMachinesOfAzureServeRequests(t *testing.T) {
 	}
 }
 
-func machinesOfAzure(t *testing.T) {
-	const subscription = "00000000-0000-0000-0000-000000000001"
+// azureOfMachines is where the machines of the hub are listed, and a server follows it.
+type azureOfMachines struct {
+	*azuretest.Azure
+	server *server
+}
+
+const machinesSubscription = "00000000-0000-0000-0000-000000000001"
+
+func followAzure(t *testing.T) *azureOfMachines {
+	t.Helper()
 	cloud := azuretest.New(t)
 	for name, value := range cloud.Env() {
 		t.Setenv(name, value)
 	}
-	machine := func(number int) azuretest.VM {
-		return azuretest.VM{Subscription: subscription, Group: "shop", Name: machineName(number), Tags: map[string]string{"heddle-service": "orders:8080"}, NICs: []azuretest.NIC{azuretest.Address(machineAddress(number), "")}}
-	}
-	change := func(number int, to func(*azuretest.VM)) { cloud.Change(subscription, "shop", machineName(number), to) }
-	deleted := func(number int) { cloud.Delete(subscription, "shop", machineName(number)) }
 	settings := filepath.Join(t.TempDir(), "discovery.yaml")
-	text := "sources: [{name: azure, interval: 1s, longest: 1s, azure: " + strings.Replace(cloud.Settings(), "{", "{subscriptions: [{id: "+subscription+"}], ", 1) + "}]\n"
+	text := "sources: [{name: azure, interval: 1s, longest: 1s, azure: " + strings.Replace(cloud.Settings(), "{", "{subscriptions: [{id: "+machinesSubscription+"}], ", 1) + "}]\n"
 	if err := os.WriteFile(settings, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := startServer(t, "--discovery", settings)
-	orders := service("orders", mesh.HTTP)
-	orders.Endpoints.VMs = &mesh.VMEndpoints{Sources: []string{"azure"}}
-	s.declare(orders)
-	s.route(route("shop", "shop.example.com", "orders"))
+	return &azureOfMachines{cloud, startServer(t, "--discovery", settings)}
+}
+
+// lists has a machine listed as one that runs services.
+func (a *azureOfMachines) lists(number int, services string, more ...func(*azuretest.VM)) {
+	vm := azuretest.VM{Subscription: machinesSubscription, Group: "shop", Name: machineName(number), Tags: map[string]string{"heddle-service": services}, NICs: []azuretest.NIC{azuretest.Address(machineAddress(number), "")}}
+	for _, f := range more {
+		f(&vm)
+	}
+	a.Put(vm)
+}
+
+func (a *azureOfMachines) change(number int, to func(*azuretest.VM)) {
+	a.Change(machinesSubscription, "shop", machineName(number), to)
+}
+
+func (a *azureOfMachines) deleted(number int) {
+	a.Delete(machinesSubscription, "shop", machineName(number))
+}
+
+// ofMachines declares a service whose instances are machines, and a route to it.
+func (a *azureOfMachines) ofMachines(name string, more ...func(*mesh.Service)) {
+	a.server.t.Helper()
+	one := service(name, mesh.HTTP)
+	one.Endpoints.VMs = &mesh.VMEndpoints{Sources: []string{"azure"}}
+	for _, f := range more {
+		f(&one)
+	}
+	a.server.declare(one)
+	a.server.route(route(name, name+".example.com", name))
+}
+
+func machinesOfAzure(t *testing.T) {
+	cloud := followAzure(t)
+	cloud.ofMachines("orders")
 	ends := map[int]func(){}
 	for i := range 2 {
 		ends[i] = startMachine(t, i)
-		cloud.Put(machine(i))
+		cloud.lists(i, "orders:8080")
 	}
-	g := startGateway(t, s)
-	g.wants("shop.example.com", "/", http.StatusOK, machineName(1))
-	f := startTraffic(t, g, "shop.example.com")
+	g := startGateway(t, cloud.server)
+	g.wants("orders.example.com", "/", http.StatusOK, machineName(1))
+	f := startTraffic(t, g, "orders.example.com")
 	f.only(t, "two machines", 0, 1)
 
 	ends[2] = startMachine(t, 2)
-	cloud.Put(machine(2))
+	cloud.lists(2, "orders:8080")
 	f.only(t, "one comes", 0, 1, 2)
 
-	change(0, func(v *azuretest.VM) { v.Power = "deallocating" })
+	cloud.change(0, func(v *azuretest.VM) { v.Power = "deallocating" })
 	f.only(t, "one is deallocated, and drains", 1, 2)
 	ends[0]()
-	change(0, func(v *azuretest.VM) { v.Power = "deallocated" })
+	cloud.change(0, func(v *azuretest.VM) { v.Power = "deallocated" })
 	f.only(t, "it is deallocated", 1, 2)
 	ends[0] = startMachine(t, 0)
-	change(0, func(v *azuretest.VM) { v.Power = "running" })
+	cloud.change(0, func(v *azuretest.VM) { v.Power = "running" })
 	f.only(t, "it runs again", 0, 1, 2)
 
-	change(1, func(v *azuretest.VM) { v.Tags = nil })
+	cloud.change(1, func(v *azuretest.VM) { v.Tags = nil })
 	f.only(t, "one has its tag taken away", 0, 2)
-	deleted(2)
+	cloud.deleted(2)
 	f.only(t, "one is deleted", 0)
 	ends[2]()
 
 	ends[3] = startMachine(t, 3)
-	cloud.Put(machine(3))
+	cloud.lists(3, "orders:8080")
 	f.only(t, "one is to replace another", 0, 3)
-	deleted(0)
+	cloud.deleted(0)
 	f.only(t, "it has replaced it", 3)
 	ends[0]()
 
@@ -223,17 +189,17 @@ func machinesOfAzure(t *testing.T) {
 			return &azuretest.Failure{Status: status, Code: "Failing", RetryAfter: time.Second}
 		})
 		heddletest.Eventually(t, fmt.Sprintf("Azure to answer %d", status), func() error {
-			return said(t, s, "/api/discovery", fmt.Sprint(status))
+			return said(t, cloud.server, "/api/discovery", fmt.Sprint(status))
 		})
 		f.only(t, fmt.Sprintf("Azure answers with %d", status), 3)
 	}
 	ends[4] = startMachine(t, 4)
-	cloud.Put(machine(4))
+	cloud.lists(4, "orders:8080")
 	cloud.Fail(nil)
 	f.only(t, "Azure is back, with one more", 3, 4)
 
 	scaled := func(power func(int) string, numbers ...int) {
-		set := azuretest.ScaleSet{Subscription: subscription, Group: "shop", Name: "pool", Tags: map[string]string{"heddle-service": "orders:8080"}}
+		set := azuretest.ScaleSet{Subscription: machinesSubscription, Group: "shop", Name: "pool", Tags: map[string]string{"heddle-service": "orders:8080"}}
 		for _, i := range numbers {
 			set.Instances = append(set.Instances, azuretest.VM{Name: fmt.Sprint(i), Power: power(i), Tags: set.Tags, NICs: []azuretest.NIC{azuretest.Address(machineAddress(i), "")}})
 		}
@@ -259,10 +225,7 @@ func machinesOfAzure(t *testing.T) {
 	}
 	scaled(running, 5)
 	f.only(t, "it has one", 3, 4, 5)
-	f.stop()
-	if len(f.failed) > 0 {
-		t.Errorf("%d of %d requests failed, the first: %s", len(f.failed), f.sent, f.failed[0])
-	}
+	f.none(t)
 }
 
 // said says whether an address of the server's answers with a text.

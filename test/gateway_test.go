@@ -27,8 +27,8 @@ type gateway struct {
 	*heddletest.Process
 	t testing.TB
 
-	http, https string
-	pid         int // of its first Envoy
+	http, https, admin string
+	pid                int // of its first Envoy
 }
 
 // startGateway runs a gateway that is called edge on free ports.
@@ -53,11 +53,11 @@ func startGatewayIn(t testing.TB, s *server, temporary string, arguments ...stri
 	g.Environment = []string{"TMPDIR=" + temporary}
 	g.Run()
 	var said struct {
-		HTTP, HTTPS string
-		PID         int
+		HTTP, HTTPS, Admin string
+		PID                int
 	}
 	g.AwaitReady(&said)
-	g.http, g.https, g.pid = said.HTTP, said.HTTPS, said.PID
+	g.http, g.https, g.admin, g.pid = said.HTTP, said.HTTPS, said.Admin, said.PID
 	return g
 }
 

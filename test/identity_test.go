@@ -80,7 +80,13 @@ func (w *workload) stat(t *testing.T, name string) string {
 	if err := json.Unmarshal(data, &said); err != nil {
 		t.Fatal(err)
 	}
-	got, err := ask(t, said.Admin, said.Admin, "/stats?filter=^"+name+"$")
+	return envoyStat(t, said.Admin, name)
+}
+
+// envoyStat reads a counter of the Envoy whose admin interface is at an address.
+func envoyStat(t *testing.T, admin, name string) string {
+	t.Helper()
+	got, err := ask(t, admin, admin, "/stats?filter=^"+name+"$")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -145,7 +145,7 @@ func health(code string) mesh.VMHealth {
 	switch code {
 	case "healthy":
 		return mesh.VMHealthy
-	case "unhealthy":
+	case "unhealthy", "initializing": // of a machine that has just come: nothing on it was seen to serve yet
 		return mesh.VMUnhealthy
 	default:
 		return mesh.VMHealthUnknown

@@ -50,6 +50,24 @@ func TestMachinesOfScaleSets(t *testing.T) {
 	}
 }
 
+// What Azure says of the application on a machine. Of one that has just come it says
+// that it is initializing, and nothing on it was seen to serve.
+func TestHealthOfMachines(t *testing.T) {
+	a := azuretest.New(t)
+	want := map[string]mesh.VMHealth{
+		"healthy": mesh.VMHealthy, "Unhealthy": mesh.VMUnhealthy, "initializing": mesh.VMUnhealthy, "Unknown": mesh.VMHealthUnknown, "": mesh.VMHealthUnknown,
+	}
+	for health := range want {
+		a.Put(azuretest.VM{Subscription: sub, Group: "mesh", Name: "is-" + health, Health: health})
+	}
+	got := whole(t, source(t, a, func(cfg *azure.Config) { cfg.Listing = azure.ByARM }))
+	for health, want := range want {
+		if is := got["is-"+health].Health; is != want {
+			t.Errorf("%q comes to %s, want %s", health, is, want)
+		}
+	}
+}
+
 func TestOnlyWhatIsSelectedIsListed(t *testing.T) {
 	for _, by := range listings {
 		t.Run(string(by), func(t *testing.T) {
