@@ -60,6 +60,7 @@ tools: ## install the development tools into .tools/
 	@hack/axe.sh
 	@hack/contour.sh
 	@hack/cloud-init.sh
+	@hack/terraform.sh
 	@hack/tools.sh
 
 .PHONY: image

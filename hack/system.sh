@@ -7,6 +7,7 @@ set -uo pipefail
 present() {
   case $1 in
     containernetworking-plugins) [ -x /usr/lib/cni/bridge ] ;;
+    e2fsprogs) command -v mkfs.ext4 >/dev/null ;;
     gcc) command -v gcc >/dev/null || command -v cc >/dev/null ;;
     ca-certificates) [ -e /etc/ssl/certs/ca-certificates.crt ] ;;
     iproute2) command -v ip >/dev/null ;;
@@ -14,6 +15,7 @@ present() {
     prometheus) command -v promtool >/dev/null ;;
     procps) command -v pkill >/dev/null ;;
     python3-pip) python3 -m pip --version >/dev/null 2>&1 ;;
+    systemd) [ -x /lib/systemd/systemd ] ;;
     util-linux) command -v setpriv >/dev/null && command -v unshare >/dev/null ;;
     *) command -v "$1" >/dev/null ;;
   esac

@@ -45,6 +45,8 @@ if [ -n "$kubernetes" ] && ! wait "$kubernetes"; then
 fi
 hack/contour.sh || left_out+=("the test of the overlay for Contour: hack/contour.sh could not get its definitions (see above)")
 hack/cloud-init.sh || left_out+=("tests of cloud-configs and units of systemd: hack/cloud-init.sh could not get what they need (see above)")
+hack/terraform.sh || left_out+=("what Terraform itself renders of the modules for Azure, and machines that carry it out: hack/terraform.sh could not build it (see above)")
+hack/system.sh systemd openssl e2fsprogs mount || left_out+=("machines of Azure that systemd runs (see above)")
 hack/system.sh passwd procps util-linux python3 || left_out+=("the test of virtual machines (see above)")
 if [ -n "$helm" ] && ! wait "$helm"; then
   left_out+=("every test with a real Helm: hack/tools.sh could not build it (see above)")

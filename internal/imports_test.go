@@ -76,6 +76,7 @@ var mayImport = map[string][]string{
 	"internal/calltest":       {},
 	"internal/logtest":        {},
 	"internal/treetest":       {},
+	"internal/terraformtest":  {"internal/treetest"},
 
 	"internal/discovery":           {"internal/mesh"},
 	"internal/discovery/inventory": {"internal/mesh", "internal/discovery"},

@@ -109,7 +109,11 @@ var rules = []rule{
 				return true
 			}
 			text := b.source(scope.Expr.Range())
-			return text != "each.value" && text != "var.join_secret.id" && !strings.Contains(text, "/resourceGroups/${each.value}\"")
+			of := ""
+			if each := b.Body.Attributes["for_each"]; each != nil {
+				of = b.source(each.Expr.Range())
+			}
+			return (text != "each.value" || of != "local.secret_ids" && !strings.HasPrefix(of, "merge({ join = var.join_secret.id }")) && !strings.Contains(text, "/resourceGroups/${each.value}\"")
 		},
 		`resource "azurerm_role_assignment" "x" {
   scope                = azurerm_key_vault.this.id

@@ -16,6 +16,7 @@ module "network" {
 
   resource_group_name = azurerm_resource_group.mesh.name
   location            = var.location
+  ingress_ports       = var.certificate == null ? [8080] : [8080, 8443]
   backend_ports       = [local.port]
   ssh_sources         = var.ssh_sources
   tags                = var.tags
@@ -48,6 +49,7 @@ module "envoy_lb" {
   subnet_id            = module.network.subnet_ids.gateways
   gateway              = "edge"
   gateway_count        = var.gateway_count
+  certificate          = var.certificate
   control_plane        = module.control_plane.connection
   join_secret          = module.control_plane.join_secrets["edge"]
   releases             = { heddle = var.releases.heddle, envoy = var.releases.envoy }

@@ -57,6 +57,12 @@ variable "gateway_count" {
   default     = 2
 }
 
+variable "certificate" {
+  description = "For HTTPS: the name of a certificate in the Key Vault, in PEM. It has to be there before the gateways are made anew with it."
+  type        = string
+  default     = null
+}
+
 variable "backend_count" {
   description = "How many machines the service has."
   type        = number

@@ -84,4 +84,11 @@ resource "azurerm_linux_virtual_machine_scale_set" "this" {
     enabled = true
     timeout = "PT5M"
   }
+
+  lifecycle {
+    precondition {
+      condition     = length(base64encode(local.cloud_init)) <= 87380
+      error_message = "The custom data is longer than the 65,535 bytes that Azure takes: have app_script fetch what it needs."
+    }
+  }
 }

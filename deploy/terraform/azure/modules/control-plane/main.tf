@@ -1,7 +1,6 @@
 data "azurerm_client_config" "current" {}
 
 locals {
-  group_id = "/subscriptions/${data.azurerm_client_config.current.subscription_id}/resourceGroups/${var.resource_group_name}"
   # Whatever the order of zones, a machine keeps its number, address and zone.
   machines = {
     for index in range(var.control_plane_count) : tostring(index) => {
@@ -99,6 +98,11 @@ resource "azurerm_linux_virtual_machine" "this" {
     ignore_changes = [custom_data, source_image_reference]
     # One that knows nothing of the others beside two that wait for it would be no cluster.
     replace_triggered_by = [terraform_data.cluster]
+
+    precondition {
+      condition     = length(base64encode(local.cloud_init[each.key])) <= 87380
+      error_message = "The custom data is longer than the 65,535 bytes that Azure takes: name fewer gateways or resource groups."
+    }
   }
 
   # The first thing a machine does is to use its rights.

@@ -244,4 +244,9 @@ variable "tags" {
     condition     = alltrue([for key in keys(var.tags) : !startswith(lower(key), "heddle-")])
     error_message = "Tags that begin with heddle- say what a machine runs: they have inputs of their own."
   }
+
+  validation {
+    condition     = length(var.tags) <= 50 && alltrue([for key, value in var.tags : can(regex("^[^<>%&\\\\?/]{1,512}$", key)) && length(value) <= 256])
+    error_message = "Azure takes 50 tags here, with names of 1 to 512 characters without < > % & \\ ? /, and values of at most 256."
+  }
 }

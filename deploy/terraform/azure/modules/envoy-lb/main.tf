@@ -52,6 +52,23 @@ resource "azurerm_lb_rule" "http" {
   idle_timeout_in_minutes        = 10
 }
 
+# TLS ends in the gateways: the load balancer passes on what it cannot read.
+resource "azurerm_lb_rule" "https" {
+  count = var.certificate == null ? 0 : 1
+
+  name                           = "https"
+  loadbalancer_id                = azurerm_lb.this.id
+  frontend_ip_configuration_name = "public"
+  backend_address_pool_ids       = [azurerm_lb_backend_address_pool.this.id]
+  probe_id                       = azurerm_lb_probe.ready.id
+  protocol                       = "Tcp"
+  frontend_port                  = var.https_frontend_port
+  backend_port                   = var.https_port
+  disable_outbound_snat          = true # machines go out by the network's NAT gateway
+  tcp_reset_enabled              = true
+  idle_timeout_in_minutes        = 10
+}
+
 resource "azurerm_linux_virtual_machine_scale_set" "this" {
   name                            = var.name
   computer_name_prefix            = "${var.name}-"
@@ -141,6 +158,13 @@ resource "azurerm_linux_virtual_machine_scale_set" "this" {
     timeout = "PT5M"
   }
 
+  lifecycle {
+    precondition {
+      condition     = length(base64encode(local.cloud_init)) <= 87380
+      error_message = "The custom data is longer than the 65,535 bytes that Azure takes: name fewer control planes."
+    }
+  }
+
   # The first thing a machine does is to fetch its join token.
-  depends_on = [azurerm_role_assignment.join_secret, azurerm_lb_rule.http]
+  depends_on = [azurerm_role_assignment.secrets, azurerm_lb_rule.http, azurerm_lb_rule.https]
 }

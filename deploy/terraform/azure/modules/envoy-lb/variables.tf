@@ -129,6 +129,39 @@ variable "http_port" {
   }
 }
 
+variable "certificate" {
+  description = "For HTTPS: the name of a certificate in the Key Vault of join_secret, whose content type is application/x-pem-file. Left out, there is HTTP only."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.certificate == null || can(regex("^[0-9A-Za-z-]{1,127}$", var.certificate))
+    error_message = "certificate is the name of a certificate in the Key Vault: letters, digits and hyphens. Neither its id nor what is in it."
+  }
+}
+
+variable "https_frontend_port" {
+  description = "The port of the load balancer's address for HTTPS, with a certificate."
+  type        = number
+  default     = 443
+
+  validation {
+    condition     = var.https_frontend_port >= 1 && var.https_frontend_port <= 65534 && floor(var.https_frontend_port) == var.https_frontend_port && var.https_frontend_port != var.frontend_port
+    error_message = "https_frontend_port is a whole number from 1 to 65534, and not frontend_port."
+  }
+}
+
+variable "https_port" {
+  description = "The port that the gateways listen on for HTTPS, with a certificate, which the network's ingress_ports have to open."
+  type        = number
+  default     = 8443
+
+  validation {
+    condition     = var.https_port >= 1024 && var.https_port <= 65535 && floor(var.https_port) == var.https_port && var.https_port != var.http_port
+    error_message = "https_port is a whole number from 1024 to 65535, and not http_port."
+  }
+}
+
 variable "vm_size" {
   description = "The size of the machines."
   type        = string
@@ -203,5 +236,10 @@ variable "tags" {
   validation {
     condition     = alltrue([for key in keys(var.tags) : !startswith(lower(key), "heddle-")])
     error_message = "Tags that begin with heddle- say what a machine runs: they have inputs of their own."
+  }
+
+  validation {
+    condition     = length(var.tags) <= 50 && alltrue([for key, value in var.tags : can(regex("^[^<>%&\\\\?/]{1,512}$", key)) && length(value) <= 256])
+    error_message = "Azure takes 50 tags here, with names of 1 to 512 characters without < > % & \\ ? /, and values of at most 256."
   }
 }

@@ -237,3 +237,11 @@ run "refuses_a_secret_in_the_script" {
   }
   expect_failures = [var.app_script]
 }
+
+run "refuses_a_tag_that_azure_does" {
+  command = plan
+  variables {
+    tags = { "cost/center" = "shop" }
+  }
+  expect_failures = [var.tags]
+}

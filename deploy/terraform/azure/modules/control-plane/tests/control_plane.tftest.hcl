@@ -428,3 +428,11 @@ run "refuses_a_subnets_name_for_its_id" {
   }
   expect_failures = [var.subnet_id]
 }
+
+run "refuses_a_tag_that_azure_does" {
+  command = plan
+  variables {
+    tags = { "cost/center" = "shop" }
+  }
+  expect_failures = [var.tags]
+}

@@ -59,7 +59,7 @@ run "defaults" {
   command = apply
 
   assert {
-    condition     = azurerm_role_assignment.join_secret.role_definition_name == "Key Vault Secrets User" && azurerm_role_assignment.join_secret.scope == var.join_secret.id && azurerm_role_assignment.join_secret.principal_id == azurerm_user_assigned_identity.this.principal_id
+    condition     = length(azurerm_role_assignment.secrets) == 1 && azurerm_role_assignment.secrets["join"].role_definition_name == "Key Vault Secrets User" && azurerm_role_assignment.secrets["join"].scope == var.join_secret.id && azurerm_role_assignment.secrets["join"].principal_id == azurerm_user_assigned_identity.this.principal_id
     error_message = "The gateways may more, or less, than read the one secret."
   }
 
@@ -111,6 +111,38 @@ run "defaults" {
   assert {
     condition     = !can(regex("(hd[lj]_[0-9a-f]{12}_|PRIVATE KEY|password[:=])", base64decode(azurerm_linux_virtual_machine_scale_set.this.custom_data))) && length(azurerm_linux_virtual_machine_scale_set.this.custom_data) < 65536
     error_message = "Custom data has a secret, or is more than Azure takes."
+  }
+}
+
+run "https" {
+  command = apply
+
+  variables {
+    certificate = "edge-tls"
+  }
+
+  assert {
+    condition     = length(azurerm_role_assignment.secrets) == 2 && azurerm_role_assignment.secrets["certificate"].scope == "${dirname(var.join_secret.id)}/edge-tls" && azurerm_role_assignment.secrets["certificate"].role_definition_name == "Key Vault Secrets User"
+    error_message = "The gateways may more, or less, than read the join token and the certificate."
+  }
+
+  assert {
+    condition     = azurerm_lb_rule.https[0].frontend_port == 443 && azurerm_lb_rule.https[0].backend_port == 8443 && azurerm_lb_rule.https[0].protocol == "Tcp" && azurerm_lb_rule.https[0].probe_id == azurerm_lb_probe.ready.id && azurerm_lb_rule.https[0].disable_outbound_snat
+    error_message = "The load balancer does not pass TLS on to ready gateways."
+  }
+
+  assert {
+    condition     = strcontains(base64decode(azurerm_linux_virtual_machine_scale_set.this.custom_data), "HEDDLE_SECRETS='join-gateway-edge=join-token edge-tls=tls.pem'") && strcontains(base64decode(azurerm_linux_virtual_machine_scale_set.this.custom_data), "--https-port 8443 --public-port 443 --tls-cert /run/heddle/gateway/tls.pem --tls-key /run/heddle/gateway/tls.pem")
+    error_message = "The gateways do not fetch the certificate, or do not serve with it."
+  }
+}
+
+run "http_only" {
+  command = plan
+
+  assert {
+    condition     = length(azurerm_lb_rule.https) == 0 && !strcontains(local.cloud_init, "tls.pem")
+    error_message = "Without a certificate there is something of HTTPS."
   }
 }
 
@@ -305,4 +337,38 @@ run "refuses_a_subnets_name_for_its_id" {
     subnet_id = "gateways"
   }
   expect_failures = [var.subnet_id]
+}
+
+run "refuses_a_tag_that_azure_does" {
+  command = plan
+  variables {
+    tags = { "cost/center" = "shop" }
+  }
+  expect_failures = [var.tags]
+}
+
+run "refuses_a_certificate_that_is_no_name" {
+  command = plan
+  variables {
+    certificate = "-----BEGIN CERTIFICATE-----"
+  }
+  expect_failures = [var.certificate]
+}
+
+run "refuses_one_port_for_both" {
+  command = plan
+  variables {
+    certificate         = "edge-tls"
+    https_frontend_port = 80
+  }
+  expect_failures = [var.https_frontend_port]
+}
+
+run "refuses_gateways_with_one_port_for_both" {
+  command = plan
+  variables {
+    certificate = "edge-tls"
+    https_port  = 8080
+  }
+  expect_failures = [var.https_port]
 }

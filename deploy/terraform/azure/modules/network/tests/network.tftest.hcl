@@ -264,3 +264,11 @@ run "refuses_tags_of_machines" {
   }
   expect_failures = [var.tags]
 }
+
+run "refuses_a_tag_that_azure_does" {
+  command = plan
+  variables {
+    tags = { "cost/center" = "shop" }
+  }
+  expect_failures = [var.tags]
+}
