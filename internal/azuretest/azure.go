@@ -3,6 +3,7 @@ package azuretest
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,7 +15,7 @@ type VM struct {
 	Subscription, Group, Name string // of an instance only Name is looked at, which is its number
 	Location, Zone            string // default westeurope, none
 	Tags                      map[string]string
-	Power                     string // such as running; default running; "-": there is no instance view
+	Power                     string // such as running; default running; "-": nothing is said of it
 	Health                    string // such as healthy; empty: nobody looks
 	Provisioning              string // default Succeeded
 	ScaleSet                  string // the name of the flexible scale set that it is in
@@ -57,7 +58,8 @@ type Request struct {
 	Subscription string // empty of Graph
 	Group        string // of what is listed by group
 	ScaleSet     string
-	Page         int // from 1
+	Name         string // of a machine that is asked for by its ID
+	Page         int    // from 1
 	Query        string
 }
 
@@ -68,6 +70,7 @@ const (
 	Interfaces     = "interfaces"
 	PublicIPs      = "public ips"
 	ScaleSets      = "scale sets"
+	OneVM          = "one vm"
 	Instances      = "instances"
 	InstanceNICs   = "instance interfaces"
 	InstancePublic = "instance public ips"
@@ -93,7 +96,8 @@ type Azure struct {
 	mu       sync.Mutex // guards what follows
 	vms      map[string]VM
 	sets     map[string]ScaleSet
-	groups   map[string]bool // what Resource Graph shows; nil: all in which something is
+	groups   map[string]bool           // what the caller may read; nil: all
+	omit     func(api, id string) bool // what lists leave out
 	fail     func(Request) *Failure
 	before   func(Request)
 	calls    map[string]int
@@ -201,8 +205,9 @@ func (a *Azure) DeleteScaleSet(subscription, group, name string) {
 	delete(a.sets, key(subscription, group, name))
 }
 
-// Show says which resource groups Resource Graph shows to the caller, as
-// "subscription/group", and subscriptions; nil: all.
+// Show says which resource groups the caller may read, as "subscription/group", and which
+// subscriptions; without any: all. As Azure's do, lists and Resource Graph leave out what is
+// in others, as if it were not there, and who asks for one of these is refused.
 func (a *Azure) Show(groups ...string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -215,6 +220,34 @@ func (a *Azure) Show(groups ...string) {
 	for _, group := range groups {
 		a.groups[strings.ToLower(group)] = true
 	}
+}
+
+// Omit has lists leave out what omit says, by the list and the ID in lower case, although it
+// is there and may be read. Nil: nothing.
+func (a *Azure) Omit(omit func(api, id string) bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.changed()
+	a.omit = omit
+}
+
+// may says whether the caller may read what is in a resource group; a.mu is held.
+func (a *Azure) may(subscription, group string) bool {
+	if a.groups == nil || a.groups[key(subscription, group)] || a.groups[key(subscription)] {
+		return true
+	}
+	for shown := range a.groups { // who may read a group sees its subscription
+		if in, _, _ := strings.Cut(shown, "/"); group == "" && in == key(subscription) {
+			return true
+		}
+	}
+	return false
+}
+
+// listed says whether something is in a list; a.mu is held.
+func (a *Azure) listed(api, id string) bool {
+	parts := strings.Split(strings.ToLower(id), "/") // "", subscriptions, ..., resourcegroups, ...
+	return a.may(parts[2], parts[4]) && (a.omit == nil || !a.omit(api, strings.ToLower(id)))
 }
 
 // Fail has what fail gives answered in place of the truth; nil from it: the truth.
@@ -239,11 +272,12 @@ func (a *Azure) PageSize(size int) {
 	a.pageSize = size
 }
 
-// ExpireTokens has all tokens that were handed out refused.
-func (a *Azure) ExpireTokens() {
+// ExpireTokens has all tokens refused that were handed out, or whose number is below least
+// if others hand them out.
+func (a *Azure) ExpireTokens(least ...int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.token = a.issued + 1
+	a.token = slices.Max(append(least, a.issued+1))
 }
 
 // Calls gives how often what was asked since the last time, failures included.

@@ -68,7 +68,7 @@ func (a *Azure) table(name string, subscriptions []string) []row {
 	defer a.mu.Unlock()
 	var out []row
 	add := func(subscription, in string, model any, change func(row)) {
-		if a.groups != nil && !a.groups[key(subscription, in)] && !a.groups[key(subscription)] {
+		if !a.may(subscription, in) {
 			return
 		}
 		text, err := json.Marshal(model)
@@ -85,6 +85,9 @@ func (a *Azure) table(name string, subscriptions []string) []row {
 		}
 		if change != nil {
 			change(one)
+		}
+		if id, is := one["id"].(string); is && a.omit != nil && a.omit(Graph, strings.ToLower(id)) {
+			return
 		}
 		out = append(out, one)
 	}

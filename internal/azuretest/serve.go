@@ -27,6 +27,7 @@ var lists = []struct {
 	{list(`Microsoft.Compute/virtualMachineScaleSets`), ScaleSets, "VirtualMachineScaleSetsClient.NewListAllPager"},
 	{list(`Microsoft.Network/networkInterfaces`), Interfaces, "InterfacesClient.NewListAllPager"},
 	{list(`Microsoft.Network/publicIPAddresses`), PublicIPs, "PublicIPAddressesClient.NewListAllPager"},
+	{regexp.MustCompile(`(?i)^/subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/Microsoft.Compute/virtualMachines/([^/]+)$`), OneVM, "VirtualMachinesClient.Get"},
 	{inSet(`Microsoft.Compute`, `virtualMachines`), Instances, "VirtualMachineScaleSetVMsClient.NewListPager"},
 	{inSet(`microsoft.Compute`, `networkInterfaces`), InstanceNICs, "InterfacesClient.NewListVirtualMachineScaleSetNetworkInterfacesPager"},
 	{inSet(`Microsoft.Compute`, `publicipaddresses`), InstancePublic, "PublicIPAddressesClient.NewListVirtualMachineScaleSetPublicIPAddressesPager"},
@@ -75,6 +76,9 @@ func understood(r *http.Request, body string) (Request, string) {
 		if len(match) > 3 {
 			asked.Group, asked.ScaleSet = match[2], match[3]
 		}
+		if asked.API == OneVM {
+			asked.Name, asked.ScaleSet = asked.ScaleSet, ""
+		}
 		if asked.API == VMs && r.URL.Query().Get("statusOnly") == "true" {
 			asked.API = VMStatus
 		}
@@ -107,6 +111,9 @@ func (a *Azure) serve(w http.ResponseWriter, r *http.Request) {
 	case asked.API == Token:
 		a.giveToken(w, r)
 	case !a.allowed(w, r):
+	case !a.reads(asked):
+		(&Failure{Status: http.StatusForbidden, Code: "AuthorizationFailed", Body: errorBody("AuthorizationFailed",
+			"The client 'heddle' with object id '0' does not have authorization to perform action 'Microsoft.Compute/virtualMachines/read' over scope '"+r.URL.Path+"' or the scope is invalid.")}).answer(w, r)
 	case asked.API == Other:
 		(&Failure{Status: http.StatusNotFound, Code: "InvalidResourceType"}).answer(w, r)
 	default:
@@ -116,6 +123,14 @@ func (a *Azure) serve(w http.ResponseWriter, r *http.Request) {
 		r.Body = io.NopCloser(strings.NewReader(string(body)))
 		a.forward(w, r, a.transport(asked))
 	}
+}
+
+// reads says whether the caller may read what is asked for: of a list of a subscription what
+// may not be read is left out.
+func (a *Azure) reads(asked Request) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return asked.Group == "" || a.may(asked.Subscription, asked.Group)
 }
 
 // forward has a fake server of the SDK answer.

@@ -1,8 +1,10 @@
 package azuretest
 
 import (
+	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,6 +23,10 @@ import (
 // again. The page that is asked for is all that this one has.
 func (a *Azure) transport(asked Request) policy.Transporter {
 	switch asked.API {
+	case OneVM:
+		return computefake.NewVirtualMachinesServerTransport(&computefake.VirtualMachinesServer{Get: func(context.Context, string, string, *armcompute.VirtualMachinesClientGetOptions) (fake.Responder[armcompute.VirtualMachinesClientGetResponse], fake.ErrorResponder) {
+			return a.oneVM(asked)
+		}})
 	case VMs, VMStatus:
 		return computefake.NewVirtualMachinesServerTransport(&computefake.VirtualMachinesServer{NewListAllPager: func(*armcompute.VirtualMachinesClientListAllOptions) fake.PagerResponder[armcompute.VirtualMachinesClientListAllResponse] {
 			entries, next := cut(a, asked, once(a, asked.API+asked.Subscription, func() []*armcompute.VirtualMachine { return a.listVMs(asked) }))
@@ -128,15 +134,45 @@ func cut[T any](a *Azure, asked Request, all []T) (entries []T, next *string) {
 	return all[from:end], to.Ptr(a.URL + path + kind + "?" + query.Encode())
 }
 
+// oneVM answers who asks for a machine by its ID.
+func (a *Azure) oneVM(asked Request) (out fake.Responder[armcompute.VirtualMachinesClientGetResponse], failed fake.ErrorResponder) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	vm, is := a.vms[key(asked.Subscription, asked.Group, asked.Name)]
+	switch {
+	case is:
+		out.SetResponse(http.StatusOK, armcompute.VirtualMachinesClientGetResponse{VirtualMachine: *vm.model(false)}, nil)
+	case a.something(asked.Subscription, asked.Group):
+		failed.SetResponseError(http.StatusNotFound, "ResourceNotFound")
+	default:
+		failed.SetResponseError(http.StatusNotFound, "ResourceGroupNotFound")
+	}
+	return out, failed
+}
+
+// something says whether anything is in a resource group; a.mu is held.
+func (a *Azure) something(subscription, in string) bool {
+	for _, vm := range a.vms {
+		if key(vm.Subscription, vm.Group) == key(subscription, in) {
+			return true
+		}
+	}
+	for _, set := range a.sets {
+		if key(set.Subscription, set.Group) == key(subscription, in) {
+			return true
+		}
+	}
+	return false
+}
+
 func (a *Azure) listVMs(asked Request) []*armcompute.VirtualMachine {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	out := []*armcompute.VirtualMachine{}
 	for _, vm := range a.sortedVMs(asked.Subscription) {
-		if asked.API == VMStatus && vm.Power == "-" {
-			continue
+		if a.listed(asked.API, vm.id()) {
+			out = append(out, vm.model(asked.API == VMStatus))
 		}
-		out = append(out, vm.model(asked.API == VMStatus))
 	}
 	return out
 }
@@ -146,7 +182,9 @@ func (a *Azure) listSets(asked Request) []*armcompute.VirtualMachineScaleSet {
 	defer a.mu.Unlock()
 	out := []*armcompute.VirtualMachineScaleSet{}
 	for _, set := range a.sortedSets(asked.Subscription) {
-		out = append(out, set.model())
+		if a.listed(asked.API, set.id()) {
+			out = append(out, set.model())
+		}
 	}
 	return out
 }
@@ -158,6 +196,8 @@ func (a *Azure) listInterfaces(asked Request) (nics []*armnetwork.Interface, pub
 		more, ips := interfaces(&vm, vm.id(), vm.nicID)
 		nics, public = append(nics, more...), append(public, ips...)
 	}
+	nics = slices.DeleteFunc(nics, func(n *armnetwork.Interface) bool { return !a.listed(Interfaces, *n.ID) })
+	public = slices.DeleteFunc(public, func(p *armnetwork.PublicIPAddress) bool { return !a.listed(PublicIPs, *p.ID) })
 	return nics, public
 }
 
@@ -168,6 +208,9 @@ func (a *Azure) inSet(asked Request) (vms []*armcompute.VirtualMachineScaleSetVM
 	set, is := a.sets[key(asked.Subscription, asked.Group, asked.ScaleSet)]
 	for i := range set.Instances {
 		vm := &set.Instances[i]
+		if !a.listed(asked.API, set.instanceID(vm)) {
+			continue
+		}
 		more, ips := interfaces(vm, set.instanceID(vm), func(j int) string { return set.nicID(vm, j) })
 		vms, nics, public = append(vms, set.instance(vm)), append(nics, more...), append(public, ips...)
 	}

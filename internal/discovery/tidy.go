@@ -14,7 +14,7 @@ const mostFaults = 20
 // tidy makes a machine one that the registry takes, whatever the source says of it: one
 // that is wrong must not keep the others from being written. What is left out is told.
 func tidy(vm *mesh.VM) {
-	vm.ID = tidyID(vm.ID)
+	vm.ID = TidyID(vm.ID)
 	if len(vm.Faults) > mostFaults {
 		vm.Faults = append(vm.Faults[:mostFaults-1:mostFaults-1], fmt.Sprintf("and %d faults more", len(vm.Faults)-mostFaults+1))
 	}
@@ -36,9 +36,9 @@ func tidy(vm *mesh.VM) {
 	*vm = bare
 }
 
-// tidyID makes an ID that the registry can have as a key: what cannot be is replaced by
+// TidyID makes an ID that the registry can have as a key: what cannot be is replaced by
 // what tells it from others.
-func tidyID(id string) string {
+func TidyID(id string) string {
 	const most = 512
 	if len(id) <= most && !strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return id

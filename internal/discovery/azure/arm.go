@@ -31,32 +31,40 @@ type clients struct {
 	public    *armnetwork.PublicIPAddressesClient
 }
 
-func (s *Source) clients(subscription string) (c clients, err error) {
-	compute, err := armcompute.NewClientFactory(subscription, s.credential, s.options)
+// clientsOf makes them, or gives those that were made.
+func (s *Source) clientsOf(subscription string) (c clients, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c, is := s.clients[subscription]; is {
+		return c, nil
+	}
+	compute, err := armcompute.NewClientFactory(subscription, s.login, s.options)
 	if err != nil {
 		return c, err
 	}
-	network, err := armnetwork.NewClientFactory(subscription, s.credential, s.options)
+	network, err := armnetwork.NewClientFactory(subscription, s.login, s.options)
 	if err != nil {
 		return c, err
 	}
-	return clients{
+	c = clients{
 		machines: compute.NewVirtualMachinesClient(), sets: compute.NewVirtualMachineScaleSetsClient(), instances: compute.NewVirtualMachineScaleSetVMsClient(),
 		nics: network.NewInterfacesClient(), public: network.NewPublicIPAddressesClient(),
-	}, nil
+	}
+	s.clients[subscription] = c
+	return c, nil
 }
 
 // subscription lists one. The kinds are asked for at once; the first that fails ends the
 // others, because nothing of the subscription is believed then.
 func (s *Source) subscription(ctx context.Context, subscription string) (found, error) {
-	c, err := s.clients(subscription)
+	c, err := s.clientsOf(subscription)
 	if err != nil {
 		return found{}, err
 	}
 	var machines, views []*armcompute.VirtualMachine
 	var nics []*armnetwork.Interface
 	var public []*armnetwork.PublicIPAddress
-	var sets []*uniformSet
+	var sets *setList
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		machines, err = pages(ctx, "list virtual machines", c.machines.NewListAllPager(nil), func(p armcompute.VirtualMachinesClientListAllResponse) []*armcompute.VirtualMachine { return p.Value })
@@ -83,7 +91,7 @@ func (s *Source) subscription(ctx context.Context, subscription string) (found, 
 	if err := group.Wait(); err != nil {
 		return found{}, err
 	}
-	out := found{nics: map[string]nic{}, public: map[string]string{}}
+	out := found{nics: map[string]nic{}, public: map[string]string{}, sets: sets.whole}
 	out.addNICs(nics)
 	out.addPublic(public)
 	states := make(map[string]*armcompute.VirtualMachineInstanceView, len(views))
@@ -94,10 +102,13 @@ func (s *Source) subscription(ctx context.Context, subscription string) (found, 
 	}
 	for _, one := range machines {
 		if one != nil && text(one.ID) != "" {
-			out.machines = append(out.machines, ofMachine(one, states[id(*one.ID)]))
+			view, is := states[id(*one.ID)]
+			m := ofMachine(one, view)
+			m.unseen = !is
+			out.machines = append(out.machines, m)
 		}
 	}
-	for _, set := range sets {
+	for _, set := range sets.uniform {
 		out.addNICs(set.nics)
 		out.addPublic(set.public)
 		out.machines = append(out.machines, set.machines()...)
@@ -133,22 +144,33 @@ type uniformSet struct {
 	public    []*armnetwork.PublicIPAddress
 }
 
+// setList is what is known of a subscription's uniform scale sets: those that are selected,
+// and the IDs of all that nothing is hidden of.
+type setList struct {
+	uniform []*uniformSet
+	whole   map[string]bool
+}
+
 // uniformSets lists the uniform scale sets, and what is in each that is selected.
-func (s *Source) uniformSets(ctx context.Context, c clients) ([]*uniformSet, error) {
+func (s *Source) uniformSets(ctx context.Context, c clients) (*setList, error) {
 	all, err := pages(ctx, "list scale sets", c.sets.NewListAllPager(nil), func(p armcompute.VirtualMachineScaleSetsClientListAllResponse) []*armcompute.VirtualMachineScaleSet {
 		return p.Value
 	})
 	if err != nil {
 		return nil, err
 	}
-	var out []*uniformSet
+	out := &setList{whole: map[string]bool{}}
 	group, ctx := errgroup.WithContext(ctx)
 	for _, one := range all {
-		if one == nil || text(one.ID) == "" || flexible(one) || !selected(texts(one.Tags), s.cfg.Select) {
+		if one == nil || text(one.ID) == "" || flexible(one) {
+			continue
+		}
+		out.whole[id(*one.ID)] = true
+		if !selected(texts(one.Tags), s.cfg.Select) {
 			continue
 		}
 		set := &uniformSet{set: one}
-		out = append(out, set)
+		out.uniform = append(out.uniform, set)
 		group.Go(func() error { return set.list(ctx, c) })
 	}
 	return out, group.Wait()

@@ -3,7 +3,7 @@ package azure
 import (
 	"fmt"
 	"maps"
-	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/heddle-mesh/heddle/internal/discovery"
@@ -16,13 +16,16 @@ type found struct {
 	nics     map[string]nic
 	public   map[string]string // addresses
 	hidden   map[string]error  // scopes that could not be looked at, and why
+	sets     map[string]bool   // the uniform scale sets whose machines are all there
 }
 
 // machine is one as Azure says it is.
 type machine struct {
 	id, name, region, zone, scaleSet string
 	tags                             map[string]string
-	power, provisioning, health      string // the last parts of Azure's codes, in lower case
+	set                              map[string]string // the tags of the uniform scale set that it is in
+	power, provisioning, health      string            // the last parts of Azure's codes, in lower case
+	unseen                           bool              // it is not in the list of what machines do
 	nics                             []nicRef
 }
 
@@ -49,7 +52,7 @@ type ipConfig struct {
 func id(of string) string { return strings.ToLower(strings.TrimPrefix(of, "/")) }
 
 // assemble makes the scopes of a subscription.
-func (s *Source) assemble(p *part) []discovery.Scope {
+func (s *Source) assemble(p *part, r recall) []discovery.Scope {
 	var out []discovery.Scope
 	for _, name := range p.subscription.scopes() {
 		scope := discovery.Scope{Name: name, Err: p.err}
@@ -58,13 +61,46 @@ func (s *Source) assemble(p *part) []discovery.Scope {
 		}
 		for i := range p.machines {
 			m := &p.machines[i]
-			if scope.Err == nil && strings.HasPrefix(m.id, name+"/") && selected(m.tags, s.cfg.Select) {
-				scope.VMs = append(scope.VMs, s.vm(m, &p.found))
+			if scope.Err == nil && strings.HasPrefix(m.id, name+"/") && s.selects(m) {
+				scope.VMs = append(scope.VMs, s.vm(m, &p.found, r[discovery.TidyID(m.id)]))
 			}
+		}
+		if scope.Err == nil {
+			p.hold(&scope, r)
 		}
 		out = append(out, scope)
 	}
 	return out
+}
+
+// kept is said of a machine that is not listed any more.
+const kept = "it is not listed any more, and may not be gone: it stays as it was (the status of its scope says why)"
+
+// hold adds to a scope the machines that are not listed any more and may not be gone.
+func (p *part) hold(scope *discovery.Scope, r recall) {
+	for _, at := range slices.Sorted(maps.Keys(p.held)) {
+		vm := r[at]
+		if vm.Scope != scope.Name && !strings.HasPrefix(at, scope.Name+"/") {
+			continue
+		}
+		again := *vm
+		if !slices.Contains(again.Faults, kept) {
+			again.Faults = append(slices.Clone(again.Faults), kept)
+		}
+		scope.VMs, scope.Held = append(scope.VMs, again), scope.Held+1
+		if scope.Doubt == nil {
+			scope.Doubt = p.held[at]
+		}
+	}
+	if scope.Doubt != nil {
+		scope.Doubt = fmt.Errorf("%d machines are not listed any more, and stay because they may not be gone: %w", scope.Held, scope.Doubt)
+	}
+}
+
+// selects says whether a machine is wanted, by its tags. One of a uniform scale set is if
+// the set is, unless tags of its own say other things.
+func (s *Source) selects(m *machine) bool {
+	return selected(m.tags, s.cfg.Select) && (m.set == nil || selected(m.set, s.cfg.Select))
 }
 
 // selected says whether tags have all that is wanted.
@@ -99,12 +135,12 @@ func inherited(set, own map[string]string) map[string]string {
 	return out
 }
 
-// vm makes what the mesh has of a machine.
-func (s *Source) vm(m *machine, f *found) mesh.VM {
+// vm makes what the mesh has of a machine. had is what it had of it before, or nil.
+func (s *Source) vm(m *machine, f *found, had *mesh.VM) mesh.VM {
 	vm := mesh.VM{ID: m.id, Name: m.name, Region: m.region, Zone: m.zone, ScaleSet: m.scaleSet, Tags: m.tags}
-	vm.State = state(m, &vm)
+	vm.State = state(m, &vm, had)
 	vm.Health = health(m.health)
-	addresses(m, f, &vm)
+	s.addresses(m, f, &vm, had)
 	s.cfg.Tags.Read(&vm)
 	return vm
 }
@@ -114,7 +150,7 @@ func fault(vm *mesh.VM, format string, args ...any) {
 }
 
 // state is what Azure's power and provisioning states come to.
-func state(m *machine, vm *mesh.VM) mesh.VMState {
+func state(m *machine, vm *mesh.VM, had *mesh.VM) mesh.VMState {
 	if m.provisioning == "failed" {
 		fault(vm, "its latest change failed in Azure (provisioning state Failed)")
 	}
@@ -133,7 +169,15 @@ func state(m *machine, vm *mesh.VM) mesh.VMState {
 	case "deallocated":
 		return mesh.VMDeallocated
 	}
-	if m.provisioning == "creating" {
+	switch {
+	case m.provisioning == "creating":
+		return mesh.VMStarting
+	case m.power != "" && m.power != "unknown":
+	case had != nil && had.State != mesh.VMUnknown && had.State != mesh.VMStarting:
+		fault(vm, "Azure does not say whether it runs: it is taken to be %s, as it was", had.State)
+		return had.State
+	case m.unseen:
+		fault(vm, "it is not in Azure's list of what machines do yet: it is taken to run when it is")
 		return mesh.VMStarting
 	}
 	fault(vm, "Azure does not say whether it runs: it is taken to run")
@@ -150,86 +194,4 @@ func health(code string) mesh.VMHealth {
 	default:
 		return mesh.VMHealthUnknown
 	}
-}
-
-// addresses finds a machine's, the primary interface's primary configuration first.
-func addresses(m *machine, f *found, vm *mesh.VM) {
-	if len(m.nics) == 0 {
-		fault(vm, "it has no network interface")
-		return
-	}
-	first := primary(m, f, vm)
-	var configs []ipConfig
-	for i, ref := range m.nics {
-		nic, is := f.nics[ref.id]
-		if !is {
-			fault(vm, "its network interface %s is not there: deleted meanwhile, or in a resource group that the identity may not read", ref.id)
-			continue
-		}
-		if i == first {
-			configs = append(inOrder(nic.configs), configs...)
-		} else {
-			configs = append(configs, inOrder(nic.configs)...)
-		}
-	}
-	for _, config := range configs {
-		addAddress(&vm.PrivateIP, config.private, vm)
-		if config.public == "" {
-			continue
-		}
-		if address := f.public[config.public]; address != "" {
-			addAddress(&vm.PublicIP, address, vm)
-		} else {
-			fault(vm, "its public address %s is not there, or has no address yet", config.public)
-		}
-	}
-	if vm.PrivateIP == "" {
-		fault(vm, "it has no private address")
-	}
-}
-
-// primary is which interface is the machine's primary one: Azure says it on the machine,
-// and on the interface.
-func primary(m *machine, f *found, vm *mesh.VM) int {
-	for i, ref := range m.nics {
-		if ref.primary || len(m.nics) == 1 {
-			return i
-		}
-	}
-	for i, ref := range m.nics {
-		if f.nics[ref.id].primary {
-			return i
-		}
-	}
-	fault(vm, "none of its %d network interfaces is the primary one: the first is taken", len(m.nics))
-	return 0
-}
-
-// inOrder has the primary configuration first.
-func inOrder(configs []ipConfig) []ipConfig {
-	for i, config := range configs {
-		if config.primary && i > 0 {
-			out := append([]ipConfig{config}, configs[:i]...)
-			return append(out, configs[i+1:]...)
-		}
-	}
-	return configs
-}
-
-// addAddress sets an address that is not set yet, or adds it to the others.
-func addAddress(at *string, address string, vm *mesh.VM) {
-	switch {
-	case address == "":
-	case !valid(address):
-		fault(vm, "its address %.60q is none", address)
-	case *at == "":
-		*at = address
-	default:
-		vm.Addresses = append(vm.Addresses, address)
-	}
-}
-
-func valid(address string) bool {
-	_, err := netip.ParseAddr(address)
-	return err == nil
 }

@@ -113,10 +113,8 @@ func (c *Config) Validate() error {
 			say("select has a tag without a name")
 		}
 	}
-	if c.Events != nil {
-		if _, err := readSecret(c.Events.SecretFile); err != nil {
-			wrong = append(wrong, err)
-		}
+	if c.Events != nil && c.Events.SecretFile == "" {
+		say("events.secretFile is the file with what Event Grid has to know, such as openssl rand -hex 32 prints")
 	}
 	c.validateAuth(say)
 	c.validateCloud(say)

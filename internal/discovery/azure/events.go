@@ -10,7 +10,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
@@ -26,6 +26,7 @@ const (
 	atOnce      = 16
 	wakeGap     = time.Second // between wakes
 	wakeTime    = 10 * time.Second
+	wakeTries   = 30
 )
 
 // EventsHandler answers Event Grid's webhook: its handshakes, and its events, by calling
@@ -47,8 +48,10 @@ type eventsHandler struct {
 	scopes     []string
 	wake       func(context.Context) error
 	slots      chan struct{}
-	waiting    atomic.Bool  // somebody is about to wake the source
-	last       atomic.Int64 // when it was woken, in Unix nanoseconds
+
+	mu      sync.Mutex // guards what follows
+	waiting bool       // a timer is about to wake the source
+	last    time.Time  // when it was woken
 }
 
 // event is one, in Event Grid's own schema or in that of CloudEvents.
@@ -62,7 +65,11 @@ type event struct {
 }
 
 func (h *eventsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !h.known(r) {
+	switch known, err := h.known(r); {
+	case err != nil: // a stranger is not told where it is; who subscribes sees the deliveries fail, and they come again
+		http.Error(w, fmt.Sprintf("this server cannot read the source's events.secretFile, or it has fewer than %d characters", leastSecret), http.StatusServiceUnavailable)
+		return
+	case !known:
 		http.Error(w, "the secret is not the one of the source's events.secretFile", http.StatusUnauthorized)
 		return
 	}
@@ -89,28 +96,28 @@ func (h *eventsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // known compares the secret, in the query or a bearer token, in a time that does not
-// depend on it.
-func (h *eventsHandler) known(r *http.Request) bool {
+// depend on it. It fails if this server has no secret to compare it with.
+func (h *eventsHandler) known(r *http.Request) (bool, error) {
 	want, err := readSecret(h.secretFile)
 	if err != nil {
-		return false
+		return false, err
 	}
 	got, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !bearer {
 		got = r.URL.Query().Get("secret")
 	}
 	a, b := sha256.Sum256([]byte(got)), sha256.Sum256([]byte(want))
-	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
+	return subtle.ConstantTimeCompare(a[:], b[:]) == 1, nil
 }
 
 func readSecret(path string) (string, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return "", fmt.Errorf("azure: read events.secretFile: %w", err)
+		return "", fmt.Errorf("read events.secretFile: %w", err)
 	}
 	secret := strings.TrimSpace(string(data))
 	if len(secret) < leastSecret {
-		return "", fmt.Errorf("azure: events.secretFile %s wants at least %d characters, such as what openssl rand -hex 32 prints", path, leastSecret)
+		return "", fmt.Errorf("events.secretFile %s wants at least %d characters, such as what openssl rand -hex 32 prints", path, leastSecret)
 	}
 	return secret, nil
 }
@@ -174,18 +181,43 @@ func (h *eventsHandler) of(subject string) bool {
 	return false
 }
 
-// wakeSoon wakes the source at most once in a while. Whoever comes while somebody waits to
-// do so need not: it is done after both.
+// wakeSoon wakes the source at most once in a while. What comes too soon after is answered
+// at once, and has the source woken when it is time: one timer for all that comes until then.
 func (h *eventsHandler) wakeSoon(ctx context.Context) error {
-	if !h.waiting.CompareAndSwap(false, true) {
+	h.mu.Lock()
+	wait := time.Until(h.last.Add(wakeGap))
+	if h.waiting || wait > 0 {
+		if !h.waiting {
+			h.waiting = true
+			time.AfterFunc(wait, func() { h.wakeLater(wakeTries) })
+		}
+		h.mu.Unlock()
 		return nil
 	}
+	h.last = time.Now()
+	h.mu.Unlock()
+	return h.wakeNow(ctx)
+}
+
+// wakeLater wakes the source for those that have been answered. They do not come again, so
+// it is tried for a while: the next refresh is not far then.
+func (h *eventsHandler) wakeLater(tries int) {
+	h.mu.Lock()
+	h.waiting, h.last = false, time.Now()
+	h.mu.Unlock()
+	if h.wakeNow(context.Background()) == nil || tries == 1 {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.waiting { // else somebody else does
+		h.waiting = true
+		time.AfterFunc(wakeGap, func() { h.wakeLater(tries - 1) })
+	}
+}
+
+func (h *eventsHandler) wakeNow(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wakeTime) // others rely on it
 	defer cancel()
-	if wait := time.Until(time.Unix(0, h.last.Load()).Add(wakeGap)); wait > 0 {
-		time.Sleep(wait)
-	}
-	h.last.Store(time.Now().UnixNano())
-	h.waiting.Store(false)
 	return h.wake(ctx)
 }

@@ -7,9 +7,12 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/heddle-mesh/heddle/internal/azuretest"
 	"github.com/heddle-mesh/heddle/internal/discovery/azure"
@@ -93,32 +96,94 @@ func TestEventsWakeTheSource(t *testing.T) {
 			t.Errorf("without the secret: answered %d %v", got.Code, got.Header())
 		}
 	})
-	t.Run("a burst wakes once or twice, and after its last", func(t *testing.T) {
-		h, woken := webhook(t, nil)
-		done := make(chan struct{})
+}
+
+// sleepy is a webhook without an Azure, for tests whose time is not real.
+func sleepy(t *testing.T, wake func(context.Context) error) (send func() int) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(path, []byte(secret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := azure.New(azure.Config{Subscriptions: []azure.Subscription{{ID: sub}}, Events: &azure.Events{SecretFile: path}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := s.EventsHandler(wake)
+	return func() int {
+		return post(h, http.MethodPost, "/?secret="+secret, `[{"subject":"/subscriptions/`+sub+`/resourceGroups/a/providers/Microsoft.Compute/virtualMachines/vm"}]`).Code
+	}
+}
+
+// TestABurstOfEventsWakesAtItsBeginningAndAfterItsEnd, and none of them waits for it.
+func TestABurstOfEventsWakesAtItsBeginningAndAfterItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, woken := time.Now(), []time.Duration(nil)
+		send := sleepy(t, func(context.Context) error { woken = append(woken, time.Since(began)); return nil })
 		for range 10 {
-			go func() {
-				post(h, http.MethodPost, "/?secret="+secret, `[{"subject":"`+ours+`"}]`)
-				done <- struct{}{}
-			}()
+			for range 50 { // more than are answered at once
+				at := time.Now()
+				if code := send(); code != http.StatusOK || time.Since(at) > 0 {
+					t.Fatalf("answered %d after %s", code, time.Since(at))
+				}
+			}
+			time.Sleep(130 * time.Millisecond) // to 1.3 s
 		}
-		for range 10 {
-			<-done
-		}
-		if n := woken.Load(); n < 1 || n > 3 {
-			t.Errorf("it was woken %d times", n)
+		time.Sleep(time.Minute)
+		if want := []time.Duration{0, time.Second, 2 * time.Second}; !slices.Equal(woken, want) {
+			t.Errorf("woken after %v, want %v", woken, want)
 		}
 	})
 }
 
+// TestAnEventThatWasAnsweredIsNotLost while the registry is away for a moment, and is given
+// up after a while.
+func TestAnEventThatWasAnsweredIsNotLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tried, away := 0, true
+		send := sleepy(t, func(context.Context) error {
+			if tried++; away {
+				return errors.New("etcd is away")
+			}
+			return nil
+		})
+		if first, second := send(), send(); first != http.StatusServiceUnavailable || second != http.StatusOK {
+			t.Fatalf("answered %d and %d", first, second)
+		}
+		time.Sleep(5500 * time.Millisecond)
+		away = false
+		if time.Sleep(time.Minute); tried != 7 {
+			t.Errorf("the source was to be woken %d times, want at once, and each second until it was", tried)
+		}
+		if away = true; send() != http.StatusServiceUnavailable || send() != http.StatusOK {
+			t.Error("answered otherwise the second time")
+		}
+		if time.Sleep(time.Hour); tried != 7+1+30 {
+			t.Errorf("the source was to be woken %d times in all", tried)
+		}
+	})
+}
+
+// TestASecretOfAFewLettersIsNone, and one that cannot be read neither: nobody is let in, and
+// the server starts all the same. It is read at each call.
 func TestASecretOfAFewLettersIsNone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(path, []byte("short"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, at := range []string{path, filepath.Join(t.TempDir(), "nowhere"), ""} {
-		if _, err := azure.New(azure.Config{Subscriptions: []azure.Subscription{{ID: sub}}, Events: &azure.Events{SecretFile: at}}); err == nil || !strings.Contains(err.Error(), "events.secretFile") {
-			t.Errorf("%q: %v", at, err)
+	s := source(t, azuretest.New(t), func(cfg *azure.Config) { cfg.Events = &azure.Events{SecretFile: path} })
+	h := s.EventsHandler(func(context.Context) error { t.Error("it was woken"); return nil })
+	for _, has := range []string{"", "short", secret} {
+		if has != "" {
+			if err := os.WriteFile(path, []byte(has), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := http.StatusServiceUnavailable
+		if has == secret {
+			want = http.StatusUnauthorized
+		}
+		for _, given := range []string{"", "short"} {
+			if got := post(h, http.MethodPost, "/?secret="+given, `[]`); got.Code != want || strings.Contains(got.Body.String(), path) {
+				t.Errorf("with %q in the file, who gives %q is answered %d %s", has, given, got.Code, got.Body)
+			}
 		}
 	}
 }

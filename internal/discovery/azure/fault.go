@@ -11,7 +11,6 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
-	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"github.com/heddle-mesh/heddle/internal/discovery"
 )
@@ -80,20 +79,10 @@ func helps(status int) string {
 	}
 }
 
-// refused says whether the identity's token was not taken, or none was had.
+// refused says whether the identity's token was not taken.
 func refused(err error) bool {
-	if answer := (*azcore.ResponseError)(nil); errors.As(err, &answer) && answer.StatusCode == http.StatusUnauthorized {
-		return true
-	}
-	failed := (*azidentity.AuthenticationFailedError)(nil)
-	return errors.As(err, &failed)
-}
-
-// notThere says whether what was asked for has been deleted meanwhile.
-func notThere(err error) bool {
 	answer := (*azcore.ResponseError)(nil)
-	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound &&
-		(strings.HasSuffix(answer.ErrorCode, "ResourceNotFound") || answer.ErrorCode == "ResourceGroupNotFound")
+	return errors.As(err, &answer) && answer.StatusCode == http.StatusUnauthorized
 }
 
 // retryAfter reads how long Azure wants to be left alone: Retry-After, or of Resource Graph

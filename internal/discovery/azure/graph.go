@@ -2,7 +2,6 @@ package azure
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -44,41 +43,11 @@ const (
 	mostAsked  = 300              // IDs in one query
 )
 
-// graphRow is a row of the query.
-type graphRow struct {
-	ID           string            `json:"id"`
-	Type         string            `json:"type"`
-	Name         string            `json:"name"`
-	Location     string            `json:"location"`
-	Zones        []string          `json:"zones"`
-	Tags         map[string]string `json:"tags"`
-	Provisioning string            `json:"provisioning"`
-	Power        string            `json:"power"`
-	NICs         []struct {
-		ID         string `json:"id"`
-		Properties struct {
-			Primary bool `json:"primary"`
-		} `json:"properties"`
-	} `json:"nics"`
-	InSet   string `json:"inSet"`
-	Primary bool   `json:"primary"`
-	Configs []struct {
-		Properties struct {
-			Primary          bool   `json:"primary"`
-			PrivateIPAddress string `json:"privateIPAddress"`
-			PublicIPAddress  struct {
-				ID string `json:"id"`
-			} `json:"publicIPAddress"`
-		} `json:"properties"`
-	} `json:"configs"`
-	Address string `json:"address"`
-}
-
 // byGraph lists all subscriptions by one query and its pages.
-func (s *Source) byGraph(ctx context.Context, subscriptions []Subscription) []part {
+func (s *Source) byGraph(ctx context.Context, subscriptions []Subscription, r recall) []part {
 	ctx, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()
-	all, err := s.graph(ctx, subscriptions)
+	all, err := s.graph(ctx, subscriptions, r)
 	return each(subscriptions, func(one Subscription) (found, error) {
 		if err != nil {
 			return found{}, err
@@ -88,8 +57,8 @@ func (s *Source) byGraph(ctx context.Context, subscriptions []Subscription) []pa
 }
 
 // graph asks for everything, and again for what the pages may have missed.
-func (s *Source) graph(ctx context.Context, subscriptions []Subscription) (map[string]*graphRow, error) {
-	client, err := armresourcegraph.NewClient(s.credential, s.options)
+func (s *Source) graph(ctx context.Context, subscriptions []Subscription, r recall) (map[string]*graphRow, error) {
+	client, err := armresourcegraph.NewClient(s.login, s.options)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +70,7 @@ func (s *Source) graph(ctx context.Context, subscriptions []Subscription) (map[s
 	if err := q.ask(ctx, "", everything(subscriptions), rows); err != nil {
 		return nil, err
 	}
-	known, rest := s.knownOf(subscriptions)
+	known, rest := s.knownOf(subscriptions, r)
 	for batch := range slices.Chunk(missed(known, rows), mostAsked) {
 		if err := q.ask(ctx, " again for what is missing", named(batch), rows); err != nil {
 			return nil, err
@@ -114,20 +83,28 @@ func (s *Source) graph(ctx context.Context, subscriptions []Subscription) (map[s
 	return rows, nil
 }
 
-// knownOf are the IDs that were there the last time in some subscriptions, and those in
-// others, which rest: they are neither missed nor forgotten.
-func (s *Source) knownOf(subscriptions []Subscription) (known, rest map[string]bool) {
+// knownOf are the IDs that were there the last time in some subscriptions, or that the mesh
+// has of them, and those in others, which rest: they are neither missed nor forgotten.
+func (s *Source) knownOf(subscriptions []Subscription, r recall) (known, rest map[string]bool) {
 	asked := map[string]bool{}
 	for _, one := range subscriptions {
 		asked[strings.ToLower(one.ID)] = true
 	}
+	isAsked := func(id string) bool {
+		subscription, _, _ := strings.Cut(strings.TrimPrefix(id, "subscriptions/"), "/")
+		return asked[subscription]
+	}
 	known, rest = map[string]bool{}, map[string]bool{}
 	for id := range s.known {
-		subscription, _, _ := strings.Cut(strings.TrimPrefix(id, "subscriptions/"), "/")
-		if asked[subscription] {
+		if isAsked(id) {
 			known[id] = true
 		} else {
 			rest[id] = true
+		}
+	}
+	for id := range r {
+		if isAsked(id) {
+			known[id] = true
 		}
 	}
 	return known, rest
@@ -147,7 +124,8 @@ func missed(known map[string]bool, rows map[string]*graphRow) []string {
 	for id := range known {
 		miss(id)
 	}
-	for _, row := range rows {
+	for at, row := range rows {
+		miss(setOf(at))
 		for _, nic := range row.NICs {
 			miss(id(nic.ID))
 		}
@@ -242,84 +220,4 @@ func pause(ctx context.Context, raw *http.Response) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// take reads the rows of a page.
-func take(answer *armresourcegraph.QueryResponse, rows map[string]*graphRow) error {
-	text, err := json.Marshal(answer.Data)
-	if err != nil {
-		return fmt.Errorf("ask Resource Graph: its answer cannot be read: %w", err)
-	}
-	var page []*graphRow
-	if err := json.Unmarshal(text, &page); err != nil {
-		return fmt.Errorf("ask Resource Graph: its answer cannot be read: %w", err)
-	}
-	if answer.Count == nil || *answer.Count != int64(len(page)) {
-		return errors.New("ask Resource Graph: its answer has not the rows that it says it has")
-	}
-	for _, row := range page {
-		if row == nil || row.ID == "" {
-			return errors.New("ask Resource Graph: its answer has a row without an id")
-		}
-		row.Type = strings.ToLower(row.Type)
-		rows[id(row.ID)] = row
-	}
-	return nil
-}
-
-// within takes what is in a subscription. Who may not see a scope is told by Resource Graph
-// that it is empty: only one that is itself there is believed to be.
-func within(rows map[string]*graphRow, subscription Subscription) found {
-	out := found{nics: map[string]nic{}, public: map[string]string{}, hidden: map[string]error{}}
-	prefix := "subscriptions/" + strings.ToLower(subscription.ID) + "/"
-	for at, row := range rows {
-		if !strings.HasPrefix(at, prefix) {
-			continue
-		}
-		switch row.Type {
-		case typeVM, typeInstance:
-			out.machines = append(out.machines, row.machine(at, rows))
-		case typeNIC, typeInSetNIC:
-			out.nics[at] = row.nic()
-		case typePublic, typeInSetIP:
-			out.public[at] = row.Address
-		}
-	}
-	slices.SortFunc(out.machines, func(a, b machine) int { return strings.Compare(a.id, b.id) })
-	for _, scope := range subscription.scopes() {
-		if rows[scope] == nil {
-			out.hidden[scope] = fmt.Errorf("ask Resource Graph: %s is not among what it shows: it does not exist, or the identity lacks the role Reader there (a new role takes minutes to count)", scope)
-		}
-	}
-	return out
-}
-
-// machine reads a machine, of its own or of a uniform scale set, whose tags it has then
-// unless it has others.
-func (r *graphRow) machine(at string, rows map[string]*graphRow) machine {
-	m := machine{id: at, name: r.Name, region: r.Location, tags: r.Tags, power: code(r.Power, "powerstate"), provisioning: strings.ToLower(r.Provisioning)}
-	if len(r.Zones) > 0 {
-		m.zone = r.Zones[0]
-	}
-	for _, nic := range r.NICs {
-		m.nics = append(m.nics, nicRef{id: id(nic.ID), primary: nic.Properties.Primary})
-	}
-	m.scaleSet = nameOf(r.InSet)
-	if set, _, of := strings.Cut(at, "/virtualmachines/"); of && r.Type == typeInstance {
-		m.scaleSet = nameOf(set)
-		if row := rows[set]; row != nil {
-			m.scaleSet, m.tags = row.Name, inherited(row.Tags, m.tags)
-		}
-	}
-	return m
-}
-
-func (r *graphRow) nic() nic {
-	out := nic{primary: r.Primary}
-	for _, one := range r.Configs {
-		out.configs = append(out.configs, ipConfig{
-			private: one.Properties.PrivateIPAddress, primary: one.Properties.Primary, public: id(one.Properties.PublicIPAddress.ID),
-		})
-	}
-	return out
 }

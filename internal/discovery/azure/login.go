@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -63,10 +62,9 @@ func (c *Config) options(through policy.Transporter, retry policy.RetryOptions) 
 	}
 }
 
-// credential logs in. Secrets are read anew each time, so that one that was replaced is
-// taken after the old one is refused.
-func (c *Config) credential() (azcore.TokenCredential, error) {
-	o := azcore.ClientOptions{Cloud: c.configuration(), Telemetry: policy.TelemetryOptions{ApplicationID: applicationID}}
+// credential makes what gets tokens, by secrets as their files have them now.
+func (c *Config) credential(through policy.Transporter) (azcore.TokenCredential, error) {
+	o := azcore.ClientOptions{Cloud: c.configuration(), Transport: through, Telemetry: policy.TelemetryOptions{ApplicationID: applicationID}}
 	private := c.Cloud == Custom
 	switch c.Auth {
 	case ByManagedIdentity:
@@ -90,17 +88,17 @@ func (c *Config) servicePrincipal(o azcore.ClientOptions, private bool) (azcore.
 	if c.ClientSecretFile != "" {
 		secret, err := os.ReadFile(c.ClientSecretFile)
 		if err != nil {
-			return nil, fmt.Errorf("azure: read clientSecretFile: %w", err)
+			return nil, fmt.Errorf("read clientSecretFile: %w", err)
 		}
 		return made(azidentity.NewClientSecretCredential(c.TenantID, c.ClientID, strings.TrimSpace(string(secret)), &azidentity.ClientSecretCredentialOptions{ClientOptions: o, DisableInstanceDiscovery: private}))
 	}
 	data, err := os.ReadFile(c.ClientCertificateFile)
 	if err != nil {
-		return nil, fmt.Errorf("azure: read clientCertificateFile: %w", err)
+		return nil, fmt.Errorf("read clientCertificateFile: %w", err)
 	}
 	chain, key, err := azidentity.ParseCertificates(data, nil)
 	if err != nil {
-		return nil, fmt.Errorf("azure: clientCertificateFile %s is not a certificate with its key, in PEM or PKCS #12 without a password: %w", c.ClientCertificateFile, err)
+		return nil, fmt.Errorf("clientCertificateFile %s is not a certificate with its key, in PEM or PKCS #12 without a password: %w", c.ClientCertificateFile, err)
 	}
 	return made(azidentity.NewClientCertificateCredential(c.TenantID, c.ClientID, chain, key, &azidentity.ClientCertificateCredentialOptions{ClientOptions: o, DisableInstanceDiscovery: private}))
 }
@@ -108,29 +106,81 @@ func (c *Config) servicePrincipal(o azcore.ClientOptions, private bool) (azcore.
 // made keeps a nil of a type of its own from being taken for a credential.
 func made[C azcore.TokenCredential](credential C, err error) (azcore.TokenCredential, error) {
 	if err != nil {
-		return nil, fmt.Errorf("azure: log in: %w", err)
+		return nil, err
 	}
 	return credential, nil
 }
 
-// anew gets one token that was issued since a time, and then whatever there is: the tokens
-// of managed identities are kept for all of the process, those included that are not taken.
-type anew struct {
-	of    azcore.TokenCredential
-	since time.Time
+// login gets tokens for all clients of a source: one at a time, and one for as long as it
+// is good. Nothing is asked for and no secret is read before the first is wanted. The
+// credential is made anew for each token, which has the files of secrets read again.
+type login struct {
+	cfg     *Config
+	through policy.Transporter // nil: the SDK's own
 
-	mu   sync.Mutex // guards done; held over the one request, for which all others wait
-	done bool
+	turn    chan struct{} // capacity one: whose turn it is; guards what follows
+	token   azcore.AccessToken
+	of      string    // whom the token is for
+	got     time.Time // when
+	refused time.Time // tokens that were issued until then are not taken; zero: none was refused
 }
 
-// GetToken gets a token.
-func (a *anew) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !a.done && options.Claims == "" {
-		options.Claims = fmt.Sprintf(`{"access_token":{"nbf":{"essential":true,"value":"%d"}}}`, a.since.Unix())
+func newLogin(cfg *Config) *login { return &login{cfg: cfg, turn: make(chan struct{}, 1)} }
+
+// The times of a token.
+const (
+	beforeItEnds = 5 * time.Minute  // it is replaced so early
+	leastAge     = 30 * time.Second // and no earlier than this, however short it lives
+)
+
+// GetToken gives a token.
+func (l *login) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	case <-ctx.Done():
+		return azcore.AccessToken{}, ctx.Err()
 	}
-	token, err := a.of.GetToken(ctx, options)
-	a.done = a.done || err == nil
+	of := strings.Join(append(options.Scopes, options.TenantID), " ")
+	good := options.Claims == "" && l.of == of && time.Now().Before(l.token.ExpiresOn)
+	if good && (time.Since(l.got) < leastAge || time.Until(l.token.ExpiresOn) > beforeItEnds && (l.token.RefreshOn.IsZero() || time.Now().Before(l.token.RefreshOn))) {
+		return l.token, nil
+	}
+	token, err := l.next(ctx, options)
+	switch {
+	case err == nil:
+		l.token, l.of, l.got, l.refused = token, of, time.Now(), time.Time{}
+	case good: // for the rest of its time
+		return l.token, nil
+	}
 	return token, err
+}
+
+// next logs in. The tokens of managed identities are kept for all of the process, those
+// included that were refused: a later one has to be asked for.
+func (l *login) next(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	credential, err := l.cfg.credential(l.through)
+	if err != nil {
+		return azcore.AccessToken{}, err
+	}
+	if _, is := credential.(*azidentity.ManagedIdentityCredential); is && !l.refused.IsZero() && options.Claims == "" {
+		options.Claims = fmt.Sprintf(`{"access_token":{"nbf":{"essential":true,"value":"%d"}}}`, l.refused.Unix())
+	}
+	return credential.GetToken(ctx, options)
+}
+
+// ready gets a token if there is none that is good.
+func (l *login) ready(ctx context.Context) error {
+	audience := l.cfg.configuration().Services[cloud.ResourceManager].Audience
+	if _, err := l.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{audience + "/.default"}, EnableCAE: true}); err != nil {
+		return fmt.Errorf("log in: %w", err)
+	}
+	return nil
+}
+
+// forget has the next token be one that was not issued before.
+func (l *login) forget() {
+	l.turn <- struct{}{}
+	l.token, l.of, l.refused = azcore.AccessToken{}, "", time.Now()
+	<-l.turn
 }
