@@ -102,8 +102,11 @@ bench-interception: ## requests that the kernel redirects to the sidecar, beside
 	@go test ./test -run '^TestInterceptionSpeed$$' -count=1 -v -timeout 20m -args -intercept-rounds 10
 
 .PHONY: bench-azure
-bench-azure: ## calls, time and memory of listing 10,000 machines of 20 Azure subscriptions, by Resource Manager and by Resource Graph
-	@go test ./internal/discovery/azure -run '^$$' -bench Listing -benchtime 5x -benchmem
+bench-azure: ## 10,000 machines of 20 Azure subscriptions: calls and memory of a listing, by Resource Manager and by Resource Graph; what refreshes cost a server; a machine's change to the last proxy, beside an instance that is registered
+	@hack/envoy.sh >&2
+	@go test ./internal/discovery/azure -run '^$$' -bench Listing -benchtime 3x -benchmem
+	@go test ./internal/discovery -run '^$$' -bench Keep -benchmem
+	@go test ./test -run '^TestMachinesSpeed$$' -count=1 -v -timeout 10m -args -azure-machines 9990 -azure-services 500 -azure-rounds 36
 
 .PHONY: bench-ui
 bench-ui: build ## pages, topology, explain and lists at 2,000 services and 20,000 instances, beside a handler that does nothing; ARGS='-services 300 -rounds 10'

@@ -104,39 +104,49 @@ type Azure struct {
 	pageSize int
 	token    int // which token is valid; 0: any
 	issued   int
-	version  int            // of what is there
-	lists    map[string]any // what was made of it for this version, by what it is
+	version  int                       // of what is there
+	made     map[string]map[string]any // what was made of it since it changed, by subscription ("": of several) and what it is
+	answered []time.Time
 }
 
-// changed forgets what was made of what was there; a.mu is held.
-func (a *Azure) changed() {
+// changed forgets what was made of subscriptions, or of all; a.mu is held.
+func (a *Azure) changed(subscriptions ...string) {
 	a.version++
-	a.lists = map[string]any{}
+	if len(subscriptions) == 0 {
+		clear(a.made)
+	}
+	for _, one := range append(subscriptions, "") {
+		delete(a.made, strings.ToLower(one))
+	}
 }
 
-// once makes a list, or gives the one that was made since anything changed: a test with
-// ten thousand machines would else make all of them for each page.
-func once[T any](a *Azure, of string, makeIt func() T) T {
+// once makes something of a subscription, or gives what was made since anything changed
+// there: a test with ten thousand machines would else make all of them for each page.
+func once[T any](a *Azure, subscription, of string, makeIt func() T) T {
+	subscription = strings.ToLower(subscription)
 	a.mu.Lock()
 	version := a.version
-	if list, is := a.lists[of].(T); is {
+	if made, is := a.made[subscription][of].(T); is {
 		a.mu.Unlock()
-		return list
+		return made
 	}
 	a.mu.Unlock()
-	list := makeIt()
+	made := makeIt()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.version == version {
-		a.lists[of] = list
+		if a.made[subscription] == nil {
+			a.made[subscription] = map[string]any{}
+		}
+		a.made[subscription][of] = made
 	}
-	return list
+	return made
 }
 
 // New starts one that is empty, and ends it with the test.
 func New(t testing.TB) *Azure {
 	t.Helper()
-	a := &Azure{vms: map[string]VM{}, sets: map[string]ScaleSet{}, calls: map[string]int{}, lists: map[string]any{}, pageSize: 100}
+	a := &Azure{vms: map[string]VM{}, sets: map[string]ScaleSet{}, calls: map[string]int{}, made: map[string]map[string]any{}, pageSize: 100}
 	server := httptest.NewServer(http.HandlerFunc(a.serve))
 	t.Cleanup(server.Close)
 	a.URL = server.URL
@@ -159,8 +169,8 @@ func key(parts ...string) string { return strings.ToLower(strings.Join(parts, "/
 func (a *Azure) Put(vms ...VM) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.changed()
 	for _, vm := range vms {
+		a.changed(vm.Subscription)
 		a.vms[key(vm.Subscription, vm.Group, vm.Name)] = vm
 	}
 }
@@ -169,7 +179,7 @@ func (a *Azure) Put(vms ...VM) {
 func (a *Azure) Delete(subscription, group, name string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.changed()
+	a.changed(subscription)
 	delete(a.vms, key(subscription, group, name))
 }
 
@@ -177,7 +187,7 @@ func (a *Azure) Delete(subscription, group, name string) {
 func (a *Azure) Change(subscription, group, name string, change func(*VM)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.changed()
+	a.changed(subscription)
 	at := key(subscription, group, name)
 	vm, is := a.vms[at]
 	if !is {
@@ -191,8 +201,8 @@ func (a *Azure) Change(subscription, group, name string, change func(*VM)) {
 func (a *Azure) PutScaleSet(sets ...ScaleSet) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.changed()
 	for _, set := range sets {
+		a.changed(set.Subscription)
 		a.sets[key(set.Subscription, set.Group, set.Name)] = set
 	}
 }
@@ -201,7 +211,7 @@ func (a *Azure) PutScaleSet(sets ...ScaleSet) {
 func (a *Azure) DeleteScaleSet(subscription, group, name string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.changed()
+	a.changed(subscription)
 	delete(a.sets, key(subscription, group, name))
 }
 
@@ -269,6 +279,7 @@ func (a *Azure) Before(before func(Request)) {
 func (a *Azure) PageSize(size int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.changed()
 	a.pageSize = size
 }
 
@@ -287,4 +298,13 @@ func (a *Azure) Calls() map[string]int {
 	calls := a.calls
 	a.calls = map[string]int{}
 	return calls
+}
+
+// Answered says when what was asked since the last time had been answered, in this order.
+func (a *Azure) Answered() []time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	answered := a.answered
+	a.answered = nil
+	return answered
 }

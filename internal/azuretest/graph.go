@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -28,7 +29,7 @@ func (a *Azure) query(_ context.Context, asked armresourcegraph.QueryRequest, _ 
 		rows []row
 		err  error
 	}
-	all := once(a, *asked.Query+strings.Join(subscriptions, ","), func() result {
+	all := once(a, "", *asked.Query+strings.Join(subscriptions, ","), func() result {
 		rows, err := run(*asked.Query, func(table string) []row { return a.table(table, subscriptions) })
 		return result{rows, err}
 	})
@@ -62,8 +63,19 @@ func (a *Azure) query(_ context.Context, asked armresourcegraph.QueryRequest, _ 
 	return out, failed
 }
 
-// table gives the rows of a table that the caller may see.
+// table gives the rows of a table that the caller may see. They are the caller's.
 func (a *Azure) table(name string, subscriptions []string) []row {
+	var out []row
+	for _, one := range subscriptions {
+		for _, r := range once(a, one, "table "+name, func() []row { return a.tableOf(name, one) }) {
+			out = append(out, maps.Clone(r))
+		}
+	}
+	return out
+}
+
+// tableOf gives those of a subscription.
+func (a *Azure) tableOf(name, subscription string) []row {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var out []row
@@ -91,15 +103,13 @@ func (a *Azure) table(name string, subscriptions []string) []row {
 		}
 		out = append(out, one)
 	}
-	for _, subscription := range subscriptions {
-		switch name {
-		case "resources":
-			a.resources(subscription, add)
-		case "computeresources":
-			a.computeResources(subscription, add)
-		case "resourcecontainers":
-			a.containers(subscription, add)
-		}
+	switch name {
+	case "resources":
+		a.resources(subscription, add)
+	case "computeresources":
+		a.computeResources(subscription, add)
+	case "resourcecontainers":
+		a.containers(subscription, add)
 	}
 	return out
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strconv"
 	"strings"
@@ -117,12 +118,30 @@ func (a *Azure) serve(w http.ResponseWriter, r *http.Request) {
 	case asked.API == Other:
 		(&Failure{Status: http.StatusNotFound, Code: "InvalidResourceType"}).answer(w, r)
 	default:
-		// The fake servers panic when a caller leaves, so they are not told.
-		r = r.WithContext(context.WithValue(context.WithoutCancel(r.Context()), runtime.CtxAPINameKey{}, name))
-		r.URL.Scheme, r.URL.Host = "http", r.Host
-		r.Body = io.NopCloser(strings.NewReader(string(body)))
-		a.forward(w, r, a.transport(asked))
+		a.answer(w, r, asked, name, string(body))
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.answered = append(a.answered, time.Now())
+}
+
+// answer gives the fake server's answer, or the one that it gave before if nothing has
+// changed since: to make it takes far longer than to send it.
+func (a *Azure) answer(w http.ResponseWriter, r *http.Request, asked Request, name, body string) {
+	said := once(a, asked.Subscription, "answer "+r.URL.RequestURI()+" "+body, func() *httptest.ResponseRecorder {
+		// The fake servers panic when a caller leaves, so they are not told.
+		again := r.WithContext(context.WithValue(context.WithoutCancel(r.Context()), runtime.CtxAPINameKey{}, name))
+		again.URL.Scheme, again.URL.Host = "http", r.Host
+		again.Body = io.NopCloser(strings.NewReader(body))
+		recorder := httptest.NewRecorder()
+		a.forward(recorder, again, a.transport(asked))
+		return recorder
+	})
+	for name, values := range said.Header() {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(said.Code)
+	_, _ = w.Write(said.Body.Bytes())
 }
 
 // reads says whether the caller may read what is asked for: of a list of a subscription what

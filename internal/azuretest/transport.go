@@ -29,7 +29,7 @@ func (a *Azure) transport(asked Request) policy.Transporter {
 		}})
 	case VMs, VMStatus:
 		return computefake.NewVirtualMachinesServerTransport(&computefake.VirtualMachinesServer{NewListAllPager: func(*armcompute.VirtualMachinesClientListAllOptions) fake.PagerResponder[armcompute.VirtualMachinesClientListAllResponse] {
-			entries, next := cut(a, asked, once(a, asked.API+asked.Subscription, func() []*armcompute.VirtualMachine { return a.listVMs(asked) }))
+			entries, next := cut(a, asked, once(a, asked.Subscription, asked.API, func() []*armcompute.VirtualMachine { return a.listVMs(asked) }))
 			return page(armcompute.VirtualMachinesClientListAllResponse{VirtualMachineListResult: armcompute.VirtualMachineListResult{Value: entries, NextLink: next}})
 		}})
 	case ScaleSets:
@@ -57,7 +57,7 @@ func (a *Azure) networkTransport(asked Request) policy.Transporter {
 	switch asked.API {
 	case Interfaces:
 		return networkfake.NewInterfacesServerTransport(&networkfake.InterfacesServer{NewListAllPager: func(*armnetwork.InterfacesClientListAllOptions) fake.PagerResponder[armnetwork.InterfacesClientListAllResponse] {
-			entries, next := cut(a, asked, once(a, asked.API+asked.Subscription, func() []*armnetwork.Interface {
+			entries, next := cut(a, asked, once(a, asked.Subscription, asked.API, func() []*armnetwork.Interface {
 				nics, _ := a.listInterfaces(asked)
 				return nics
 			}))

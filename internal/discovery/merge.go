@@ -3,6 +3,7 @@ package discovery
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -39,21 +40,12 @@ type merged struct {
 // merge compares a listing with what is known of the source. A scope that failed keeps
 // what it had, and so does one that seems to be empty, or not to be there, all at once.
 func merge(known Known, listing Listing, remembered map[string]memory, began time.Time) merged {
-	listed := map[mesh.VMKey]*mesh.VM{}
-	for i := range listing.Scopes {
-		for j := range listing.Scopes[i].VMs {
-			if vm := &listing.Scopes[i].VMs[j]; listing.Scopes[i].whole() {
-				listed[vm.Key()] = vm
-			}
-		}
-	}
+	c := compare(known, listing.Scopes)
 	missing := map[string]int{} // known machines that are not listed, by scope
-	for key, vm := range known {
-		if listed[key] == nil {
-			missing[vm.Scope]++
-		}
+	for _, vm := range c.missing(known) {
+		missing[vm.Scope]++
 	}
-	out, keep := merged{count: len(listed)}, map[string]bool{}
+	out, keep := merged{count: len(c.listed)}, map[string]bool{}
 	out.failed = slices.ContainsFunc(listing.Scopes, func(s Scope) bool { return !s.whole() })
 	for i, scope := range withVanished(listing.Scopes, missing) {
 		m := remembered[scope.Name]
@@ -78,17 +70,16 @@ func merge(known Known, listing Listing, remembered map[string]memory, began tim
 		remembered[scope.Name] = m
 		out.scopes = append(out.scopes, status)
 	}
-	for key, vm := range listed {
-		if before := known[key]; before == nil || !same(before, vm) {
-			out.put = append(out.put, *vm)
-		}
-	}
-	for key, vm := range known {
-		switch {
-		case listed[key] != nil:
-		case keep[vm.Scope]:
+	for key, vm := range c.differ {
+		if known[key] == nil {
 			out.count++
-		default:
+		}
+		out.put = append(out.put, *vm)
+	}
+	for key, vm := range c.missing(known) {
+		if keep[vm.Scope] {
+			out.count++
+		} else {
 			out.gone = append(out.gone, key)
 		}
 	}
@@ -96,6 +87,59 @@ func merge(known Known, listing Listing, remembered map[string]memory, began tim
 	slices.SortFunc(out.put, func(a, b mesh.VM) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(out.gone, func(a, b mesh.VMKey) int { return cmp.Compare(a.ID, b.ID) })
 	return out
+}
+
+// comparison is of a listing with what is known. It stands between the end of a listing
+// and everything that follows from it, so it looks at each machine once.
+type comparison struct {
+	differ map[mesh.VMKey]*mesh.VM // listed machines that are new or changed, tidy
+	listed map[*mesh.VM]struct{}   // known machines that are listed
+}
+
+func compare(known Known, scopes []Scope) comparison {
+	c := comparison{differ: map[mesh.VMKey]*mesh.VM{}, listed: make(map[*mesh.VM]struct{}, len(known))}
+	for i := range scopes {
+		if !scopes[i].whole() {
+			continue
+		}
+		for j := range scopes[i].VMs {
+			c.add(known, &scopes[i].VMs[j])
+		}
+	}
+	return c
+}
+
+// add takes in a machine; what is listed twice is as it is listed last.
+func (c *comparison) add(known Known, vm *mesh.VM) {
+	before := known[vm.Key()]
+	is := before != nil && same(before, vm) // most are, and so they are tidy
+	if !is {
+		tidy(vm)
+		before = known[vm.Key()]
+		is = before != nil && same(before, vm)
+	}
+	if before != nil {
+		c.listed[before] = struct{}{}
+	}
+	if is {
+		delete(c.differ, vm.Key())
+	} else {
+		c.differ[vm.Key()] = vm
+	}
+}
+
+// missing goes through the known machines that are not listed.
+func (c *comparison) missing(known Known) iter.Seq2[mesh.VMKey, *mesh.VM] {
+	return func(yield func(mesh.VMKey, *mesh.VM) bool) {
+		if len(c.listed) == len(known) {
+			return
+		}
+		for key, vm := range known {
+			if _, is := c.listed[vm]; !is && !yield(key, vm) {
+				return
+			}
+		}
+	}
 }
 
 // withVanished adds the scopes that had machines and are not listed any more: the settings

@@ -190,12 +190,13 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // refresh asks once, and keeps what differs.
 func (r *Refresher) refresh(ctx context.Context, woken bool) outcome {
 	began := time.Now()
-	r.status.LastRun, r.status.Calls, r.status.Throttled = began.UTC(), 0, 0
+	r.status.LastRun, r.status.ListingMS, r.status.Calls, r.status.Throttled = began.UTC(), 0, 0, 0
 	known, err := r.known(ctx)
 	if err != nil {
 		return r.refreshed(ctx, began, outcome{changed: true}, err) // it comes again
 	}
 	listing, err := r.list(ctx, r.resting(began, woken), known)
+	r.status.ListingMS = milliseconds(time.Since(began))
 	r.status.Calls, r.status.Throttled = listing.Calls, listing.Throttled
 	r.status.TotalCalls += int64(listing.Calls)
 	o := outcome{failed: err != nil}
@@ -214,7 +215,7 @@ func (r *Refresher) refresh(ctx context.Context, woken bool) outcome {
 // refreshed tells how a refresh went.
 func (r *Refresher) refreshed(ctx context.Context, began time.Time, o outcome, err error) outcome {
 	took := time.Since(began)
-	r.status.DurationMS = float64(took.Microseconds()) / 1000
+	r.status.DurationMS = milliseconds(took)
 	r.status.Error = ""
 	if err != nil {
 		r.status.Error = err.Error()
@@ -226,6 +227,8 @@ func (r *Refresher) refreshed(ctx context.Context, began time.Time, o outcome, e
 	r.tell()
 	return o
 }
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // known gives what the mesh has of the source.
 func (r *Refresher) known(ctx context.Context) (Known, error) {
@@ -250,14 +253,6 @@ func (r *Refresher) keep(ctx context.Context, known Known, listing Listing, bega
 			scope.VMs[j].Source, scope.VMs[j].Scope = r.cfg.Source.Name, scope.Name
 		}
 		scope.VMs = slices.DeleteFunc(scope.VMs, func(vm mesh.VM) bool { return vm.ID == "" })
-	}
-	for i := range listing.Scopes {
-		for j := range listing.Scopes[i].VMs {
-			vm := &listing.Scopes[i].VMs[j]
-			if before := known[vm.Key()]; before == nil || !same(before, vm) { // most are as they were, and tidy
-				tidy(vm)
-			}
-		}
 	}
 	m := merge(known, listing, r.remembered, began.UTC())
 	r.status.Scopes, r.status.VMs = m.scopes, m.count

@@ -11,6 +11,7 @@ type DiscoverySource struct {
 	LastRun     time.Time        `json:"last_run,omitzero" doc:"When the latest refresh began."`
 	LastSuccess time.Time        `json:"last_success,omitzero" doc:"When the latest refresh began that had all of its scopes whole."`
 	DurationMS  float64          `json:"duration_ms" doc:"How long the latest refresh took, in milliseconds."`
+	ListingMS   float64          `json:"listing_ms" doc:"How much of that had passed when the source had listed its machines; the rest is comparing and writing."`
 	NextRun     time.Time        `json:"next_run,omitzero" doc:"When the next one is due."`
 	Calls       int              `json:"calls" doc:"How many requests the latest refresh made."`
 	Throttled   int              `json:"throttled" doc:"How many of them were answered with 429."`
