@@ -3,13 +3,11 @@ package main
 import (
 	"context"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/discovery"
 	"github.com/heddle-mesh/heddle/internal/mesh"
-	"github.com/heddle-mesh/heddle/internal/placement"
 	"github.com/heddle-mesh/heddle/internal/registry"
 )
 
@@ -22,11 +20,7 @@ type discoveryNode struct {
 }
 
 func newDiscoveryNode(n *serverNode, sources []discovery.Source) *discoveryNode {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	return &discoveryNode{sources: sources, server: host + "/" + n.restListener.Addr().String(), metrics: discovery.NewMetrics(n.prom), node: n}
+	return &discoveryNode{sources: sources, server: n.name(), metrics: discovery.NewMetrics(n.prom), node: n}
 }
 
 // eventsSource is a source that is told of changes by its cloud.
@@ -54,7 +48,7 @@ func (d *discoveryNode) run(ctx context.Context) {
 	d.node.store.Lead(ctx, registry.DiscoveryOffice, d.server, d.lead)
 }
 
-// lead refreshes the sources and places their machines until the term ends.
+// lead refreshes the sources until the term ends.
 func (d *discoveryNode) lead(ctx context.Context, term registry.Term) {
 	defer d.metrics.Left()
 	if err := whenSynced(ctx, d.node.catalog, func() error { return nil }); err != nil || ctx.Err() != nil {
@@ -86,8 +80,6 @@ func (d *discoveryNode) lead(ctx context.Context, term registry.Term) {
 			}
 		})
 	})
-	placer := placement.New(placement.Config{Catalog: d.node.catalog, Keeper: vmKeeper{d.node.store, term}, Logger: d.node.logger})
-	running.Go(func() { placer.Run(ctx) })
 }
 
 // vmShelf is the registry in a term, for refreshers.
@@ -133,27 +125,4 @@ func (s *vmShelf) Noted(ctx context.Context, source string) (mesh.DiscoverySourc
 // Note notes in the term.
 func (s *vmShelf) Note(ctx context.Context, source mesh.DiscoverySource) error {
 	return s.node.store.WriteDiscovery(ctx, s.term, source)
-}
-
-// vmKeeper is the registry in a term, for placing.
-type vmKeeper struct {
-	store *registry.Store
-	term  registry.Term
-}
-
-// Keep writes a set as the source's own.
-func (k vmKeeper) Keep(ctx context.Context, service mesh.ServiceName, source string, list []mesh.Instance) (placement.Written, error) {
-	kept, err := k.store.KeepInstances(ctx, service, list, k.write(source))
-	return placement.Written{Revision: kept.Revision, Base: kept.Base}, err
-}
-
-// Change writes what differs from a set.
-func (k vmKeeper) Change(ctx context.Context, service mesh.ServiceName, source string, change mesh.KeptChange) (placement.Written, error) {
-	kept, err := k.store.ChangeKept(ctx, service, change, k.write(source))
-	return placement.Written{Revision: kept.Revision, Base: kept.Base}, err
-}
-
-func (k vmKeeper) write(source string) registry.Write {
-	keeper := mesh.OfVMs(source)
-	return registry.Write{Author: "discovery", Source: keeper.Source(), Keeper: keeper, Term: k.term}
 }

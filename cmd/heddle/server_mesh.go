@@ -11,7 +11,7 @@ import (
 
 // mesh is what questions about the mesh are asked of.
 func (n *serverNode) mesh() insight.Mesh {
-	m := insight.Mesh{View: n.catalog.View(), Trust: n.trust, Proxies: n.connected, Now: time.Now(), Applied: n.plane.Applied()}
+	m := insight.Mesh{View: n.catalog.View(), Trust: n.trust, Proxies: n.connected, Machines: n.machines, Now: time.Now(), Applied: n.plane.Applied()}
 	if n.calls != nil {
 		m.Seen = n.calls.between
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/heddle-mesh/heddle/internal/identity"
 	"github.com/heddle-mesh/heddle/internal/insight"
 	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/placement"
 	"github.com/heddle-mesh/heddle/internal/registry"
 	"github.com/heddle-mesh/heddle/internal/server"
 	"github.com/heddle-mesh/heddle/internal/server/grpcapi"
@@ -57,6 +58,8 @@ type serverNode struct {
 	health    *health.Server
 	calls     *callReports // nil: proxies report nothing
 	turns     *insight.Turns
+	machines  *placement.Cache
+	placing   *placingNode
 	discovery *discoveryNode // nil: this server asks no sources of machines
 	authz     *authzNode     // nil: it runs apart, or not at all
 }
@@ -69,7 +72,8 @@ const shutdownTime = 5 * time.Second
 func newServerNode(c *serverCmd, ports serverPorts, store *registry.Store, authority *identity.Authority, tracer *tracing.Tracer, logger *slog.Logger) (*serverNode, error) {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	n := &serverNode{logger: logger, prom: metrics, store: store, authority: authority, serverPorts: ports, catalog: catalog.New(catalog.Config{Logger: logger}), turns: insight.NewTurns()}
+	n := &serverNode{logger: logger, prom: metrics, store: store, authority: authority, serverPorts: ports, catalog: catalog.New(catalog.Config{Logger: logger}), turns: insight.NewTurns(), machines: &placement.Cache{}}
+	n.placing = newPlacingNode(n)
 	n.metrics = newMeshMetrics(metrics, n.catalog, store)
 	plane := controlplane.Config{Catalog: n.catalog, RequireIdentity: c.RequireIdentity, Registerer: metrics, Translated: translated(tracer), Logger: logger}
 	if authority != nil {
@@ -92,7 +96,7 @@ func newServerNode(c *serverCmd, ports serverPorts, store *registry.Store, autho
 		return nil, err
 	}
 	n.restAPI, err = server.New(server.Config{
-		Registry: store, Catalog: n.catalog, Proxies: n.proxies, ProxyConfig: n.proxyConfig, Problems: n.problems, Mesh: n.mesh, Turns: n.turns, Observed: observed,
+		Registry: store, Catalog: n.catalog, Proxies: n.proxies, ProxyConfig: n.proxyConfig, Problems: n.problems, Mesh: n.mesh, Machines: n.machines, Turns: n.turns, Observed: observed,
 		Hosts: c.hosts(), Identities: authority, RequireReadToken: c.RequireReadToken, UI: pages, Registerer: metrics,
 		Metrics: promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}), Version: versionLine(), Logger: logger,
 	})
@@ -203,6 +207,7 @@ func (n *serverNode) run(ctx context.Context, etcdFailed <-chan error, ready fun
 	if n.authz != nil {
 		group.Go(func() error { return n.authz.run(ctx) })
 	}
+	group.Go(func() error { n.placing.run(ctx); return nil })
 	if n.discovery != nil {
 		group.Go(func() error { n.discovery.run(ctx); return nil })
 	}

@@ -20,7 +20,7 @@ func (n *serverNode) pages(c *serverCmd, observed func(context.Context) (insight
 	return ui.New(ui.Config{
 		Registry: n.store, Catalog: n.catalog, Sessions: websession.New(websession.Config{Registry: n.store, OIDC: provider, Owners: owners, Logger: n.logger}),
 		RequireReadToken: c.RequireReadToken, Version: versionLine(), Logger: n.logger,
-		Mesh: n.mesh, Turns: n.turns, Streams: n.proxies, ProxyConfig: n.proxyConfig,
+		Mesh: n.mesh, Machines: n.machines, Turns: n.turns, Streams: n.proxies, ProxyConfig: n.proxyConfig,
 		Observed: observed,
 		Problems: func() []ui.Problem {
 			var out []ui.Problem

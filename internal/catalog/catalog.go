@@ -113,11 +113,13 @@ func (c *Catalog) Apply(revision int64, synced bool, changes []mesh.Change) {
 		case change.VM != nil:
 			e.vm(change.VM, change.Deleted)
 		case change.VMSnapshot != nil:
-			e.view.vmRevision = change.Revision
+			e.view.vmRevision, e.view.machines = change.Revision, new(MachinesMark)
 		case change.Discovery != nil:
 			e.source(change.Discovery, change.Deleted)
 		case change.Roster != nil:
 			e.roster(change.Roster, change.Deleted)
+		case change.Placing != nil:
+			e.placing(change.Placing, change.Deleted)
 		}
 	}
 	if old.synced {
@@ -146,6 +148,8 @@ type edit struct {
 	view    View
 	changes Changes
 	now     time.Time
+
+	owns bool // view.wanting and view.asMachines are this edit's own
 }
 
 func (e *edit) service(s *mesh.Service, deleted bool) {
@@ -159,6 +163,7 @@ func (e *edit) service(s *mesh.Service, deleted bool) {
 		}
 	}
 	e.changes.Services = union(e.changes.Services, map[mesh.ServiceName]struct{}{name: {}})
+	e.wants(s, deleted)
 	if deleted {
 		e.view.services = e.view.services.without(name)
 		e.calls(before, nil)
@@ -249,9 +254,10 @@ func (e *edit) vm(v *mesh.VM, deleted bool) {
 		e.view.vms = e.view.vms.with(key.String(), v)
 	}
 	e.changes.VMs = union(e.changes.VMs, map[mesh.VMKey]struct{}{key: {}})
+	e.view.machines = new(MachinesMark)
 }
 
-// source and roster wake nobody: what they tell is for who asks.
+// source, roster and placing wake nobody: what they tell is for who asks.
 func (e *edit) source(s *mesh.DiscoverySource, deleted bool) {
 	byName := func(one *mesh.DiscoverySource, name string) int { return cmp.Compare(one.Name, name) }
 	if deleted {
@@ -266,6 +272,13 @@ func (e *edit) roster(r *mesh.DiscoveryRoster, deleted bool) {
 		r = &mesh.DiscoveryRoster{}
 	}
 	e.view.roster = r
+}
+
+func (e *edit) placing(p *mesh.Placing, deleted bool) {
+	if deleted {
+		p = &mesh.Placing{}
+	}
+	e.view.placing = p
 }
 
 func (e *edit) runtime(r *mesh.Runtime, deleted bool) {

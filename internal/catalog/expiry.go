@@ -46,11 +46,13 @@ func (e *edit) instance(i *mesh.Instance, deleted bool) {
 
 func (e *edit) put(i *mesh.Instance) {
 	list, _ := e.view.instances.get(i.Service)
+	e.placed(i.Service, find(list, i.ID), i)
 	e.setInstances(i.Service, insert(list, i, i.ID, compareID))
 }
 
 func (e *edit) drop(key mesh.InstanceKey) {
 	list, _ := e.view.instances.get(key.Service)
+	e.placed(key.Service, find(list, key.ID), nil)
 	e.setInstances(key.Service, remove(list, key.ID, compareID))
 }
 

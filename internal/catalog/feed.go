@@ -88,7 +88,16 @@ func (f *Feed) Wait(ctx context.Context) (*View, Changes, error) {
 	case <-ctx.Done():
 		return nil, Changes{}, ctx.Err()
 	case <-f.wake:
+		return f.Take()
 	}
+}
+
+// Ready has a value once there is something to take, for who waits for other things
+// too; whoever receives it calls [Feed.Take].
+func (f *Feed) Ready() <-chan struct{} { return f.wake }
+
+// Take gives the latest view with what changed since the last call, if only nothing.
+func (f *Feed) Take() (*View, Changes, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {

@@ -23,6 +23,10 @@ type View struct {
 	vmRevision  int64                                        // of the latest change of vms
 	sources     []*mesh.DiscoverySource                      // few, by name; copied on each write
 	roster      *mesh.DiscoveryRoster
+	placing     *mesh.Placing
+	wanting     map[mesh.ServiceName]*mesh.Service // that want machines; few, copied on each write of any
+	asMachines  map[mesh.ServiceName]int           // how many instances are machines; likewise
+	machines    *MachinesMark
 	runtime     *mesh.Runtime
 	tokenKeys   *mesh.TokenKeys
 	authorizers []*mesh.Authorizer            // few, sorted by ID; copied on each write
@@ -37,6 +41,8 @@ func emptyView() *View {
 		dependents: newShards[mesh.ServiceName, []mesh.ServiceName](seed),
 		vms:        newShards[string, *mesh.VM](seed),
 		roster:     &mesh.DiscoveryRoster{},
+		placing:    &mesh.Placing{},
+		machines:   new(MachinesMark),
 		runtime:    &mesh.Runtime{},
 	}
 }

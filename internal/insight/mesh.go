@@ -6,6 +6,7 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/catalog"
 	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/placement"
 	"github.com/heddle-mesh/heddle/internal/translate"
 )
 
@@ -25,7 +26,9 @@ type Mesh struct {
 	// Seen gives what proxies told of the calls from one to another, and whether they
 	// told anything; nil: nobody reports.
 	Seen func(caller, callee string) (mesh.Edge, bool)
-	Now  time.Time
+	// Machines shares what becomes of virtual machines; nil: it is made when it is asked for.
+	Machines *placement.Cache
+	Now      time.Time
 	// Applied is the registry's revision up to which proxies are sent what was written.
 	Applied int64
 }

@@ -15,6 +15,7 @@ type Change struct {
 	VMSnapshot *VMSnapshot
 	Discovery  *DiscoverySource
 	Roster     *DiscoveryRoster
+	Placing    *Placing
 	Deleted    bool
 	// Unreadable, with Deleted, says of a service that its value is there but cannot
 	// be read, and that none before it is known.

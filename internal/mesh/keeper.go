@@ -16,6 +16,9 @@ const KubernetesKeeper = "kubernetes"
 // VMKeeper begins the keepers that are sources of virtual machines.
 const VMKeeper = "vms"
 
+// MostKeptInstances bounds the instances that one keeper has of one service.
+const MostKeptInstances = 10_000
+
 // maxKeeperSegments is how many segments the keeper of an object has.
 const maxKeeperSegments = 4
 

@@ -57,16 +57,10 @@ func (m *machines) candidates(s *mesh.Service, source string) map[mesh.VMKey]*me
 	return m.of[source]
 }
 
-// means says whether a service asks for a machine that is one of its candidates.
+// means says whether a service asks for a machine of one of its sources.
 func means(s *mesh.Service, vm *mesh.VM) bool {
-	return len(s.Endpoints.VMs.Tags) == 0 || hasAll(vm, s.Endpoints.VMs.Tags)
-}
-
-// mayMean says whether a machine could be one that a service asks for.
-func mayMean(s *mesh.Service, vm *mesh.VM) bool {
-	wanted := s.Endpoints.VMs
-	if !slices.Contains(wanted.Sources, vm.Source) {
-		return false
+	if len(s.Endpoints.VMs.Tags) > 0 {
+		return hasAll(vm, s.Endpoints.VMs.Tags)
 	}
-	return len(wanted.Tags) > 0 || slices.ContainsFunc(vm.Runs, func(one mesh.VMService) bool { return one.Name == s.Name })
+	return slices.ContainsFunc(vm.Runs, func(one mesh.VMService) bool { return one.Name == s.Name })
 }

@@ -3,7 +3,6 @@ package placement
 import (
 	"cmp"
 	"fmt"
-	"iter"
 	"slices"
 
 	"github.com/heddle-mesh/heddle/internal/catalog"
@@ -16,100 +15,103 @@ type Set struct {
 	Source  string
 }
 
-// Placement is which machines run what.
+// Compare orders sets by service and source.
+func (s Set) Compare(other Set) int {
+	return cmp.Or(cmp.Compare(s.Service, other.Service), cmp.Compare(s.Source, other.Source))
+}
+
+// Placement is which machines run what. It is shared and must not be changed.
 type Placement struct {
 	Sets map[Set][]mesh.Instance // sorted by ID; empty where no machine is fit
-	Of   map[mesh.VMKey]Placed   // of every machine
+	Of   map[mesh.VMKey]*Placed  // of every machine
+	Over map[Set]int             // of those that more machines are fit for than they may have: how many
 }
 
 // Placed is what becomes of a machine.
 type Placed struct {
 	As  []mesh.VMPlace // the instances that it is
-	Not []string       // why it is not an instance of what it names, or of anything
+	Not []Reason       // why it is not an instance of what it names, or of anything
+}
+
+// Reason is why a machine is not an instance of a service.
+type Reason struct {
+	Service mesh.ServiceName // empty: of any
+	Why     string
+}
+
+// String says it whole.
+func (r Reason) String() string {
+	if r.Service == "" {
+		return r.Why
+	}
+	return fmt.Sprintf("not an instance of %s: %s", r.Service, r.Why)
 }
 
 // Place says which machines are instances of which services.
 func Place(view *catalog.View) *Placement {
-	return place(view, slices.Collect(wanting(view)))
-}
-
-// wanting goes through the services that want machines.
-func wanting(view *catalog.View) iter.Seq[*mesh.Service] {
-	return func(yield func(*mesh.Service) bool) {
-		for s := range view.Services() {
-			if s.Endpoints.VMs != nil && !yield(s) {
-				return
-			}
-		}
+	p := &placing{view: view, machines: newMachines(view), out: &Placement{Sets: map[Set][]mesh.Instance{}, Of: make(map[mesh.VMKey]*Placed, view.VMCount()), Over: map[Set]int{}}}
+	for key := range p.machines.all {
+		p.out.Of[key] = &Placed{}
 	}
-}
-
-func place(view *catalog.View, services []*mesh.Service) *Placement {
-	p := &placing{view: view, out: &Placement{Sets: map[Set][]mesh.Instance{}, Of: make(map[mesh.VMKey]Placed, view.VMCount())}}
-	p.index()
-	for _, s := range services {
+	wanting := slices.SortedFunc(view.WantsMachines(), func(a, b *mesh.Service) int { return cmp.Compare(a.Name, b.Name) })
+	for _, s := range wanting {
 		p.service(s)
 	}
-	for vm := range view.VMs() {
-		p.leftOver(vm)
+	for key, vm := range p.machines.all {
+		p.leftOver(vm, p.out.Of[key])
 	}
 	return p.out
 }
 
 // placing is a Place under way.
 type placing struct {
-	view  *catalog.View
-	out   *Placement
-	all   map[string][]*mesh.VM // by source
-	named map[Set][]*mesh.VM    // by the services that their tags name
-}
-
-// index finds the machines by what services ask for.
-func (p *placing) index() {
-	p.all, p.named = map[string][]*mesh.VM{}, map[Set][]*mesh.VM{}
-	for vm := range p.view.VMs() {
-		p.all[vm.Source] = append(p.all[vm.Source], vm)
-		for _, one := range vm.Runs {
-			key := Set{one.Name, vm.Source}
-			p.named[key] = append(p.named[key], vm)
-		}
-	}
+	view     *catalog.View
+	machines *machines
+	out      *Placement
 }
 
 // service places the machines of one service.
 func (p *placing) service(s *mesh.Service) {
-	registered := registeredAt(p.view, s.Name)
-	for _, source := range s.Endpoints.VMs.Sources {
-		set, list := Set{s.Name, source}, []mesh.Instance{}
-		for _, vm := range p.candidates(s, source) {
-			instance, why := instance(s, vm, registered[address(s, vm)])
-			placed := p.out.Of[vm.Key()]
-			if why != "" {
-				placed.Not = append(placed.Not, fmt.Sprintf("not an instance of %s: %s", s.Name, why))
-			} else {
-				placed.As = append(placed.As, mesh.VMPlace{Service: s.Name, Instance: instance.ID, Port: instance.Port})
-				list = append(list, instance)
-			}
-			p.out.Of[vm.Key()] = placed
+	registered := map[string]bool{}
+	for _, one := range p.view.Instances(s.Name) {
+		if at := registeredAt(one); at != "" {
+			registered[at] = true
 		}
-		slices.SortFunc(list, func(a, b mesh.Instance) int { return cmp.Compare(a.ID, b.ID) })
+	}
+	for _, source := range s.Endpoints.VMs.Sources {
+		var all []fit
+		for key, vm := range p.machines.candidates(s, source) {
+			if !means(s, vm) {
+				continue
+			}
+			one, why := instance(s, vm, registered[address(s, vm)])
+			if why == "" {
+				all = append(all, fit{key, &one})
+				continue
+			}
+			p.not(key, s.Name, why)
+		}
+		set := Set{s.Name, source}
+		chosen, left := choose(all)
+		if len(left) > 0 {
+			p.out.Over[set] = len(all)
+		}
+		for key, why := range left {
+			p.not(key, s.Name, why)
+		}
+		list := make([]mesh.Instance, len(chosen))
+		for i, one := range chosen {
+			list[i] = *one.instance
+			placed := p.out.Of[one.key]
+			placed.As = append(placed.As, mesh.VMPlace{Service: s.Name, Instance: list[i].ID, Port: list[i].Port})
+		}
 		p.out.Sets[set] = list
 	}
 }
 
-// candidates are the machines of a source that a service means.
-func (p *placing) candidates(s *mesh.Service, source string) []*mesh.VM {
-	tags := s.Endpoints.VMs.Tags
-	if len(tags) == 0 {
-		return p.named[Set{s.Name, source}]
-	}
-	var found []*mesh.VM
-	for _, vm := range p.all[source] {
-		if hasAll(vm, tags) {
-			found = append(found, vm)
-		}
-	}
-	return found
+func (p *placing) not(key mesh.VMKey, service mesh.ServiceName, why string) {
+	placed := p.out.Of[key]
+	placed.Not = append(placed.Not, Reason{service, why})
 }
 
 // hasAll says whether a machine has tags of these values; the case of names does not matter.
@@ -123,15 +125,12 @@ func hasAll(vm *mesh.VM, tags map[string]string) bool {
 	return true
 }
 
-// registeredAt are the addresses of a service's instances that keep themselves registered.
-func registeredAt(view *catalog.View, service mesh.ServiceName) map[string]bool {
-	out := map[string]bool{}
-	for _, one := range view.Instances(service) {
-		if one.Meta.Keeper == "" && one.Health != mesh.Removed {
-			out[one.Address] = true
-		}
+// registeredAt is where an instance keeps itself registered, or "".
+func registeredAt(one *mesh.Instance) string {
+	if one == nil || one.Meta.Keeper != "" || one.Health == mesh.Removed {
+		return ""
 	}
-	return out
+	return one.Address
 }
 
 // address is where callers of a service reach a machine, or "".
@@ -194,21 +193,19 @@ func labels(s *mesh.Service, vm *mesh.VM) map[string]string {
 }
 
 // leftOver says of a machine why services that its tags name do not have it.
-func (p *placing) leftOver(vm *mesh.VM) {
-	placed := p.out.Of[vm.Key()]
+func (p *placing) leftOver(vm *mesh.VM, placed *Placed) {
 	for _, one := range vm.Runs {
 		s, declared := p.view.Service(one.Name)
 		switch {
 		case !declared:
-			placed.Not = append(placed.Not, fmt.Sprintf("not an instance of %s: no such service is declared", one.Name))
+			placed.Not = append(placed.Not, Reason{one.Name, "no such service is declared"})
 		case s.Endpoints.VMs == nil || !slices.Contains(s.Endpoints.VMs.Sources, vm.Source):
-			placed.Not = append(placed.Not, fmt.Sprintf("not an instance of %s: its declaration does not have source %s in endpoints.vms.sources", one.Name, vm.Source))
+			placed.Not = append(placed.Not, Reason{one.Name, fmt.Sprintf("its declaration does not have source %s in endpoints.vms.sources", vm.Source)})
 		case len(s.Endpoints.VMs.Tags) > 0 && !hasAll(vm, s.Endpoints.VMs.Tags):
-			placed.Not = append(placed.Not, fmt.Sprintf("not an instance of %s: it does not have the tags of endpoints.vms.tags", one.Name))
+			placed.Not = append(placed.Not, Reason{one.Name, "it does not have the tags of endpoints.vms.tags"})
 		}
 	}
 	if len(placed.As)+len(placed.Not) == 0 {
-		placed.Not = []string{"its tags name no service, and no service asks for its tags"}
+		placed.Not = []Reason{{Why: "its tags name no service, and no service asks for its tags"}}
 	}
-	p.out.Of[vm.Key()] = placed
 }

@@ -78,7 +78,7 @@ func TestPlace(t *testing.T) {
 			p := placement.Place(w.View())
 			placed := p.Of[mesh.VMKey{Source: "az", ID: "a"}]
 			if c.want == nil {
-				if len(placed.As) != 0 || len(placed.Not) != 1 || !strings.Contains(placed.Not[0], c.why) {
+				if len(placed.As) != 0 || len(placed.Not) != 1 || !strings.Contains(placed.Not[0].String(), c.why) {
 					t.Errorf("placed %+v, want no instance because %s", placed, c.why)
 				}
 				return
@@ -114,7 +114,7 @@ func TestAMachineRunsSeveralServices(t *testing.T) {
 		t.Errorf("bills has %+v", list)
 	}
 	placed := p.Of[mesh.VMKey{Source: "az", ID: "a"}]
-	if len(placed.As) != 2 || !slices.Equal(placed.Not, []string{"not an instance of gone: no such service is declared"}) {
+	if len(placed.As) != 2 || !slices.Equal(placed.Not, []placement.Reason{{Service: "gone", Why: "no such service is declared"}}) {
 		t.Errorf("placed %+v", placed)
 	}
 	if a, b := mesh.VMInstance(mesh.VMKey{Source: "az", ID: "rg1/web"}, "web"), mesh.VMInstance(mesh.VMKey{Source: "az", ID: "rg2/web"}, "web"); a == b {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/catalog"
@@ -12,7 +13,8 @@ import (
 
 // Keeper writes the instances that a source has of a service.
 type Keeper interface {
-	// Keep writes the full set.
+	// Keep writes the full set. With an error of [mesh.ReasonTaken] all is written but
+	// for instances whose IDs others have.
 	Keep(ctx context.Context, service mesh.ServiceName, source string, list []mesh.Instance) (Written, error)
 	// Change writes what differs from the set of change.Base, and is refused if it was
 	// written since.
@@ -30,85 +32,93 @@ type Config struct {
 	Catalog *catalog.Catalog
 	Keeper  Keeper
 	Retry   time.Duration // after a set could not be written; default 2 s, and longer each time
-	Logger  *slog.Logger  // default: discard
+	// Faults is told which sets could not be written, whenever that changes, and must not
+	// block; default: nobody is.
+	Faults  func([]mesh.UnwrittenSet)
+	Metrics *Metrics     // default: none
+	Logger  *slog.Logger // default: discard
 }
 
-// Placer keeps the instances what [Place] says, and looks at those services alone that a
+// Placer keeps the instances what [Place] says, and looks at those machines alone that a
 // change concerns. Make it with [New].
 type Placer struct {
 	cfg Config
 
 	// Of Run's goroutine:
 	machines *machines
-	wanting  map[mesh.ServiceName]*mesh.Service // that want machines
-	kept     map[mesh.ServiceName]map[string]map[mesh.InstanceID]*mesh.Instance
-	sets     map[Set]*state
-	due      map[mesh.ServiceName]bool // to be looked at
-	seen     int64                     // the revision of the latest view
+	services map[mesh.ServiceName]*service // that want machines, or have some; nil: the mesh was not read yet
+	byTags   map[mesh.ServiceName]*service // those that ask for tags
+	due      map[*set]struct{}             // to be looked at
+	faulty   map[*set]struct{}
+	seen     int64 // the revision of the latest view
+	writing  int
+	retrying int // of those, how many failed before
+	results  chan result
 }
 
 // New makes a placer that does nothing until Run.
 func New(cfg Config) *Placer {
 	cfg.Retry = cmp.Or(cfg.Retry, 2*time.Second)
+	if cfg.Faults == nil {
+		cfg.Faults = func([]mesh.UnwrittenSet) {}
+	}
+	if cfg.Metrics == nil {
+		cfg.Metrics = NewMetrics(nil)
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Placer{cfg: cfg}
+	return &Placer{cfg: cfg, results: make(chan result, mostWrites)}
 }
 
 // Run keeps what differs until ctx ends.
 func (p *Placer) Run(ctx context.Context) {
 	feed := p.cfg.Catalog.Subscribe()
 	defer feed.Close()
-	p.machines, p.sets = nil, map[Set]*state{}
-	retry, failed := p.cfg.Retry, false
+	defer p.end()
+	view := p.cfg.Catalog.View()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
-		waiting, cancel := ctx, context.CancelFunc(func() {})
-		if failed {
-			waiting, cancel = context.WithTimeout(ctx, retry)
-		}
-		view, changes, err := feed.Wait(waiting)
-		cancel()
-		switch {
-		case ctx.Err() != nil:
+		select {
+		case <-ctx.Done():
 			return
-		case err != nil: // it is time to try again
-			view = p.cfg.Catalog.View()
-		}
-		if !view.Synced() {
-			continue
-		}
-		if view.Revision() < p.seen { // the registry was restored
-			p.sets = map[Set]*state{}
-		}
-		p.seen = view.Revision()
-		p.note(view, changes)
-		if len(p.due) > 0 {
-			before := failed
-			failed = !p.write(ctx, view)
-			if retry = min(2*retry, 30*p.cfg.Retry); !failed || !before {
-				retry = p.cfg.Retry
+		case <-feed.Ready():
+			next, changes, err := feed.Take()
+			if err != nil {
+				return
 			}
+			if view = next; view.Synced() {
+				p.note(view, changes)
+			}
+		case done := <-p.results:
+			p.settle(done)
+		case <-timer.C: // a set may be tried again
+		}
+		if next := p.write(ctx, view); !next.IsZero() {
+			timer.Reset(time.Until(next))
 		}
 	}
 }
 
-// note takes in what changed, and which services it concerns.
+// end waits for the writes under way, whose context has ended.
+func (p *Placer) end() {
+	for ; p.writing > 0; p.writing-- {
+		<-p.results
+	}
+	p.retrying, p.services = 0, nil
+	p.cfg.Metrics.left()
+}
+
+// note takes in what changed, and which sets it concerns.
 func (p *Placer) note(view *catalog.View, changes catalog.Changes) {
-	if p.machines == nil {
+	if p.services == nil || view.Revision() < p.seen { // it is the first, or the registry was restored
 		p.whole(view)
 		return
 	}
+	p.seen = view.Revision()
 	for name := range changes.Services {
-		_, before := p.wanting[name]
-		delete(p.wanting, name)
-		s, declared := view.Service(name)
-		if declared && s.Endpoints.VMs != nil {
-			p.wanting[name] = s
-		}
-		if before || p.wanting[name] != nil {
-			p.due[name] = true
-		}
+		p.declared(view, name)
 	}
 	for key := range changes.VMs {
 		now, _ := view.VM(key)
@@ -120,59 +130,101 @@ func (p *Placer) note(view *catalog.View, changes catalog.Changes) {
 		}
 	}
 	for name := range changes.Instances {
-		had := p.kept[name] != nil
-		delete(p.kept, name)
-		for _, one := range view.Instances(name) {
-			p.index(one)
-		}
-		if had || p.kept[name] != nil || p.wanting[name] != nil {
-			p.due[name] = true
+		if s := p.services[name]; s != nil || view.HasMachines(name) {
+			p.service(view, name).took(view.Instances(name), p.machines, p.look)
 		}
 	}
 }
 
 // whole takes in everything.
 func (p *Placer) whole(view *catalog.View) {
-	p.machines, p.wanting, p.due = newMachines(view), map[mesh.ServiceName]*mesh.Service{}, map[mesh.ServiceName]bool{}
-	p.kept = map[mesh.ServiceName]map[string]map[mesh.InstanceID]*mesh.Instance{}
-	for s := range wanting(view) {
-		p.wanting[s.Name], p.due[s.Name] = s, true
+	p.machines, p.seen = newMachines(view), view.Revision()
+	p.services, p.byTags = map[mesh.ServiceName]*service{}, map[mesh.ServiceName]*service{}
+	p.due, p.faulty = map[*set]struct{}{}, map[*set]struct{}{}
+	for s := range view.WantsMachines() {
+		p.service(view, s.Name)
 	}
-	for one := range view.AllInstances() {
-		if p.index(one) {
-			p.due[one.Service] = true
+	for name := range view.AsMachines() {
+		p.service(view, name)
+	}
+	p.tell()
+}
+
+// service gives what is known of a service, and takes it in if nothing is.
+func (p *Placer) service(view *catalog.View, name mesh.ServiceName) *service {
+	s := p.services[name]
+	if s == nil {
+		s = &service{name: name, registered: map[string]int{}, sets: map[string]*set{}}
+		p.services[name] = s
+		p.declared(view, name)
+		s.took(view.Instances(name), p.machines, p.look)
+	}
+	return s
+}
+
+// declared takes in a declaration.
+func (p *Placer) declared(view *catalog.View, name mesh.ServiceName) {
+	now, is := view.Service(name)
+	if !is || now.Endpoints.VMs == nil {
+		now = nil
+	}
+	s := p.services[name]
+	if s == nil {
+		if now != nil {
+			p.service(view, name)
 		}
+		return
+	}
+	s.declared = now
+	delete(p.byTags, name)
+	if now != nil {
+		if len(now.Endpoints.VMs.Tags) > 0 {
+			p.byTags[name] = s
+		}
+		for _, source := range now.Endpoints.VMs.Sources {
+			s.set(source)
+		}
+	}
+	for _, one := range s.sets { // those of sources that it does not want any more, too
+		one.whole = true
+		p.look(one)
 	}
 }
 
-// concerns has those services looked at that a machine may be an instance of.
+// look has a set looked at; one of which others had some IDs is tried again at once.
+func (p *Placer) look(one *set) {
+	p.due[one] = struct{}{}
+	if one.fault.taken {
+		one.fault.next = time.Time{}
+	}
+}
+
+// concerns has those sets looked at that a machine may be in.
 func (p *Placer) concerns(vm *mesh.VM) {
-	for _, one := range vm.Runs {
-		if p.wanting[one.Name] != nil {
-			p.due[one.Name] = true
+	one := func(s *service) {
+		if s != nil && s.wants(vm.Source) {
+			set := s.set(vm.Source)
+			set.due[vm.Key()] = struct{}{}
+			p.look(set)
 		}
 	}
-	for name, s := range p.wanting {
-		if len(s.Endpoints.VMs.Tags) > 0 && mayMean(s, vm) {
-			p.due[name] = true
-		}
+	for _, run := range vm.Runs {
+		one(p.services[run.Name])
+	}
+	for _, s := range p.byTags {
+		one(s)
 	}
 }
 
-// index notes an instance that is a machine, and says whether it is one.
-func (p *Placer) index(one *mesh.Instance) bool {
-	source := one.Meta.Keeper.VMSource()
-	if source == "" || one.Health == mesh.Removed {
-		return false
+// tell tells of the sets that could not be written.
+func (p *Placer) tell() {
+	list := make([]mesh.UnwrittenSet, 0, len(p.faulty))
+	for one := range p.faulty {
+		list = append(list, mesh.UnwrittenSet{Service: one.of.Service, Source: one.of.Source, Error: one.fault.err.Error(), Since: one.fault.since})
 	}
-	of := p.kept[one.Service]
-	if of == nil {
-		of = map[string]map[mesh.InstanceID]*mesh.Instance{}
-		p.kept[one.Service] = of
-	}
-	if of[source] == nil {
-		of[source] = map[mesh.InstanceID]*mesh.Instance{}
-	}
-	of[source][one.ID] = one
-	return true
+	slices.SortFunc(list, func(a, b mesh.UnwrittenSet) int {
+		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Source, b.Source))
+	})
+	p.cfg.Metrics.failing.Set(float64(len(list)))
+	p.cfg.Faults(list)
 }

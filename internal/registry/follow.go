@@ -79,7 +79,7 @@ func readable(listed map[string]stored, revision int64) []mesh.Change {
 // forServers says of a change that no reader of declarations has to know it: it is
 // for the servers.
 func forServers(c mesh.Change) bool {
-	return c.TokenKeys != nil || c.Authorizer != nil || c.Revocation != nil || c.VMSnapshot != nil || c.Discovery != nil || c.Roster != nil
+	return c.TokenKeys != nil || c.Authorizer != nil || c.Revocation != nil || c.VMSnapshot != nil || c.Discovery != nil || c.Roster != nil || c.Placing != nil
 }
 
 func eventChanges(events []*clientv3.Event) []mesh.Change {

@@ -15,9 +15,6 @@ import (
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
-// MostKeptInstances bounds the instances that one keeper has of one service.
-const MostKeptInstances = 10_000
-
 // KeepInstances makes list the full set of instances that the keeper w.Keeper has of
 // a service. Only what differs is written, in transactions of at most [MaxBatch], so a
 // set that was cut off is completed by the next call. What is kept has no lease: it
@@ -83,8 +80,8 @@ func (k *keeping) run(ctx context.Context) error {
 // checkKept gives the set by ID.
 func checkKept(service mesh.ServiceName, list []mesh.Instance) (map[mesh.InstanceID]mesh.Instance, error) {
 	var faults mesh.Faults
-	if len(list) > MostKeptInstances {
-		faults.Add("instances", "has %d entries; at most %d are allowed", len(list), MostKeptInstances)
+	if len(list) > mesh.MostKeptInstances {
+		faults.Add("instances", "has %d entries; at most %d are allowed", len(list), mesh.MostKeptInstances)
 		list = nil
 	}
 	wanted := make(map[mesh.InstanceID]mesh.Instance, len(list))

@@ -34,8 +34,8 @@ func (s *Store) ChangeKept(ctx context.Context, service mesh.ServiceName, change
 		}
 		removed[id] = true
 	}
-	if len(removed) > MostKeptInstances {
-		faults.Add("removed", "has %d entries; at most %d are allowed", len(removed), MostKeptInstances)
+	if len(removed) > mesh.MostKeptInstances {
+		faults.Add("removed", "has %d entries; at most %d are allowed", len(removed), mesh.MostKeptInstances)
 	}
 	if change.Base <= 0 {
 		faults.Add("base", "is required: the base of the answer to the set, or to the change, before this one")
@@ -89,8 +89,8 @@ func (k *keeping) size(steps []step) (int, error) {
 	for _, one := range steps {
 		size += one.more
 	}
-	if size > MostKeptInstances {
-		return 0, mesh.Invalid("the change of a set of instances is not valid", mesh.Faults{{Path: "instances", Message: fmt.Sprintf("make the set one of %d; at most %d are allowed", size, MostKeptInstances)}})
+	if size > mesh.MostKeptInstances {
+		return 0, mesh.Invalid("the change of a set of instances is not valid", mesh.Faults{{Path: "instances", Message: fmt.Sprintf("make the set one of %d; at most %d are allowed", size, mesh.MostKeptInstances)}})
 	}
 	return max(size, 0), nil
 }

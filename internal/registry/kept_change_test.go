@@ -42,7 +42,7 @@ func TestAChangeOfAKeptSetTouchesWhatItNames(t *testing.T) {
 	if mesh.ReasonOf(err) != mesh.ReasonTaken || got.Written != 1 || got.Unchanged != 1 || got.Removed != 1 {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if _, err := s.ChangeKept(ctx, "orders", mesh.KeptChange{Base: got.Base, Instances: manyPods(registry.MostKeptInstances, "x")}, write); mesh.KindOf(err) != mesh.KindInvalid {
+	if _, err := s.ChangeKept(ctx, "orders", mesh.KeptChange{Base: got.Base, Instances: manyPods(mesh.MostKeptInstances, "x")}, write); mesh.KindOf(err) != mesh.KindInvalid {
 		t.Errorf("more than a keeper may have: %v", err)
 	}
 	// With the last one the set ends: only a whole one follows.

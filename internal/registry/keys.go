@@ -30,6 +30,7 @@ const (
 	vmPrefix           = root + "vms/"
 	vmSnapshotKey      = root + "vm-snapshot"      // put by each write of virtual machines: its revision is that of them all
 	rosterKey          = root + "discovery-roster" // which sources the server has that refreshes them; it goes with its office
+	placingKey         = root + "placing"          // how placing machines does, while a server has that office
 	discoveryPrefix    = root + "discovery/"       // of each source of virtual machines how its latest refreshes went
 	wakePrefix         = root + "wakes/"           // of each source when somebody said last that something changed there
 	officePrefix       = root + "offices/"         // who of the servers does what only one is to do
@@ -42,7 +43,7 @@ const (
 )
 
 // meshPrefixes are what a watcher of the mesh lists.
-var meshPrefixes = [...]string{servicePrefix, instancePrefix, routePrefix, runtimeKey, tokenKeysKey, authorizerPrefix, revocationPrefix, vmPrefix, vmSnapshotKey, discoveryPrefix, rosterKey}
+var meshPrefixes = [...]string{servicePrefix, instancePrefix, routePrefix, runtimeKey, tokenKeysKey, authorizerPrefix, revocationPrefix, vmPrefix, vmSnapshotKey, discoveryPrefix, rosterKey, placingKey}
 
 func instanceKey(key mesh.InstanceKey) string {
 	return instancePrefix + string(key.Service) + "/" + string(key.ID)

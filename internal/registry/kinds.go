@@ -127,6 +127,14 @@ var rosters = kind[mesh.DiscoveryRoster]{
 	change:   func(r *mesh.DiscoveryRoster) mesh.Change { return mesh.Change{Roster: r} },
 }
 
+var placings = kind[mesh.Placing]{
+	noun: "status of placing", prefix: placingKey,
+	name:     func(*mesh.Placing) string { return "" },
+	meta:     func(*mesh.Placing) *mesh.Meta { return &mesh.Meta{} },
+	validate: func(*mesh.Placing) mesh.Faults { return nil },
+	change:   func(p *mesh.Placing) mesh.Change { return mesh.Change{Placing: p} },
+}
+
 func (k *kind[T]) key(object *T) string { return k.prefix + k.name(object) }
 
 func (k *kind[T]) title(object *T) string {
@@ -224,6 +232,8 @@ func decodeChange(key string, value []byte, revision int64) (mesh.Change, mesh.F
 		return changeOf(&discoveries, key, value, revision)
 	case key == rosterKey:
 		return changeOf(&rosters, key, value, revision)
+	case key == placingKey:
+		return changeOf(&placings, key, value, revision)
 	}
 	return mesh.Change{}, nil, fmt.Errorf("nothing of the mesh has the key %q", key)
 }
@@ -272,6 +282,8 @@ func deletionOf(key string, revision int64) (mesh.Change, bool) {
 		change.Discovery = &mesh.DiscoverySource{Name: key[len(discoveryPrefix):]}
 	case key == rosterKey:
 		change.Roster = &mesh.DiscoveryRoster{}
+	case key == placingKey:
+		change.Placing = &mesh.Placing{}
 	default:
 		return mesh.Change{}, false
 	}

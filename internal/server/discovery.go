@@ -3,13 +3,16 @@ package server
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/heddle-mesh/heddle/internal/catalog"
 	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/placement"
 	"github.com/heddle-mesh/heddle/internal/registry"
 )
 
@@ -45,13 +48,13 @@ func (s *Server) getDiscovery(context.Context, *struct{}) (*discoveryAnswer, err
 		return nil, mesh.Unavailable(nil, "the mesh has not been read from etcd yet")
 	}
 	out := mesh.Discovery{Server: view.Roster().Server, Sources: []mesh.DiscoveryReport{}}
-	all := s.machines.of(view)
+	all := s.machines(view)
 	for _, one := range view.Sources() {
 		report := mesh.DiscoveryReport{DiscoverySource: *one, Refreshed: slices.Contains(view.Roster().Sources, one.Name), Failing: one.Fault()}
 		if report.Scopes == nil {
 			report.Scopes = []mesh.DiscoveryScope{}
 		}
-		report.Skipped, report.SkippedTotal = all.skipped(one.Name)
+		report.Skipped, report.SkippedTotal = skipped(all, one.Name)
 		out.Sources = append(out.Sources, report)
 	}
 	return &discoveryAnswer{Body: out}, nil
@@ -115,4 +118,19 @@ func discoveryProblems(view *catalog.View) []Problem {
 		}
 	}
 	return all
+}
+
+// placingProblems says which services have not the machines as instances that they are to have.
+func placingProblems(view *catalog.View, all *placement.Shown) []Problem {
+	var out []Problem
+	for _, one := range view.Placing().Faults {
+		out = append(out, Problem{"service/" + string(one.Service), fmt.Sprintf("its machines of source %q cannot be written as its instances, since %s, and callers have what was written before: %s. Server %s tries again by itself; if the error does not say what to mend, its log and etcd's do", one.Source, one.Since.UTC().Format(time.RFC3339), one.Error, view.Placing().Server)})
+	}
+	if more := view.Placing().More; more > 0 {
+		out = append(out, Problem{"etcd", fmt.Sprintf("the machines of %d more services and sources cannot be written as their instances either; the log of server %s names them", more, view.Placing().Server)})
+	}
+	for _, set := range slices.SortedFunc(maps.Keys(all.Over), placement.Set.Compare) {
+		out = append(out, Problem{"service/" + string(set.Service), fmt.Sprintf("%d machines of source %q are fit to be its instances, and a service has %d of a source at most: those whose instance IDs come last get no requests (heddle get vms -o wide says which). Split the service, or the source", all.Over[set], set.Source, mesh.MostKeptInstances)})
+	}
+	return out
 }

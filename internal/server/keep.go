@@ -9,7 +9,7 @@ import (
 )
 
 // maxKept is the longest body with a keeper's set, in bytes: enough for
-// [registry.MostKeptInstances] instances with a dozen labels each.
+// [mesh.MostKeptInstances] instances with a dozen labels each.
 const maxKept = 16 << 20
 
 // KeptSet is the instances that a keeper has of a service.

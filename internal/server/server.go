@@ -18,6 +18,7 @@ import (
 	"github.com/heddle-mesh/heddle/internal/identity"
 	"github.com/heddle-mesh/heddle/internal/insight"
 	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/placement"
 	"github.com/heddle-mesh/heddle/internal/registry"
 )
 
@@ -34,6 +35,8 @@ type Config struct {
 	Observed func(context.Context) (insight.Observed, error)
 	// Mesh is what questions about the mesh are asked of; nil: the catalog alone.
 	Mesh func() insight.Mesh
+	// Machines shares what becomes of virtual machines with others; nil: the server's own.
+	Machines *placement.Cache
 	// Turns bound how many plans are made at a time; nil: the server's own.
 	Turns *insight.Turns
 	// Ready says why the process cannot serve yet, beside what the server
@@ -57,17 +60,16 @@ type Config struct {
 
 // Server answers HTTP requests.
 type Server struct {
-	cfg      Config
-	mux      *http.ServeMux
-	api      huma.API
-	logger   *slog.Logger
-	ready    readiness
-	streams  atomic.Int64 // change streams open now
-	hosts    hosts
-	name     string         // of this process, to tell servers apart
-	layouts  *insight.Turns // of topologies that are laid out
-	metrics  metrics
-	machines machines
+	cfg     Config
+	mux     *http.ServeMux
+	api     huma.API
+	logger  *slog.Logger
+	ready   readiness
+	streams atomic.Int64 // change streams open now
+	hosts   hosts
+	name    string         // of this process, to tell servers apart
+	layouts *insight.Turns // of topologies that are laid out
+	metrics metrics
 	// operations names what each pattern of mux does, for metrics and the log.
 	// Complete when New returns.
 	operations map[string]string
@@ -90,6 +92,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if s.cfg.Turns == nil {
 		s.cfg.Turns = insight.NewTurns()
+	}
+	if s.cfg.Machines == nil {
+		s.cfg.Machines = &placement.Cache{}
 	}
 	var err error
 	if s.hosts, err = newHosts(cfg.Hosts); err != nil {

@@ -40,7 +40,7 @@ func (s *Server) statusOperations() {
 	register(s, operation{method: http.MethodGet, path: "/api/v1/proxies", tag: tag, id: "listProxies", summary: "List the proxies that are connected to this server"}, s.listProxies)
 	register(s, operation{
 		method: http.MethodGet, path: "/api/v1/problems", tag: tag, id: "listProblems", summary: "List what is wrong in the mesh",
-		description: "Stored values that cannot be read and were set aside, those that would be refused if they were written now, dependencies that nobody has declared, those whose owners have not approved the caller, subsets without instances, what could not be translated, sources of machines that fail, services that are to have machines of sources that no server has, and what a proxy refused and is therefore kept from the others.",
+		description: "Stored values that cannot be read and were set aside, those that would be refused if they were written now, dependencies that nobody has declared, those whose owners have not approved the caller, subsets without instances, what could not be translated, sources of machines that fail, services that are to have machines of sources that no server has, or of which they cannot have all, and what a proxy refused and is therefore kept from the others.",
 	}, s.listProblems)
 	register(s, operation{
 		method: http.MethodGet, path: "/api/v1/warnings", tag: tag, id: "listWarnings", summary: "List what is allowed in the mesh and may go wrong",
@@ -127,6 +127,7 @@ func (s *Server) Problems() []Problem {
 		}
 	}
 	all = append(all, discoveryProblems(view)...)
+	all = append(all, placingProblems(view, s.machines(view))...)
 	if s.cfg.Problems != nil {
 		all = append(all, s.cfg.Problems()...)
 	}

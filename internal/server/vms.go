@@ -3,12 +3,9 @@ package server
 import (
 	"cmp"
 	"context"
-	"fmt"
-	"hash/fnv"
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/catalog"
@@ -68,16 +65,16 @@ func (s *Server) listVMs(_ context.Context, in *struct {
 	if !view.Synced() {
 		return nil, mesh.Unavailable(nil, "the mesh has not been read from etcd yet")
 	}
-	all := s.machines.of(view)
-	out := &vmsAnswer{Status: http.StatusOK, ETag: all.etag}
-	if matchesWeakly(in.request.Header.Values("If-None-Match"), all.etag) {
+	all := s.machines(view)
+	out := &vmsAnswer{Status: http.StatusOK, ETag: `W/"` + all.Tag + `"`}
+	if matchesWeakly(in.request.Header.Values("If-None-Match"), out.ETag) {
 		out.Status = http.StatusNotModified
 		return out, nil
 	}
 	out.Body = mesh.VMList{LastUpdate: lastUpdate(view), SnapshotVersion: view.VMRevision(), VMs: []mesh.ListedVM{}}
-	for i := range all.list {
-		if in.fits(&all.list[i]) {
-			out.Body.VMs = append(out.Body.VMs, all.list[i])
+	for i := range all.List {
+		if in.fits(&all.List[i]) {
+			out.Body.VMs = append(out.Body.VMs, all.List[i])
 		}
 	}
 	out.Body.TotalVMs = len(out.Body.VMs)
@@ -112,53 +109,14 @@ func matchesWeakly(headers []string, etag string) bool {
 	return false
 }
 
-// machines remembers what was made of the latest view that machines were asked of.
-type machines struct {
-	mu   sync.Mutex
-	made *placed // guarded by mu; never changed once it is there
-}
-
-// placed is all machines and what they are instances of.
-type placed struct {
-	view      *catalog.View
-	placement *placement.Placement
-	list      []mesh.ListedVM
-	etag      string
-}
-
-// of gives the machines of a view. Who comes together waits for the first, which makes
-// them for all.
-func (m *machines) of(view *catalog.View) *placed {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.made == nil || m.made.view != view {
-		m.made = place(view)
-	}
-	return m.made
-}
-
-func place(view *catalog.View) *placed {
-	out := &placed{view: view, placement: placement.Place(view), list: make([]mesh.ListedVM, 0, view.VMCount())}
-	sum := fnv.New64a()
-	for vm := range view.VMs() {
-		one := mesh.ListedVM{VM: *vm, Services: []mesh.VMPlace{}}
-		one.Meta = mesh.Meta{Revision: vm.Meta.Revision, UpdatedAt: vm.Meta.UpdatedAt}
-		of := out.placement.Of[vm.Key()]
-		if one.NotPlaced = of.Not; len(of.As) > 0 {
-			one.Services, one.Service = of.As, of.As[0].Service
-		}
-		out.list = append(out.list, one)
-		fmt.Fprintln(sum, vm.Key(), of.As, of.Not) // the machine itself is told by the snapshot's version
-	}
-	out.etag = fmt.Sprintf(`W/"%d-%x"`, view.VMRevision(), sum.Sum64())
-	return out
-}
+// machines gives the machines of a view, and what they are instances of.
+func (s *Server) machines(view *catalog.View) *placement.Shown { return s.cfg.Machines.Of(view) }
 
 // skipped gives the machines of a source that are instances of nothing.
-func (p *placed) skipped(source string) (some []mesh.SkippedVM, total int) {
+func skipped(all *placement.Shown, source string) (some []mesh.SkippedVM, total int) {
 	some = []mesh.SkippedVM{}
-	for i := range p.list {
-		one := &p.list[i]
+	for i := range all.List {
+		one := &all.List[i]
 		if one.Source != source || len(one.Services) > 0 {
 			continue
 		}

@@ -60,7 +60,7 @@ type sourceRow struct {
 
 func (u *UI) machinesPage(r *request) (*answer, error) {
 	all, query := u.all(), r.URL.Query()
-	rows := all.machines()
+	rows := u.machineRows(all.view)
 	view := machinesView{
 		Query: query.Get("q"), Source: query.Get("source"), State: query.Get("state"), Placed: query.Get("placed"), All: len(rows), Sources: sourceRows(all.view),
 		States: []choice{{"", "Any"}, {"running", "Running"}, {"starting", "Starting"}, {"stopping", "Stopping"}, {"stopped", "Stopped"}, {"deallocated", "Deallocated"}, {"unknown", "Unknown"}},
@@ -93,25 +93,40 @@ func (m *machineRow) fits(text string, view *machinesView) bool {
 		(view.Placed == "" || (view.Placed == "yes") == (len(m.Services) > 0))
 }
 
-// machineRows gives all machines by name.
-func machineRows(view *catalog.View) []machineRow {
-	rows := make([]machineRow, 0, view.VMCount())
-	of := placement.Place(view).Of
-	for vm := range view.VMs() {
+// machineRows are those of a placement, by name.
+type machineRows struct {
+	of   *placement.Shown
+	rows []machineRow
+}
+
+// machineRows gives all machines, made anew when something has changed of them.
+func (u *UI) machineRows(view *catalog.View) []machineRow {
+	shown := u.cfg.Machines.Of(view)
+	if made := u.machines.Load(); made != nil && made.of == shown {
+		return made.rows
+	}
+	made := &machineRows{shown, newMachineRows(shown.List)}
+	u.machines.Store(made)
+	return made.rows
+}
+
+func newMachineRows(list []mesh.ListedVM) []machineRow {
+	rows := make([]machineRow, 0, len(list))
+	for i := range list {
+		vm := &list[i]
 		row := machineRow{
 			Name: cmp.Or(vm.Name, vm.ID), ID: vm.ID, Source: vm.Source, Private: vm.PrivateIP, Public: vm.PublicIP, ScaleSet: vm.ScaleSet,
 			State: stateOfVM(vm.State), Health: healthOfVM(vm.Health), Place: place(mesh.Locality{Region: vm.Region, Zone: vm.Zone}), state: vm.State,
+			Why: slices.Concat(vm.NotPlaced, vm.Faults),
 		}
 		words := []string{vm.Name, vm.ID, vm.PrivateIP, vm.PublicIP, vm.ScaleSet}
-		placed := of[vm.Key()]
-		for _, one := range placed.As {
+		for _, one := range vm.Services {
 			row.Services = append(row.Services, machineService{string(one.Service), "/ui/services/" + url.PathEscape(string(one.Service)), string(one.Instance), one.Port})
 			words = append(words, string(one.Service), string(one.Instance))
 		}
 		for _, one := range vm.Runs {
 			words = append(words, string(one.Name))
 		}
-		row.Why = slices.Concat(placed.Not, vm.Faults)
 		row.text = strings.ToLower(strings.Join(words, "\n"))
 		rows = append(rows, row)
 	}

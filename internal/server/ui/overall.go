@@ -21,7 +21,6 @@ type overall struct {
 	listing   func() listing
 	warnings  func() []mesh.Warning
 	approvals func() []approvals.Approval
-	machines  func() []machineRow // by name
 }
 
 // listing is all services at a glance.
@@ -76,7 +75,6 @@ func newOverall(view *catalog.View) *overall {
 		approvals: sync.OnceValue(func() []approvals.Approval {
 			return approvals.List(slices.Collect(view.Services()), view.Routes())
 		}),
-		machines: sync.OnceValue(func() []machineRow { return machineRows(view) }),
 	}
 }
 

@@ -5,11 +5,13 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/catalog"
 	"github.com/heddle-mesh/heddle/internal/insight"
 	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/placement"
 	"github.com/heddle-mesh/heddle/internal/registry"
 	"github.com/heddle-mesh/heddle/internal/server/session"
 )
@@ -33,6 +35,8 @@ type Config struct {
 	// Mesh is what questions about the mesh are asked of; nil: the catalog alone,
 	// and what a change would change in sidecars is not told.
 	Mesh func() insight.Mesh
+	// Machines shares what becomes of virtual machines with others; nil: the pages' own.
+	Machines *placement.Cache
 	// Turns bound how many plans are made at a time; nil: the pages' own.
 	Turns   *insight.Turns
 	Version string       // as heddle version says it
@@ -59,6 +63,7 @@ type UI struct {
 	laidOut  moment[part, mesh.Topology]
 	pictures moment[drawing, []byte]
 	drifts   moment[string, mesh.Drift] // of a service, or of all
+	machines atomic.Pointer[machineRows]
 }
 
 // New makes the pages; nothing is started.
@@ -69,6 +74,9 @@ func New(cfg Config) (*UI, error) {
 	}
 	if u.cfg.Turns == nil {
 		u.cfg.Turns = insight.NewTurns()
+	}
+	if u.cfg.Machines == nil {
+		u.cfg.Machines = &placement.Cache{}
 	}
 	var err error
 	if u.files, err = readStatic(); err != nil {
