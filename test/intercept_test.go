@@ -69,6 +69,9 @@ func outsideWorld(t *testing.T) {
 		heddletest.Serve(t, net.JoinHostPort(podHub, port), says("outside"))
 	}
 	heddletest.Serve(t, net.JoinHostPort(podHub6, "8088"), says("outside over IPv6"))
+	for _, host := range []string{podHub, podHub6} {
+		speaksOutside(t, net.JoinHostPort(host, "5432"))
+	}
 	heddletest.Serve(t, net.JoinHostPort(podHub, "8090"), func(w http.ResponseWriter, _ *http.Request) {
 		for i := range lines {
 			fmt.Fprintln(w, i)
@@ -76,6 +79,26 @@ func outsideWorld(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 		}
 	})
+}
+
+// speaksOutside is a server outside of the mesh that speaks first.
+func speaksOutside(t *testing.T, address string) {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() { serveTCP(connection, "a database outside") })
+		}
+	})
+	t.Cleanup(func() { listener.Close(); serving.Wait() })
 }
 
 func interception(t *testing.T) {
@@ -128,8 +151,10 @@ func interception(t *testing.T) {
 		before := through()
 		wants("http://outside.test:8088/", http.StatusOK, "outside")
 		wants("http://["+podHub6+"]:8088/", http.StatusOK, "outside over IPv6")
-		if got := through() - before; got != 2 {
-			t.Errorf("%d of 2 connections to the outside went through the sidecar", got)
+		wants("telnet://"+podHub+":5432", 0, "a database outside") // a port that a dependency has, too
+		wants("telnet://["+podHub6+"]:5432", 0, "a database outside")
+		if got := through() - before; got != 4 {
+			t.Errorf("%d of 4 connections to the outside went through the sidecar", got)
 		}
 	})
 	step("many queries", func() {
@@ -202,6 +227,30 @@ func interception(t *testing.T) {
 		}
 		web.startSidecar(t)
 		wants("http://orders.mesh:8080/", http.StatusOK, "orders here")
+	})
+	step("the outside is refused", func() {
+		web.leave()
+		web.Arguments = append(web.Arguments, "--intercept-outside", "deny")
+		web.startSidecar(t)
+		wants("http://orders.mesh:8080/", http.StatusOK, "orders here")
+		wants("telnet://ledger.mesh:5432", 0, "ledger here")
+		wants("http://outside.test:8088/", http.StatusForbidden, `service "web" has not declared a dependency on "outside.test"`)
+		var asking sync.WaitGroup // who says nothing is waited for some time, to be told in HTTP if that is what it speaks
+		for _, url := range []string{"telnet://" + podHub + ":5432", "telnet://[" + podHub6 + "]:5432", "telnet://" + podHub + ":5433"} {
+			asking.Go(func() {
+				began := time.Now()
+				if _, body, _ := web.curl(appUID, url); body != "" || time.Since(began) > 15*time.Second {
+					t.Errorf("%s, after %s: %q", url, time.Since(began), body)
+				}
+			})
+		}
+		asking.Wait()
+		began := time.Now()
+		output, _ := web.in(appUID, "timeout", "8", "bash", "-c", "exec 3<>/dev/tcp/"+podHub+"/5432 && echo hello >&3; cat <&3").CombinedOutput()
+		if strings.Contains(string(output), "outside") || time.Since(began) > 5*time.Second {
+			t.Errorf("who speaks first, after %s: %q", time.Since(began), output)
+		}
+		wants("http://outside.test:8089/", http.StatusOK, "outside") // which is excluded
 	})
 	step("no longer redirected", func() {
 		web.intercepts(t, "--undo")
