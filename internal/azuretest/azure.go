@@ -18,6 +18,7 @@ type VM struct {
 	Power                     string // such as running; default running; "-": nothing is said of it
 	Health                    string // such as healthy; empty: nobody looks
 	Provisioning              string // default Succeeded
+	AvailabilitySet           string // its name
 	ScaleSet                  string // the name of the flexible scale set that it is in
 	NICs                      []NIC
 }

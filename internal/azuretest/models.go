@@ -74,10 +74,11 @@ func (v *VM) profile(nicID func(int) string) *armcompute.NetworkProfile {
 }
 
 func statuses(power, provisioning string) []*armcompute.InstanceViewStatus {
-	return []*armcompute.InstanceViewStatus{
-		{Code: to.Ptr("ProvisioningState/" + strings.ToLower(cmp.Or(provisioning, "Succeeded")))},
-		{Code: to.Ptr("PowerState/" + cmp.Or(power, "running"))},
+	out := []*armcompute.InstanceViewStatus{{Code: to.Ptr("ProvisioningState/" + strings.ToLower(cmp.Or(provisioning, "Succeeded")))}}
+	if power != "-" {
+		out = append(out, &armcompute.InstanceViewStatus{Code: to.Ptr("PowerState/" + cmp.Or(power, "running"))})
 	}
+	return out
 }
 
 func health(of string) *armcompute.VirtualMachineHealthStatus {
@@ -93,6 +94,9 @@ func (v *VM) model(status bool) *armcompute.VirtualMachine {
 		ID: to.Ptr(v.id()), Name: to.Ptr(v.Name), Type: to.Ptr("Microsoft.Compute/virtualMachines"), Location: to.Ptr(cmp.Or(v.Location, "westeurope")),
 		Tags: tags(v.Tags), Zones: zones(v.Zone),
 		Properties: &armcompute.VirtualMachineProperties{ProvisioningState: to.Ptr(cmp.Or(v.Provisioning, "Succeeded")), NetworkProfile: v.profile(v.nicID)},
+	}
+	if v.AvailabilitySet != "" {
+		out.Properties.AvailabilitySet = &armcompute.SubResource{ID: to.Ptr(group(v.Subscription, v.Group) + "/providers/Microsoft.Compute/availabilitySets/" + v.AvailabilitySet)}
 	}
 	if v.ScaleSet != "" {
 		out.Properties.VirtualMachineScaleSet = &armcompute.SubResource{ID: to.Ptr(setID(v.Subscription, v.Group, v.ScaleSet))}

@@ -1,6 +1,7 @@
 package azure_test
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -93,6 +94,24 @@ func TestOnlyWhatIsSelectedIsListed(t *testing.T) {
 			calls := a.Calls()
 			if by == azure.ByARM && (calls[azuretest.Instances] != 1 || calls[azuretest.InstancePublic] != 0) {
 				t.Errorf("more is asked than what is wanted: %v", calls)
+			}
+		})
+	}
+}
+
+// TestTheTagsThatSelectInstances are those of their uniform scale set; an instance that says
+// other things itself is not selected by them.
+func TestTheTagsThatSelectInstances(t *testing.T) {
+	prod, test := map[string]string{"env": "prod"}, map[string]string{"Env": "test"}
+	for _, by := range listings {
+		t.Run(string(by), func(t *testing.T) {
+			a := azuretest.New(t)
+			instances := []azuretest.VM{{Name: "none"}, {Name: "prod", Tags: prod}, {Name: "test", Tags: test}}
+			a.PutScaleSet(azuretest.ScaleSet{Subscription: sub, Group: "mesh", Name: "in", Tags: prod, Instances: instances}, azuretest.ScaleSet{Subscription: sub, Group: "mesh", Name: "out", Tags: test, Instances: instances},
+				azuretest.ScaleSet{Subscription: sub, Group: "mesh", Name: "untagged", Instances: instances})
+			got := whole(t, source(t, a, func(cfg *azure.Config) { cfg.Listing, cfg.Select = by, prod }))
+			if names := slices.Sorted(maps.Keys(got)); !slices.Equal(names, []string{"in_none", "in_prod"}) {
+				t.Errorf("%v are listed", names)
 			}
 		})
 	}
