@@ -7,5 +7,7 @@
 //
 // Either asks for whole lists, never for one machine, so that a refresh takes about as many
 // calls as there are pages. What fails, fails a whole subscription: nothing of it is
-// believed then. IDs are compared in lower case, because Azure's APIs do not agree on it.
+// believed then. What was known and is not listed is asked for before it is taken for
+// gone (prove.go), because Azure leaves out what the caller may not read. IDs are compared
+// in lower case, because Azure's APIs do not agree on it.
 package azure
