@@ -71,6 +71,8 @@ func (i *inquiry) whyEmpty(t target) (why, mend string) {
 	switch {
 	case !i.callee.Endpoints.Registered():
 		return fmt.Sprintf("%q has no address that may be called.", name), command("heddle get service", string(name), "-o", "yaml")
+	case len(instances) == 0 && i.callee.Endpoints.VMs != nil:
+		return i.whyNoMachine()
 	case len(instances) == 0:
 		return fmt.Sprintf("%q has no instance: none is registered.", name), command("heddle proxy --service", string(name), "--app-port", "PORT")
 	case t.subset != nil && t.all == 0:

@@ -130,7 +130,7 @@ func placingProblems(view *catalog.View, all *placement.Shown) []Problem {
 		out = append(out, Problem{"etcd", fmt.Sprintf("the machines of %d more services and sources cannot be written as their instances either; the log of server %s names them", more, view.Placing().Server)})
 	}
 	for _, set := range slices.SortedFunc(maps.Keys(all.Over), placement.Set.Compare) {
-		out = append(out, Problem{"service/" + string(set.Service), fmt.Sprintf("%d machines of source %q are fit to be its instances, and a service has %d of a source at most: those whose instance IDs come last get no requests (heddle get vms -o wide says which). Split the service, or the source", all.Over[set], set.Source, mesh.MostKeptInstances)})
+		out = append(out, Problem{"service/" + string(set.Service), fmt.Sprintf("%d machines of source %q are fit to be its instances, and a service has %d of a source at most: those whose instance IDs come last get no requests (heddle get vms says which). Split the service, or the source", all.Over[set], set.Source, mesh.MostKeptInstances)})
 	}
 	return out
 }
