@@ -3,6 +3,9 @@
 provider "azurerm" {
   subscription_id = var.subscription_id
   features {}
+
+  # A subscription that never had such resources knows nothing of them.
+  resource_providers_to_register = ["Microsoft.Compute", "Microsoft.KeyVault", "Microsoft.ManagedIdentity", "Microsoft.Network"]
 }
 
 resource "azurerm_resource_group" "mesh" {
@@ -35,6 +38,8 @@ module "control_plane" {
   key_vault_name       = var.key_vault_name
   gateways             = ["edge"]
   releases             = { heddle = var.releases.heddle, etcd = var.releases.etcd }
+  run_command          = var.run_command
+  vm_size              = var.vm_sizes.control_plane
   admin_ssh_public_key = var.admin_ssh_public_key
   encryption_at_host   = var.encryption_at_host
   zones                = var.zones
@@ -53,6 +58,7 @@ module "envoy_lb" {
   control_plane        = module.control_plane.connection
   join_secret          = module.control_plane.join_secrets["edge"]
   releases             = { heddle = var.releases.heddle, envoy = var.releases.envoy }
+  vm_size              = var.vm_sizes.gateway
   admin_ssh_public_key = var.admin_ssh_public_key
   encryption_at_host   = var.encryption_at_host
   zones                = var.zones
@@ -70,6 +76,7 @@ module "backends" {
   port                 = local.port
   backend_count        = var.backend_count
   app_script           = file("${path.module}/shop.sh")
+  vm_size              = var.vm_sizes.backend
   admin_ssh_public_key = var.admin_ssh_public_key
   encryption_at_host   = var.encryption_at_host
   zones                = var.zones

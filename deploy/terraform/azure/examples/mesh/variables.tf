@@ -46,7 +46,7 @@ variable "ssh_sources" {
 }
 
 variable "control_plane_count" {
-  description = "1 or 3."
+  description = "1 or 3, chosen at the start: another number is refused later."
   type        = number
   default     = 1
 }
@@ -67,6 +67,22 @@ variable "backend_count" {
   description = "How many machines the service has."
   type        = number
   default     = 2
+}
+
+variable "vm_sizes" {
+  description = "The sizes of the machines. Together they have to fit the region's quota of cores."
+  type = object({
+    control_plane = optional(string, "Standard_D2s_v5")
+    gateway       = optional(string, "Standard_D2s_v5")
+    backend       = optional(string, "Standard_B2s")
+  })
+  default = {}
+}
+
+variable "run_command" {
+  description = "Whether who has rights on the control planes in Azure may run commands on them (az vm run-command)."
+  type        = bool
+  default     = true
 }
 
 variable "zones" {

@@ -63,7 +63,8 @@ resource "azurerm_linux_virtual_machine_scale_set" "this" {
     settings                   = jsonencode({ protocol = "http", port = var.port, requestPath = var.health_path })
   }
 
-  # A change of versions starts new machines first, and takes old ones away once the new serve.
+  # Another image or size starts new machines first, and takes old ones away once the new
+  # serve. Other custom data reaches new machines only: the page says how to have them.
   rolling_upgrade_policy {
     max_batch_instance_percent              = 20
     max_unhealthy_instance_percent          = 20

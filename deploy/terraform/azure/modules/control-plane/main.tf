@@ -9,6 +9,11 @@ locals {
     }
   }
   host = "control-plane.${var.dns_zone}"
+  disks = jsonencode({
+    location            = var.location
+    resource_group_name = var.resource_group_name
+    zones               = { for index, machine in local.machines : "${var.name}-${index}" => machine.zone }
+  })
 }
 
 resource "azurerm_network_interface" "this" {
@@ -44,8 +49,19 @@ resource "azurerm_managed_disk" "data" {
   tags                          = var.tags
 }
 
-resource "terraform_data" "cluster" {
-  input = var.control_plane_count
+# What the data disks were made with. Another number, zone or name would destroy disks, or
+# leave the registry behind, so it is refused; terraform destroy is not, nor a -replace of this.
+resource "terraform_data" "disks" {
+  input = local.disks
+
+  lifecycle {
+    ignore_changes = [input]
+
+    postcondition {
+      condition     = self.output == local.disks
+      error_message = "This would destroy data disks, or leave the registry on one behind: the control planes were made with another control_plane_count, zones, name, resource_group_name or location (made with ${self.output}, wanted ${local.disks}). Give what they were made with; the module's README says how to do it all the same."
+    }
+  }
 }
 
 resource "azurerm_linux_virtual_machine" "this" {
@@ -97,7 +113,7 @@ resource "azurerm_linux_virtual_machine" "this" {
     # other instead (terraform apply -replace, see the README), and have the new versions then.
     ignore_changes = [custom_data, source_image_reference]
     # One that knows nothing of the others beside two that wait for it would be no cluster.
-    replace_triggered_by = [terraform_data.cluster]
+    replace_triggered_by = [terraform_data.disks]
 
     precondition {
       condition     = length(base64encode(local.cloud_init[each.key])) <= 87380

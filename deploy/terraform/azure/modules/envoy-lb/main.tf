@@ -26,7 +26,8 @@ resource "azurerm_lb_backend_address_pool" "this" {
   loadbalancer_id = azurerm_lb.this.id
 }
 
-# A gateway that is about to end answers 503 here before it refuses connections.
+# A gateway that is about to end answers 503 here for 15 seconds before it refuses
+# connections: longer than two of these take.
 resource "azurerm_lb_probe" "ready" {
   name                = "ready"
   loadbalancer_id     = azurerm_lb.this.id
@@ -34,7 +35,7 @@ resource "azurerm_lb_probe" "ready" {
   port                = var.http_port
   request_path        = "/.heddle/ready"
   interval_in_seconds = 5
-  number_of_probes    = 1
+  number_of_probes    = 2
   probe_threshold     = 2
 }
 
@@ -136,7 +137,8 @@ resource "azurerm_linux_virtual_machine_scale_set" "this" {
     settings                   = jsonencode({ protocol = "http", port = var.http_port, requestPath = "/.heddle/ready" })
   }
 
-  # A change of versions starts new machines first, and takes old ones away once the new serve.
+  # Another image or size starts new machines first, and takes old ones away once the new
+  # serve. Other custom data reaches new machines only: the page says how to have them.
   rolling_upgrade_policy {
     max_batch_instance_percent              = 20
     max_unhealthy_instance_percent          = 20

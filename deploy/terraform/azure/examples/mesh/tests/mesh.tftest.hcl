@@ -130,7 +130,8 @@ run "scale_out" {
 }
 
 run "three_control_planes" {
-  command = apply
+  command   = apply
+  state_key = "three"
 
   variables {
     control_plane_count = 3

@@ -142,8 +142,25 @@ run "one_control_plane" {
   }
 }
 
+run "refuses_to_grow_from_one_to_three" {
+  command = plan
+  variables {
+    control_plane_count = 3
+  }
+  expect_failures = [terraform_data.disks]
+}
+
+run "refuses_to_put_disks_into_other_zones" {
+  command = plan
+  variables {
+    zones = ["2", "3"]
+  }
+  expect_failures = [terraform_data.disks]
+}
+
 run "three_control_planes" {
-  command = apply
+  command   = apply
+  state_key = "three"
 
   variables {
     control_plane_count        = 3
@@ -209,8 +226,18 @@ run "three_control_planes" {
   }
 }
 
+run "refuses_to_shrink_from_three_to_one" {
+  command   = plan
+  state_key = "three"
+  variables {
+    control_plane_count = 1
+  }
+  expect_failures = [terraform_data.disks]
+}
+
 run "a_region_without_zones" {
-  command = plan
+  command   = plan
+  state_key = "without_zones"
 
   variables {
     zones = []
@@ -223,7 +250,8 @@ run "a_region_without_zones" {
 }
 
 run "refuses_two_control_planes" {
-  command = plan
+  command   = plan
+  state_key = "nothing_yet"
   variables {
     control_plane_count = 2
   }
@@ -231,7 +259,8 @@ run "refuses_two_control_planes" {
 }
 
 run "refuses_five_control_planes" {
-  command = plan
+  command   = plan
+  state_key = "nothing_yet"
   variables {
     control_plane_count = 5
   }
@@ -239,7 +268,8 @@ run "refuses_five_control_planes" {
 }
 
 run "refuses_three_without_etcd" {
-  command = plan
+  command   = plan
+  state_key = "nothing_yet"
   variables {
     control_plane_count = 3
     releases            = { heddle = { url = "https://releases.example.com/heddle", sha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" } }
@@ -366,7 +396,8 @@ run "refuses_root_as_administrator" {
 }
 
 run "refuses_a_zone_that_is_none" {
-  command = plan
+  command   = plan
+  state_key = "nothing_yet"
   variables {
     zones = ["westeurope-1"]
   }
@@ -382,7 +413,8 @@ run "refuses_a_size_that_is_none" {
 }
 
 run "refuses_a_group_by_its_id" {
-  command = plan
+  command   = plan
+  state_key = "nothing_yet"
   variables {
     resource_group_name = "/subscriptions/x"
   }
@@ -390,7 +422,8 @@ run "refuses_a_group_by_its_id" {
 }
 
 run "refuses_a_regions_display_name" {
-  command = plan
+  command   = plan
+  state_key = "nothing_yet"
   variables {
     location = "West Europe"
   }
@@ -398,7 +431,8 @@ run "refuses_a_regions_display_name" {
 }
 
 run "refuses_a_name_with_capitals" {
-  command = plan
+  command   = plan
+  state_key = "nothing_yet"
   variables {
     name = "Heddle"
   }

@@ -69,7 +69,7 @@ run "defaults" {
   }
 
   assert {
-    condition     = azurerm_lb_probe.ready.protocol == "Http" && azurerm_lb_probe.ready.request_path == "/.heddle/ready" && azurerm_lb_probe.ready.port == 8080
+    condition     = azurerm_lb_probe.ready.protocol == "Http" && azurerm_lb_probe.ready.request_path == "/.heddle/ready" && azurerm_lb_probe.ready.port == 8080 && azurerm_lb_probe.ready.interval_in_seconds * azurerm_lb_probe.ready.number_of_probes == 10
     error_message = "The probe does not ask whether the gateway is ready."
   }
 
