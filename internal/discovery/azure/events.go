@@ -189,7 +189,8 @@ func (h *eventsHandler) wakeSoon(ctx context.Context) error {
 	if h.waiting || wait > 0 {
 		if !h.waiting {
 			h.waiting = true
-			time.AfterFunc(wait, func() { h.wakeLater(wakeTries) })
+			later := context.WithoutCancel(ctx)
+			time.AfterFunc(wait, func() { h.wakeLater(later, wakeTries) })
 		}
 		h.mu.Unlock()
 		return nil
@@ -201,18 +202,18 @@ func (h *eventsHandler) wakeSoon(ctx context.Context) error {
 
 // wakeLater wakes the source for those that have been answered. They do not come again, so
 // it is tried for a while: the next refresh is not far then.
-func (h *eventsHandler) wakeLater(tries int) {
+func (h *eventsHandler) wakeLater(ctx context.Context, tries int) {
 	h.mu.Lock()
 	h.waiting, h.last = false, time.Now()
 	h.mu.Unlock()
-	if h.wakeNow(context.Background()) == nil || tries == 1 {
+	if h.wakeNow(ctx) == nil || tries == 1 {
 		return
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.waiting { // else somebody else does
 		h.waiting = true
-		time.AfterFunc(wakeGap, func() { h.wakeLater(tries - 1) })
+		time.AfterFunc(wakeGap, func() { h.wakeLater(ctx, tries-1) })
 	}
 }
 
