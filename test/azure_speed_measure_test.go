@@ -224,12 +224,11 @@ type wrote struct{ listed, machine, instance time.Time }
 // cost holds that a change of one machine comes to as few writes and messages as can be.
 func (f *fleet) cost(kind int, before []int64) (out wrote) {
 	f.t.Helper()
-	const machine, instance = "/heddle/v1/vms/", "/heddle/v1/instances/"
 	has := func(all []etcdWrite, prefix string, deleted bool) int {
 		return slices.IndexFunc(all, func(one etcdWrite) bool { return strings.HasPrefix(one.key, prefix) && one.deleted == deleted })
 	}
 	all := f.writes.until(f.t, fleetChanges[kind], func(all []etcdWrite) bool {
-		return has(all, machine, kind == isGone) >= 0 && has(all, instance, kind == isGone) >= 0 && has(all[has(all, machine, kind == isGone):], sourceKey, false) >= 0
+		return has(all, machinesKey, kind == isGone) >= 0 && has(all, instancesKey, kind == isGone) >= 0 && has(all[has(all, machinesKey, kind == isGone):], sourceKey, false) >= 0
 	})
 	revisions := map[int64]bool{}
 	for _, one := range all {
@@ -237,9 +236,9 @@ func (f *fleet) cost(kind int, before []int64) (out wrote) {
 			revisions[one.revision] = true
 		}
 	}
-	first := has(all, machine, kind == isGone)
+	first := has(all, machinesKey, kind == isGone)
 	note := f.noted(all[first+has(all[first:], sourceKey, false)])
-	out = wrote{note.LastRun.Add(duration(note.ListingMS)), all[first].at, all[has(all, instance, false)].at}
+	out = wrote{note.LastRun.Add(duration(note.ListingMS)), all[first].at, all[has(all, instancesKey, false)].at}
 	want := 2 // the machine, and its instance
 	if kind == isGone {
 		want = 3 // the mark of the instance is deleted

@@ -122,15 +122,16 @@ func startFleet(t *testing.T, services int) *fleet {
 		more = append(more, "--pprof", *azurePprof)
 	}
 	f.server = startServer(t, more...)
-	f.declareAll()
 	f.writes = watchEtcd(t, etcd)
-	heddletest.Eventually(t, "all machines to be instances", func() error {
-		time.Sleep(250 * time.Millisecond) // to list all of them costs the server something
-		all, err := f.client.Instances(t.Context(), "")
-		if err == nil && len(all) != *azureMachines {
-			err = fmt.Errorf("there are %d", len(all))
+	f.declareAll()
+	f.writes.until(t, "all machines to be instances", func(all []etcdWrite) bool {
+		made := map[string]bool{}
+		for _, one := range all {
+			if strings.HasPrefix(one.key, instancesKey) {
+				made[one.key] = true
+			}
 		}
-		return err
+		return len(made) == *azureMachines
 	})
 	f.subscribe()
 	return f
@@ -180,8 +181,12 @@ func (f *fleet) refreshed() mesh.DiscoverySource {
 	return note
 }
 
-// sourceKey is where the server notes how the source does.
-const sourceKey = "/heddle/v1/discovery/azure"
+// Keys of the registry: how the source does, its machines, and instances.
+const (
+	sourceKey    = "/heddle/v1/discovery/azure"
+	machinesKey  = "/heddle/v1/vms/azure/"
+	instancesKey = "/heddle/v1/instances/"
+)
 
 func (f *fleet) noted(write etcdWrite) (note mesh.DiscoverySource) {
 	f.t.Helper()

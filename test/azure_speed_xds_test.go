@@ -25,7 +25,7 @@ import (
 type acknowledger struct {
 	name     string
 	acks     chan acknowledged
-	received atomic.Int64 // bytes, of all that comes on its connection
+	received atomic.Int64 // bytes of all that comes on its connection, save pings
 	messages atomic.Int64 // responses
 }
 
@@ -68,16 +68,44 @@ func (f *fleet) acked(by *acknowledger, what string, wanted func([]byte) bool) t
 	}
 }
 
-// counted counts what comes on a connection.
+// counted counts what comes on a connection of HTTP/2, save pings: those ask whether the
+// other side is still there, whatever it is sent.
 type counted struct {
 	net.Conn
-	by *acknowledger
+	by     *acknowledger
+	header []byte // of the frame that comes, as far as it has
+	left   int    // of the frame's payload
+	ping   bool
 }
 
-func (c counted) Read(into []byte) (int, error) {
+func (c *counted) Read(into []byte) (int, error) {
 	n, err := c.Conn.Read(into)
-	c.by.received.Add(int64(n))
+	c.take(into[:n])
 	return n, err
+}
+
+func (c *counted) take(data []byte) {
+	const header, pings = 9, 6 // RFC 9113, sections 4.1 and 6.7
+	for len(data) > 0 {
+		n := min(c.left, len(data))
+		if c.left == 0 {
+			n = min(header-len(c.header), len(data))
+			if c.header = append(c.header, data[:n]...); len(c.header) == header {
+				c.left = int(c.header[0])<<16 | int(c.header[1])<<8 | int(c.header[2])
+				c.ping = c.header[3] == pings
+				c.header = c.header[:0]
+				if !c.ping {
+					c.by.received.Add(header)
+				}
+			}
+			data = data[n:]
+			continue
+		}
+		if c.left -= n; !c.ping {
+			c.by.received.Add(int64(n))
+		}
+		data = data[n:]
+	}
 }
 
 func (a *acknowledger) dial(t testing.TB, address string) *grpc.ClientConn {
@@ -85,7 +113,7 @@ func (a *acknowledger) dial(t testing.TB, address string) *grpc.ClientConn {
 	connection, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)),
 		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
 			plain, err := new(net.Dialer).DialContext(ctx, "tcp", address)
-			return counted{plain, a}, err
+			return &counted{Conn: plain, by: a}, err
 		}))
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +260,7 @@ func watchEtcd(t testing.TB, address string) *etcdWrites {
 // until gives what has been written since the last time, once that is enough.
 func (w *etcdWrites) until(t testing.TB, what string, enough func([]etcdWrite) bool) (all []etcdWrite) {
 	t.Helper()
-	for end := time.Now().Add(deadline); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(3 * deadline); ; time.Sleep(5 * time.Millisecond) {
 		w.mu.Lock()
 		all, w.all = append(all, w.all...), nil
 		w.mu.Unlock()
