@@ -57,3 +57,10 @@ func look(names ...string) (found programs, lacks string, err error) {
 
 // Program is where one of the cluster's programs is, such as etcd.
 func (c *Cluster) Program(name string) string { return c.programs[name] }
+
+// Program is where one of a cluster's programs is, for a test of its own; without it the
+// test is skipped.
+func Program(t testing.TB, name string) string {
+	t.Helper()
+	return find(t, name)[name]
+}
