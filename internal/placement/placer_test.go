@@ -166,7 +166,7 @@ func TestAPlacerComesToWhatPlaceSays(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a test's
 		w := newWorld()
 		w.put(orders(fromAzure))
-		k := &keeper{world: w}
+		k, cache := &keeper{world: w}, &placement.Cache{}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {
@@ -180,6 +180,9 @@ func TestAPlacerComesToWhatPlaceSays(t *testing.T) {
 			w.put(what...)
 			k.mu.Unlock()
 			synctest.Wait()
+			if got, want := fmt.Sprint(cache.Of(w.View()).List, cache.Of(w.View()).Sets), (*placement.Cache)(nil).Of(w.View()); got != fmt.Sprint(want.List, want.Sets) {
+				t.Fatalf("seed %d, step %d, after %+v: the cache has\n%s\nwant\n%v", seed, step, what, got, want.List)
+			}
 			for set, want := range placement.Place(w.View()).Sets {
 				var got []mesh.Instance
 				for _, one := range w.View().Instances(set.Service) {
