@@ -1,9 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"io"
+	"slices"
 	"strconv"
+	"time"
 
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -13,7 +17,7 @@ import (
 // discoveryCmd groups what is done with sources of virtual machines.
 type discoveryCmd struct {
 	List   discoveryListCmd   `cmd:"" help:"Show how the sources of virtual machines do."`
-	Forget discoveryForgetCmd `cmd:"" help:"Forget a source that no server has in its settings any more, and its machines."`
+	Forget discoveryForgetCmd `cmd:"" help:"Forget a source, or a part of one, that cannot be listed any more, and its machines."`
 }
 
 // Help shows examples below the commands.
@@ -37,15 +41,21 @@ Examples:
 
 type discoveryForgetCmd struct {
 	Source string `arg:"" complete:"sources" help:"The source's name, as heddle discovery list shows it."`
+	Scope  string `placeholder:"SCOPE" help:"Only this part of it, such as a subscription, as heddle discovery list shows it."`
 }
 
 // Help shows examples below the flags.
 func (discoveryForgetCmd) Help() string {
-	return `What is known of a source stays when it is taken out of the settings of the servers: its machines may still get requests. Forgotten, its machines and the instances that they were are gone. It is refused while a server refreshes the source. The token has to be an admin's.
+	return `What is known of a source stays when it is taken out of the settings of the servers: its machines may still get requests. Forgotten, its machines and the instances that they were are gone. It is refused while a server refreshes the source.
 
-Example:
+With --scope it is the machines of one part alone, such as a subscription or a resource group that was deleted: a listing that fails never removes any, and nobody else can tell that they are gone. It is refused while the part is listed.
 
-  heddle discovery forget azure-old`
+The token has to be an admin's.
+
+Examples:
+
+  heddle discovery forget azure-old
+  heddle discovery forget azure-prod --scope subscriptions/00000000-0000-0000-0000-000000000000`
 }
 
 // Run shows the sources.
@@ -72,17 +82,38 @@ func (c *discoveryListCmd) Run(ctx context.Context, api *client.Client, con *con
 		return err
 	}
 	for i := range all.Sources {
-		if one := &all.Sources[i]; one.Failing != "" {
-			fmt.Fprintf(con.out, "\n%s failed: %s\n", present.Safe(one.Name), present.Safe(one.Failing))
-		}
+		tellFaults(con.out, &all.Sources[i], time.Now())
 	}
 	return nil
+}
+
+// tellFaults says what failed of a source, scope by scope, and since when nobody has
+// confirmed what is kept of each.
+func tellFaults(out io.Writer, one *mesh.DiscoveryReport, now time.Time) {
+	if one.Error != "" {
+		fmt.Fprintf(out, "\n%s failed: %s\n", present.Safe(one.Name), present.Safe(one.Error))
+	}
+	for _, scope := range one.Scopes {
+		stale := slices.Contains(one.Stale, scope.Name)
+		if scope.Error == "" && !stale {
+			continue
+		}
+		fmt.Fprintf(out, "\n%s %s: %s\n", present.Safe(one.Name), present.Safe(scope.Name), present.Safe(cmp.Or(scope.Fault(), "not listed")))
+		if scope.VMs > 0 {
+			fmt.Fprintf(out, "  %s, not confirmed %s\n", plural(scope.VMs, "machine", "machines"), scope.Unconfirmed(now))
+		}
+		if stale {
+			fmt.Fprintf(out, "  if it is gone for good: heddle discovery forget %s --scope %s\n", present.Safe(one.Name), present.Safe(scope.Name))
+		}
+	}
 }
 
 func sourceCell(one *mesh.DiscoveryReport) present.Cell {
 	switch {
 	case !one.Refreshed:
 		return present.Cell{Text: "not refreshed", Tone: present.Warn}
+	case len(one.Stale) > 0:
+		return present.Cell{Text: "stale", Tone: present.Bad}
 	case one.Failing != "":
 		return present.Cell{Text: "failing", Tone: present.Bad}
 	}
@@ -91,8 +122,12 @@ func sourceCell(one *mesh.DiscoveryReport) present.Cell {
 
 // Run has the source forgotten.
 func (c *discoveryForgetCmd) Run(ctx context.Context, api *client.Client, con *console) error {
-	if err := api.ForgetSource(ctx, c.Source); err != nil {
+	if err := api.ForgetSource(ctx, c.Source, c.Scope); err != nil {
 		return err
+	}
+	if c.Scope != "" {
+		fmt.Fprintf(con.out, "the machines of %s in source %s are forgotten\n", present.Safe(c.Scope), present.Safe(c.Source))
+		return nil
 	}
 	fmt.Fprintf(con.out, "source %s is forgotten, and its machines\n", present.Safe(c.Source))
 	return nil

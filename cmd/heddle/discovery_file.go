@@ -24,11 +24,12 @@ type discoveryFile struct {
 
 // sourceSettings are one source: its name, how often it is asked, and exactly one kind.
 type sourceSettings struct {
-	Name      string            `yaml:"name"`
-	Interval  time.Duration     `yaml:"interval"`
-	Longest   time.Duration     `yaml:"longest"`
-	Inventory *inventory.Config `yaml:"inventory"`
-	Azure     *azure.Config     `yaml:"azure"`
+	Name       string            `yaml:"name"`
+	Interval   time.Duration     `yaml:"interval"`
+	Longest    time.Duration     `yaml:"longest"`
+	StaleAfter time.Duration     `yaml:"staleAfter"`
+	Inventory  *inventory.Config `yaml:"inventory"`
+	Azure      *azure.Config     `yaml:"azure"`
 }
 
 // sources reads --discovery, if it is given.
@@ -80,12 +81,15 @@ func readDiscovery(path string) ([]discovery.Source, error) {
 
 // source makes what the settings say.
 func (s *sourceSettings) source() (discovery.Source, error) {
-	out := discovery.Source{Name: s.Name, Pace: discovery.Pace{Interval: s.Interval, Longest: s.Longest}}
+	out := discovery.Source{Name: s.Name, Pace: discovery.Pace{Interval: s.Interval, Longest: s.Longest, StaleAfter: s.StaleAfter}}
 	if !mesh.ServiceName(s.Name).Valid() {
 		return out, errors.New("its name is not a DNS label such as \"azure-prod\"")
 	}
 	if cmp.Or(s.Interval, leastInterval) < leastInterval || cmp.Or(s.Longest, leastInterval) < leastInterval {
 		return out, fmt.Errorf("interval and longest are at least %s", leastInterval)
+	}
+	if s.StaleAfter != 0 && s.StaleAfter < out.Pace.WithDefaults().Longest {
+		return out, fmt.Errorf("staleAfter is at least longest, %s: a scope that is well is confirmed no more often", out.Pace.WithDefaults().Longest)
 	}
 	var err error
 	switch {

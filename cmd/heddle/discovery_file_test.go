@@ -37,6 +37,7 @@ func TestTheFileOfSources(t *testing.T) {
 		"an interval":          {"sources: [{name: dc, interval: soon, inventory: {file: x}}]", []string{"soon"}},
 		"too often":            {"sources: [{name: dc, interval: 10ms, inventory: {file: x}}]", []string{`sources[0] ("dc"): interval and longest are at least 1s`}},
 		"longest is too often": {"sources: [{name: dc, longest: 10ms, inventory: {file: x}}]", []string{`sources[0] ("dc"): interval and longest are at least 1s`}},
+		"stale too soon":       {"sources: [{name: dc, longest: 5m, staleAfter: 4m, inventory: {file: x}}]", []string{`sources[0] ("dc"): staleAfter is at least longest, 5m0s`}},
 		"negative":             {"sources: [{name: dc, interval: -1m, inventory: {file: x}}]", []string{"interval and longest"}},
 		"no name":              {"sources: [{inventory: {file: x}}]", []string{`sources[0] (""): its name is not a DNS label`}},
 		"a name that is none":  {"sources: [{name: DC_1, inventory: {file: x}}]", []string{`sources[0] ("DC_1"): its name is not a DNS label`}},

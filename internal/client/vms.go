@@ -27,7 +27,12 @@ func (c *Client) Discovery(ctx context.Context) (mesh.Discovery, error) {
 }
 
 // ForgetSource has a source forgotten that no server refreshes any more; while one does
-// the answer is a conflict.
-func (c *Client) ForgetSource(ctx context.Context, source string) error {
-	return c.do(ctx, request{method: http.MethodDelete, segments: api("discovery", source)}, nil)
+// the answer is a conflict. With a scope it is that part alone, whether or not a server
+// refreshes the source: a conflict while the part is listed.
+func (c *Client) ForgetSource(ctx context.Context, source, scope string) error {
+	r := request{method: http.MethodDelete, segments: api("discovery", source)}
+	if scope != "" {
+		r.query = url.Values{"scope": {scope}}
+	}
+	return c.do(ctx, r, nil)
 }

@@ -9,12 +9,16 @@ type Pace struct {
 	// Longest is the time between refreshes of a source that has not changed for long, and
 	// of what fails, be it the source or a scope; default 2 minutes, at least Interval.
 	Longest time.Duration
+	// StaleAfter is for how long a scope's machines may be unconfirmed before they are told
+	// to be stale; default an hour, at least four times Longest. It removes nothing.
+	StaleAfter time.Duration
 }
 
 // The bounds of a pace.
 const (
 	DefaultInterval = 30 * time.Second
 	DefaultLongest  = 2 * time.Minute
+	DefaultStale    = time.Hour
 	// longestWait bounds what a source can ask for with Retry-After.
 	longestWait = time.Hour
 	// settle is how soon after a refresh the next one may come that was asked for: what
@@ -31,6 +35,9 @@ func (p Pace) WithDefaults() Pace {
 		p.Longest = DefaultLongest
 	}
 	p.Longest = max(p.Longest, p.Interval)
+	if p.StaleAfter == 0 {
+		p.StaleAfter = max(DefaultStale, 4*p.Longest)
+	}
 	return p
 }
 

@@ -43,3 +43,17 @@ func TestSourcesDriftApart(t *testing.T) {
 		t.Errorf("from %s to %s, want 30s and a tenth of it less or more", least, most)
 	}
 }
+
+// TestWhenMachinesAreStale, unless it is said: longer than a scope that is well goes
+// unconfirmed.
+func TestWhenMachinesAreStale(t *testing.T) {
+	for _, c := range []struct{ is, want Pace }{
+		{Pace{}, Pace{30 * time.Second, 2 * time.Minute, time.Hour}},
+		{Pace{Interval: time.Hour}, Pace{time.Hour, time.Hour, 4 * time.Hour}},
+		{Pace{StaleAfter: 5 * time.Minute}, Pace{30 * time.Second, 2 * time.Minute, 5 * time.Minute}},
+	} {
+		if got := c.is.WithDefaults(); got != c.want {
+			t.Errorf("%+v: got %+v, want %+v", c.is, got, c.want)
+		}
+	}
+}

@@ -68,7 +68,7 @@ func NewRefresher(cfg Config) *Refresher {
 	cfg.Source.Pace = cfg.Source.Pace.WithDefaults()
 	return &Refresher{
 		cfg: cfg, wake: make(chan struct{}, 1), remembered: map[string]memory{},
-		status: mesh.DiscoverySource{Name: cfg.Source.Name, Kind: cfg.Source.Kind, Server: cfg.Server},
+		status: mesh.DiscoverySource{Name: cfg.Source.Name, Kind: cfg.Source.Kind, Server: cfg.Server, StaleAfter: cfg.Source.Pace.StaleAfter.Seconds()},
 	}
 }
 

@@ -19,6 +19,7 @@ type DiscoverySource struct {
 	VMs         int              `json:"vms" doc:"How many machines it has, those included that are kept although the latest refresh failed."`
 	Version     int64            `json:"version" doc:"The registry's revision that brought the latest change of its machines."`
 	Error       string           `json:"error,omitempty" doc:"Why the latest refresh failed as a whole: everything that was known stays."`
+	StaleAfter  float64          `json:"stale_after" doc:"After how many seconds in which a scope's machines were not confirmed by a whole listing they are told to be stale; none is removed for that. 0: never."`
 	Scopes      []DiscoveryScope `json:"scopes" nullable:"false" doc:"The parts that are listed each as a whole, such as subscriptions."`
 }
 
@@ -37,4 +38,24 @@ type DiscoveryScope struct {
 	Error       string    `json:"error,omitempty" doc:"Why the latest one failed: what was known of it stays."`
 	NotBefore   time.Time `json:"not_before,omitzero" doc:"Until when refreshes leave it out, as it wants (Retry-After); the other scopes go on."`
 	Held        int       `json:"held,omitempty" doc:"How many machines are kept although the latest listing does not have them: it is not sure that they are gone. The error says why."`
+}
+
+// Stale gives the scopes whose machines have not been confirmed for too long: they are kept,
+// and their addresses may be others' by now.
+func (s *DiscoverySource) Stale(now time.Time) []DiscoveryScope {
+	var out []DiscoveryScope
+	for _, one := range s.Scopes {
+		if s.StaleAfter > 0 && one.VMs > 0 && now.Sub(one.LastSuccess).Seconds() > s.StaleAfter {
+			out = append(out, one)
+		}
+	}
+	return out
+}
+
+// Unconfirmed says for how long nobody has confirmed what a scope has.
+func (s *DiscoveryScope) Unconfirmed(now time.Time) string {
+	if s.LastSuccess.IsZero() {
+		return "for longer than is known"
+	}
+	return "for " + now.Sub(s.LastSuccess).Round(time.Second).String()
 }

@@ -36,6 +36,7 @@ type DiscoveryReport struct {
 	DiscoverySource
 	Refreshed    bool        `json:"refreshed" doc:"Whether a server refreshes it now. If not: no server is at work that has it in its settings, and what was known stays until somebody forgets the source (DELETE)."`
 	Failing      string      `json:"failing,omitempty" doc:"What is wrong with it, in one line."`
+	Stale        []string    `json:"stale" nullable:"false" doc:"The scopes whose machines have not been confirmed for longer than stale_after: what was known of them stays until it is listed again, or somebody forgets it (DELETE with scope)."`
 	Skipped      []SkippedVM `json:"skipped" nullable:"false" doc:"The machines that are instances of nothing, by name: the first 1,000."`
 	SkippedTotal int         `json:"skipped_total" doc:"How many there are."`
 }

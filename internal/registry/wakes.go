@@ -13,8 +13,12 @@ import (
 func (s *Store) WakeSource(ctx context.Context, source string) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	_, err := s.client.Put(ctx, wakePrefix+source, timeNow().UTC().Format(time.RFC3339Nano))
+	_, err := s.client.Do(ctx, wake(source))
 	return refusal(err, "wake source "+quoted(source))
+}
+
+func wake(source string) clientv3.Op {
+	return clientv3.OpPut(wakePrefix+source, timeNow().UTC().Format(time.RFC3339Nano))
 }
 
 // wakeRetry is after how long a watch for wakes that ended is begun again.

@@ -6,7 +6,10 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -30,8 +33,8 @@ func (s *Server) discoveryOperations() {
 		description: "Of each source the latest refresh: when, how long, how many requests, how many of them throttled, what failed, and which machines are instances of nothing, with the reasons.",
 	}, s.getDiscovery)
 	register(s, operation{
-		method: http.MethodDelete, path: "/api/v1/discovery/{source}", tag: "machines", id: "forgetSource", summary: "Forget a source of virtual machines that no server has any more",
-		description: "Deletes its machines, the instances that they were, and how it did. For admins. 409 as long as a server refreshes it: it would find them again.",
+		method: http.MethodDelete, path: "/api/v1/discovery/{source}", tag: "machines", id: "forgetSource", summary: "Forget a source of virtual machines, or a scope of one, that cannot be listed any more",
+		description: "Without scope: deletes the source's machines, the instances that they were, and how it did; 409 as long as a server refreshes it, which would find them again. With scope: deletes the machines of that scope, whether or not the source is refreshed, and their instances end; 409 while the scope is listed. For admins.",
 		status:      http.StatusNoContent, token: true, refusals: []int{http.StatusNotFound, http.StatusConflict},
 	}, s.forgetSource)
 }
@@ -48,11 +51,14 @@ func (s *Server) getDiscovery(context.Context, *struct{}) (*discoveryAnswer, err
 		return nil, mesh.Unavailable(nil, "the mesh has not been read from etcd yet")
 	}
 	out := mesh.Discovery{Server: view.Roster().Server, Sources: []mesh.DiscoveryReport{}}
-	all := s.machines(view)
+	all, now := s.machines(view), time.Now()
 	for _, one := range view.Sources() {
-		report := mesh.DiscoveryReport{DiscoverySource: *one, Refreshed: slices.Contains(view.Roster().Sources, one.Name), Failing: one.Fault()}
+		report := mesh.DiscoveryReport{DiscoverySource: *one, Refreshed: slices.Contains(view.Roster().Sources, one.Name), Failing: one.Fault(), Stale: []string{}}
 		if report.Scopes == nil {
 			report.Scopes = []mesh.DiscoveryScope{}
+		}
+		for _, scope := range one.Stale(now) {
+			report.Stale = append(report.Stale, scope.Name)
 		}
 		report.Skipped, report.SkippedTotal = skipped(all, one.Name)
 		out.Sources = append(out.Sources, report)
@@ -63,11 +69,21 @@ func (s *Server) getDiscovery(context.Context, *struct{}) (*discoveryAnswer, err
 func (s *Server) forgetSource(ctx context.Context, in *struct {
 	Call
 	SourcePath
+	Scope string `query:"scope" maxLength:"1024" doc:"Only this scope of it, such as a subscription that was deleted." example:"subscriptions/00000000-0000-0000-0000-000000000000"`
 }) (*Nothing, error) {
 	in.object = "source/" + shown(in.Source)
+	if in.Scope != "" {
+		in.object += "/" + shown(in.Scope)
+	}
 	write, err := s.sourceWrite(ctx, &in.Call, in.SourcePath)
 	if err != nil {
 		return nil, err
+	}
+	if strings.ContainsFunc(in.Scope, unicode.IsControl) || !utf8.ValidString(in.Scope) {
+		return nil, fault("query.scope", "is no name of a scope: give it as GET /api/discovery has it")
+	}
+	if in.Scope != "" {
+		return &Nothing{}, s.cfg.Registry.ForgetScope(ctx, in.Source, in.Scope, write)
 	}
 	return &Nothing{}, s.cfg.Registry.ForgetSource(ctx, in.Source, write)
 }
@@ -107,6 +123,7 @@ func discoveryProblems(view *catalog.View) []Problem {
 			all = append(all, Problem{"source/" + one.Name, "it could not be listed as a whole, and what was known of it stays: " + fault})
 		}
 	}
+	all = append(all, staleProblems(view, time.Now())...)
 	for service := range view.Services() {
 		if service.Endpoints.VMs == nil {
 			continue
@@ -133,4 +150,16 @@ func placingProblems(view *catalog.View, all *placement.Shown) []Problem {
 		out = append(out, Problem{"service/" + string(set.Service), fmt.Sprintf("%d machines of source %q are fit to be its instances, and a service has %d of a source at most: those whose instance IDs come last get no requests (heddle get vms says which). Split the service, or the source", all.Over[set], set.Source, mesh.MostKeptInstances)})
 	}
 	return out
+}
+
+// staleProblems says whose machines nobody has confirmed for long. They are kept, for a
+// listing that fails is no news of them.
+func staleProblems(view *catalog.View, now time.Time) []Problem {
+	var all []Problem
+	for _, one := range view.Sources() {
+		for _, scope := range one.Stale(now) {
+			all = append(all, Problem{"source/" + one.Name, fmt.Sprintf("the %d machines of %s have not been confirmed %s (staleAfter): they stay, and their addresses may be others' by now. Mend what keeps it from being listed; if it is gone for good, forget it: heddle discovery forget %s --scope %s", scope.VMs, scope.Name, scope.Unconfirmed(now), one.Name, scope.Name)})
+		}
+	}
+	return all
 }

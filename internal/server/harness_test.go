@@ -180,6 +180,24 @@ func (w *world) putRaw(key, value string) {
 	}
 }
 
+// value reads one past the registry; "": there is none.
+func (w *world) value(key string) string {
+	w.t.Helper()
+	etcd, err := clientv3.New(clientv3.Config{Endpoints: []string{w.etcd.Endpoint()}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer etcd.Close()
+	got, err := etcd.Get(w.t.Context(), key)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if len(got.Kvs) == 0 {
+		return ""
+	}
+	return string(got.Kvs[0].Value)
+}
+
 // get asks a handler without a network.
 func get(t *testing.T, handler http.Handler, path string) reply {
 	t.Helper()

@@ -263,8 +263,14 @@ func TestASourceIsForgotten(t *testing.T) {
 	if p.Status != 409 || !strings.Contains(p.Detail, "server one refreshes it") {
 		t.Errorf("%+v", p)
 	}
+	if err := w.store.WakeSource(t.Context(), "az"); err != nil || w.value("/heddle/v1/wakes/az") == "" {
+		t.Fatalf("%v", err)
+	}
 	if got := w.write("DELETE", "/api/v1/discovery/az", ""); got.status != 204 {
 		t.Fatalf("%d %s", got.status, got.body)
+	}
+	if left := w.value("/heddle/v1/wakes/az"); left != "" {
+		t.Errorf("that it was woken is left in the registry: %s", left)
 	}
 	w.seen()
 	if _, list := w.vms(""); list.TotalVMs != 1 || list.VMs[0].Source != "dc" || list.SnapshotVersion <= before.SnapshotVersion {
@@ -283,6 +289,67 @@ func TestASourceIsForgotten(t *testing.T) {
 		if got := w.write("DELETE", "/api/v1/discovery/"+path, ""); got.status != want {
 			t.Errorf("%s: %d %s", path, got.status, got.body)
 		}
+	}
+}
+
+// TestAScopeIsForgotten: of a source that is refreshed, what was deleted in the cloud; and
+// nothing that is listed.
+func TestAScopeIsForgotten(t *testing.T) {
+	w := newWorld(t)
+	forget := func(scope string) reply { return w.write("DELETE", "/api/v1/discovery/az?scope="+scope, "") }
+	if got := forget("gone"); got.status != 409 || !strings.Contains(got.body, "no server refreshes sources") {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	term, _ := w.leads("one", "az")
+	if got := forget("gone"); got.status != 409 || !strings.Contains(got.body, "has not said yet how it does") {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	var list []mesh.VM
+	for scope, n := range map[string]int{"gone": 150, "well": 1, "doubtful": 3} {
+		for i := range n {
+			one := machine("az", fmt.Sprintf("%s-%d", scope, i), "10.0.0.1")
+			one.Scope = scope
+			list = append(list, one)
+		}
+	}
+	at := w.found(term, list)
+	long := time.Now().Add(-3 * time.Hour)
+	w.noted(term, mesh.DiscoverySource{Name: "az", LastRun: time.Now(), VMs: 154, StaleAfter: 3600, Scopes: []mesh.DiscoveryScope{
+		{Name: "gone", VMs: 150, Error: "404 SubscriptionNotFound", LastSuccess: long}, {Name: "well", VMs: 1, LastSuccess: time.Now()}, {Name: "doubtful", VMs: 3, Held: 1, Error: "429", LastSuccess: time.Now()},
+	}})
+	if got := w.call("GET", "/api/discovery", ""); !strings.Contains(got.body, `"stale":["gone"]`) {
+		t.Errorf("%s", got.body)
+	}
+	problem := `"source/az","message":"the 150 machines of gone have not been confirmed for 3h0m`
+	if got := w.call("GET", "/api/v1/problems", ""); !strings.Contains(got.body, problem) || strings.Contains(got.body, "machines of well") {
+		t.Errorf("%s", got.body)
+	}
+	for scope, want := range map[string]string{
+		"well":     "409 server one lists it, and would find its machines again",
+		"doubtful": "409 it is listed but for 1 of its 3 machines",
+		"never":    "404 no machine of it is known; the source's other scopes: doubtful, gone, well",
+		"a%00b":    "422 ",
+	} {
+		status, says, _ := strings.Cut(want, " ")
+		if got := forget(scope); fmt.Sprint(got.status) != status || !strings.Contains(got.body, says) {
+			t.Errorf("%s: %d %s", scope, got.status, got.body)
+		}
+	}
+	if got := forget("gone"); got.status != 204 {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	w.seen()
+	if _, list := w.vms(""); list.TotalVMs != 4 || list.SnapshotVersion <= at {
+		t.Errorf("%d machines as of %d", list.TotalVMs, list.SnapshotVersion)
+	}
+	if got := w.write("GET", "/api/v1/audit?object=source/az/gone", ""); !strings.Contains(got.body, `"action":"delete"`) {
+		t.Errorf("%s", got.body)
+	}
+	if w.value("/heddle/v1/wakes/az") == "" {
+		t.Error("the source is not refreshed for it")
+	}
+	if got := forget("gone"); got.status != 404 {
+		t.Errorf("%d %s", got.status, got.body)
 	}
 }
 

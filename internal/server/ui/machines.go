@@ -173,8 +173,12 @@ func sourceRows(view *catalog.View) []sourceRow {
 		}
 		for _, scope := range one.Scopes {
 			if scope.Error != "" {
-				row.Faults = append(row.Faults, scope.Name+": "+scope.Error)
+				row.Faults = append(row.Faults, scope.Name+": "+scope.Fault())
 			}
+		}
+		now := time.Now()
+		for _, scope := range one.Stale(now) {
+			row.Faults = append(row.Faults, fmt.Sprintf("%s: its %d machines have not been confirmed %s; they stay. If it is gone for good: heddle discovery forget %s --scope %s", scope.Name, scope.VMs, scope.Unconfirmed(now), one.Name, scope.Name))
 		}
 		switch {
 		case !slices.Contains(view.Roster().Sources, one.Name):
