@@ -16,8 +16,9 @@ import (
 
 // discoveryCmd groups what is done with sources of virtual machines.
 type discoveryCmd struct {
-	List   discoveryListCmd   `cmd:"" help:"Show how the sources of virtual machines do."`
-	Forget discoveryForgetCmd `cmd:"" help:"Forget a source, or a part of one, that cannot be listed any more, and its machines."`
+	List    discoveryListCmd    `cmd:"" help:"Show how the sources of virtual machines do."`
+	Refresh discoveryRefreshCmd `cmd:"" help:"Have a source refreshed now."`
+	Forget  discoveryForgetCmd  `cmd:"" help:"Forget a source, or a part of one, that cannot be listed any more, and its machines."`
 }
 
 // Help shows examples below the commands.

@@ -37,7 +37,10 @@ func (d *discoveryNode) events() map[string]http.Handler {
 		if !is {
 			continue
 		}
-		if handler := told.EventsHandler(func(ctx context.Context) error { return d.node.store.WakeSource(ctx, source.Name) }); handler != nil {
+		if handler := told.EventsHandler(func(ctx context.Context) error {
+			_, err := d.node.store.WakeSource(ctx, source.Name)
+			return err
+		}); handler != nil {
 			out[source.Name] = handler
 		}
 	}
@@ -72,11 +75,9 @@ func (d *discoveryNode) lead(ctx context.Context, term registry.Term) {
 		running.Go(func() { refresher.Run(ctx) })
 	}
 	running.Go(func() {
-		d.node.store.Wakes(ctx, func(woken string) {
-			for name, refresher := range refreshers {
-				if woken == name || woken == "" {
-					refresher.Wake()
-				}
+		d.node.store.Wakes(ctx, func(source string, request int64) {
+			if refresher := refreshers[source]; refresher != nil {
+				refresher.Wake(request)
 			}
 		})
 	})

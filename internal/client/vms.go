@@ -36,3 +36,11 @@ func (c *Client) ForgetSource(ctx context.Context, source, scope string) error {
 	}
 	return c.do(ctx, r, nil)
 }
+
+// RefreshSource asks for a refresh of a source, which is done once [mesh.DiscoverySource]
+// has it answered.
+func (c *Client) RefreshSource(ctx context.Context, source string) (mesh.DiscoveryAsked, error) {
+	var out mesh.DiscoveryAsked
+	err := c.do(ctx, request{method: http.MethodPost, segments: api("discovery", source, "refresh")}, &out)
+	return out, err
+}

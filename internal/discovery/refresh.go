@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -46,8 +47,9 @@ const listTime = 5 * time.Minute
 
 // Refresher asks a source again and again. Make it with [NewRefresher].
 type Refresher struct {
-	cfg  Config
-	wake chan struct{} // capacity one: "something changed there"
+	cfg   Config
+	wake  chan struct{} // capacity one: "something changed there"
+	asked atomic.Int64  // the latest request for that
 
 	// Of Run's goroutine:
 	remembered map[string]memory // of scopes, by name
@@ -72,8 +74,10 @@ func NewRefresher(cfg Config) *Refresher {
 	}
 }
 
-// Wake has the source asked soon: somebody said that something changed there.
-func (r *Refresher) Wake() {
+// Wake has the source asked soon: somebody said that something changed there, by a request
+// that the status then says to be answered. One that was answered before does nothing.
+func (r *Refresher) Wake(request int64) {
+	r.asked.Store(request)
 	select {
 	case r.wake <- struct{}{}:
 	default:
@@ -111,44 +115,6 @@ func (r *Refresher) Run(ctx context.Context) {
 	}
 }
 
-// afterWake is when a source is looked at again that was said to have changed, and has
-// not: what says so may be ahead of what is listed.
-var afterWake = []time.Duration{5 * time.Second, 15 * time.Second, 45 * time.Second}
-
-func lookAgain(left []time.Duration, woken bool, o outcome) []time.Duration {
-	switch {
-	case o.changed || o.failed:
-		return nil
-	case woken:
-		return afterWake
-	}
-	return left
-}
-
-// await waits until the next refresh is due, or is asked for and at least some time has
-// passed. What asked for it until then is answered by that one refresh.
-func (r *Refresher) await(ctx context.Context, wait, least time.Duration) (woken, goOn bool) {
-	earliest := time.Now().Add(least)
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false, false
-	case <-timer.C:
-	case <-r.wake:
-		woken = true
-		if !sleep(ctx, max(time.Until(earliest), min(settle, least))) {
-			return false, false
-		}
-	}
-	select {
-	case <-r.wake:
-		woken = true
-	default:
-	}
-	return woken, true
-}
-
 // resume goes on from what the server before has noted: also what scopes have asked for.
 func (r *Refresher) resume(ctx context.Context) {
 	if r.resumed {
@@ -159,6 +125,7 @@ func (r *Refresher) resume(ctx context.Context) {
 		return
 	}
 	r.resumed = true
+	r.status.Answered = noted.Answered
 	r.status.Version, r.status.LastSuccess = max(r.status.Version, noted.Version), latest(r.status.LastSuccess, noted.LastSuccess)
 	furthest := time.Now().Add(longestWait) // that server's clock may be wrong
 	for _, scope := range noted.Scopes {
@@ -191,6 +158,10 @@ func sleep(ctx context.Context, d time.Duration) bool {
 func (r *Refresher) refresh(ctx context.Context, woken bool) outcome {
 	began := time.Now()
 	r.status.LastRun, r.status.ListingMS, r.status.Calls, r.status.Throttled = began.UTC(), 0, 0, 0
+	r.status.Written, r.status.Removed = 0, 0
+	if asked := r.asked.Load(); asked != 0 { // 0: none was heard of in this term
+		r.status.Answered = asked
+	}
 	known, err := r.known(ctx)
 	if err != nil {
 		return r.refreshed(ctx, began, outcome{changed: true}, err) // it comes again
@@ -256,7 +227,7 @@ func (r *Refresher) keep(ctx context.Context, known Known, listing Listing, bega
 	}
 	m := merge(known, listing, r.remembered, began.UTC())
 	r.status.Scopes, r.status.VMs = m.scopes, m.count
-	if len(m.put)+len(m.gone) > 0 {
+	if r.status.Written, r.status.Removed = len(m.put), len(m.gone); len(m.put)+len(m.gone) > 0 {
 		at, err := r.cfg.Shelf.Write(ctx, m.put, m.gone)
 		r.written = max(r.written, at)
 		if err != nil {

@@ -277,7 +277,7 @@ func TestABurstOfWakesIsLookedAtOnce(t *testing.T) {
 		defer end()
 		pass(3 * time.Second)
 		for range 20 {
-			r.Wake()
+			r.Wake(r.asked.Load() + 1)
 			pass(20 * time.Millisecond)
 		}
 		c.has(nil, scopeOf("a", "a1", "a2"))
@@ -295,6 +295,37 @@ func TestABurstOfWakesIsLookedAtOnce(t *testing.T) {
 	})
 }
 
+// TestARequestIsAnsweredOnce, by a refresh that began after it: also by the next server,
+// which hears of it again.
+func TestARequestIsAnsweredOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, s := &cloud{takes: 3 * time.Second}, &memoryShelf{}
+		c.has(nil, scopeOf("a", "a1", "a2"))
+		r, end := refreshing(t, c, s)
+		pass(time.Second)
+		r.Wake(7) // while it is asking
+		pass(2500 * time.Millisecond)
+		if _, noted := s.has(); noted.Answered != 0 || noted.Written != 2 || noted.Removed != 0 {
+			t.Fatalf("noted %+v", noted)
+		}
+		c.has(nil, scopeOf("a", "a1"))
+		pass(7 * time.Second)
+		if _, noted := s.has(); noted.Answered != 7 || noted.Written != 0 || noted.Removed != 1 {
+			t.Fatalf("noted %+v", noted)
+		}
+		end()
+		before := len(c.times())
+		r, end = refreshing(t, c, s)
+		defer end()
+		pass(time.Second)
+		r.Wake(7)
+		pass(7 * time.Second)
+		if _, noted := s.has(); noted.Answered != 7 || len(c.times()) != before+1 {
+			t.Errorf("the next server asked %d times for it, noted %+v", len(c.times())-before, noted)
+		}
+	})
+}
+
 // TestWhoIsWokenAllTheTimeRests as long as it asks: sources have limits.
 func TestWhoIsWokenAllTheTimeRests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -303,7 +334,7 @@ func TestWhoIsWokenAllTheTimeRests(t *testing.T) {
 		r, end := refreshing(t, c, s)
 		defer end()
 		for range 200 {
-			r.Wake()
+			r.Wake(r.asked.Load() + 1)
 			pass(400 * time.Millisecond)
 		}
 		if n := len(c.times()); n < 9 || n > 11 {
@@ -331,7 +362,7 @@ func TestWhatASourceAsksForIsWaited(t *testing.T) {
 				r, end := refreshing(t, c, s)
 				defer end()
 				pass(time.Minute)
-				r.Wake()
+				r.Wake(r.asked.Load() + 1)
 				pass(119 * time.Second)
 				if n := len(c.times()); n != 1 {
 					t.Fatalf("asked %d times although the source wants three minutes: %v", n, c.times())
@@ -362,7 +393,7 @@ func TestOneScopeThatIsThrottledHoldsUpNoOther(t *testing.T) {
 			c.has(nil, scopeOf("a", "a9"), scopeOf("b", other))
 			pass(15 * time.Second)
 			if i == 1 {
-				r.Wake()
+				r.Wake(r.asked.Load() + 1)
 				pass(2 * time.Second)
 			}
 			ids, noted := s.has()
@@ -408,7 +439,7 @@ func TestOneScopeThatFailsForEverIsAskedLessOften(t *testing.T) {
 			t.Errorf("in ten minutes it was asked %d times, the other %d times", a, b)
 		}
 		before := c.timesOf("a")
-		r.Wake()
+		r.Wake(r.asked.Load() + 1)
 		pass(2 * time.Second)
 		if n := c.timesOf("a") - before; n != 1 {
 			t.Errorf("woken, it is asked %d times", n)
@@ -519,7 +550,7 @@ func TestWhatIsListedLaterThanItIsToldIsSeen(t *testing.T) {
 		r, end := refreshing(t, c, s)
 		defer end()
 		pass(3 * time.Second)
-		r.Wake()
+		r.Wake(r.asked.Load() + 1)
 		pass(8 * time.Second) // asked at once, and again after 5 s
 		c.has(nil, scopeOf("a", "a1", "a2"))
 		pass(15 * time.Second)

@@ -17,6 +17,9 @@ type DiscoverySource struct {
 	Throttled   int              `json:"throttled" doc:"How many of them were answered with 429."`
 	TotalCalls  int64            `json:"total_calls" doc:"How many requests that server has made of it."`
 	VMs         int              `json:"vms" doc:"How many machines it has, those included that are kept although the latest refresh failed."`
+	Written     int              `json:"written" doc:"How many machines the latest refresh found new or changed."`
+	Removed     int              `json:"removed" doc:"How many it found to be gone."`
+	Answered    int64            `json:"answered" doc:"The latest request for a refresh that began before the latest refresh, and so is answered by it."`
 	Version     int64            `json:"version" doc:"The registry's revision that brought the latest change of its machines."`
 	Error       string           `json:"error,omitempty" doc:"Why the latest refresh failed as a whole: everything that was known stays."`
 	StaleAfter  float64          `json:"stale_after" doc:"After how many seconds in which a scope's machines were not confirmed by a whole listing they are told to be stale; none is removed for that. 0: never."`

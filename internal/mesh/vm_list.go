@@ -31,6 +31,12 @@ type Discovery struct {
 	Sources []DiscoveryReport `json:"sources" nullable:"false" doc:"By name."`
 }
 
+// DiscoveryAsked is that a source was asked to be refreshed.
+type DiscoveryAsked struct {
+	Source string `json:"source" doc:"The source."`
+	Asked  int64  `json:"asked" doc:"Which request this is: it is done once the source's answered is as high."`
+}
+
 // DiscoveryReport is how a source does, and which of its machines are instances of nothing.
 type DiscoveryReport struct {
 	DiscoverySource

@@ -201,27 +201,35 @@ func TestInstancesOfMachinesAreKeptInATermAlone(t *testing.T) {
 	}
 }
 
+// TestASourceIsWoken: a server that takes over hears of the request before, with its
+// revision, and then of each.
 func TestASourceIsWoken(t *testing.T) {
 	s := openStore(t)
+	wake := func() string {
+		revision, err := s.WakeSource(t.Context(), "az")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint("az ", revision)
+	}
+	want := wake()
 	woken := make(chan string, 10)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s.Wakes(ctx, func(source string) { woken <- source })
+		s.Wakes(ctx, func(source string, revision int64) { woken <- fmt.Sprint(source, " ", revision) })
 	}()
 	defer func() { cancel(); <-done }()
-	for {
-		if err := s.WakeSource(t.Context(), "az"); err != nil {
-			t.Fatal(err)
-		}
+	for range 3 {
 		select {
-		case source := <-woken:
-			if source != "az" {
-				t.Errorf("%q is woken", source)
+		case got := <-woken:
+			if got != want {
+				t.Errorf("woken %s, want %s", got, want)
 			}
-			return
-		case <-time.After(100 * time.Millisecond): // the watch may have begun after the wake
+		case <-time.After(10 * time.Second):
+			t.Fatalf("nobody heard of %s", want)
 		}
+		want = wake()
 	}
 }

@@ -58,6 +58,7 @@ var writes = map[string]string{
 	"POST /api/v1/signing-keys/publish":                    "ynnnnuun",
 	"DELETE /api/v1/signing-keys/{id}":                     "ynnnnuun",
 	"DELETE /api/v1/discovery/{source}":                    "ynnnnuun",
+	"POST /api/v1/discovery/{source}/refresh":              "ynnnnuun",
 	"POST /api/v1/plan":                                    "yyyyyuuy", // writes nothing
 	"POST /api/v1/impact":                                  "yyyyyuuy",
 	"PUT /api/v1/services/{name}/callers/{caller}":         "yynynuuy",
@@ -146,7 +147,12 @@ func (s *secure) stage(endpoint string, keeper mesh.Keeper) (path, body string) 
 	case "PUT /api/v1/keepers/kubernetes/{cluster}":
 		path, body = strings.Replace(path, "{cluster}", "prod", 1), `{"source":"uid-of-prod"}`
 	case "DELETE /api/v1/discovery/{source}":
+		s.putRaw("/heddle/v1/discovery-roster", `{"server":"one","sources":[]}`)
 		s.putRaw("/heddle/v1/discovery/az", `{"name":"az"}`)
+		path = strings.Replace(path, "{source}", "az", 1)
+	case "POST /api/v1/discovery/{source}/refresh":
+		s.putRaw("/heddle/v1/discovery-roster", `{"server":"one","sources":["az"]}`)
+		s.seen()
 		path = strings.Replace(path, "{source}", "az", 1)
 	case "POST /api/v1/plan":
 		body = `{}`

@@ -60,16 +60,17 @@ type Config struct {
 
 // Server answers HTTP requests.
 type Server struct {
-	cfg     Config
-	mux     *http.ServeMux
-	api     huma.API
-	logger  *slog.Logger
-	ready   readiness
-	streams atomic.Int64 // change streams open now
-	hosts   hosts
-	name    string         // of this process, to tell servers apart
-	layouts *insight.Turns // of topologies that are laid out
-	metrics metrics
+	cfg       Config
+	mux       *http.ServeMux
+	api       huma.API
+	logger    *slog.Logger
+	ready     readiness
+	streams   atomic.Int64 // change streams open now
+	hosts     hosts
+	name      string         // of this process, to tell servers apart
+	layouts   *insight.Turns // of topologies that are laid out
+	metrics   metrics
+	refreshes refreshes
 	// operations names what each pattern of mux does, for metrics and the log.
 	// Complete when New returns.
 	operations map[string]string
@@ -126,6 +127,7 @@ func New(cfg Config) (*Server, error) {
 	s.planOperations()
 	s.vmOperations()
 	s.discoveryOperations()
+	s.refreshOperation()
 	s.stateOperations()
 	s.healthEndpoints()
 	s.pages()

@@ -263,7 +263,7 @@ func TestASourceIsForgotten(t *testing.T) {
 	if p.Status != 409 || !strings.Contains(p.Detail, "server one refreshes it") {
 		t.Errorf("%+v", p)
 	}
-	if err := w.store.WakeSource(t.Context(), "az"); err != nil || w.value("/heddle/v1/wakes/az") == "" {
+	if _, err := w.store.WakeSource(t.Context(), "az"); err != nil || w.value("/heddle/v1/wakes/az") == "" {
 		t.Fatalf("%v", err)
 	}
 	if got := w.write("DELETE", "/api/v1/discovery/az", ""); got.status != 204 {
@@ -349,6 +349,43 @@ func TestAScopeIsForgotten(t *testing.T) {
 		t.Error("the source is not refreshed for it")
 	}
 	if got := forget("gone"); got.status != 404 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
+// TestASourceIsRefreshed when an admin asks for it, but not all the time.
+func TestASourceIsRefreshed(t *testing.T) {
+	w := newWorld(t)
+	refresh := func(source string) reply { return w.write("POST", "/api/v1/discovery/"+source+"/refresh", "") }
+	if got := refresh("az"); got.status != 404 || !strings.Contains(got.body, "no server has sources") {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	term, _ := w.leads("one", "az", "busy", "half")
+	soon := time.Now().Add(90 * time.Second)
+	w.noted(term, mesh.DiscoverySource{Name: "old"})
+	w.noted(term, mesh.DiscoverySource{Name: "busy", Scopes: []mesh.DiscoveryScope{{Name: "a", NotBefore: soon}, {Name: "b", NotBefore: soon.Add(time.Hour)}}})
+	w.noted(term, mesh.DiscoverySource{Name: "half", Scopes: []mesh.DiscoveryScope{{Name: "a", NotBefore: soon}, {Name: "b"}}})
+	for source, want := range map[string]string{
+		"azure": "404 there is no such source; there are: az, busy, half, old",
+		"old":   "409 no server refreshes it now",
+		"busy":  "429 it wants to be left alone until " + soon.UTC().Format(time.RFC3339),
+		"A":     "422 ",
+		"half":  `202 {"source":"half","asked":`,
+	} {
+		status, says, _ := strings.Cut(want, " ")
+		if got := refresh(source); fmt.Sprint(got.status) != status || !strings.Contains(got.body, says) {
+			t.Errorf("%s: %d %s", source, got.status, got.body)
+		}
+	}
+	if after := refresh("busy").header.Get("Retry-After"); after != "90" && after != "89" {
+		t.Errorf("Retry-After %q", after)
+	}
+	var asked mesh.DiscoveryAsked
+	got := refresh("az")
+	if err := json.Unmarshal([]byte(got.body), &asked); err != nil || got.status != 202 || asked.Asked == 0 || w.value("/heddle/v1/wakes/az") == "" {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	if got := refresh("az"); got.status != 429 || !strings.Contains(got.body, "ask again in 10s") || got.header.Get("Retry-After") != "10" {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 }
