@@ -63,7 +63,7 @@ func (f *traffic) only(t *testing.T, what string, numbers ...int) {
 		defer f.mu.Unlock()
 		for name := range wanted {
 			if !f.seen[name].After(began) {
-				return fmt.Errorf("%s has not answered", name)
+				return fmt.Errorf("%s has not answered; %d of %d requests have failed: %.200q", name, len(f.failed), f.sent, f.failed[:min(1, len(f.failed))])
 			}
 		}
 		for name, at := range f.seen {
