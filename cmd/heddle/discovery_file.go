@@ -88,6 +88,9 @@ func (s *sourceSettings) source() (discovery.Source, error) {
 	if cmp.Or(s.Interval, leastInterval) < leastInterval || cmp.Or(s.Longest, leastInterval) < leastInterval {
 		return out, fmt.Errorf("interval and longest are at least %s", leastInterval)
 	}
+	if interval := cmp.Or(s.Interval, discovery.DefaultInterval); s.Longest != 0 && s.Longest < interval {
+		return out, fmt.Errorf("longest, %s, is less than interval, %s: it is the time between refreshes while nothing changes, and grows from interval to that", s.Longest, interval)
+	}
 	if s.StaleAfter != 0 && s.StaleAfter < out.Pace.WithDefaults().Longest {
 		return out, fmt.Errorf("staleAfter is at least longest, %s: a scope that is well is confirmed no more often", out.Pace.WithDefaults().Longest)
 	}

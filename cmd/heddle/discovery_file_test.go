@@ -37,6 +37,8 @@ func TestTheFileOfSources(t *testing.T) {
 		"an interval":          {"sources: [{name: dc, interval: soon, inventory: {file: x}}]", []string{"soon"}},
 		"too often":            {"sources: [{name: dc, interval: 10ms, inventory: {file: x}}]", []string{`sources[0] ("dc"): interval and longest are at least 1s`}},
 		"longest is too often": {"sources: [{name: dc, longest: 10ms, inventory: {file: x}}]", []string{`sources[0] ("dc"): interval and longest are at least 1s`}},
+		"longest is shorter":   {"sources: [{name: dc, interval: 60s, longest: 10s, inventory: {file: x}}]", []string{`sources[0] ("dc"): longest, 10s, is less than interval, 1m0s`}},
+		"than the default":     {"sources: [{name: dc, longest: 10s, inventory: {file: x}}]", []string{`longest, 10s, is less than interval, 30s`}},
 		"stale too soon":       {"sources: [{name: dc, longest: 5m, staleAfter: 4m, inventory: {file: x}}]", []string{`sources[0] ("dc"): staleAfter is at least longest, 5m0s`}},
 		"negative":             {"sources: [{name: dc, interval: -1m, inventory: {file: x}}]", []string{"interval and longest"}},
 		"no name":              {"sources: [{inventory: {file: x}}]", []string{`sources[0] (""): its name is not a DNS label`}},

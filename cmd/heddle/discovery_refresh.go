@@ -66,5 +66,5 @@ func toldOf(one *mesh.DiscoveryReport, con *console) error {
 	if one.Failing == "" {
 		return nil
 	}
-	return &hinted{err: mesh.Unavailable(nil, "source %q could not be listed as a whole, and what was known of it stays: %s", one.Name, one.Failing), hint: "heddle discovery list"}
+	return &hinted{err: mesh.Unavailable(nil, "source %q: %s: %s", one.Name, one.Kept(), one.Failing), hint: "heddle discovery list"}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -85,7 +86,7 @@ func vmsTable(p present.Palette, wide bool, list []mesh.ListedVM) *present.Table
 		if vm.Health == mesh.VMUnhealthy {
 			health.Tone = present.Bad
 		}
-		cells := append(present.Text(vm.Name, cutList(services)), state, health)
+		cells := append(present.Text(cmp.Or(vm.Name, vm.ID), cutList(services)), state, health)
 		cells = append(cells, present.Text(vm.PrivateIP, vm.PublicIP, placeText(vm.Region, vm.Zone), vm.Source)...)
 		if wide {
 			cells = append(cells, present.Text(vm.ScaleSet, vm.ID)...)

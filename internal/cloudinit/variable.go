@@ -27,14 +27,15 @@ const (
 	label      = `[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?`
 	words      = `[A-Za-z0-9 ,.:;/_=@+*?&~-]*`
 	sumForm    = "64 hexadecimal digits in lower case, as sha256sum prints"
+	urlForm    = "a URL of http or https with a path, such as https://files.example.com/heddle"
 	wordsForm  = "flags and values with spaces between, without quotes, $ and backslashes"
 )
 
 // variables are all of them, as the README of the templates lists them.
 var variables = []Variable{
-	{Name: programURL, Pattern: urlPattern, Form: "a URL", About: "Where the program heddle is fetched from."},
+	{Name: programURL, Pattern: urlPattern, Form: urlForm, About: "Where the program heddle is fetched from."},
 	{Name: "heddle_sha256", Pattern: sumPattern, Form: sumForm, About: "The SHA-256 sum of that file."},
-	{Name: "envoy_url", Pattern: urlPattern, Form: "a URL", About: "Where the program Envoy is fetched from: the binary itself, no archive."},
+	{Name: "envoy_url", Pattern: urlPattern, Form: urlForm, About: "Where the program Envoy is fetched from: the binary itself, no archive."},
 	{Name: "envoy_sha256", Pattern: sumPattern, Form: sumForm, About: "The SHA-256 sum of that file."},
 	{Name: "control_plane_url", Pattern: `https://` + hostPort, Form: "https://HOST:PORT", About: "The REST API of the control plane over TLS: https://HOST:7443."},
 	{Name: "control_plane_xds", Pattern: hostPort + `(?:,` + hostPort + `)*`, Form: "HOST:PORT, several with commas between", About: "xDS of the control planes over TLS: HOST:18443; several with commas between are tried by turns."},

@@ -59,8 +59,8 @@ func merge(known Known, listing Listing, remembered map[string]memory, began tim
 			out.held, status.Held, status.Error, status.NotBefore = true, scope.Held, scope.Doubt.Error(), m.notBefore
 		case i >= len(listing.Scopes) && out.failed: // another scope may have its machines, such as a group those of a subscription
 			out.held, keep[scope.Name], status.VMs, status.Held = true, true, had, had
-			status.Error = fmt.Sprintf("it is not listed any more, and had %d machines: they stay as long as another scope cannot be listed", had)
-		case len(scope.VMs) == 0 && had > 0 && !m.believed(began):
+			status.Error = vanished(scope.Name, had)
+		case len(scope.VMs) == 0 && had > 0 && scope.Name != "" && !scope.Proven && !m.believed(began):
 			out.held, keep[scope.Name], status.VMs, status.Held = true, true, had, had
 			status.Error = fmt.Sprintf("it seems to have no machines any more, and had %d: believed when it is told %d times in a row, for %s", had, emptyTimes, emptyTime)
 		default:
@@ -87,6 +87,14 @@ func merge(known Known, listing Listing, remembered map[string]memory, began tim
 	slices.SortFunc(out.put, func(a, b mesh.VM) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(out.gone, func(a, b mesh.VMKey) int { return cmp.Compare(a.ID, b.ID) })
 	return out
+}
+
+// vanished is why machines stay whose scope is not listed any more.
+func vanished(scope string, had int) string {
+	if scope == "" {
+		return fmt.Sprintf("of %d machines it is not known which scope they are in: they stay as long as a scope cannot be listed", had)
+	}
+	return fmt.Sprintf("it is not listed any more, and had %d machines: they stay as long as another scope cannot be listed", had)
 }
 
 // comparison is of a listing with what is known. It stands between the end of a listing

@@ -46,15 +46,19 @@ func TestOnlyWhatWasListedAsAWholeIsRemoved(t *testing.T) {
 		count     int
 		whole     bool
 	}{
-		"nothing changed":           {[]mesh.VM{vm("a", "a1")}, []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a1")}}}, nil, nil, 1, true},
-		"one came, one went":        {[]mesh.VM{vm("a", "a1")}, []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a2")}}}, []string{"a2"}, []string{"a1"}, 1, true},
-		"one scope fails":           {[]mesh.VM{vm("a", "a1"), vm("b", "b1"), vm("b", "b2")}, []Scope{{Name: "a", Err: errors.New("403")}, {Name: "b", VMs: []mesh.VM{moved}}}, []string{"b1"}, []string{"b2"}, 2, false},
-		"all scopes fail":           {[]mesh.VM{vm("a", "a1"), vm("b", "b1")}, []Scope{{Name: "a", Err: errors.New("403")}, {Name: "b", Err: errors.New("403")}}, nil, nil, 2, false},
-		"a scope is not listed":     {[]mesh.VM{vm("a", "a1"), vm("old", "o1")}, []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a1")}}}, nil, nil, 2, false},
-		"a scope has another name":  {[]mesh.VM{vm("old", "a1")}, []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a1")}}}, []string{"a1"}, nil, 1, true},
-		"it went to another scope":  {[]mesh.VM{vm("a", "x"), vm("a", "y")}, []Scope{{Name: "a", Err: errors.New("403")}, {Name: "b", VMs: []mesh.VM{vm("b", "x")}}}, []string{"x"}, nil, 2, false},
-		"one may not be gone":       {[]mesh.VM{vm("a", "a1"), vm("a", "a2"), vm("a", "a3")}, []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a1"), vm("a", "a2"), vm("a", "a4")}, Held: 1, Doubt: errors.New("403")}}, []string{"a4"}, []string{"a3"}, 3, false},
-		"none where there was none": {nil, []Scope{{Name: "a"}}, nil, nil, 0, true},
+		"nothing changed":            {[]mesh.VM{vm("a", "a1")}, []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a1")}}}, nil, nil, 1, true},
+		"one came, one went":         {[]mesh.VM{vm("a", "a1")}, []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a2")}}}, []string{"a2"}, []string{"a1"}, 1, true},
+		"one scope fails":            {[]mesh.VM{vm("a", "a1"), vm("b", "b1"), vm("b", "b2")}, []Scope{{Name: "a", Err: errors.New("403")}, {Name: "b", VMs: []mesh.VM{moved}}}, []string{"b1"}, []string{"b2"}, 2, false},
+		"all scopes fail":            {[]mesh.VM{vm("a", "a1"), vm("b", "b1")}, []Scope{{Name: "a", Err: errors.New("403")}, {Name: "b", Err: errors.New("403")}}, nil, nil, 2, false},
+		"a scope is not listed":      {[]mesh.VM{vm("a", "a1"), vm("old", "o1")}, []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a1")}}}, nil, nil, 2, false},
+		"a scope has another name":   {[]mesh.VM{vm("old", "a1")}, []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a1")}}}, []string{"a1"}, nil, 1, true},
+		"it went to another scope":   {[]mesh.VM{vm("a", "x"), vm("a", "y")}, []Scope{{Name: "a", Err: errors.New("403")}, {Name: "b", VMs: []mesh.VM{vm("b", "x")}}}, []string{"x"}, nil, 2, false},
+		"one may not be gone":        {[]mesh.VM{vm("a", "a1"), vm("a", "a2"), vm("a", "a3")}, []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a1"), vm("a", "a2"), vm("a", "a4")}, Held: 1, Doubt: errors.New("403")}}, []string{"a4"}, []string{"a3"}, 3, false},
+		"all gone, as proven":        {[]mesh.VM{vm("a", "a1"), vm("a", "a2")}, []Scope{{Name: "a", Proven: true}}, nil, []string{"a1", "a2"}, 0, true},
+		"proven, and one in doubt":   {[]mesh.VM{vm("a", "a1"), vm("a", "a2")}, []Scope{{Name: "a", Proven: true, VMs: []mesh.VM{vm("a", "a1")}, Held: 1, Doubt: errors.New("403")}}, nil, []string{"a2"}, 1, false},
+		"of no scope":                {[]mesh.VM{vm("a", "a1"), vm("", "x")}, []Scope{{Name: "a", VMs: []mesh.VM{vm("a", "a1")}}}, nil, []string{"x"}, 1, true},
+		"of no scope, and one fails": {[]mesh.VM{vm("a", "a1"), vm("", "x")}, []Scope{{Name: "a", Err: errors.New("403")}}, nil, nil, 2, false},
+		"none where there was none":  {nil, []Scope{{Name: "a"}}, nil, nil, 0, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := merge(known(c.known...), Listing{Scopes: c.scopes}, map[string]memory{}, time.Now())

@@ -1,7 +1,6 @@
 package discovery
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -244,9 +243,11 @@ func (r *Refresher) keep(ctx context.Context, known Known, listing Listing, bega
 
 // tell logs a fault when it is another than before.
 func (r *Refresher) tell() {
-	fault := r.status.Error
-	for _, scope := range r.status.Scopes {
-		fault = cmp.Or(fault, scope.Error)
+	fault, scope := r.status.Error, ""
+	for _, one := range r.status.Scopes {
+		if fault == "" && one.Error != "" {
+			fault, scope = one.Error, one.Name
+		}
 	}
 	if fault == r.told {
 		return
@@ -256,5 +257,5 @@ func (r *Refresher) tell() {
 		r.cfg.Logger.Info("a source of machines is listed as a whole again", "source", r.status.Name, "machines", r.status.VMs)
 		return
 	}
-	r.cfg.Logger.Warn("a source of machines could not be listed as a whole; what was known of it stays", "source", r.status.Name, "error", fault)
+	r.cfg.Logger.Warn("a source of machines: "+r.status.Kept(), "source", r.status.Name, "scope", scope, "error", fault)
 }

@@ -39,10 +39,15 @@ type Listing struct {
 // Scope is a part of a source that is listed as a whole or not at all, such as a
 // subscription: if one fails, the others go on.
 type Scope struct {
-	Name  string    // unique in the listing
+	Name  string    // unique in the listing, not empty
 	VMs   []mesh.VM // their Source and Scope are set by whoever listed
 	Err   error     // why it could not be listed; VMs is not looked at then
 	Rests bool      // it was not asked for; VMs and Err are not looked at then
+
+	// Proven says that each known machine of it that VMs lacks is gone for sure: the source
+	// has asked for it by its name. Without it a scope that is empty all at once is believed
+	// only after some time.
+	Proven bool
 
 	// Of VMs so many are not in the source's answers any more, and are there as they were
 	// known, because it is not sure that they are gone: Doubt says why.

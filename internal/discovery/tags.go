@@ -34,8 +34,8 @@ func (t Tags) WithDefaults() Tags {
 // and left out: it costs neither the machine nor the others.
 func (t Tags) Read(vm *mesh.VM) {
 	t = t.WithDefaults()
-	port := t.number(vm, t.Port, 65535)
-	vm.Weight = t.number(vm, t.Weight, 1000)
+	port, isPort := t.number(vm, t.Port, 65535)
+	vm.Weight, _ = t.number(vm, t.Weight, 1000)
 	if vm.Zone == "" {
 		vm.Zone, _ = vm.Tag(t.Zone)
 	}
@@ -58,6 +58,9 @@ func (t Tags) Read(vm *mesh.VM) {
 				continue
 			}
 			one.Port = mesh.Port(number)
+		} else if !isPort { // another port than the one that was meant would have its requests
+			fault(vm, "tag %s: %s is left out, as tag %s is wrong and it has no port of its own", t.Service, one.Name, t.Port)
+			continue
 		}
 		if seen[one.Name] {
 			fault(vm, "tag %s names %s twice", t.Service, one.Name)
@@ -68,18 +71,18 @@ func (t Tags) Read(vm *mesh.VM) {
 	}
 }
 
-// number reads a tag that is 1 to most, or is not there.
-func (t Tags) number(vm *mesh.VM, name string, most int) int {
+// number reads a tag that is 1 to most, or is not there: 0.
+func (t Tags) number(vm *mesh.VM, name string, most int) (number int, is bool) {
 	text, _ := vm.Tag(name)
 	if text = strings.TrimSpace(text); text == "" {
-		return 0
+		return 0, true
 	}
 	number, err := strconv.Atoi(text)
 	if err != nil || number < 1 || number > most {
 		fault(vm, "tag %s: %.80q is not a number from 1 to %d", name, text, most)
-		return 0
+		return 0, false
 	}
-	return number
+	return number, true
 }
 
 func fault(vm *mesh.VM, format string, args ...any) {

@@ -25,7 +25,9 @@ func TestTagsSayWhatAMachineRuns(t *testing.T) {
 		"names of one's own":         {names: Tags{Service: "app", Port: "app port"}, tags: map[string]string{"app": "orders", "app port": "81", "heddle-service": "other"}, runs: []mesh.VMService{{Name: "orders", Port: 81}}},
 		"no service":                 {tags: map[string]string{"heddle-service": "Orders & Co"}, faults: []string{`tag heddle-service: "Orders & Co" is no name of a service`}},
 		"one wrong among right ones": {tags: map[string]string{"heddle-service": "orders,ö,billing:x,orders,pay:0"}, runs: []mesh.VMService{{Name: "orders"}}, faults: []string{`tag heddle-service: "ö"`, `tag heddle-service: "billing:x" does not end with a port`, "tag heddle-service names orders twice", `tag heddle-service: "pay:0"`}},
-		"a weight that is none":      {tags: map[string]string{"heddle-service": "orders", "heddle-weight": "1e3", "heddle-port": "70000"}, runs: []mesh.VMService{{Name: "orders"}}, faults: []string{`tag heddle-port: "70000" is not a number from 1 to 65535`, `tag heddle-weight: "1e3" is not a number from 1 to 1000`}},
+		"a weight that is none":      {tags: map[string]string{"heddle-service": "orders", "heddle-weight": "1e3", "heddle-port": "80"}, runs: []mesh.VMService{{Name: "orders", Port: 80}}, faults: []string{`tag heddle-weight: "1e3" is not a number from 1 to 1000`}},
+		"a port that is none":        {tags: map[string]string{"heddle-service": "orders,billing:9090", "heddle-port": "abc"}, runs: []mesh.VMService{{Name: "billing", Port: 9090}}, faults: []string{`tag heddle-port: "abc" is not a number from 1 to 65535`, `tag heddle-service: orders is left out, as tag heddle-port is wrong`}},
+		"a port that is too high":    {tags: map[string]string{"heddle-service": "orders", "heddle-port": "70000"}, faults: []string{`tag heddle-port: "70000" is not a number from 1 to 65535`, `tag heddle-service: orders is left out`}},
 		"no more than a port":        {tags: map[string]string{"heddle-service": ":80"}, faults: []string{`tag heddle-service: ":80" is no name of a service`}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -30,8 +30,17 @@ func tidy(vm *mesh.VM) {
 	}
 	bare := mesh.VM{Source: vm.Source, ID: vm.ID, Name: strings.ToValidUTF8(vm.Name, "?"), Scope: vm.Scope, State: vm.State, Health: vm.Health}
 	bare.Faults = []string{"what the source says of it cannot be taken: " + wrong.String()}
-	if len(bare.Validate()) > 0 {
-		bare.Name, bare.Scope, bare.State, bare.Health = "", "", mesh.VMUnknown, mesh.VMHealthUnknown
+	for _, one := range bare.Validate() {
+		switch one.Path { // each by itself: without its scope it would be in none that is ever listed
+		case "name":
+			bare.Name = ""
+		case "scope":
+			bare.Scope = ""
+		case "state":
+			bare.State = mesh.VMUnknown
+		case "health":
+			bare.Health = mesh.VMHealthUnknown
+		}
 	}
 	*vm = bare
 }

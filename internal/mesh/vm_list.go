@@ -1,6 +1,9 @@
 package mesh
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // VMList is all virtual machines as of one snapshot.
 type VMList struct {
@@ -60,11 +63,24 @@ func (s *DiscoverySource) Fault() string {
 		return s.Error
 	}
 	for _, scope := range s.Scopes {
-		if scope.Error != "" {
+		if scope.Error != "" && scope.Name != "" {
 			return scope.Name + ": " + scope.Fault()
+		}
+		if scope.Error != "" {
+			return scope.Fault()
 		}
 	}
 	return ""
+}
+
+// Kept says of a source that has a fault why what was known of it stays: some of it could
+// not be listed, or all was and lacks machines that may not be gone.
+func (s *DiscoverySource) Kept() string {
+	failed := func(scope DiscoveryScope) bool { return scope.Error != "" && scope.Held == 0 }
+	if s.Error != "" || slices.ContainsFunc(s.Scopes, failed) {
+		return "it could not be listed as a whole, and what was known of it stays"
+	}
+	return "it lacks machines that it had, and they stay until it is sure that they are gone"
 }
 
 // Fault says what is wrong with a scope, and until when it is left alone; or "".

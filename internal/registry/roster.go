@@ -89,7 +89,7 @@ func (f *forgetting) unrefreshed(ctx context.Context) ([]guard, error) {
 	case err != nil:
 		return nil, mesh.Conflict("%s: which sources are refreshed cannot be read (%s); restart the servers that have --discovery", f.tried, err)
 	case slices.Contains(roster.Sources, f.source):
-		return nil, mesh.Conflict("%s: server %s refreshes it, and would find its machines again: take it out of the settings (heddle server --discovery) of all servers first, and restart them", f.tried, roster.Server)
+		return nil, mesh.Conflict("%s: server %s refreshes it, and would find its machines again: take it out of the settings (heddle server --discovery) of all servers first, and restart them. A server that was killed is taken to refresh it for %s more", f.tried, roster.Server, officeTTL)
 	}
 	return append(guards, at(rosterKey, written[0].ModRevision)), nil
 }

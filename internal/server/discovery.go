@@ -120,7 +120,7 @@ func discoveryProblems(view *catalog.View) []Problem {
 		case !refreshed:
 			all = append(all, Problem{"source/" + one.Name, fmt.Sprintf("server %s, which refreshes the sources, does not have it in its settings: what was known of it, %d machines, stays. Put it back (heddle server --discovery), or forget it (heddle discovery forget %s)", view.Roster().Server, one.VMs, one.Name)})
 		case fault != "":
-			all = append(all, Problem{"source/" + one.Name, "it could not be listed as a whole, and what was known of it stays: " + fault})
+			all = append(all, Problem{"source/" + one.Name, one.Kept() + ": " + fault})
 		}
 	}
 	all = append(all, staleProblems(view, time.Now())...)

@@ -67,6 +67,7 @@ func (s *Source) assemble(p *part, r recall) []discovery.Scope {
 		}
 		if scope.Err == nil {
 			p.hold(&scope, r)
+			scope.Proven = true // see prove.go: all others that were known are gone
 		}
 		out = append(out, scope)
 	}

@@ -151,7 +151,7 @@ func TestWhatIsDeletedIsRemovedAtOnce(t *testing.T) {
 				before := r.calls
 				c.change(a)
 				r.take(t, s)
-				if scope := r.scopes[whole0]; len(r.known) != c.left || scope.Err != nil || scope.Doubt != nil {
+				if scope := r.scopes[whole0]; len(r.known) != c.left || scope.Err != nil || scope.Doubt != nil || !scope.Proven {
 					t.Errorf("%d machines are left, want %d; %v %v", len(r.known), c.left, scope.Err, scope.Doubt)
 				}
 				if extra := r.calls - before; extra != c.calls[listing] {

@@ -1,0 +1,63 @@
+package discovery
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// TestAMachineThatCannotBeGoesWithItsRow, at the next whole listing: it is of its scope, as
+// all others are.
+func TestAMachineThatCannotBeGoesWithItsRow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, s := &cloud{}, &memoryShelf{}
+		wrong := scopeOf("a", "a1", "a2", "a3", "a4")
+		wrong.VMs[0].Health, wrong.VMs[1].State, wrong.VMs[2].Name, wrong.VMs[3].PrivateIP = "weird", "weird", "\x00", "weird"
+		wrong.VMs = append(wrong.VMs, scopeOf("a", "a5").VMs...)
+		c.has(nil, wrong)
+		_, end := refreshing(t, c, s)
+		defer end()
+		pass(time.Second)
+		s.change(func(s *memoryShelf) {
+			for key, vm := range s.vms {
+				if vm.Scope != "a" || (len(vm.Faults) == 1) != (key.ID != "a5") || (vm.Name == "") != (key.ID == "a3") {
+					t.Errorf("%+v", vm)
+				}
+			}
+		})
+		c.has(nil, scopeOf("a", "a5"))
+		pass(12 * time.Second)
+		if ids, noted := s.has(); ids != "a5" || noted.Fault() != "" || noted.LastSuccess != noted.LastRun {
+			t.Errorf("the mesh has %s; %+v", ids, noted)
+		}
+	})
+}
+
+// TestWhatIsLoggedOfAFaultIsTrue: all that there is was listed when machines are held.
+func TestWhatIsLoggedOfAFaultIsTrue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, s, log := &cloud{}, &memoryShelf{vms: map[mesh.VMKey]*mesh.VM{}}, &strings.Builder{}
+		r := NewRefresher(Config{Source: Source{Name: "az", Lister: c, Pace: Pace{Interval: 10 * time.Second}}, Shelf: s, Logger: slog.New(slog.NewTextHandler(log, nil))})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		c.has(nil, scopeOf("a", "a1"))
+		go func() { defer close(done); r.Run(ctx) }()
+		pass(time.Second)
+		c.has(nil, scopeOf("a"))
+		pass(12 * time.Second)
+		held := log.String()
+		c.has(nil, Scope{Name: "a", Err: errors.New("403")})
+		pass(30 * time.Second)
+		cancel()
+		<-done
+		if failed := log.String()[len(held):]; strings.Contains(held, "could not be listed") || !strings.Contains(held, "it lacks machines that it had") || !strings.Contains(held, "scope=a") || !strings.Contains(failed, "could not be listed as a whole") {
+			t.Errorf("held: %s\nfailed: %s", held, failed)
+		}
+	})
+}
