@@ -206,6 +206,10 @@ func (p *placing) leftOver(vm *mesh.VM, placed *Placed) {
 		}
 	}
 	if len(placed.As)+len(placed.Not) == 0 {
-		placed.Not = []Reason{{Why: "its tags name no service, and no service asks for its tags"}}
+		why := "its tags name no service, and no service asks for its tags"
+		if len(vm.Faults) > 0 { // one of them may have named it
+			why = "its tags name no service that can be taken (see its faults), and no service asks for its tags"
+		}
+		placed.Not = []Reason{{Why: why}}
 	}
 }

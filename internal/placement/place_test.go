@@ -62,6 +62,7 @@ func TestPlace(t *testing.T) {
 		"unhealthy":                 {service: fromAzure, vm: func(v *mesh.VM) { v.Health = mesh.VMUnhealthy }, want: &mesh.Instance{Address: "10.0.0.7", Port: 8080, Health: mesh.Unhealthy}},
 		"another source":            {service: mesh.VMEndpoints{Sources: []string{"other"}}, why: "does not have source az in endpoints.vms.sources"},
 		"another service":           {service: fromAzure, vm: func(v *mesh.VM) { v.Runs[0].Name = "bills" }, why: "not an instance of bills: no such service is declared"},
+		"a tag that is wrong":       {service: fromAzure, vm: func(v *mesh.VM) { v.Runs, v.Faults = nil, []string{"tag heddle-port: no"} }, why: "its tags name no service that can be taken (see its faults)"},
 		"no tag":                    {service: fromAzure, vm: func(v *mesh.VM) { v.Runs = nil }, why: "its tags name no service"},
 		"by tags of its own": {service: mesh.VMEndpoints{Sources: []string{"az"}, Tags: map[string]string{"role": "shop", "tier": "1"}},
 			vm: func(v *mesh.VM) { v.Runs, v.Tags = nil, map[string]string{"Role": "shop", "tier": "1", "more": "x"} }, want: &mesh.Instance{Address: "10.0.0.7", Port: 80}},

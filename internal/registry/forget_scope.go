@@ -136,7 +136,7 @@ func (f *forgettingScope) unlisted(ctx context.Context) ([]mesh.DiscoveryScope, 
 		switch {
 		case one.Name != f.scope:
 		case one.Error == "":
-			return nil, nil, mesh.Conflict("%s: server %s lists it, and would find its machines again: take it out of the settings (heddle server --discovery) of all servers, and restart them", f.tried, roster.Server)
+			return nil, nil, mesh.Conflict("%s: server %s lists it, and would find its machines again: take it out of the settings (heddle server --discovery) of all servers, and restart them. A server that was killed is taken to list it for %s more", f.tried, roster.Server, officeTTL)
 		case one.Held > 0 && one.Held < one.VMs:
 			return nil, nil, mesh.Conflict("%s: it is listed but for %d of its %d machines, which may not be gone (%s)", f.tried, one.Held, one.VMs, one.Error)
 		}

@@ -260,7 +260,7 @@ func TestASourceIsForgotten(t *testing.T) {
 	}
 	_, before := w.vms("")
 	p := w.write("DELETE", "/api/v1/discovery/dc", "").problem(t)
-	if p.Status != 409 || !strings.Contains(p.Detail, "server one refreshes it") {
+	if p.Status != 409 || !strings.Contains(p.Detail, "server one refreshes it") || !strings.Contains(p.Detail, "A server that was killed is taken to refresh it for 10s more") {
 		t.Errorf("%+v", p)
 	}
 	if _, err := w.store.WakeSource(t.Context(), "az"); err != nil || w.value("/heddle/v1/wakes/az") == "" {
