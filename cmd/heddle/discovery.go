@@ -68,7 +68,7 @@ func (c *discoveryListCmd) Run(ctx context.Context, api *client.Client, con *con
 	if c.Output != "table" {
 		return con.encode(c.Output, all)
 	}
-	if len(all.Sources) == 0 {
+	if len(all.Sources) == 0 && len(all.Concerns) == 0 {
 		fmt.Fprintln(con.err, "no sources of virtual machines: name them in a file, and start the servers with --discovery")
 		return nil
 	}
@@ -84,6 +84,9 @@ func (c *discoveryListCmd) Run(ctx context.Context, api *client.Client, con *con
 	}
 	for i := range all.Sources {
 		tellFaults(con.out, &all.Sources[i], time.Now())
+	}
+	for _, one := range all.Concerns {
+		fmt.Fprintf(con.out, "\n%s: %s\n", present.Safe(one.Source), present.Safe(one.Message))
 	}
 	return nil
 }

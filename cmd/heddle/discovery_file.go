@@ -61,6 +61,10 @@ func readDiscovery(path string) ([]discovery.Source, error) {
 	if len(file.Sources) == 0 {
 		return nil, fmt.Errorf("read --discovery %s: it has no sources", path)
 	}
+	digests, err := digestsOf(data)
+	if err != nil {
+		return nil, fmt.Errorf("read --discovery %s: %w", path, err)
+	}
 	var out []discovery.Source
 	var wrong []error
 	seen := map[string]bool{}
@@ -74,9 +78,25 @@ func readDiscovery(path string) ([]discovery.Source, error) {
 			wrong = append(wrong, fmt.Errorf("read --discovery %s: sources[%d] (%q): %w", path, i, one.Name, err))
 			continue
 		}
+		source.Digest = digests[i]
 		out = append(out, source)
 	}
 	return out, errors.Join(wrong...)
+}
+
+// digestsOf are those of the sources in a file that was read, in its order.
+func digestsOf(data []byte) ([]string, error) {
+	var written struct {
+		Sources []any `yaml:"sources"`
+	}
+	if err := yaml.Unmarshal(data, &written); err != nil {
+		return nil, err
+	}
+	out := make([]string, len(written.Sources))
+	for i, one := range written.Sources {
+		out[i] = discovery.Digest(one)
+	}
+	return out, nil
 }
 
 // source makes what the settings say.

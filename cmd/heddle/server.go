@@ -113,6 +113,7 @@ func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) 
 	if len(sources) > 0 {
 		node.discovery = newDiscoveryNode(node, sources)
 		node.restAPI.HandleSourceEvents(node.discovery.events())
+		node.restAPI.TellConcerns(node.discovery.concerns.told)
 	}
 	if c.AuthzListen != "" {
 		if node.authz, err = c.newAuthz(ctx, node, ports); err != nil {

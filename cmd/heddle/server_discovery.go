@@ -17,6 +17,8 @@ type discoveryNode struct {
 	server  string
 	metrics *discovery.Metrics
 	node    *serverNode
+
+	concerns sourceConcerns
 }
 
 func newDiscoveryNode(n *serverNode, sources []discovery.Source) *discoveryNode {
@@ -48,6 +50,9 @@ func (d *discoveryNode) events() map[string]http.Handler {
 }
 
 func (d *discoveryNode) run(ctx context.Context) {
+	var minding sync.WaitGroup
+	defer minding.Wait()
+	minding.Go(func() { d.mind(ctx) })
 	d.node.store.Lead(ctx, registry.DiscoveryOffice, d.server, d.lead)
 }
 
@@ -58,10 +63,11 @@ func (d *discoveryNode) lead(ctx context.Context, term registry.Term) {
 		return
 	}
 	names := make([]string, len(d.sources))
+	digests := map[string]string{}
 	for i, one := range d.sources {
-		names[i] = one.Name
+		names[i], digests[one.Name] = one.Name, one.Digest
 	}
-	if err := d.node.store.WriteRoster(ctx, term, mesh.DiscoveryRoster{Server: d.server, Sources: names}); err != nil {
+	if err := d.node.store.WriteRoster(ctx, term, mesh.DiscoveryRoster{Server: d.server, Sources: names, Digests: digests}); err != nil {
 		d.node.logger.Warn("the sources of machines are not refreshed yet", "error", err)
 		return // the office is sought again
 	}

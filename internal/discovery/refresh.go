@@ -30,6 +30,7 @@ type Source struct {
 	Kind   string // for people
 	Lister Lister
 	Pace   Pace
+	Digest string // of its settings, see [Digest]
 }
 
 // Config has settings whose zero values work, but for Source and Shelf.

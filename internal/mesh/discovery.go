@@ -31,6 +31,9 @@ type DiscoverySource struct {
 type DiscoveryRoster struct {
 	Server  string   `json:"server"`
 	Sources []string `json:"sources"` // as its settings have them
+	// Digests tell its settings of sources from other servers', by name, and nothing of what
+	// they are; servers of before have none.
+	Digests map[string]string `json:"digests,omitempty"`
 }
 
 // DiscoveryScope is how the latest listing of a part of a source went.

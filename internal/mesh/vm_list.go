@@ -32,6 +32,15 @@ type VMPlace struct {
 type Discovery struct {
 	Server  string            `json:"server" doc:"Which server refreshes them; empty: none does."`
 	Sources []DiscoveryReport `json:"sources" nullable:"false" doc:"By name."`
+	// Concerns are of the server that was asked, which others cannot see.
+	Concerns []DiscoveryConcern `json:"concerns" nullable:"false" doc:"What is wrong with the sources in the settings of the server that was asked: they differ from those of the server that refreshes, or events cannot be taken. Others are asked for theirs."`
+}
+
+// DiscoveryConcern is something wrong with a source in the settings of one server.
+type DiscoveryConcern struct {
+	Source  string `json:"source" doc:"The source." example:"azure-prod"`
+	Server  string `json:"server" doc:"Whose settings."`
+	Message string `json:"message" doc:"What is wrong, and what to do."`
 }
 
 // DiscoveryAsked is that a source was asked to be refreshed.

@@ -63,6 +63,7 @@ func (s *Server) getDiscovery(context.Context, *struct{}) (*discoveryAnswer, err
 		report.Skipped, report.SkippedTotal = skipped(all, one.Name)
 		out.Sources = append(out.Sources, report)
 	}
+	out.Concerns = append([]mesh.DiscoveryConcern{}, s.concerns()...)
 	return &discoveryAnswer{Body: out}, nil
 }
 
@@ -105,8 +106,11 @@ func (s *Server) sourceWrite(ctx context.Context, call *Call, path SourcePath) (
 
 // discoveryProblems says which sources fail, and which services wait for machines of
 // sources that there are not.
-func discoveryProblems(view *catalog.View) []Problem {
+func discoveryProblems(view *catalog.View, concerns []mesh.DiscoveryConcern) []Problem {
 	var all []Problem
+	for _, one := range concerns {
+		all = append(all, Problem{"source/" + one.Source, one.Message})
+	}
 	there := map[string]bool{}
 	for _, name := range view.Roster().Sources { // also before its first refresh has ended
 		there[name] = true

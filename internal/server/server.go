@@ -71,6 +71,7 @@ type Server struct {
 	layouts   *insight.Turns // of topologies that are laid out
 	metrics   metrics
 	refreshes refreshes
+	concerns  func() []mesh.DiscoveryConcern // of this server's settings of sources
 	// operations names what each pattern of mux does, for metrics and the log.
 	// Complete when New returns.
 	operations map[string]string
@@ -84,7 +85,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Registry == nil || cfg.Catalog == nil {
 		return nil, errors.New("the server needs a registry and a catalog")
 	}
-	s := &Server{cfg: cfg, mux: http.NewServeMux(), logger: cfg.Logger, closing: make(chan struct{}), operations: map[string]string{}, layouts: insight.NewLayoutTurns(), name: rand.Text()}
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), logger: cfg.Logger, closing: make(chan struct{}), operations: map[string]string{}, layouts: insight.NewLayoutTurns(), name: rand.Text(), concerns: func() []mesh.DiscoveryConcern { return nil }}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}

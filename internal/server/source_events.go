@@ -2,7 +2,13 @@ package server
 
 import (
 	"net/http"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
 )
+
+// TellConcerns has the server tell what is wrong with the sources in its settings. It is
+// called before the server serves.
+func (s *Server) TellConcerns(concerns func() []mesh.DiscoveryConcern) { s.concerns = concerns }
 
 // HandleSourceEvents has a cloud tell of changes of its machines, by sources of discovery.
 // Each handler lets in whom it knows: clouds have no tokens of the mesh. It is called

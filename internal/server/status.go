@@ -126,7 +126,7 @@ func (s *Server) Problems() []Problem {
 			all = append(all, Problem{Object: "route/" + string(route.Name), Message: fmt.Sprintf("sends requests to %q, %s", backend.Service, why)})
 		}
 	}
-	all = append(all, discoveryProblems(view)...)
+	all = append(all, discoveryProblems(view, s.concerns())...)
 	all = append(all, placingProblems(view, s.machines(view))...)
 	if s.cfg.Problems != nil {
 		all = append(all, s.cfg.Problems()...)

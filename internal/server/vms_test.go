@@ -203,7 +203,7 @@ func TestASnapshotsVersionIsTheSameOnEveryServer(t *testing.T) {
 
 func TestHowSourcesDo(t *testing.T) {
 	w := newWorld(t)
-	if got := w.call("GET", "/api/discovery", ""); got.status != 200 || got.body != `{"server":"","sources":[]}`+"\n" {
+	if got := w.call("GET", "/api/discovery", ""); got.status != 200 || got.body != `{"server":"","sources":[],"concerns":[]}`+"\n" {
 		t.Fatalf("%d %q", got.status, got.body)
 	}
 	w.declare(strings.Replace(ordersOnVMs, `"dc"`, `"nowhere"`, 1))

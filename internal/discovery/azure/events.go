@@ -43,6 +43,18 @@ func (s *Source) EventsHandler(wake func(context.Context) error) http.Handler {
 	return h
 }
 
+// Concern says why this server could not take events now: those that come are refused. It
+// is none of the machines'.
+func (s *Source) Concern() error {
+	if s.cfg.Events == nil {
+		return nil
+	}
+	if _, err := readSecret(s.cfg.Events.SecretFile); err != nil {
+		return fmt.Errorf("events are refused, and changes are seen at the next refresh: %w", err)
+	}
+	return nil
+}
+
 type eventsHandler struct {
 	secretFile string
 	scopes     []string
