@@ -184,7 +184,7 @@ func TestAServerStartsWithoutTheSecretsOfItsSources(t *testing.T) {
 	s := startServer(t, "--discovery", file("discovery.yaml"))
 	s.declare(service("orders", mesh.HTTP))
 	s.awaitSource("az", "read clientSecretFile: open "+file("client"), 0)
-	s.awaitSource("cmdb", "read its token: open "+file("token"), 0)
+	s.awaitSource("cmdb", file("token")+": no such file", 0)
 	s.awaitConcerns(map[string]string{"az": "events are refused, and changes are seen at the next refresh: read events.secretFile: open " + file("events")})
 	event := func(secret string) int {
 		answer, err := http.Post(s.rest+"/api/v1/discovery/az/events?secret="+secret, "application/json", strings.NewReader("[]"))
@@ -248,7 +248,7 @@ func TestARefreshIsWaitedFor(t *testing.T) {
 		t.Errorf("%d: %s", code, output)
 	}
 	writeFile(t, filepath.Join(dir, "other"), "{")
-	if output, code := refresh("other"); code == 0 || !strings.Contains(output, `source "other" could not be listed as a whole, and what was known of it stays: inventory: read the inventory`) || !strings.Contains(output, "1 machine, 0 new") {
+	if output, code := refresh("other"); code == 0 || !strings.Contains(output, `source "other": it could not be listed as a whole, and what was known of it stays: `) || !strings.Contains(output, "read the inventory ") || !strings.Contains(output, "1 machine, 0 new") {
 		t.Errorf("%d: %s", code, output)
 	}
 	if output, code := refresh("none"); code == 0 || !strings.Contains(output, "there is no such source; there are: dc, other") {
