@@ -81,8 +81,10 @@ func (f *fleet) steady(refreshes int) {
 	before := f.used()
 	written := f.writes.until(f.t, "refreshes", func(all []etcdWrite) bool { return len(all) >= refreshes })
 	after := f.used()
+	sent := int64(0)
 	for i, one := range f.proxies {
-		if more := one.received.Load() - received[i]; more != 0 {
+		more := one.received.Load() - received[i]
+		if sent += more; more != 0 {
 			f.t.Errorf("%s was sent %d bytes in %d refreshes in which nothing changed", one.name, more, refreshes)
 		}
 	}
@@ -108,7 +110,7 @@ func (f *fleet) steady(refreshes int) {
 	f.figure(now, "MiB", "server, resident")
 	f.figure(peak, "MiB", "server, resident at most since its start")
 	f.figure(n/float64(refreshes), "", "keys written to etcd per refresh: how the source does")
-	f.figure(0, "bytes", "sent to %d proxies in %d refreshes", len(f.proxies), len(written))
+	f.figure(float64(sent), "bytes", "sent to %d proxies in %d refreshes", len(f.proxies), len(written))
 }
 
 // What changes.

@@ -45,9 +45,10 @@ func TestMachinesSpeed(t *testing.T) {
 			f.changes(*azureRounds)
 		})
 	}
-	if *azureRounds < 30 || t.Failed() {
+	if *azureRounds < 30 || len(found) == 0 {
 		return
 	}
+	// Also where a bound was missed: what was measured then is what one wants to see.
 	data, err := json.MarshalIndent(found, "", "  ")
 	if err == nil {
 		err = os.MkdirAll("../.bench", 0o755)
