@@ -151,7 +151,7 @@ resource "azurerm_linux_virtual_machine_scale_set" "this" {
   automatic_instance_repair {
     enabled      = true
     action       = "Replace"
-    grace_period = "PT10M"
+    grace_period = "PT30M" # a new role, which its join token is read by, may take ten minutes to count
   }
 
   # A machine that is to go is told so five minutes before, and can finish what it has.
