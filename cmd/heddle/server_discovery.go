@@ -17,17 +17,22 @@ type discoveryNode struct {
 	server  string
 	metrics *discovery.Metrics
 	node    *serverNode
+	waking  []func(context.Context) // for what clouds have told
 
 	concerns sourceConcerns
 }
 
 func newDiscoveryNode(n *serverNode, sources []discovery.Source) *discoveryNode {
-	return &discoveryNode{sources: sources, server: n.name(), metrics: discovery.NewMetrics(n.prom), node: n}
+	d := &discoveryNode{sources: sources, server: n.name(), metrics: discovery.NewMetrics(n.prom), node: n}
+	for _, one := range sources {
+		d.metrics.Configured(one.Name)
+	}
+	return d
 }
 
 // eventsSource is a source that is told of changes by its cloud.
 type eventsSource interface {
-	EventsHandler(wake func(context.Context) error) http.Handler
+	EventsHandler(wake func(context.Context) error) (handler http.Handler, run func(context.Context))
 }
 
 // events are the handlers of what clouds tell. Any server may be told, and one asks the
@@ -39,11 +44,13 @@ func (d *discoveryNode) events() map[string]http.Handler {
 		if !is {
 			continue
 		}
-		if handler := told.EventsHandler(func(ctx context.Context) error {
+		handler, waking := told.EventsHandler(func(ctx context.Context) error {
 			_, err := d.node.store.WakeSource(ctx, source.Name)
 			return err
-		}); handler != nil {
+		})
+		if handler != nil {
 			out[source.Name] = handler
+			d.waking = append(d.waking, waking)
 		}
 	}
 	return out
@@ -53,6 +60,9 @@ func (d *discoveryNode) run(ctx context.Context) {
 	var minding sync.WaitGroup
 	defer minding.Wait()
 	minding.Go(func() { d.mind(ctx) })
+	for _, wakes := range d.waking {
+		minding.Go(func() { wakes(ctx) })
+	}
 	d.node.store.Lead(ctx, registry.DiscoveryOffice, d.server, d.lead)
 }
 

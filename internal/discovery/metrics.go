@@ -16,6 +16,7 @@ type Metrics struct {
 	throttled *prometheus.CounterVec
 	machines  *prometheus.GaugeVec
 	success   *prometheus.GaugeVec
+	settings  *prometheus.GaugeVec
 }
 
 // NewMetrics makes and registers them; nil registers them nowhere.
@@ -27,15 +28,20 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 		calls:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "heddle_discovery_calls_total", Help: "Requests made of a source of machines."}, of),
 		throttled: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "heddle_discovery_throttled_total", Help: "Requests that a source of machines answered with 429."}, of),
 		machines:  prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "heddle_discovery_vms", Help: "Machines that a source has."}, of),
-		success:   prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "heddle_discovery_last_success_timestamp_seconds", Help: "When the latest refresh began that had all of a source."}, of),
+		success:   prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "heddle_discovery_last_success_timestamp_seconds", Help: "When the latest refresh began that had all of a source; if none had, when the server that refreshes it first did."}, of),
+		settings:  prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "heddle_discovery_configured", Help: "1: the server's settings have the source, whichever server refreshes it."}, of),
 	}
 	if registerer != nil {
-		registerer.MustRegister(m.refreshes, m.seconds, m.calls, m.throttled, m.machines, m.success)
+		registerer.MustRegister(m.refreshes, m.seconds, m.calls, m.throttled, m.machines, m.success, m.settings)
 	}
 	return m
 }
 
-func (m *Metrics) refreshed(s *mesh.DiscoverySource, took time.Duration, failed bool) {
+// Configured says that the server's settings have a source.
+func (m *Metrics) Configured(source string) { m.settings.WithLabelValues(source).Set(1) }
+
+// refreshed takes in a refresh; since is when the refresher began its first.
+func (m *Metrics) refreshed(s *mesh.DiscoverySource, since time.Time, took time.Duration, failed bool) {
 	result := "ok"
 	if failed {
 		result = "failed"
@@ -46,8 +52,9 @@ func (m *Metrics) refreshed(s *mesh.DiscoverySource, took time.Duration, failed 
 	m.throttled.WithLabelValues(s.Name).Add(float64(s.Throttled))
 	m.machines.WithLabelValues(s.Name).Set(float64(s.VMs))
 	if !s.LastSuccess.IsZero() {
-		m.success.WithLabelValues(s.Name).Set(float64(s.LastSuccess.Unix()))
+		since = s.LastSuccess
 	}
+	m.success.WithLabelValues(s.Name).Set(float64(since.Unix()))
 }
 
 // Left takes away what is said of sources that this server refreshes no more.

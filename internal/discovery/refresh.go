@@ -55,8 +55,9 @@ type Refresher struct {
 	remembered map[string]memory // of scopes, by name
 	resumed    bool              // what was noted before is known
 	status     mesh.DiscoverySource
-	written    int64  // the revision of the latest write
-	told       string // the fault that was logged last
+	first      time.Time // when the first refresh began
+	written    int64     // the revision of the latest write
+	told       string    // the fault that was logged last
 }
 
 // NewRefresher makes a refresher that asks nothing until Run.
@@ -157,6 +158,9 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // refresh asks once, and keeps what differs.
 func (r *Refresher) refresh(ctx context.Context, woken bool) outcome {
 	began := time.Now()
+	if r.first.IsZero() {
+		r.first = began
+	}
 	r.status.LastRun, r.status.ListingMS, r.status.Calls, r.status.Throttled = began.UTC(), 0, 0, 0
 	r.status.Written, r.status.Removed = 0, 0
 	if asked := r.asked.Load(); asked != 0 { // 0: none was heard of in this term
@@ -194,7 +198,7 @@ func (r *Refresher) refreshed(ctx context.Context, began time.Time, o outcome, e
 	if ctx.Err() != nil {
 		return outcome{} // it was told to end: that is no fault of the source
 	}
-	r.cfg.Metrics.refreshed(&r.status, took, err != nil || r.status.LastSuccess != r.status.LastRun)
+	r.cfg.Metrics.refreshed(&r.status, r.first, took, err != nil || r.status.LastSuccess != r.status.LastRun)
 	r.tell()
 	return o
 }

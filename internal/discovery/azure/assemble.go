@@ -48,9 +48,6 @@ type ipConfig struct {
 	primary bool
 }
 
-// id makes an ID comparable, and what the registry has as a machine's.
-func id(of string) string { return strings.ToLower(strings.TrimPrefix(of, "/")) }
-
 // assemble makes the scopes of a subscription.
 func (s *Source) assemble(p *part, r recall) []discovery.Scope {
 	var out []discovery.Scope
@@ -62,7 +59,7 @@ func (s *Source) assemble(p *part, r recall) []discovery.Scope {
 		for i := range p.machines {
 			m := &p.machines[i]
 			if scope.Err == nil && strings.HasPrefix(m.id, name+"/") && s.selects(m) {
-				scope.VMs = append(scope.VMs, s.vm(m, &p.found, r[discovery.TidyID(m.id)]))
+				scope.VMs = append(scope.VMs, s.vm(m, &p.found, r.of(m.id)))
 			}
 		}
 		if scope.Err == nil {
@@ -138,7 +135,7 @@ func inherited(set, own map[string]string) map[string]string {
 
 // vm makes what the mesh has of a machine. had is what it had of it before, or nil.
 func (s *Source) vm(m *machine, f *found, had *mesh.VM) mesh.VM {
-	vm := mesh.VM{ID: m.id, Name: m.name, Region: m.region, Zone: m.zone, ScaleSet: m.scaleSet, Tags: m.tags}
+	vm := mesh.VM{ID: key(m.id), Name: m.name, Region: m.region, Zone: m.zone, ScaleSet: m.scaleSet, Tags: m.tags}
 	vm.State = state(m, &vm, had)
 	vm.Health = health(m.health)
 	s.addresses(m, f, &vm, had)

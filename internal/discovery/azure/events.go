@@ -30,17 +30,18 @@ const (
 )
 
 // EventsHandler answers Event Grid's webhook: its handshakes, and its events, by calling
-// wake. What an event says is not believed: it only has the source asked sooner. Nil, if
-// the settings have no events.
-func (s *Source) EventsHandler(wake func(context.Context) error) http.Handler {
+// wake. What an event says is not believed: it only has the source asked sooner. Whoever
+// serves it has run go on until its end: run wakes the source for events that were answered
+// before it was woken. Both are nil if the settings have no events.
+func (s *Source) EventsHandler(wake func(context.Context) error) (handler http.Handler, run func(context.Context)) {
 	if s.cfg.Events == nil {
-		return nil
+		return nil, nil
 	}
-	h := &eventsHandler{secretFile: s.cfg.Events.SecretFile, wake: wake, slots: make(chan struct{}, atOnce)}
+	h := &eventsHandler{secretFile: s.cfg.Events.SecretFile, wake: wake, slots: make(chan struct{}, atOnce), pending: make(chan struct{}, 1)}
 	for _, one := range s.cfg.Subscriptions {
 		h.scopes = append(h.scopes, one.scopes()...)
 	}
-	return h
+	return h, h.run
 }
 
 // Concern says why this server could not take events now: those that come are refused. It
@@ -60,10 +61,10 @@ type eventsHandler struct {
 	scopes     []string
 	wake       func(context.Context) error
 	slots      chan struct{}
+	pending    chan struct{} // capacity one: run is to wake the source
 
-	mu      sync.Mutex // guards what follows
-	waiting bool       // a timer is about to wake the source
-	last    time.Time  // when it was woken
+	mu   sync.Mutex // guards last
+	last time.Time  // when it was woken
 }
 
 // event is one, in Event Grid's own schema or in that of CloudEvents.
@@ -194,43 +195,78 @@ func (h *eventsHandler) of(subject string) bool {
 }
 
 // wakeSoon wakes the source at most once in a while. What comes too soon after is answered
-// at once, and has the source woken when it is time: one timer for all that comes until then.
+// at once, and has run wake it when it is time: once for all that comes until then.
 func (h *eventsHandler) wakeSoon(ctx context.Context) error {
-	h.mu.Lock()
-	wait := time.Until(h.last.Add(wakeGap))
-	if h.waiting || wait > 0 {
-		if !h.waiting {
-			h.waiting = true
-			later := context.WithoutCancel(ctx)
-			time.AfterFunc(wait, func() { h.wakeLater(later, wakeTries) })
-		}
-		h.mu.Unlock()
+	if !h.due() {
+		h.pend()
 		return nil
 	}
-	h.last = time.Now()
-	h.mu.Unlock()
-	return h.wakeNow(ctx)
+	return h.wakeNow(context.WithoutCancel(ctx)) // others rely on it
 }
 
-// wakeLater wakes the source for those that have been answered. They do not come again, so
-// it is tried for a while: the next refresh is not far then.
-func (h *eventsHandler) wakeLater(ctx context.Context, tries int) {
+func (h *eventsHandler) pend() {
+	select {
+	case h.pending <- struct{}{}:
+	default:
+	}
+}
+
+// due says whether it is time to wake the source again, which the caller then does.
+func (h *eventsHandler) due() bool {
 	h.mu.Lock()
-	h.waiting, h.last = false, time.Now()
+	defer h.mu.Unlock()
+	if len(h.pending) > 0 || time.Since(h.last) < wakeGap {
+		return false
+	}
+	h.last = time.Now()
+	return true
+}
+
+// run wakes the source for events that have been answered, until ctx ends. They do not come
+// again, so it is tried for a while: the next refresh is not far then.
+func (h *eventsHandler) run(ctx context.Context) {
+	for h.await(ctx) {
+		for range wakeTries {
+			if !h.pause(ctx) || h.wakeNow(ctx) == nil {
+				break
+			}
+		}
+	}
+}
+
+// await waits for an event that is pending, and leaves it so.
+func (h *eventsHandler) await(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-h.pending:
+		h.pend()
+		return true
+	}
+}
+
+// pause waits until the source may be woken again, for all that came until then.
+func (h *eventsHandler) pause(ctx context.Context) bool {
+	h.mu.Lock()
+	wait := time.Until(h.last.Add(wakeGap))
 	h.mu.Unlock()
-	if h.wakeNow(ctx) == nil || tries == 1 {
-		return
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(wait):
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.waiting { // else somebody else does
-		h.waiting = true
-		time.AfterFunc(wakeGap, func() { h.wakeLater(ctx, tries-1) })
+	h.last = time.Now()
+	select {
+	case <-h.pending:
+	default:
 	}
+	return true
 }
 
 func (h *eventsHandler) wakeNow(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wakeTime) // others rely on it
+	ctx, cancel := context.WithTimeout(ctx, wakeTime)
 	defer cancel()
 	return h.wake(ctx)
 }

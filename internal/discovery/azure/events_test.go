@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -32,7 +33,8 @@ func webhook(t *testing.T, fails error) (http.Handler, *atomic.Int32) {
 		cfg.Events = &azure.Events{SecretFile: path}
 		cfg.Subscriptions[0].ResourceGroups = []string{"Mesh"}
 	})
-	return s.EventsHandler(func(context.Context) error { woken.Add(1); return fails }), woken
+	h, _ := s.EventsHandler(func(context.Context) error { woken.Add(1); return fails })
+	return h, woken
 }
 
 func post(h http.Handler, method, target, body string, headers ...string) *httptest.ResponseRecorder {
@@ -98,8 +100,9 @@ func TestEventsWakeTheSource(t *testing.T) {
 	})
 }
 
-// sleepy is a webhook without an Azure, for tests whose time is not real.
-func sleepy(t *testing.T, wake func(context.Context) error) (send func() int) {
+// sleepy is a webhook without an Azure, for tests whose time is not real, and the end of its
+// server.
+func sleepy(t *testing.T, wake func(context.Context) error) (send func() int, end func()) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(path, []byte(secret), 0o600); err != nil {
@@ -109,17 +112,21 @@ func sleepy(t *testing.T, wake func(context.Context) error) (send func() int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := s.EventsHandler(wake)
+	h, run := s.EventsHandler(wake)
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { run(ctx) })
 	return func() int {
 		return post(h, http.MethodPost, "/?secret="+secret, `[{"subject":"/subscriptions/`+sub+`/resourceGroups/a/providers/Microsoft.Compute/virtualMachines/vm"}]`).Code
-	}
+	}, func() { cancel(); running.Wait() }
 }
 
 // TestABurstOfEventsWakesAtItsBeginningAndAfterItsEnd, and none of them waits for it.
 func TestABurstOfEventsWakesAtItsBeginningAndAfterItsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, woken := time.Now(), []time.Duration(nil)
-		send := sleepy(t, func(context.Context) error { woken = append(woken, time.Since(began)); return nil })
+		send, end := sleepy(t, func(context.Context) error { woken = append(woken, time.Since(began)); return nil })
+		defer end()
 		for range 10 {
 			for range 50 { // more than are answered at once
 				at := time.Now()
@@ -141,12 +148,13 @@ func TestABurstOfEventsWakesAtItsBeginningAndAfterItsEnd(t *testing.T) {
 func TestAnEventThatWasAnsweredIsNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tried, away := 0, true
-		send := sleepy(t, func(context.Context) error {
+		send, end := sleepy(t, func(context.Context) error {
 			if tried++; away {
 				return errors.New("etcd is away")
 			}
 			return nil
 		})
+		defer end()
 		if first, second := send(), send(); first != http.StatusServiceUnavailable || second != http.StatusOK {
 			t.Fatalf("answered %d and %d", first, second)
 		}
@@ -164,12 +172,44 @@ func TestAnEventThatWasAnsweredIsNotLost(t *testing.T) {
 	})
 }
 
+// TestNoSourceIsWokenAfterTheServersEnd: neither between two tries nor by one that hangs, for
+// the registry is closed then.
+func TestNoSourceIsWokenAfterTheServersEnd(t *testing.T) {
+	for name, hangs := range map[string]bool{"between tries": false, "in a try": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tried, ended := 0, false
+				send, end := sleepy(t, func(ctx context.Context) error {
+					if tried++; ended {
+						t.Error("the source is woken after the end")
+					}
+					if hangs && tried > 1 {
+						<-ctx.Done()
+					}
+					return errors.New("etcd is away")
+				})
+				if first, second := send(), send(); first != http.StatusServiceUnavailable || second != http.StatusOK {
+					t.Fatalf("answered %d and %d", first, second)
+				}
+				time.Sleep(2500 * time.Millisecond)
+				began := time.Now()
+				end()
+				ended = true
+				if took := time.Since(began); took > 0 || tried < 2 {
+					t.Errorf("the end took %s after %d tries", took, tried)
+				}
+				time.Sleep(time.Minute)
+			})
+		})
+	}
+}
+
 // TestASecretOfAFewLettersIsNone, and one that cannot be read neither: nobody is let in, and
 // the server starts all the same. It is read at each call.
 func TestASecretOfAFewLettersIsNone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secret")
 	s := source(t, azuretest.New(t), func(cfg *azure.Config) { cfg.Events = &azure.Events{SecretFile: path} })
-	h := s.EventsHandler(func(context.Context) error { t.Error("it was woken"); return nil })
+	h, _ := s.EventsHandler(func(context.Context) error { t.Error("it was woken"); return nil })
 	for _, has := range []string{"", "short", secret} {
 		if has != "" {
 			if err := os.WriteFile(path, []byte(has), 0o600); err != nil {

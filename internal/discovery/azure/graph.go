@@ -102,8 +102,8 @@ func (s *Source) knownOf(subscriptions []Subscription, r recall) (known, rest ma
 			rest[id] = true
 		}
 	}
-	for id := range r {
-		if isAsked(id) {
+	for id, vm := range r {
+		if _, told := idOf(vm); told && isAsked(id) {
 			known[id] = true
 		}
 	}

@@ -1,19 +1,16 @@
 package azure
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/compute/armcompute/v8"
-
-	"github.com/heddle-mesh/heddle/internal/discovery"
 )
 
 // Azure leaves out of a list, and of Resource Graph's answers, what the caller may not read,
@@ -25,6 +22,7 @@ import (
 const (
 	mostOfAGroup = 10  // machines of a resource group that are asked for
 	mostProofs   = 100 // scale sets and machines; the others stay until the next refresh
+	mostDoubts   = 20  // of these, if there are any that have been doubted before
 )
 
 // nobody is the name of no machine. Who is told that it is not there may read those of its
@@ -33,6 +31,7 @@ const nobody = "heddle-asks-whether-it-may-read-here"
 
 var (
 	errThere = errors.New("it is there, although it is in no list: the list is not whole")
+	errNoID  = errors.New("its ID in the mesh does not tell which resource it is, so Azure cannot be asked: if it is gone, remove it with heddle discovery forget")
 	errLater = errors.New("more are missing than are asked for at once: it is asked for at the next refresh")
 )
 
@@ -48,103 +47,133 @@ func (s *Source) prove(ctx context.Context, p *part, r recall) {
 	if p.err != nil {
 		return
 	}
-	groups, sets := p.missing(r)
-	if len(groups)+len(sets) == 0 {
+	missing, untold := p.missing(r)
+	ask := prover{left: mostProofs, held: map[string]error{}}
+	ask.hold(untold, errNoID)
+	p.held = ask.held
+	t := s.turnsOf(p.subscription.ID)
+	fresh, doubted := t.order(missing)
+	if len(missing) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()
-	c, err := s.clientsOf(p.subscription.ID)
-	if err != nil {
-		p.err = err
+	if ask.clients, p.err = s.clientsOf(p.subscription.ID); p.err != nil {
 		return
 	}
-	ask := prover{clients: c, left: mostProofs, held: map[string]error{}}
-	for _, set := range slices.Sorted(maps.Keys(sets)) {
-		ask.set(ctx, set, sets[set])
+	if len(doubted) > 0 {
+		ask.left -= mostDoubts
 	}
-	for _, group := range slices.Sorted(maps.Keys(groups)) {
-		ask.group(ctx, group, groups[group])
-	}
-	p.held = ask.held
+	ask.all(ctx, fresh, missing, t)
+	ask.left = mostDoubts
+	t.next = ask.all(ctx, doubted, missing, t)
 }
 
-// missing are the machines that are known and not listed any more: those of their own by
-// resource group, and those of uniform scale sets by set. What was a set's, and the set's
-// own list does not have, is gone.
-func (p *part) missing(r recall) (groups, sets map[string][]string) {
+// all asks for what is missing of groups and sets, and gives the first that is put off.
+func (p *prover) all(ctx context.Context, of []string, missing map[string][]string, t *turns) (putOff string) {
+	for _, one := range of {
+		asked := false
+		if setOf(missing[one][0]) != "" {
+			asked = p.set(ctx, one, missing[one])
+		} else {
+			asked = p.group(ctx, one, missing[one])
+		}
+		if !asked {
+			p.hold(missing[one], cmp.Or(t.doubts[one], errLater))
+			putOff = cmp.Or(putOff, one)
+			continue
+		}
+		delete(t.doubts, one)
+		for _, at := range missing[one] {
+			if why := p.held[at]; why != nil {
+				t.doubts[one] = why
+				break
+			}
+		}
+	}
+	return putOff
+}
+
+// missing are the machines that are known and not listed any more, by resource group or
+// uniform scale set, and those of which it is not told what they are. What was a set's, and
+// the set's own list does not have, is gone.
+func (p *part) missing(r recall) (missing map[string][]string, untold []string) {
 	listed := make(map[string]bool, len(p.machines))
 	for i := range p.machines {
-		listed[discovery.TidyID(p.machines[i].id)] = true
+		for _, name := range names(p.machines[i].id) {
+			listed[name] = true
+		}
 	}
-	groups, sets = map[string][]string{}, map[string][]string{}
+	missing = map[string][]string{}
 	for _, scope := range p.subscription.scopes() {
 		if p.hidden[scope] != nil {
 			continue
 		}
 		for _, at := range r.missing(scope, listed) {
 			set := setOf(at)
+			_, told := idOf(r[at])
 			switch {
+			case !told:
+				untold = append(untold, at)
 			case set == "":
-				groups[groupOf(at)] = append(groups[groupOf(at)], at)
+				missing[groupOf(at)] = append(missing[groupOf(at)], at)
 			case !p.sets[set]:
-				sets[set] = append(sets[set], at)
+				missing[set] = append(missing[set], at)
 			}
 		}
 	}
-	return groups, sets
+	return missing, untold
 }
 
 // set asks for a uniform scale set's machines: that list is of one resource, and so given
-// as a whole or refused.
-func (p *prover) set(ctx context.Context, set string, missing []string) {
+// as a whole or refused. It says whether it has asked.
+func (p *prover) set(ctx context.Context, set string, missing []string) bool {
+	if p.left < 1 {
+		return false
+	}
+	p.left--
 	what := fmt.Sprintf("ask for the machines of scale set %s, which are not listed any more", nameOf(set))
 	there := map[string]bool{}
-	var err error
-	if p.left--; p.left < 0 {
-		err = errLater
-	} else {
-		var instances []*armcompute.VirtualMachineScaleSetVM
-		instances, err = pages(ctx, what, p.instances.NewListPager(groupOf(set), nameOf(set), nil), func(page armcompute.VirtualMachineScaleSetVMsClientListResponse) []*armcompute.VirtualMachineScaleSetVM {
-			return page.Value
-		})
-		for _, one := range instances {
-			if one != nil {
-				there[discovery.TidyID(id(text(one.ID)))] = true
-			}
-		}
-	}
+	instances, err := pages(ctx, what, p.instances.NewListPager(groupOf(set), nameOf(set), nil), func(page armcompute.VirtualMachineScaleSetVMsClientListResponse) []*armcompute.VirtualMachineScaleSetVM {
+		return page.Value
+	})
 	if err != nil && !notThere(err) {
 		p.hold(missing, err)
-		return
+		return true
+	}
+	for _, one := range instances {
+		if one != nil {
+			there[id(text(one.ID))] = true
+		}
 	}
 	for _, at := range missing {
 		if there[at] {
 			p.hold([]string{at}, errThere)
 		}
 	}
+	return true
 }
 
 // group asks for a resource group's machines. Of many some are asked for, and one that there
-// is not, which has the right to read the group proven for all of them.
-func (p *prover) group(ctx context.Context, group string, missing []string) {
+// is not, which has the right to read the group proven for all of them. It says whether it
+// has asked.
+func (p *prover) group(ctx context.Context, group string, missing []string) bool {
 	asked, rest := missing, []string(nil)
 	if len(missing) > mostOfAGroup {
 		first := missing[0]
 		name := first[:strings.LastIndex(first, "/")+1] + nobody
 		asked, rest = append([]string{name}, missing[:mostOfAGroup-1]...), missing[mostOfAGroup-1:]
 	}
-	if p.left -= len(asked); p.left < 0 {
-		p.left = 0
-		p.hold(missing, errLater)
-		return
+	if p.left < len(asked) {
+		return false
 	}
+	p.left -= len(asked)
 	// The first alone: where it may not be read, the others are not asked for.
 	doubt := p.machine(ctx, group, asked[0])
 	if doubt != nil {
 		p.left += len(asked) - 1
 		p.hold(missing, doubt)
-		return
+		return true
 	}
 	doubts := make([]error, len(asked))
 	var asking sync.WaitGroup
@@ -161,6 +190,7 @@ func (p *prover) group(ctx context.Context, group string, missing []string) {
 	if doubt != nil {
 		p.hold(rest, doubt)
 	}
+	return true
 }
 
 // machine asks for one: nil, if it is gone.

@@ -9,16 +9,36 @@ import (
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
-// recall is what the mesh has of the source's machines, by their IDs: found by this server,
-// or by another before it.
+// recall is what the mesh has of the source's machines, found by this server or by another
+// before it: by their IDs, or by what the registry has instead (see idOf).
 type recall map[string]*mesh.VM
 
 func recalled(known discovery.Known) recall {
 	out := make(recall, len(known))
 	for _, vm := range known {
-		out[vm.ID] = vm
+		at, _ := idOf(vm)
+		out[at] = vm
 	}
 	return out
+}
+
+// of gives what the mesh has of a machine, by whichever of its names.
+func (r recall) of(id string) *mesh.VM {
+	for _, at := range names(id) {
+		if vm := r[at]; vm != nil {
+			return vm
+		}
+	}
+	return nil
+}
+
+// names are what a machine may be recalled by: its ID, the registry's if that does not tell
+// it, and the one that the registry had before such IDs were encoded.
+func names(id string) []string {
+	if discovery.TidyID(id) == id {
+		return []string{id}
+	}
+	return []string{id, key(id), discovery.TidyID(id)}
 }
 
 // missing are the IDs of a scope's machines that are known and not listed.
@@ -53,5 +73,5 @@ func (s *Source) forget(r recall, parts []part) {
 			listed[parts[i].machines[j].id] = true
 		}
 	}
-	maps.DeleteFunc(s.wired, func(at string, _ wire) bool { return !listed[at] && r[discovery.TidyID(at)] == nil })
+	maps.DeleteFunc(s.wired, func(at string, _ wire) bool { return !listed[at] && r.of(at) == nil })
 }

@@ -19,8 +19,9 @@ type Source struct {
 	login     *login
 	options   *arm.ClientOptions
 
-	mu      sync.Mutex         // guards clients
+	mu      sync.Mutex         // guards clients and turns
 	clients map[string]clients // by subscription: each has its connections and token
+	turns   map[string]*turns  // by subscription, see turns.go
 
 	// Of whoever calls List:
 	known map[string]bool // the IDs of what Resource Graph had last, see graph.go
@@ -32,7 +33,7 @@ func New(cfg Config) (*Source, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Source{cfg: cfg, transport: newTransport(), clients: map[string]clients{}, wired: map[string]wire{}}
+	s := &Source{cfg: cfg, transport: newTransport(), clients: map[string]clients{}, turns: map[string]*turns{}, wired: map[string]wire{}}
 	s.login = newLogin(&s.cfg)
 	s.options = s.cfg.options(s.transport, retries())
 	return s, nil
