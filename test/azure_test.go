@@ -7,12 +7,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/azuretest"
+	"github.com/heddle-mesh/heddle/internal/childtest"
 	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -67,17 +66,16 @@ func startMachine(t *testing.T, number int) (end func()) {
 	command := exec.Command("nsenter", "--net=/run/netns/"+machineNamespace(number), os.Args[0])
 	command.Env = append(os.Environ(), podApp+"=http 8080 "+machineName(number))
 	command.Stderr = os.Stderr
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := command.Start(); err != nil {
+	machine, err := childtest.Start(command)
+	if err != nil {
 		t.Fatal(err)
 	}
-	end = sync.OnceFunc(func() { _ = command.Process.Kill(); _ = command.Wait() })
-	t.Cleanup(end)
+	t.Cleanup(machine.Kill)
 	heddletest.Eventually(t, machineName(number)+" to listen", func() error {
 		_, err := ask(t, machineAddress(number)+":8080", "shop", "/")
 		return err
 	})
-	return end
+	return machine.Kill
 }
 
 func machineName(number int) string { return fmt.Sprintf("machine-%02d", number) }

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/heddle-mesh/heddle/internal/childtest"
 	"github.com/heddle-mesh/heddle/internal/heddletest"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
@@ -60,8 +61,7 @@ func runEtcdMember(encoded string) int {
 type member struct {
 	memberConfig
 	namespace string
-	command   *exec.Cmd
-	exited    chan struct{}
+	process   *childtest.Child
 }
 
 // cluster is three of them, and the hub namespace that this test runs in.
@@ -163,29 +163,22 @@ func (c *cluster) start(m *member) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	m.command = exec.Command("nsenter", "--net=/run/netns/"+m.namespace, self)
-	m.command.Env = append(os.Environ(), etcdMember+"="+string(config))
-	m.command.Stderr = os.Stderr
-	m.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := m.command.Start(); err != nil {
+	command := exec.Command("nsenter", "--net=/run/netns/"+m.namespace, self)
+	command.Env = append(os.Environ(), etcdMember+"="+string(config))
+	command.Stderr = os.Stderr
+	if m.process, err = childtest.Start(command); err != nil {
 		c.t.Fatal(err)
 	}
-	m.exited = make(chan struct{})
-	go func(command *exec.Cmd, exited chan struct{}) {
-		_ = command.Wait()
-		close(exited)
-	}(m.command, m.exited)
 }
 
 func (c *cluster) kill(m *member) {
-	_ = m.command.Process.Signal(syscall.SIGCONT)
-	_ = m.command.Process.Kill()
-	<-m.exited
+	_ = m.process.Signal(syscall.SIGCONT)
+	m.process.Kill()
 }
 
 func (c *cluster) signal(s syscall.Signal, members ...*member) {
 	for _, one := range members {
-		if err := one.command.Process.Signal(s); err != nil {
+		if err := one.process.Signal(s); err != nil {
 			c.t.Error(err)
 		}
 	}

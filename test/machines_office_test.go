@@ -20,18 +20,31 @@ type finder struct {
 	*server
 	t         *testing.T
 	inventory string
+	file      string // its settings
 }
 
+// startFinder runs one on an etcd, "" for the server's own.
 func startFinder(t *testing.T, etcd string, numbers ...int) *finder {
 	t.Helper()
-	f := &finder{t: t, inventory: filepath.Join(t.TempDir(), "inventory.json")}
+	dir := t.TempDir()
+	f := &finder{t: t, inventory: filepath.Join(dir, "inventory.json"), file: filepath.Join(dir, "discovery.yaml")}
 	f.has(numbers...)
-	settings := filepath.Join(t.TempDir(), "discovery.yaml")
-	if err := os.WriteFile(settings, []byte("sources: [{name: dc, interval: 1s, longest: 1s, inventory: {file: "+f.inventory+"}}]\n"), 0o600); err != nil {
-		t.Fatal(err)
+	f.settings("dc")
+	reaches := []string{"--discovery", f.file}
+	if etcd != "" {
+		reaches = append(reaches, "--etcd-endpoints", etcd)
 	}
-	f.server = startServer(t, "--etcd-endpoints", etcd, "--discovery", settings)
+	f.server = startServer(t, reaches...)
 	return f
+}
+
+// settings writes what its source, the inventory, is called.
+func (f *finder) settings(source string) {
+	f.t.Helper()
+	text := "sources: [{name: " + source + ", interval: 1s, longest: 1s, inventory: {file: " + f.inventory + "}}]\n"
+	if err := os.WriteFile(f.file, []byte(text), 0o600); err != nil {
+		f.t.Fatal(err)
+	}
 }
 
 // has writes the machines of its inventory.
