@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -99,6 +100,34 @@ func (w *world) awaitInstances(service mesh.ServiceName, want ...string) {
 		got := w.instances(service)
 		return slices.Equal(got, want), strings.Join(got, ", ")
 	})
+}
+
+// holds looks, until what it gives is called, that a service has so many instances or more.
+func (w *world) holds(service mesh.ServiceName, least int) (until func()) {
+	var withdrawn atomic.Value
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+			if all, err := w.api.Instances(w.t.Context(), service); err == nil && len(all) < least {
+				withdrawn.Store(fmt.Sprint(all))
+			}
+		}
+	}()
+	end := sync.OnceFunc(func() { close(stop); <-stopped })
+	w.t.Cleanup(end)
+	return func() {
+		w.t.Helper()
+		end()
+		if gone := withdrawn.Load(); gone != nil {
+			w.t.Errorf("instances were withdrawn: %v", gone)
+		}
+	}
 }
 
 // A headless service goes from two pods to three and to one while it is called.
@@ -201,22 +230,7 @@ func TestRestartsWithdrawNothing(t *testing.T) {
 	id := func(n int) string { return fmt.Sprintf("orders-%d.%s.prod healthy", n, namespace) }
 	w.awaitInstances("orders", id(0), id(1))
 
-	// Nothing is to be withdrawn from here on.
-	var withdrawn atomic.Value
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		for {
-			select {
-			case <-stop:
-				return
-			case <-time.After(20 * time.Millisecond):
-			}
-			if all, err := w.api.Instances(t.Context(), "orders"); err == nil && len(all) < 2 {
-				withdrawn.Store(fmt.Sprint(all))
-			}
-		}
-	}()
+	stays := w.holds("orders", 2)
 	revision := func() int64 {
 		all, err := w.api.Instances(t.Context(), "orders")
 		if err != nil {
@@ -247,11 +261,7 @@ func TestRestartsWithdrawNothing(t *testing.T) {
 	c.StartServer(t)
 	p.run(2)
 	w.awaitInstances("orders", id(0), id(1), id(2))
-	close(stop)
-	<-stopped
-	if gone := withdrawn.Load(); gone != nil {
-		t.Errorf("instances were withdrawn: %v", gone)
-	}
+	stays()
 
 	// What somebody else deletes is there again.
 	admin := w.api.KeptBy(mesh.Keeper("kubernetes/prod"))
