@@ -72,13 +72,11 @@ func (s *Source) prove(ctx context.Context, p *part, r recall) {
 // all asks for what is missing of groups and sets, and gives the first that is put off.
 func (p *prover) all(ctx context.Context, of []string, missing map[string][]string, t *turns) (putOff string) {
 	for _, one := range of {
-		asked := false
+		ask := p.group
 		if setOf(missing[one][0]) != "" {
-			asked = p.set(ctx, one, missing[one])
-		} else {
-			asked = p.group(ctx, one, missing[one])
+			ask = p.set
 		}
-		if !asked {
+		if !ask(ctx, one, missing[one]) {
 			p.hold(missing[one], cmp.Or(t.doubts[one], errLater))
 			putOff = cmp.Or(putOff, one)
 			continue
