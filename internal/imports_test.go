@@ -78,6 +78,11 @@ var mayImport = map[string][]string{
 	"internal/treetest":       {},
 	"internal/terraformtest":  {"internal/treetest"},
 
+	"internal/gossip":      {},
+	"internal/hosts":       {"internal/mesh"},
+	"internal/agent":       {"internal/mesh", "internal/catalog", "internal/controlplane", "internal/gossip", "internal/hosts", "internal/proxy", "internal/xds"},
+	"internal/agent/files": {"internal/mesh", "internal/hosts"},
+
 	"internal/discovery":           {"internal/mesh"},
 	"internal/discovery/inventory": {"internal/mesh", "internal/discovery"},
 	"internal/discovery/azure":     {"internal/mesh", "internal/discovery"},
@@ -112,7 +117,8 @@ var confined = map[string][]string{
 	"k8s.io": {"internal/kubernetes/inject", "internal/kubernetes/webhook", "internal/kubernetes/certificates", "internal/kubernetes/attest", "internal/kubernetes/injector", "internal/kubernetes/install",
 		"internal/kubetest", "hack/kube", "internal/kubernetes/gatewayproxies", "internal/kubernetes/crd", "internal/kubernetes/v1alpha1", "internal/kubernetes/operator", "internal/kubernetes/gatewayapi"},
 	"sigs.k8s.io":                        {"internal/kubernetes/crd", "internal/kubernetes/v1alpha1", "internal/kubernetes/operator", "internal/kubernetes/install", "internal/kubernetes/gatewayapi", "internal/kubernetes/gatewayproxies"},
-	"github.com/hashicorp/memberlist":    {},
+	"github.com/hashicorp/memberlist":    {"internal/gossip"},
+	"github.com/fxamacker/cbor":          {"internal/gossip", "internal/hosts"},
 	"github.com/moby/moby":               {},
 	"github.com/Azure":                   {"internal/discovery/azure", "internal/azuretest"},
 	"github.com/redis/rueidis":           {"internal/authz"},

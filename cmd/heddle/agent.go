@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+
+	"github.com/heddle-mesh/heddle/internal/agent"
+	"github.com/heddle-mesh/heddle/internal/agent/files"
+	"github.com/heddle-mesh/heddle/internal/gossip"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/proxy"
+)
+
+// agentCmd runs one host of a mesh without a server.
+type agentCmd struct {
+	Name     string   `placeholder:"NAME" help:"The host's name, unique in the fleet. Default: the machine's."`
+	Address  string   `required:"" env:"HEDDLE_ADDRESS" placeholder:"IP" help:"The host's address, where the other hosts and their proxies reach it."`
+	Port     int      `default:"7946" help:"Where hosts gossip, by UDP and TCP."`
+	Seed     []string `env:"HEDDLE_SEEDS" placeholder:"HOST[:PORT]" help:"A host of the fleet to look for. May be repeated; more than one, so that a fleet is found while one is away."`
+	Fleet    string   `default:"default" placeholder:"NAME" help:"Hosts of another fleet are not heard."`
+	KeyFile  string   `type:"path" placeholder:"FILE" help:"The keys that gossip is encrypted and proven by: 32 random bytes in base64, a line each; the first is used, all are understood. Read again when it changes."`
+	Services string   `type:"path" placeholder:"FILE" help:"What this host runs, as JSON; read again when it changes."`
+
+	Proxy         string `enum:"envoy,none" default:"envoy" help:"What serves the services of the fleet on this host: envoy, or none."`
+	ProxyAddress  string `default:"127.0.0.1" placeholder:"IP" help:"Where the proxy listens on this host."`
+	Envoy         string `env:"HEDDLE_ENVOY" placeholder:"PATH" help:"The Envoy to run. Default: envoy on PATH, else .tools/envoy/envoy in or above the folder of this program or the current one."`
+	OutboundPort  int    `placeholder:"PORT" help:"Where the proxy takes HTTP calls to all services by host name. Default: 15001."`
+	XDSAddress    string `name:"xds" default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the agent configures Envoys; only on addresses that the host alone reaches."`
+	ReadyFile     string `type:"path" placeholder:"FILE" help:"Written once the host can be reached and its proxy serves, with its addresses as JSON; removed at the end."`
+	InsecurePlain bool   `name:"insecure-gossip" help:"Gossip in plain text, without keys: whoever reaches the port can read and forge what hosts say."`
+}
+
+// Help shows examples below the flags.
+func (*agentCmd) Help() string {
+	return `Examples:
+  heddle agent --address 10.0.0.1 --key-file /etc/heddle/gossip.keys --services /etc/heddle/services.json
+  heddle agent --address 10.0.0.2 --key-file /etc/heddle/gossip.keys --services /etc/heddle/services.json --seed 10.0.0.1`
+}
+
+// Run runs the agent until a signal ends it.
+func (c *agentCmd) Run(ctx context.Context, con *console, log *slog.Logger) error {
+	address, err := netip.ParseAddr(c.Address)
+	if err != nil {
+		return &usageError{message: "--address: " + err.Error()}
+	}
+	if c.Name == "" {
+		if c.Name, err = os.Hostname(); err != nil {
+			return err
+		}
+	}
+	cfg := agent.Config{Logger: log, Gossip: gossip.Config{
+		Name: c.Name, Bind: netip.AddrPortFrom(address, uint16(c.Port)), Seeds: c.Seed, Fleet: c.Fleet, Logger: log,
+	}}
+	if cfg.Gossip.Keys, err = c.keys(); err != nil {
+		return err
+	}
+	if c.KeyFile != "" {
+		cfg.Keys = c.keys
+	}
+	if c.Services != "" {
+		path, err := filepath.Abs(c.Services)
+		if err != nil {
+			return err
+		}
+		cfg.Sources = append(cfg.Sources, &files.Source{Path: path, Address: address, Logger: log})
+	}
+	file := readyFile{path: c.ReadyFile, log: log}
+	release, err := file.claim(ctx, port{&cfg.XDS, "--xds", c.XDSAddress})
+	if err != nil {
+		return err
+	}
+	defer release()
+	ready := agentReady{Host: c.Name, Address: cfg.Gossip.Bind.String(), XDS: cfg.XDS.Addr().String()}
+	cfg.Ready = func(proxy proxy.Status) error {
+		ready.Outbound, ready.PID = listenerText(proxy.Outbound), proxy.PID
+		return file.write(ready)
+	}
+	if c.Proxy == "envoy" {
+		binary, err := proxy.FindEnvoy(c.Envoy)
+		if err != nil {
+			return err
+		}
+		cfg.Proxy = &proxy.Config{
+			Bootstrap: proxy.BootstrapConfig{
+				Proxy: mesh.Proxy{Service: agent.HostProxy, Instance: mesh.FitInstanceID(c.Name), OutboundAddress: c.ProxyAddress, OutboundPort: mesh.Port(c.OutboundPort)},
+				XDS:   []string{cfg.XDS.Addr().String()},
+			},
+			Envoy: binary, Stdout: con.out, Logger: log,
+		}
+	}
+	a, err := agent.New(cfg)
+	if err != nil {
+		return wrongFlags(err)
+	}
+	return a.Run(ctx)
+}
+
+// agentReady is what is in the ready file.
+type agentReady struct {
+	Host     string `json:"host"`
+	Address  string `json:"address"`            // of gossip, host:port as all here
+	XDS      string `json:"xds"`                // where the host's proxy is configured from
+	Outbound string `json:"outbound,omitempty"` // where the proxy takes HTTP calls by host name
+	PID      int    `json:"pid,omitempty"`      // of the proxy
+}
+
+func (c *agentCmd) keys() (gossip.Keys, error) {
+	switch {
+	case c.KeyFile == "" && !c.InsecurePlain:
+		return nil, &usageError{message: "--key-file is missing: hosts believe only who has the fleet's key (--insecure-gossip does without)"}
+	case c.KeyFile == "":
+		return nil, nil
+	}
+	body, err := os.ReadFile(c.KeyFile)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := gossip.ParseKeys(body)
+	if err != nil {
+		return nil, &mesh.Error{Kind: mesh.KindInvalid, Message: "--key-file " + c.KeyFile, Err: err}
+	}
+	return keys, nil
+}

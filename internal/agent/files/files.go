@@ -1,0 +1,138 @@
+// Package files finds the services of a host in a file: JSON as Sidecar's static
+// discovery has it.
+//
+// Main type: [Source]. A file that cannot be read or makes no sense changes nothing:
+// what it said last stays.
+package files
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/hosts"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// lookAgain is how often the file is looked at.
+const lookAgain = time.Second
+
+// Source reads one file, again whenever it changes.
+type Source struct {
+	Path    string
+	Address netip.Addr // where services are reached that do not say
+	Logger  *slog.Logger
+}
+
+// Name implements agent.Source.
+func (s *Source) Name() string { return "file" }
+
+// Run implements agent.Source. What is wrong with the file is told once.
+func (s *Source) Run(ctx context.Context, found func([]hosts.Service)) error {
+	var last []byte
+	told := ""
+	for {
+		body, err := os.ReadFile(s.Path)
+		if err == nil && (last == nil || !bytes.Equal(body, last)) {
+			var list []hosts.Service
+			if list, err = s.parse(body); err == nil {
+				found(list)
+				last = body
+			}
+		}
+		switch {
+		case err == nil:
+			told = ""
+		case told != err.Error():
+			told = err.Error()
+			s.Logger.Warn("the file of services cannot be read; what it said last stays", "file", s.Path, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(lookAgain):
+		}
+	}
+}
+
+// entry is one service in the file, as Sidecar has it. What Sidecar writes into such
+// files and does not read is not read here either.
+type entry struct {
+	Service struct {
+		ID, Name, Image string
+		Ports           []struct {
+			Type              string
+			Port, ServicePort mesh.Port
+			IP                string // default: the host's address
+		}
+		ProxyMode hosts.Mode
+	}
+	Check struct{ Type, Args string }
+}
+
+// parse reads the file, all or nothing.
+func (s *Source) parse(body []byte) ([]hosts.Service, error) {
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	var entries []entry
+	if err := decoder.Decode(&entries); err != nil {
+		return nil, err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("there is something after the list")
+	}
+	list := make([]hosts.Service, 0, len(entries))
+	ids := map[string]int{}
+	for i, e := range entries {
+		one, err := s.service(e)
+		if err != nil {
+			return nil, fmt.Errorf("service %d (%q): %w", i+1, e.Service.Name, err)
+		}
+		if one.ID == "" {
+			one.ID = string(hosts.MeshName(one.Name))
+		}
+		if ids[one.ID]++; ids[one.ID] > 1 {
+			one.ID = fmt.Sprintf("%s-%d", one.ID, ids[one.ID])
+		}
+		list = append(list, one)
+	}
+	return list, nil
+}
+
+func (s *Source) service(e entry) (hosts.Service, error) {
+	one := hosts.Service{ID: e.Service.ID, Name: e.Service.Name, Image: e.Service.Image, Mode: e.Service.ProxyMode, Address: s.Address}
+	if hosts.MeshName(one.Name) == "" {
+		return one, errors.New("its Service.Name is missing, or has neither letters nor digits")
+	}
+	switch one.Mode {
+	case "", hosts.HTTPMode, hosts.TCPMode, hosts.WebSocketMode, hosts.HTTP2Mode, hosts.GRPCMode:
+	default:
+		return one, fmt.Errorf("its ProxyMode %q is none of http, tcp, ws, http2, grpc", one.Mode)
+	}
+	if e.Check.Type != "" && e.Check.Type != "AlwaysSuccessful" {
+		return one, fmt.Errorf("its Check.Type %q: checks are not made yet; AlwaysSuccessful, or none, says so", e.Check.Type)
+	}
+	for _, p := range e.Service.Ports {
+		if p.Type != "" && p.Type != "tcp" && p.Type != "udp" {
+			return one, fmt.Errorf("a port has Type %q, which is neither tcp nor udp", p.Type)
+		}
+		if p.Port < 1 || p.Port > 65535 || p.ServicePort < 0 || p.ServicePort > 65535 {
+			return one, fmt.Errorf("a port is %d, its ServicePort %d: ports are from 1 to 65535", p.Port, p.ServicePort)
+		}
+		if p.IP != "" {
+			address, err := netip.ParseAddr(p.IP)
+			if err != nil {
+				return one, fmt.Errorf("its IP %q is no address", p.IP)
+			}
+			one.Address = address
+		}
+		one.Ports = append(one.Ports, hosts.Port{Type: p.Type, Port: p.Port, ServicePort: p.ServicePort})
+	}
+	return one, nil
+}

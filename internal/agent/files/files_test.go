@@ -1,0 +1,93 @@
+package files
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/heddle-mesh/heddle/internal/hosts"
+)
+
+const list = `[
+  {"Service": {"Name": "some_service", "Image": "app:7", "Ports": [{"Type": "tcp", "Port": 10234, "ServicePort": 9999}], "ProxyMode": "http"}, "ListenPort": 9999},
+  {"Service": {"Name": "some_service", "Ports": [{"Port": 10235, "ServicePort": 9999, "IP": "10.9.9.9"}]}, "Check": {"Type": "AlwaysSuccessful"}}
+]`
+
+func TestServicesOfAFile(t *testing.T) {
+	host := netip.MustParseAddr("10.0.0.1")
+	got, err := (&Source{Address: host}).parse([]byte(list))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []hosts.Service{
+		{ID: "some-service", Name: "some_service", Image: "app:7", Address: host, Mode: hosts.HTTPMode, Ports: []hosts.Port{{Type: "tcp", Port: 10234, ServicePort: 9999}}},
+		{ID: "some-service-2", Name: "some_service", Address: netip.MustParseAddr("10.9.9.9"), Ports: []hosts.Port{{Port: 10235, ServicePort: 9999}}},
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestFilesThatMakeNoSense(t *testing.T) {
+	for name, file := range map[string]string{
+		"empty": "", "no list": `{}`, "half": `[{"Service":`, "more": `[] []`, "no name": `[{"Service":{"Name":"_"}}]`,
+		"mode": `[{"Service":{"Name":"a","ProxyMode":"smtp"}}]`, "port 0": `[{"Service":{"Name":"a","Ports":[{"ServicePort":1}]}}]`,
+		"port": `[{"Service":{"Name":"a","Ports":[{"Port":1,"ServicePort":65536}]}}]`, "type": `[{"Service":{"Name":"a","Ports":[{"Port":1,"Type":"sctp"}]}}]`,
+		"address": `[{"Service":{"Name":"a","Ports":[{"Port":1,"IP":"localhost"}]}}]`, "check": `[{"Service":{"Name":"a"},"Check":{"Type":"HttpGet"}}]`,
+	} {
+		if got, err := (&Source{}).parse([]byte(file)); err == nil {
+			t.Errorf("%s: taken as %v", name, got)
+		}
+	}
+}
+
+// A file that is gone, or half written, changes nothing.
+func TestWhatAFileSaidLastStays(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "services.json")
+	write := func(text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		s := &Source{Path: path, Address: netip.MustParseAddr("10.0.0.1"), Logger: slog.New(slog.NewTextHandler(&log, nil))}
+		var found [][]hosts.Service
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- s.Run(ctx, func(list []hosts.Service) { found = append(found, list) }) }()
+		step := func(text string) {
+			if text == "" {
+				_ = os.Remove(path)
+			} else {
+				write(text)
+			}
+			time.Sleep(3 * lookAgain)
+		}
+		step("")
+		step(list)
+		step(list[:40])
+		step("")
+		step(list)
+		step("[]")
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if len(found) != 2 || len(found[0]) != 2 || len(found[1]) != 0 {
+			t.Errorf("found %v", found)
+		}
+		if told := strings.Count(log.String(), "level=WARN"); told != 3 {
+			t.Errorf("a file that is gone, one that makes no sense, one that is gone again: told %d times\n%s", told, log.String())
+		}
+	})
+}

@@ -1,0 +1,161 @@
+package gossip
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// delegate is what memberlist hands hosts' messages to. It never blocks on the
+// network, and never calls memberlist.
+type delegate struct{ node *Node }
+
+// NodeMeta implements memberlist's Delegate.
+func (d delegate) NodeMeta(int) []byte { return d.node.cfg.Meta }
+
+// GetBroadcasts implements memberlist's Delegate. News are spread by rounds of our
+// own: at once, not with memberlist's next tick.
+func (d delegate) GetBroadcasts(int, int) [][]byte { return nil }
+
+// NotifyMsg implements memberlist's Delegate.
+func (d delegate) NotifyMsg(body []byte) {
+	m, err := decode(body)
+	if err != nil {
+		d.node.cfg.Logger.Warn("a message of gossip is not understood, and ignored", "error", err)
+		return
+	}
+	d.node.receive(m)
+}
+
+// LocalState implements memberlist's Delegate: what the other side of a push-pull is
+// told. It is as long as there are hosts, whatever they run.
+func (d delegate) LocalState(bool) []byte {
+	n := d.node
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	// Only of members: a host that is forgotten here must not come back from another
+	// that has not forgotten it yet.
+	alive := func(host string) bool { m, there := n.hosts[host]; return there && m.status == Alive }
+	return encode(message{From: n.cfg.Name, Digest: n.state.digest(alive)})
+}
+
+// MergeRemoteState implements memberlist's Delegate.
+func (d delegate) MergeRemoteState(body []byte, _ bool) { d.NotifyMsg(body) }
+
+// receive takes what another host says.
+func (n *Node) receive(m message) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var ask []Known
+	for _, d := range m.Deltas {
+		if n.learn(d) == gap {
+			ask = append(ask, n.want(d.Host, position{d.Epoch, d.To})...)
+		}
+	}
+	for _, one := range m.Digest {
+		at := position{one.Epoch, one.Version}
+		if one.Host == n.cfg.Name && n.state.refute(at) == applied {
+			n.spreadNews(n.cfg.Name, 0)
+		}
+		ask = append(ask, n.want(one.Host, at)...)
+	}
+	n.mail(letter{to: m.From, ask: ask})
+	n.mail(letter{to: m.From, answer: m.Ask})
+}
+
+// learn takes one delta. n.mu is held.
+func (n *Node) learn(d Delta) outcome {
+	from := n.state.at(d.Host).Version
+	came := n.state.merge(d)
+	if came != applied {
+		return came
+	}
+	if d.Host == n.cfg.Name || d.From == 0 {
+		from = 0
+	}
+	if _, member := n.hosts[d.Host]; !member {
+		n.strays[d.Host] = time.Now()
+	}
+	if l, there := n.lacks[d.Host]; there && n.state.at(d.Host).compare(l.known) >= 0 {
+		delete(n.lacks, d.Host)
+	}
+	n.spreadNews(d.Host, from)
+	if m, member := n.hosts[d.Host]; member && m.status == Failed && d.Leaving {
+		m.status = Left
+	}
+	return came
+}
+
+// spreadNews has the others told what changed of a host after a version, and wakes
+// the feeds. n.mu is held.
+func (n *Node) spreadNews(host string, from uint64) {
+	n.rumors.tell(host, from, roundsFor(len(n.hosts)))
+	if _, member := n.hosts[host]; member {
+		n.changed(host)
+	}
+	select {
+	case n.kick <- struct{}{}:
+	default:
+	}
+}
+
+// events is told by memberlist who comes and goes, with its locks held.
+type events struct{ node *Node }
+
+// NotifyJoin implements memberlist's EventDelegate.
+func (e events) NotifyJoin(node *memberlist.Node) { e.node.noted(node, Alive) }
+
+// NotifyUpdate implements memberlist's EventDelegate.
+func (e events) NotifyUpdate(node *memberlist.Node) { e.node.noted(node, Alive) }
+
+// NotifyLeave implements memberlist's EventDelegate.
+func (e events) NotifyLeave(node *memberlist.Node) {
+	e.node.noted(node, Failed)
+}
+
+func (n *Node) noted(node *memberlist.Node, status Status) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	copied := *node
+	delete(n.strays, node.Name)
+	if r, known := n.state.records[node.Name]; known && r.leaving && status == Failed {
+		status = Left // memberlist does not tell which
+	}
+	if before, known := n.hosts[node.Name]; known && before.status != Alive && status == Alive {
+		n.welcome(addressOf(node))
+	}
+	n.hosts[node.Name] = &member{node: &copied, address: addressOf(node), meta: node.Meta, status: status, since: time.Now()}
+	n.changed(node.Name)
+	if node.Name != n.cfg.Name {
+		n.cfg.Logger.Info("host "+string(status), "host", node.Name, "address", addressOf(node))
+	}
+}
+
+// welcome has some of the hosts compare what they know with one that is back: it may
+// have started anew without a seed, and know nobody. n.mu is held.
+func (n *Node) welcome(address netip.AddrPort) {
+	if rand.IntN(len(n.hosts)) >= fanOut {
+		return
+	}
+	n.back = append(n.back, address)
+	select {
+	case n.meet <- struct{}{}:
+	default:
+	}
+}
+
+func addressOf(node *memberlist.Node) netip.AddrPort {
+	address, _ := netip.AddrFromSlice(node.Addr)
+	return netip.AddrPortFrom(address.Unmap(), node.Port)
+}
+
+// conflicts is told of two hosts with one name.
+type conflicts struct{ node *Node }
+
+// NotifyConflict implements memberlist's ConflictDelegate.
+func (c conflicts) NotifyConflict(existing, other *memberlist.Node) {
+	c.node.cfg.Logger.Error("two hosts have the same name: give one of them another, by its --name",
+		"host", existing.Name, "address", addressOf(existing), "other", addressOf(other))
+}

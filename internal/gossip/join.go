@@ -1,0 +1,119 @@
+package gossip
+
+import (
+	"context"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"time"
+)
+
+// join looks for the fleet until ctx ends: for the seeds at first, and from then on
+// for hosts that failed, which memberlist never does by itself: after a partition
+// both sides would stay apart.
+func (n *Node) join(ctx context.Context) {
+	wait := time.Duration(0)
+	told := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		case <-n.meet:
+		}
+		n.forget()
+		try := n.missing()
+		if len(try) > 0 {
+			reached, err := n.list.Join(try)
+			switch {
+			case reached > 0:
+				n.cfg.Logger.Info("reached hosts of the fleet", "tried", len(try), "reached", reached)
+				told = false
+			case !told && !n.alone():
+			case !told:
+				n.cfg.Logger.Warn("no other host of the fleet is reached yet; trying again", "seeds", n.cfg.Seeds, "error", err)
+				told = true
+			}
+		}
+		wait = n.pause()
+	}
+}
+
+// pause is short while this host has not found its fleet, and drawn so that hosts do
+// not try all at once.
+func (n *Node) pause() time.Duration {
+	interval := n.cfg.RetryInterval
+	if n.alone() && len(n.cfg.Seeds) > 0 {
+		interval = min(interval, time.Second)
+	}
+	return interval/2 + rand.N(interval)
+}
+
+// alone says whether no other host is alive.
+func (n *Node) alone() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.draw()) == 0
+}
+
+// missing gives whom to try: all seeds while this host is alone; those that are back;
+// one of the hosts that failed, and one seed, while some have.
+func (n *Node) missing() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var try []string
+	for _, one := range n.back {
+		try = append(try, one.String())
+	}
+	n.back = nil
+	seeds := make([]string, len(n.cfg.Seeds))
+	for i, seed := range n.cfg.Seeds {
+		seeds[i] = withPort(seed)
+	}
+	if len(n.draw()) == 0 {
+		return seeds
+	}
+	var failed []string
+	for _, m := range n.hosts {
+		if m.status == Failed {
+			failed = append(failed, m.address.String())
+		}
+	}
+	if len(failed) == 0 {
+		return try
+	}
+	try = append(try, failed[rand.IntN(len(failed))])
+	if len(seeds) > 0 {
+		try = append(try, seeds[rand.IntN(len(seeds))])
+	}
+	return try
+}
+
+func withPort(seed string) string {
+	if _, _, err := net.SplitHostPort(seed); err == nil {
+		return seed
+	}
+	return net.JoinHostPort(seed, strconv.Itoa(DefaultPort))
+}
+
+// forget lets go who failed or left long ago, and what was said of hosts that never
+// became members.
+func (n *Node) forget() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for name, m := range n.hosts {
+		age := time.Since(m.since)
+		if m.status == Failed && age > n.cfg.Lifespan || m.status == Left && age > leftFor {
+			delete(n.hosts, name)
+			n.state.drop(name)
+			delete(n.lacks, name)
+			n.changed(name)
+		}
+	}
+	for name, since := range n.strays {
+		if time.Since(since) > leftFor {
+			delete(n.strays, name)
+			n.state.drop(name)
+		}
+	}
+}

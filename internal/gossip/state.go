@@ -1,0 +1,124 @@
+package gossip
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// state is what one host knows of all: its own record, and what the others say of
+// theirs. It is not safe for concurrent use.
+type state struct {
+	self    string
+	records map[string]*record // by host; self is always there
+}
+
+func newState(self string, epoch uint64) *state {
+	return &state{self: self, records: map[string]*record{self: {position: position{epoch, 1}, floor: 1}}}
+}
+
+func (s *state) own() *record { return s.records[s.self] }
+
+// publish sets this host's entries; it says whether that changed anything.
+func (s *state) publish(entries map[string][]byte) (bool, error) {
+	if len(entries) > MaxEntries {
+		return false, fmt.Errorf("publish %d entries: a host has at most %d", len(entries), MaxEntries)
+	}
+	for key, value := range entries {
+		switch {
+		case key == "" || len(key) > MaxKeyBytes:
+			return false, fmt.Errorf("publish entry %q: its key has %d bytes, and may have 1 to %d", key, len(key), MaxKeyBytes)
+		case len(value) > MaxBytes:
+			return false, fmt.Errorf("publish entry %q: it has %d bytes, and may have %d", key, len(value), MaxBytes)
+		}
+	}
+	return s.own().set(entries), nil
+}
+
+// merge takes what somebody said. What it says of this host itself that this host
+// does not know is answered by a later epoch: that is then the outcome, applied.
+func (s *state) merge(d Delta) outcome {
+	if d.Host == s.self {
+		return s.refute(position{d.Epoch, d.To})
+	}
+	r, there := s.records[d.Host]
+	if !there {
+		r = &record{}
+	}
+	came := r.merge(d)
+	if came == applied {
+		s.records[d.Host] = r
+	}
+	return came
+}
+
+// refute answers a claim to know more of this host than it does: it is of an earlier
+// run, or of another host with the same name.
+func (s *state) refute(claimed position) outcome {
+	own := s.own()
+	if claimed.compare(own.position) <= 0 {
+		return known
+	}
+	own.restart(later(claimed.Epoch, own.Epoch))
+	return applied
+}
+
+// at says how far a host's record is known; the zero position if not at all.
+func (s *state) at(host string) position {
+	if r, there := s.records[host]; there {
+		return r.position
+	}
+	return position{}
+}
+
+// news gives what changed of a host after a version.
+func (s *state) news(host string, from uint64) (Delta, bool) {
+	r, there := s.records[host]
+	if !there {
+		return Delta{}, false
+	}
+	return r.since(host, from), true
+}
+
+// Known is one line of a digest: how far a host's record is known to somebody.
+type Known struct {
+	Host    string `cbor:"1,keyasint"`
+	Epoch   uint64 `cbor:"2,keyasint,omitempty"`
+	Version uint64 `cbor:"3,keyasint,omitempty"`
+}
+
+// digest tells how far the records of some hosts are known, sorted by host.
+func (s *state) digest(of func(host string) bool) []Known {
+	var list []Known
+	for host, r := range s.records {
+		if of(host) {
+			list = append(list, Known{Host: host, Epoch: r.Epoch, Version: r.Version})
+		}
+	}
+	slices.SortFunc(list, func(a, b Known) int { return cmp.Compare(a.Host, b.Host) })
+	return list
+}
+
+// answer gives what somebody lacks who asked so.
+func (s *state) answer(asked []Known) []Delta {
+	var deltas []Delta
+	for _, one := range asked {
+		r, there := s.records[one.Host]
+		if !there || r.compare(position{one.Epoch, one.Version}) <= 0 {
+			continue
+		}
+		from := one.Version
+		if one.Epoch != r.Epoch {
+			from = 0
+		}
+		deltas = append(deltas, r.since(one.Host, from))
+	}
+	return deltas
+}
+
+// drop forgets a host that is no member any more.
+func (s *state) drop(host string) {
+	if host != s.self {
+		delete(s.records, host)
+	}
+}

@@ -1,0 +1,242 @@
+package hosts
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// Status is whether a host is there; what it runs is judged by it.
+type Status int
+
+// Statuses.
+const (
+	Alive  Status = iota
+	Failed        // perhaps it is only out of reach
+	Left          // with what it ran
+)
+
+// Problem is something that cannot be as a host says it.
+type Problem struct {
+	Host, Service, Message string
+	port                   bool // it is about a port that another service has
+}
+
+// Fleet follows what hosts run. It is not safe for concurrent use.
+type Fleet struct {
+	self     mesh.ServiceName // the host proxy, which calls all
+	hosts    map[string]host
+	copies   map[mesh.ServiceName]map[key]copyOf // what is wanted, by service
+	wanted   map[mesh.ServiceName]*mesh.Service  // as they are to be
+	wants    map[mesh.Port]map[mesh.ServiceName]struct{}
+	services map[mesh.ServiceName]*mesh.Service // as last given
+	given    map[mesh.ServiceName]map[mesh.InstanceID]*mesh.Instance
+	owners   map[mesh.Port]mesh.ServiceName // of the proxies' ports
+	problems map[mesh.ServiceName][]Problem
+}
+
+type host struct {
+	status   Status
+	services []Service
+}
+
+// key tells copies apart: one host may run several, on several ports.
+type key struct {
+	host, id string
+	port     mesh.Port
+}
+
+type copyOf struct {
+	host    string
+	service Service
+	port    Port
+}
+
+// NewFleet makes one without hosts. self is the name of the service that stands for
+// this host's proxy in the mesh: it calls all the others.
+func NewFleet(self mesh.ServiceName) *Fleet {
+	return &Fleet{
+		self: self, hosts: map[string]host{}, copies: map[mesh.ServiceName]map[key]copyOf{},
+		wanted: map[mesh.ServiceName]*mesh.Service{}, wants: map[mesh.Port]map[mesh.ServiceName]struct{}{},
+		services: map[mesh.ServiceName]*mesh.Service{}, given: map[mesh.ServiceName]map[mesh.InstanceID]*mesh.Instance{},
+		owners: map[mesh.Port]mesh.ServiceName{}, problems: map[mesh.ServiceName][]Problem{},
+	}
+}
+
+// Start gives the first change: the host proxy's own service.
+func (f *Fleet) Start() []mesh.Change { return f.declareSelf() }
+
+// Set takes what a host runs, all of it, and gives what changes in the mesh by it. A
+// host that failed may be without services: those that it ran last count.
+func (f *Fleet) Set(name string, status Status, services []Service) []mesh.Change {
+	touched := f.forget(name)
+	if status == Left {
+		delete(f.hosts, name)
+	} else {
+		if status == Failed && services == nil {
+			services = f.hosts[name].services
+		}
+		f.hosts[name] = host{status, services}
+		f.add(name, services, touched)
+	}
+	wanted := map[mesh.Port]struct{}{}
+	for service := range touched {
+		f.describe(service, wanted)
+	}
+	for port := range wanted {
+		f.settle(port, touched)
+	}
+	return f.changes(slices.Sorted(maps.Keys(touched)))
+}
+
+// changes compares what is wanted of services with what was given of them last.
+func (f *Fleet) changes(touched []mesh.ServiceName) []mesh.Change {
+	var changes []mesh.Change
+	others := false // than before
+	for _, name := range touched {
+		old, want := f.services[name], f.wanted[name]
+		others = others || (old == nil) != (want == nil)
+		if want == nil {
+			delete(f.services, name)
+			changes = append(changes, f.instances(name, nil)...)
+			delete(f.given, name)
+			if old != nil {
+				changes = append(changes, mesh.Change{Service: old, Deleted: true})
+			}
+			continue
+		}
+		if !reflect.DeepEqual(old, want) {
+			f.services[name] = want
+			changes = append(changes, mesh.Change{Service: want})
+		}
+		changes = append(changes, f.instances(name, f.copies[name])...)
+	}
+	if others {
+		changes = append(changes, f.declareSelf()...)
+	}
+	return changes
+}
+
+// forget takes a host's copies away, and gives the services that it had.
+func (f *Fleet) forget(name string) map[mesh.ServiceName]struct{} {
+	touched := map[mesh.ServiceName]struct{}{}
+	for _, s := range f.hosts[name].services {
+		f.each(s, func(service mesh.ServiceName, port Port) {
+			touched[service] = struct{}{}
+			delete(f.copies[service], key{name, s.ID, port.Port})
+		})
+	}
+	return touched
+}
+
+func (f *Fleet) add(name string, services []Service, touched map[mesh.ServiceName]struct{}) {
+	for _, s := range services {
+		f.each(s, func(service mesh.ServiceName, port Port) {
+			touched[service] = struct{}{}
+			if f.copies[service] == nil {
+				f.copies[service] = map[key]copyOf{}
+			}
+			f.copies[service][key{name, s.ID, port.Port}] = copyOf{name, s, port}
+		})
+	}
+}
+
+// each calls with the mesh's services that a host's service is a copy of: one for each
+// of its ports that proxies listen for. The lowest has the plain name.
+func (f *Fleet) each(s Service, call func(mesh.ServiceName, Port)) {
+	name := MeshName(s.Name)
+	if name == "" || name == f.self {
+		return
+	}
+	lowest := mesh.Port(0)
+	for _, p := range s.Ports {
+		if p.proxied() && (lowest == 0 || p.ServicePort < lowest) {
+			lowest = p.ServicePort
+		}
+	}
+	for _, p := range s.Ports {
+		switch {
+		case !p.proxied():
+		case p.ServicePort == lowest:
+			call(name, p)
+		default:
+			call(mesh.ServiceName(fmt.Sprintf("%s-%d", name, p.ServicePort)), p)
+		}
+	}
+}
+
+func (p Port) proxied() bool { return p.ServicePort != 0 && p.Port != 0 && p.Type != "udp" }
+
+// describe makes the declaration that stands for what hosts run under a name; where
+// they differ, most count. It notes the ports that it wanted before and wants now.
+func (f *Fleet) describe(name mesh.ServiceName, ports map[mesh.Port]struct{}) {
+	copies := f.copies[name]
+	if old := f.wanted[name]; old != nil {
+		ports[old.Port] = struct{}{}
+		delete(f.wants[old.Port], name)
+		delete(f.wanted, name)
+	}
+	delete(f.problems, name)
+	if len(copies) == 0 {
+		delete(f.copies, name)
+		return
+	}
+	port := most(copies, func(c copyOf) mesh.Port { return c.port.ServicePort })
+	protocol := most(copies, func(c copyOf) mesh.Protocol { return c.service.Mode.protocol() })
+	for _, k := range slices.SortedFunc(maps.Keys(copies), compareKeys) {
+		if c := copies[k]; c.port.ServicePort != port || c.service.Mode.protocol() != protocol {
+			f.problem(name, c, fmt.Sprintf("most copies of it speak %s at port %d; this one says %s at %d, which is not heeded", protocol, port, c.service.Mode.protocol(), c.port.ServicePort))
+		}
+	}
+	f.wanted[name] = &mesh.Service{Name: name, Owner: "hosts", Protocol: protocol, Port: port, Dependencies: []mesh.ServiceName{}}
+	ports[port] = struct{}{}
+	if f.wants[port] == nil {
+		f.wants[port] = map[mesh.ServiceName]struct{}{}
+	}
+	f.wants[port][name] = struct{}{}
+}
+
+func (f *Fleet) problem(name mesh.ServiceName, c copyOf, message string) {
+	f.problems[name] = append(f.problems[name], Problem{Host: c.host, Service: c.service.Name, Message: message})
+}
+
+// Problems lists what cannot be as hosts say it, sorted by service.
+func (f *Fleet) Problems() []Problem {
+	var list []Problem
+	for _, name := range slices.Sorted(maps.Keys(f.problems)) {
+		list = append(list, f.problems[name]...)
+	}
+	return list
+}
+
+func compareKeys(a, b key) int {
+	return cmp.Or(cmp.Compare(a.host, b.host), cmp.Compare(a.id, b.id), cmp.Compare(a.port, b.port))
+}
+
+// most gives what most copies say; of two said as often, the lesser.
+func most[V cmp.Ordered](copies map[key]copyOf, of func(copyOf) V) V {
+	counts := map[V]int{}
+	for _, c := range copies {
+		counts[of(c)]++
+	}
+	best, first := *new(V), true
+	for value, count := range counts {
+		if first || count > counts[best] || count == counts[best] && value < best {
+			best, first = value, false
+		}
+	}
+	return best
+}
+
+// declareSelf gives the host proxy's own declaration: it calls all services.
+func (f *Fleet) declareSelf() []mesh.Change {
+	calls := slices.Sorted(maps.Keys(f.services))
+	if calls == nil {
+		calls = []mesh.ServiceName{}
+	}
+	return []mesh.Change{{Service: &mesh.Service{Name: f.self, Owner: "hosts", Protocol: mesh.HTTP, Port: 1, Dependencies: calls}}}
+}

@@ -1,0 +1,209 @@
+package hosts
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// world is what a reader of a fleet's changes has made of them.
+type world struct {
+	services  map[mesh.ServiceName]*mesh.Service
+	instances map[mesh.InstanceKey]*mesh.Instance
+	removed   []mesh.InstanceID // deregistered, not lost
+}
+
+func newWorld(f *Fleet) *world {
+	w := &world{services: map[mesh.ServiceName]*mesh.Service{}, instances: map[mesh.InstanceKey]*mesh.Instance{}}
+	w.take(f.Start())
+	return w
+}
+
+func (w *world) take(changes []mesh.Change) {
+	w.removed = nil
+	for _, c := range changes {
+		switch {
+		case c.Service != nil && c.Deleted:
+			delete(w.services, c.Service.Name)
+		case c.Service != nil:
+			w.services[c.Service.Name] = c.Service
+		case c.Deleted:
+			delete(w.instances, c.Instance.Key())
+		case c.Instance.Health == mesh.Removed:
+			w.removed = append(w.removed, c.Instance.ID)
+		default:
+			w.instances[c.Instance.Key()] = c.Instance
+		}
+	}
+}
+
+func web(id string, port, servicePort mesh.Port) Service {
+	return Service{ID: id, Name: "web", Address: netip.MustParseAddr("10.0.0.1"), Ports: []Port{{Port: port, ServicePort: servicePort}}}
+}
+
+func TestServicesOfHostsAreServicesOfTheMesh(t *testing.T) {
+	f := NewFleet("self")
+	w := newWorld(f)
+	w.take(f.Set("h1", Alive, []Service{web("a", 31000, 8080)}))
+	second := web("b", 31001, 8080)
+	second.Health = Draining
+	w.take(f.Set("h2", Alive, []Service{second, {ID: "c", Name: "/Some_DB", Mode: TCPMode, Address: netip.MustParseAddr("10.0.0.2"), Ports: []Port{{Port: 5432, ServicePort: 15432}, {Port: 53, ServicePort: 5353, Type: "udp"}, {Port: 9999}}}}))
+
+	want := map[mesh.ServiceName]*mesh.Service{
+		"web":     {Name: "web", Owner: "hosts", Protocol: mesh.HTTP, Port: 8080, ListenerPort: 8080, Dependencies: []mesh.ServiceName{}},
+		"some-db": {Name: "some-db", Owner: "hosts", Protocol: mesh.TCP, Port: 15432, ListenerPort: 15432, Dependencies: []mesh.ServiceName{}},
+		"self":    {Name: "self", Owner: "hosts", Protocol: mesh.HTTP, Port: 1, Dependencies: []mesh.ServiceName{"some-db", "web"}},
+	}
+	if diff := cmp.Diff(want, w.services); diff != "" {
+		t.Error(diff)
+	}
+	instances := map[mesh.InstanceKey]*mesh.Instance{}
+	for _, one := range []mesh.Instance{
+		{ID: "h1-a-31000", Service: "web", Address: "10.0.0.1", Port: 31000, Health: mesh.Healthy},
+		{ID: "h2-b-31001", Service: "web", Address: "10.0.0.1", Port: 31001, Health: mesh.Draining},
+		{ID: "h2-c-5432", Service: "some-db", Address: "10.0.0.2", Port: 5432, Health: mesh.Healthy},
+	} {
+		instances[one.Key()] = &one
+	}
+	if diff := cmp.Diff(instances, w.instances); diff != "" {
+		t.Error(diff)
+	}
+	if changes := f.Set("h1", Alive, []Service{web("a", 31000, 8080)}); len(changes) > 0 {
+		t.Errorf("the same again is said to change %v", changes)
+	}
+}
+
+// What a host ended is deregistered; what is on a host that failed is lost sight of,
+// which the catalog judges by how much that is.
+func TestEndedAndLostAreNotTheSame(t *testing.T) {
+	f := NewFleet("self")
+	w := newWorld(f)
+	w.take(f.Set("h1", Alive, []Service{web("a", 1, 8080), web("b", 2, 8080)}))
+	w.take(f.Set("h1", Alive, []Service{web("a", 1, 8080)}))
+	if !slices.Equal(w.removed, []mesh.InstanceID{"h1-b-2"}) {
+		t.Errorf("ended: %v are said to be removed", w.removed)
+	}
+	w.take(f.Set("h1", Failed, nil))
+	if len(w.removed) > 0 || len(w.instances) > 0 {
+		t.Errorf("failed: %v are said to be removed, %v are left", w.removed, w.instances)
+	}
+	if _, still := w.services["web"]; !still {
+		t.Error("the service of a host that failed is withdrawn: callers would be told that there is none")
+	}
+	w.take(f.Set("h1", Alive, []Service{web("a", 1, 8080)}))
+	if len(w.instances) != 1 {
+		t.Errorf("healed: %v", w.instances)
+	}
+	w.take(f.Set("h1", Left, nil))
+	if !slices.Equal(w.removed, []mesh.InstanceID{"h1-a-1"}) || len(w.services) != 1 {
+		t.Errorf("left: %v are said to be removed, services %v are left", w.removed, w.services)
+	}
+}
+
+// Who has a port keeps it, whatever its name; the other one is told of, and has it
+// when the first is gone.
+func TestAPortHasAStableOwner(t *testing.T) {
+	f := NewFleet("self")
+	w := newWorld(f)
+	other := web("x", 3, 8080)
+	other.Name = "a-later-one"
+	w.take(f.Set("h1", Alive, []Service{web("a", 1, 8080)}))
+	w.take(f.Set("h2", Alive, []Service{other}))
+	if owner, late := w.services["web"].ListenerPort, w.services["a-later-one"].ListenerPort; owner != 8080 || late != 0 {
+		t.Errorf("the first has port %d, the later one %d", owner, late)
+	}
+	if problems := f.Problems(); len(problems) != 1 || problems[0].Host != "h2" || problems[0].Service != "a-later-one" {
+		t.Errorf("problems: %v", problems)
+	}
+	w.take(f.Set("h1", Left, nil))
+	if port := w.services["a-later-one"].ListenerPort; port != 8080 {
+		t.Errorf("the other one has port %d once the first is gone", port)
+	}
+	if problems := f.Problems(); len(problems) > 0 {
+		t.Errorf("problems that are over: %v", problems)
+	}
+}
+
+func TestCopiesThatDifferAreTold(t *testing.T) {
+	f := NewFleet("self")
+	w := newWorld(f)
+	odd := web("odd", 3, 8080)
+	odd.Mode = TCPMode
+	w.take(f.Set("h1", Alive, []Service{web("a", 1, 8080), web("b", 2, 8080), odd}))
+	if got := w.services["web"].Protocol; got != mesh.HTTP {
+		t.Errorf("two say http, one tcp: it is %s", got)
+	}
+	if problems := f.Problems(); len(problems) != 1 {
+		t.Errorf("problems: %v", problems)
+	}
+}
+
+// However hosts change, the changes add up to what a fleet gives that is told the
+// last state alone, but for who owns a port.
+func TestChangesAddUp(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		f := NewFleet("self")
+		w := newWorld(f)
+		type state struct {
+			status   Status
+			services []Service
+		}
+		last := map[string]state{}
+		for range rapid.IntRange(1, 30).Draw(t, "steps") {
+			name := fmt.Sprint("h", rapid.IntRange(0, 3).Draw(t, "host"))
+			s := state{status: Status(rapid.IntRange(0, 2).Draw(t, "status"))}
+			for i := range rapid.IntRange(0, 4).Draw(t, "services") {
+				s.services = append(s.services, Service{
+					ID: fmt.Sprint(i), Name: rapid.SampledFrom([]string{"web", "api", "web-9", "self", "_"}).Draw(t, "name"),
+					Address: netip.MustParseAddr("10.0.0.1"), Mode: rapid.SampledFrom([]Mode{HTTPMode, TCPMode}).Draw(t, "mode"),
+					Ports: []Port{{Port: mesh.Port(100 + i), ServicePort: rapid.SampledFrom([]mesh.Port{0, 8, 9}).Draw(t, "port")}, {Port: mesh.Port(200 + i), ServicePort: rapid.SampledFrom([]mesh.Port{0, 9, 10}).Draw(t, "second")}},
+				})
+			}
+			w.take(f.Set(name, s.status, s.services))
+			if s.status == Failed && s.services == nil && last[name].status != Left {
+				s.services = last[name].services
+			}
+			last[name] = s
+		}
+		fresh := NewFleet("self")
+		want := newWorld(fresh)
+		for _, name := range []string{"h0", "h1", "h2", "h3"} {
+			if s, told := last[name]; told {
+				want.take(fresh.Set(name, s.status, s.services))
+			}
+		}
+		owners := cmpopts.IgnoreFields(mesh.Service{}, "ListenerPort")
+		if diff := cmp.Diff(want.services, w.services, owners, cmp.AllowUnexported(mesh.Meta{})); diff != "" {
+			t.Fatal(diff)
+		}
+		if diff := cmp.Diff(want.instances, w.instances); diff != "" {
+			t.Fatal(diff)
+		}
+		taken := map[mesh.Port]mesh.ServiceName{}
+		wanted := map[mesh.Port]bool{}
+		for name, s := range w.services {
+			if name == "self" {
+				continue
+			}
+			wanted[s.Port] = true
+			if s.ListenerPort != 0 {
+				if other, twice := taken[s.ListenerPort]; twice {
+					t.Fatalf("port %d is %s's and %s's", s.ListenerPort, name, other)
+				}
+				taken[s.ListenerPort] = name
+			}
+		}
+		for port := range wanted {
+			if taken[port] == "" {
+				t.Fatalf("port %d is wanted, and nobody has it", port)
+			}
+		}
+	})
+}

@@ -1,0 +1,122 @@
+package hosts
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// Mode is how a proxy passes on what it takes for a service.
+type Mode string
+
+// Modes; Sidecar's ProxyMode has the first three.
+const (
+	HTTPMode      Mode = "http" // default; WebSocket upgrades pass as well
+	TCPMode       Mode = "tcp"
+	WebSocketMode Mode = "ws" // http, said aloud
+	HTTP2Mode     Mode = "http2"
+	GRPCMode      Mode = "grpc"
+)
+
+func (m Mode) protocol() mesh.Protocol {
+	switch m {
+	case TCPMode:
+		return mesh.TCP
+	case HTTP2Mode:
+		return mesh.HTTP2
+	case GRPCMode:
+		return mesh.GRPC
+	default:
+		return mesh.HTTP
+	}
+}
+
+// Health is what is known of a service's copy.
+type Health string
+
+// Healths.
+const (
+	Healthy   Health = "healthy"
+	Unhealthy Health = "unhealthy"
+	Unknown   Health = "unknown"  // not checked yet
+	Draining  Health = "draining" // finishes what it has
+)
+
+// Port is a port of a service.
+type Port struct {
+	Type string `json:"type,omitempty" cbor:"1,keyasint,omitempty"` // tcp (default) or udp
+	// Port is where the service is reached on its address.
+	Port mesh.Port `json:"port" cbor:"2,keyasint"`
+	// ServicePort is where proxies listen for it on each host; 0: nowhere.
+	ServicePort mesh.Port `json:"servicePort,omitempty" cbor:"3,keyasint,omitempty"`
+}
+
+// Service is one copy of a service on one host, as the host's agent says.
+type Service struct {
+	ID      string     `json:"id" cbor:"1,keyasint"`                            // unique on its host
+	Name    string     `json:"name" cbor:"2,keyasint"`                          // as its owner calls it: any text
+	Image   string     `json:"image,omitempty" cbor:"3,keyasint,omitempty"`     // what it was made of: an image, a version
+	Address netip.Addr `json:"address" cbor:"4,keyasint"`                       // where it is reached
+	Ports   []Port     `json:"ports,omitempty" cbor:"5,keyasint,omitempty"`     // sorted by type and port
+	Mode    Mode       `json:"proxyMode,omitempty" cbor:"6,keyasint,omitempty"` // default http
+	Health  Health     `json:"health,omitempty" cbor:"7,keyasint,omitempty"`    // default healthy
+	Source  string     `json:"source,omitempty" cbor:"8,keyasint,omitempty"`    // what found it: docker, file, systemd
+	// Created is when it began, by its host's clock; it is shown, and decides nothing.
+	Created time.Time         `json:"created,omitzero" cbor:"9,keyasint,omitzero"`
+	Labels  map[string]string `json:"labels,omitempty" cbor:"10,keyasint,omitempty"`
+}
+
+var encoding = func() cbor.EncMode {
+	mode, err := cbor.EncOptions{Sort: cbor.SortCoreDeterministic, Time: cbor.TimeUnix, TextMarshaler: cbor.TextMarshalerTextString}.EncMode()
+	if err != nil {
+		panic(err)
+	}
+	return mode
+}()
+
+var decoding = func() cbor.DecMode {
+	mode, err := cbor.DecOptions{DupMapKey: cbor.DupMapKeyEnforcedAPF, TagsMd: cbor.TagsForbidden, IndefLength: cbor.IndefLengthForbidden, MaxNestedLevels: 8, MaxArrayElements: 1 << 10, MaxMapPairs: 1 << 10, TextUnmarshaler: cbor.TextUnmarshalerTextString}.DecMode()
+	if err != nil {
+		panic(err)
+	}
+	return mode
+}()
+
+// Encode gives the bytes that hosts tell each other: the same for the same service.
+func (s Service) Encode() ([]byte, error) {
+	s.Ports = slices.Clone(s.Ports)
+	slices.SortFunc(s.Ports, func(a, b Port) int { return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Port, b.Port)) })
+	return encoding.Marshal(s)
+}
+
+// Decode reads them. Fields that a later version adds are not read.
+func Decode(body []byte) (Service, error) {
+	var s Service
+	err := decoding.Unmarshal(body, &s)
+	return s, err
+}
+
+// MeshName is how the mesh calls a service of a name that may be no DNS label, as
+// other systems allow: "Some_Service" is "some-service". It is "" if nothing is left.
+func MeshName(name string) mesh.ServiceName {
+	var label strings.Builder
+	for _, r := range strings.ToLower(strings.TrimPrefix(name, "/")) {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			label.WriteRune(r)
+		case label.Len() > 0 && !strings.HasSuffix(label.String(), "-"):
+			label.WriteByte('-')
+		}
+	}
+	text := strings.Trim(label.String()[:min(label.Len(), maxLabel)], "-")
+	return mesh.ServiceName(text)
+}
+
+// maxLabel leaves room in a DNS label of 63 bytes for "-" and a port.
+const maxLabel = 57
