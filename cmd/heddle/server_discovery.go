@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/heddle-mesh/heddle/internal/catalog"
 	"github.com/heddle-mesh/heddle/internal/discovery"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
@@ -83,10 +84,9 @@ func (d *discoveryNode) lead(ctx context.Context, term registry.Term) {
 	}
 	var running sync.WaitGroup
 	defer running.Wait()
-	shelf := &vmShelf{node: d.node, term: term}
 	refreshers := map[string]*discovery.Refresher{}
 	for _, source := range d.sources {
-		refresher := discovery.NewRefresher(discovery.Config{Source: source, Shelf: shelf, Server: d.server, Metrics: d.metrics, Logger: d.node.logger})
+		refresher := discovery.NewRefresher(discovery.Config{Source: source, Shelf: &vmShelf{node: d.node, term: term}, Server: d.server, Metrics: d.metrics, Logger: d.node.logger})
 		refreshers[source.Name] = refresher
 		running.Go(func() { refresher.Run(ctx) })
 	}
@@ -99,20 +99,22 @@ func (d *discoveryNode) lead(ctx context.Context, term registry.Term) {
 	})
 }
 
-// vmShelf is the registry in a term, for refreshers.
+// vmShelf is the registry in a term, for one refresher.
 type vmShelf struct {
-	node *serverNode
-	term registry.Term
+	node    *serverNode
+	term    registry.Term
+	written catalog.Mark // of the latest write
 }
 
 // catchUp bounds how long the catalog may take to have what was written.
 const catchUp = 10 * time.Second
 
-// Known gives what the catalog has.
-func (s *vmShelf) Known(ctx context.Context, source string, since int64) (discovery.Known, error) {
+// Known gives what the catalog has, once it has what was written: else a machine that is as
+// it was before would not be seen to differ.
+func (s *vmShelf) Known(ctx context.Context, source string) (discovery.Known, error) {
 	ctx, cancel := context.WithTimeout(ctx, catchUp)
 	defer cancel()
-	view, err := s.node.catalog.At(ctx, since)
+	view, err := s.node.catalog.At(ctx, s.written)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +127,12 @@ func (s *vmShelf) Known(ctx context.Context, source string, since int64) (discov
 
 // Write writes in the term.
 func (s *vmShelf) Write(ctx context.Context, put []mesh.VM, gone []mesh.VMKey) (int64, error) {
-	return s.node.store.WriteVMs(ctx, s.term, put, gone)
+	epoch := s.node.catalog.View().Mark().Epoch
+	at, err := s.node.store.WriteVMs(ctx, s.term, put, gone)
+	if at > 0 {
+		s.written = catalog.Mark{Epoch: epoch, Revision: at}
+	}
+	return at, err
 }
 
 // Noted reads what was noted last.

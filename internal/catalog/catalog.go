@@ -64,9 +64,10 @@ func (c *Catalog) Subscribe() *Feed {
 	return f
 }
 
-// At waits for a view that has what changed up to a revision.
-func (c *Catalog) At(ctx context.Context, revision int64) (*View, error) {
-	if view := c.View(); view.Revision() >= revision {
+// At waits for a view that is not before a mark. The registry that it is of may have been
+// restored to an earlier revision since: what was written then is not to come.
+func (c *Catalog) At(ctx context.Context, mark Mark) (*View, error) {
+	if view := c.View(); !view.Mark().Before(mark) {
 		return view, nil
 	}
 	feed := c.Subscribe()
@@ -76,7 +77,7 @@ func (c *Catalog) At(ctx context.Context, revision int64) (*View, error) {
 		if err != nil {
 			return nil, mesh.Unavailable(err, "what was written is not read yet")
 		}
-		if view.Revision() >= revision {
+		if !view.Mark().Before(mark) {
 			return view, nil
 		}
 	}
@@ -89,7 +90,8 @@ func (c *Catalog) unsubscribe(f *Feed) {
 }
 
 // Apply merges changes, in the order of their revisions, into a new view and
-// feeds it to the readers. synced says that the view is complete from here on.
+// feeds it to the readers. synced says that the view is complete from here on. A revision
+// before the view's says that the registry was restored to it.
 func (c *Catalog) Apply(revision int64, synced bool, changes []mesh.Change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -128,13 +130,17 @@ func (c *Catalog) Apply(revision int64, synced bool, changes []mesh.Change) {
 	if len(e.changes.Routes) > 0 {
 		e.indexRoutes()
 	}
-	e.view.revision = max(old.revision, revision)
+	rewound := revision < old.mark.Revision
+	e.view.mark.Revision = revision
+	if rewound {
+		e.view.mark.Epoch++
+	}
 	if synced && !old.synced {
 		e.view.synced, e.changes.Synced = true, true
 	}
 	next := e.view
 	c.current.Store(&next)
-	if e.changes.Empty() {
+	if e.changes.Empty() && !rewound {
 		return
 	}
 	for _, f := range c.feeds {

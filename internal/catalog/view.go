@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"hash/maphash"
 	"iter"
 	"maps"
@@ -12,7 +13,7 @@ import (
 // View is the whole mesh at one moment. It never changes; what it returns is
 // shared and must not be changed either.
 type View struct {
-	revision    int64
+	mark        Mark
 	synced      bool
 	services    shards[mesh.ServiceName, *mesh.Service]
 	instances   shards[mesh.ServiceName, []*mesh.Instance]   // sorted by ID
@@ -33,6 +34,18 @@ type View struct {
 	unreadable  map[mesh.ServiceName]struct{} // few, mostly none; copied on each write
 }
 
+// Mark is a moment of the registry as a catalog knows it.
+type Mark struct {
+	Epoch    int64 // how often the registry was seen to be restored to an earlier revision
+	Revision int64
+}
+
+// Before says whether a moment was before another. Revisions alone do not tell: they go
+// back when the registry is restored.
+func (m Mark) Before(other Mark) bool {
+	return cmp.Or(cmp.Compare(m.Epoch, other.Epoch), cmp.Compare(m.Revision, other.Revision)) < 0
+}
+
 func emptyView() *View {
 	seed := maphash.MakeSeed()
 	return &View{
@@ -48,7 +61,10 @@ func emptyView() *View {
 }
 
 // Revision is the registry revision up to which the view is complete.
-func (v *View) Revision() int64 { return v.revision }
+func (v *View) Revision() int64 { return v.mark.Revision }
+
+// Mark says which of two views is the later one.
+func (v *View) Mark() Mark { return v.mark }
 
 // Synced says whether the view has held the whole mesh at least once.
 func (v *View) Synced() bool { return v.synced }

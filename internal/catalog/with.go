@@ -21,6 +21,6 @@ func (v *View) With(changes ...mesh.Change) *View {
 		}
 		all = append(all, change)
 	}
-	c.Apply(v.revision, v.synced, all)
+	c.Apply(v.mark.Revision, v.synced, all)
 	return c.View()
 }

@@ -14,9 +14,9 @@ import (
 
 // Shelf is where machines are kept for all servers.
 type Shelf interface {
-	// Known gives the machines of a source, no older than a revision that Write gave.
-	Known(ctx context.Context, source string, since int64) (Known, error)
-	// Write puts some and deletes others, and gives the revision of the last write.
+	// Known gives the machines of a source, with all that Write has written.
+	Known(ctx context.Context, source string) (Known, error)
+	// Write puts some and deletes others, and gives the revision of the last write; 0: none.
 	Write(ctx context.Context, put []mesh.VM, gone []mesh.VMKey) (int64, error)
 	// Noted gives how a source did, as it was noted last.
 	Noted(ctx context.Context, source string) (mesh.DiscoverySource, error)
@@ -56,7 +56,6 @@ type Refresher struct {
 	resumed    bool              // what was noted before is known
 	status     mesh.DiscoverySource
 	first      time.Time // when the first refresh began
-	written    int64     // the revision of the latest write
 	told       string    // the fault that was logged last
 }
 
@@ -166,7 +165,7 @@ func (r *Refresher) refresh(ctx context.Context, woken bool) outcome {
 	if asked := r.asked.Load(); asked != 0 { // 0: none was heard of in this term
 		r.status.Answered = asked
 	}
-	known, err := r.known(ctx)
+	known, err := r.cfg.Shelf.Known(ctx, r.cfg.Source.Name)
 	if err != nil {
 		return r.refreshed(ctx, began, outcome{changed: true}, err) // it comes again
 	}
@@ -205,15 +204,6 @@ func (r *Refresher) refreshed(ctx context.Context, began time.Time, o outcome, e
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// known gives what the mesh has of the source.
-func (r *Refresher) known(ctx context.Context) (Known, error) {
-	known, err := r.cfg.Shelf.Known(ctx, r.cfg.Source.Name, r.written)
-	if err != nil {
-		r.written = 0 // a registry that was restored may be at an earlier revision for long
-	}
-	return known, err
-}
-
 func (r *Refresher) list(ctx context.Context, rest Rest, known Known) (Listing, error) {
 	ctx, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()
@@ -233,13 +223,14 @@ func (r *Refresher) keep(ctx context.Context, known Known, listing Listing, bega
 	r.status.Scopes, r.status.VMs = m.scopes, m.count
 	if r.status.Written, r.status.Removed = len(m.put), len(m.gone); len(m.put)+len(m.gone) > 0 {
 		at, err := r.cfg.Shelf.Write(ctx, m.put, m.gone)
-		r.written = max(r.written, at)
+		if at > 0 {
+			r.status.Version = at
+		}
 		if err != nil {
 			return m, err
 		}
 		r.cfg.Logger.Info("machines changed", "source", r.cfg.Source.Name, "written", len(m.put), "removed", len(m.gone), "machines", m.count)
 	}
-	r.status.Version = max(r.status.Version, r.written)
 	if !m.failed && !m.held {
 		r.status.LastSuccess = r.status.LastRun
 	}

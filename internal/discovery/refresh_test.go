@@ -83,17 +83,13 @@ type memoryShelf struct {
 	cut      int                     // after how many machines a write breaks off, 0: none; guarded by mu
 	away     error                   // guarded by mu
 	silent   error                   // of Noted; guarded by mu
-	since    int64                   // what Known was asked for last; guarded by mu
 	looked   []time.Time             // when Known was asked; guarded by mu
 }
 
-func (s *memoryShelf) Known(_ context.Context, _ string, since int64) (Known, error) {
+func (s *memoryShelf) Known(context.Context, string) (Known, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.looked = append(s.looked, time.Now())
-	if s.since = since; since > s.revision {
-		return nil, mesh.Unavailable(nil, "what was written is not read yet")
-	}
 	return maps.Clone(s.vms), s.away
 }
 
@@ -248,22 +244,6 @@ func TestAWriteThatBrokeOffIsCompleted(t *testing.T) {
 		pass(5 * time.Minute)
 		if s.writes != before {
 			t.Errorf("%d writes while nothing changed", s.writes-before)
-		}
-	})
-}
-
-// TestARestoredRegistryIsWrittenAnew: its revision is then lower than what was written.
-func TestARestoredRegistryIsWrittenAnew(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c, s := &cloud{}, &memoryShelf{revision: 100}
-		c.has(nil, scopeOf("a", "a1", "a2"))
-		_, end := refreshing(t, c, s)
-		defer end()
-		pass(11 * time.Second)
-		s.change(func(s *memoryShelf) { s.revision, s.vms = 7, map[mesh.VMKey]*mesh.VM{} })
-		pass(40 * time.Second)
-		if ids, noted := s.has(); ids != "a1 a2" || noted.Error != "" {
-			t.Errorf("it has %q, noted %+v", ids, noted)
 		}
 	})
 }

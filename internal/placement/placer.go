@@ -50,7 +50,7 @@ type Placer struct {
 	byTags   map[mesh.ServiceName]*service // those that ask for tags
 	due      map[*set]struct{}             // to be looked at
 	faulty   map[*set]struct{}
-	seen     int64 // the revision of the latest view
+	seen     catalog.Mark // of the latest view
 	writing  int
 	retrying int // of those, how many failed before
 	results  chan result
@@ -112,11 +112,11 @@ func (p *Placer) end() {
 
 // note takes in what changed, and which sets it concerns.
 func (p *Placer) note(view *catalog.View, changes catalog.Changes) {
-	if p.services == nil || view.Revision() < p.seen { // it is the first, or the registry was restored
+	if p.services == nil || view.Mark().Epoch != p.seen.Epoch { // it is the first, or the registry was restored
 		p.whole(view)
 		return
 	}
-	p.seen = view.Revision()
+	p.seen = view.Mark()
 	for name := range changes.Services {
 		p.declared(view, name)
 	}
@@ -138,7 +138,7 @@ func (p *Placer) note(view *catalog.View, changes catalog.Changes) {
 
 // whole takes in everything.
 func (p *Placer) whole(view *catalog.View) {
-	p.machines, p.seen = newMachines(view), view.Revision()
+	p.machines, p.seen = newMachines(view), view.Mark()
 	p.services, p.byTags = map[mesh.ServiceName]*service{}, map[mesh.ServiceName]*service{}
 	p.due, p.faulty = map[*set]struct{}{}, map[*set]struct{}{}
 	for s := range view.WantsMachines() {

@@ -23,6 +23,7 @@ type result struct {
 	set     *set
 	whole   bool
 	retry   bool
+	seen    int64 // the revision of the view that it is of
 	written Written
 	err     error
 }
@@ -59,7 +60,7 @@ func (p *Placer) begin(ctx context.Context, one *set) {
 		p.forget(s, one)
 		return
 	}
-	done := result{set: one, whole: one.written.Base == 0, retry: one.fault.err != nil}
+	done := result{set: one, whole: one.written.Base == 0, retry: one.fault.err != nil, seen: p.seen.Revision}
 	var list []mesh.Instance
 	if done.whole {
 		list = one.list()
@@ -97,6 +98,9 @@ func (p *Placer) settle(done result) {
 		one.written = done.written
 		p.cfg.Metrics.written("ok")
 		p.mended(one)
+		if done.written.Revision <= done.seen { // the registry was restored: the view has that soon
+			one.fault.next = time.Now().Add(p.cfg.Retry)
+		}
 	case mesh.ReasonOf(done.err) == mesh.ReasonTaken:
 		one.written.Revision, one.written.Base = max(one.written.Revision, done.written.Revision), 0
 		p.failed(one, done.err, true)

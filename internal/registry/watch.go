@@ -17,7 +17,8 @@ import (
 
 // Batch is what one step of a watch brings.
 type Batch struct {
-	// Revision is etcd's, up to which the watcher now knows everything.
+	// Revision is etcd's, up to which the watcher now knows everything. One before that of
+	// an earlier batch says that etcd was restored to it.
 	Revision int64
 	// Changes are in the order of their revisions. A deleted object is given
 	// as it was last, or by its name alone.
@@ -295,10 +296,10 @@ func (w *watcher) relist(ctx context.Context, at int64) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	first := w.mirror.revision == 0
+	before := w.mirror.revision
 	changes := w.mirror.replace(listed, revision)
 	w.moveTo(revision)
-	if first || len(changes) > 0 {
+	if before == 0 || revision < before || len(changes) > 0 {
 		w.handle(Batch{Revision: revision, Changes: changes, Synced: true})
 	}
 	return len(changes), nil

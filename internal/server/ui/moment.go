@@ -52,7 +52,7 @@ func (m *moment[K, V]) find(view *catalog.View, now time.Time, key K) (one *shar
 	defer m.mu.Unlock()
 	// Not by the seconds: the clock may be set back, where comparing times does not see it.
 	second := m.at.Unix() == now.Unix()
-	late := m.view != nil && (view.Revision() < m.view.Revision() || !second && now.Before(m.at))
+	late := m.view != nil && (view.Mark().Before(m.view.Mark()) || !second && now.Before(m.at))
 	if !late && (m.view != view || !second) {
 		m.view, m.at, m.made = view, now, nil
 	}
