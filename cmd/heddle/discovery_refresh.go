@@ -19,7 +19,7 @@ type discoveryRefreshCmd struct {
 
 // Help shows examples below the flags.
 func (discoveryRefreshCmd) Help() string {
-	return `The server that refreshes the source does so within a second or two, or once a refresh that is under way has ended. It can be asked for every 10 seconds, and not while the source wants to be left alone (Retry-After). The token has to be an admin's.
+	return `The server that refreshes the source does so within a second or two, or once a refresh that is under way has ended. Each server can be asked for it every 10 seconds, and not while the source wants to be left alone (Retry-After). The token has to be an admin's.
 
 Examples:
 

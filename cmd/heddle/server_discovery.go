@@ -57,6 +57,8 @@ func (d *discoveryNode) events() map[string]http.Handler {
 	return out
 }
 
+// run stands for the office once this server has read the mesh: the others do the work
+// meanwhile.
 func (d *discoveryNode) run(ctx context.Context) {
 	var minding sync.WaitGroup
 	defer minding.Wait()
@@ -64,15 +66,15 @@ func (d *discoveryNode) run(ctx context.Context) {
 	for _, wakes := range d.waking {
 		minding.Go(func() { wakes(ctx) })
 	}
+	if err := whenSynced(ctx, d.node.catalog, func() error { return nil }); err != nil || ctx.Err() != nil {
+		return
+	}
 	d.node.store.Lead(ctx, registry.DiscoveryOffice, d.server, d.lead)
 }
 
 // lead refreshes the sources until the term ends.
 func (d *discoveryNode) lead(ctx context.Context, term registry.Term) {
 	defer d.metrics.Left()
-	if err := whenSynced(ctx, d.node.catalog, func() error { return nil }); err != nil || ctx.Err() != nil {
-		return
-	}
 	names := make([]string, len(d.sources))
 	digests := map[string]string{}
 	for i, one := range d.sources {

@@ -62,7 +62,7 @@ func (e *edit) ownMachines() {
 
 // placed notes what an instance that comes, changes or goes has to do with machines.
 func (e *edit) placed(service mesh.ServiceName, before, now *mesh.Instance) {
-	if e.view.wanting[service] != nil && registeredAt(before) != registeredAt(now) {
+	if e.view.wanting[service] != nil && before.RegisteredAt() != now.RegisteredAt() {
 		e.view.machines = new(MachinesMark)
 	}
 	more := isMachine(now) - isMachine(before)
@@ -73,14 +73,6 @@ func (e *edit) placed(service mesh.ServiceName, before, now *mesh.Instance) {
 	if e.view.asMachines[service] += more; e.view.asMachines[service] == 0 {
 		delete(e.view.asMachines, service)
 	}
-}
-
-// registeredAt is where an instance keeps itself registered, or "".
-func registeredAt(one *mesh.Instance) string {
-	if one == nil || one.Meta.Keeper != "" {
-		return ""
-	}
-	return one.Address
 }
 
 func isMachine(one *mesh.Instance) int {

@@ -44,6 +44,15 @@ type InstanceKey struct {
 // Key gives the instance's name in the mesh.
 func (i *Instance) Key() InstanceKey { return InstanceKey{Service: i.Service, ID: i.ID} }
 
+// RegisteredAt gives where an instance keeps itself registered, or "" if it does not: it is
+// kept by something else, or there is none.
+func (i *Instance) RegisteredAt() string {
+	if i == nil || i.Meta.Keeper != "" {
+		return ""
+	}
+	return i.Address
+}
+
 // String writes "service/id".
 func (k InstanceKey) String() string { return string(k.Service) + "/" + string(k.ID) }
 

@@ -171,6 +171,70 @@ func TestWhatCannotBeWrittenHoldsUpNobody(t *testing.T) {
 	})
 }
 
+// TestWhatFailedWhileEtcdWasAwayIsWrittenAtOnce when etcd takes a write again, two at a time;
+// what fails although etcd takes writes is not tried for each of these.
+func TestWhatFailedWhileEtcdWasAwayIsWrittenAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		f, _ := places(t, w)
+		all := []mesh.Change{}
+		for i := range 5 {
+			name := fmt.Sprint("bills-", i)
+			f.set(mesh.ServiceName(name), mesh.Unavailable(nil, "etcd is away"))
+			all = append(all, named(name), runs(name, fmt.Sprint("10.0.0.", i+1), name))
+		}
+		w.put(all...)
+		time.Sleep(10*time.Minute + 7*time.Second)
+		for i := range 4 {
+			f.set(mesh.ServiceName(fmt.Sprint("bills-", i)), nil)
+		}
+		w.put(named("orders"), runs("a", "10.0.1.1", "orders"))
+		synctest.Wait()
+		for i := range 4 {
+			if name := mesh.ServiceName(fmt.Sprint("bills-", i)); at(w, name) == "" {
+				t.Errorf("%s waits although etcd takes writes", name)
+			}
+		}
+		before := f.tried("bills-4")
+		for i := range 20 {
+			w.put(runs("a", fmt.Sprint("10.0.2.", i), "orders"))
+			synctest.Wait()
+		}
+		if n := f.tried("bills-4") - before; n > 1 {
+			t.Errorf("what has a fault of its own was tried %d times for 20 writes of others", n)
+		}
+	})
+}
+
+// TestAChangeShortensTheWait of a set that could not be written.
+func TestAChangeShortensTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		f, _ := places(t, w)
+		f.set("bills", errors.New("etcdserver: permission denied"))
+		w.put(named("bills"), runs("b", "10.0.0.1", "bills"))
+		for n := 0; ; { // until it was just tried, and rests for a minute
+			time.Sleep(time.Second)
+			if now := f.tried("bills"); now >= 8 && now > n {
+				break
+			} else {
+				n = now
+			}
+		}
+		f.set("bills", nil)
+		w.put(runs("b", "10.0.0.2", "bills"))
+		synctest.Wait()
+		if at(w, "bills") != "" {
+			t.Error("it was tried at once: who changes all the time would be tried all the time")
+		}
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		if at(w, "bills") != "10.0.0.2" {
+			t.Error("it waits although it changed")
+		}
+	})
+}
+
 // TestAnIDThatSomebodyElseHas keeps one machine out, and no other change of the set waits
 // for that.
 func TestAnIDThatSomebodyElseHas(t *testing.T) {

@@ -74,7 +74,7 @@ type placing struct {
 func (p *placing) service(s *mesh.Service) {
 	registered := map[string]bool{}
 	for _, one := range p.view.Instances(s.Name) {
-		if at := registeredAt(one); at != "" {
+		if at := one.RegisteredAt(); at != "" {
 			registered[at] = true
 		}
 	}
@@ -123,14 +123,6 @@ func hasAll(vm *mesh.VM, tags map[string]string) bool {
 		}
 	}
 	return true
-}
-
-// registeredAt is where an instance keeps itself registered, or "".
-func registeredAt(one *mesh.Instance) string {
-	if one == nil || one.Meta.Keeper != "" || one.Health == mesh.Removed {
-		return ""
-	}
-	return one.Address
 }
 
 // address is where callers of a service reach a machine, or "".

@@ -53,6 +53,7 @@ type Placer struct {
 	seen     catalog.Mark // of the latest view
 	writing  int
 	retrying int // of those, how many failed before
+	taken    int // writes that etcd took
 	results  chan result
 }
 
@@ -106,7 +107,6 @@ func (p *Placer) end() {
 	for ; p.writing > 0; p.writing-- {
 		<-p.results
 	}
-	p.retrying, p.services = 0, nil
 	p.cfg.Metrics.left()
 }
 
@@ -191,11 +191,15 @@ func (p *Placer) declared(view *catalog.View, name mesh.ServiceName) {
 	}
 }
 
-// look has a set looked at; one of which others had some IDs is tried again at once.
+// look has a set looked at that changed. One that could not be written is tried again soon
+// for that, and at once if it was for IDs that others have.
 func (p *Placer) look(one *set) {
 	p.due[one] = struct{}{}
-	if one.fault.taken {
+	switch soon := time.Now().Add(p.cfg.Retry); {
+	case one.fault.taken:
 		one.fault.next = time.Time{}
+	case one.fault.next.After(soon):
+		one.fault.next = soon
 	}
 }
 

@@ -38,10 +38,12 @@ type set struct {
 // fault is why a set could not be written.
 type fault struct {
 	err   error // nil: there is none
+	away  bool  // etcd took nobody's writes
 	taken bool  // all is written but for instances whose IDs are others'
 	tries int
 	since time.Time
-	next  time.Time // try
+	last  time.Time // try
+	next  time.Time
 }
 
 func newSet(of Set) *set {
@@ -68,7 +70,7 @@ func (s *service) took(list []*mesh.Instance, machines *machines, due func(*set)
 			set.differ[is.ID] = struct{}{}
 			due(set)
 		}
-		if from, to := registeredAt(was), registeredAt(is); from != to {
+		if from, to := was.RegisteredAt(), is.RegisteredAt(); from != to {
 			s.registered[from]--
 			s.registered[to]++
 			moved[from], moved[to] = true, true

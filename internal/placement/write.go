@@ -22,6 +22,7 @@ const mostPause = 30
 type result struct {
 	set     *set
 	whole   bool
+	taken   int // writes that etcd had taken when it began
 	retry   bool
 	seen    int64 // the revision of the view that it is of
 	written Written
@@ -60,7 +61,7 @@ func (p *Placer) begin(ctx context.Context, one *set) {
 		p.forget(s, one)
 		return
 	}
-	done := result{set: one, whole: one.written.Base == 0, retry: one.fault.err != nil, seen: p.seen.Revision}
+	done := result{set: one, taken: p.taken, whole: one.written.Base == 0, retry: one.fault.err != nil, seen: p.seen.Revision}
 	var list []mesh.Instance
 	if done.whole {
 		list = one.list()
@@ -101,6 +102,7 @@ func (p *Placer) settle(done result) {
 		if done.written.Revision <= done.seen { // the registry was restored: the view has that soon
 			one.fault.next = time.Now().Add(p.cfg.Retry)
 		}
+		p.etcdTakes()
 	case mesh.ReasonOf(done.err) == mesh.ReasonTaken:
 		one.written.Revision, one.written.Base = max(one.written.Revision, done.written.Revision), 0
 		p.failed(one, done.err, true)
@@ -108,6 +110,19 @@ func (p *Placer) settle(done result) {
 		one.written.Base = 0
 	default:
 		p.failed(one, done.err, false)
+		one.fault.away = mesh.KindOf(done.err) == mesh.KindUnavailable && done.taken == p.taken
+	}
+}
+
+// etcdTakes has those sets tried at once that could not be written while etcd was away: it
+// takes writes again. What failed while it took others has a fault of its own, and what has
+// just failed waits for a moment.
+func (p *Placer) etcdTakes() {
+	p.taken++
+	for one := range p.faulty {
+		if one.fault.away {
+			one.fault.away, one.fault.next = false, one.fault.last.Add(p.cfg.Retry)
+		}
 	}
 }
 
@@ -116,8 +131,12 @@ func (p *Placer) failed(one *set, err error, taken bool) {
 	p.cfg.Metrics.written("failed")
 	before := one.fault.err
 	pause := min(p.cfg.Retry<<min(one.fault.tries, 16), mostPause*p.cfg.Retry)
+	if one.whole || len(one.due) > 0 { // it has changed meanwhile
+		pause = p.cfg.Retry
+	}
 	one.fault.tries++
-	one.fault.err, one.fault.taken, one.fault.next = err, taken, time.Now().Add(pause)
+	one.fault.err, one.fault.taken, one.fault.last = err, taken, time.Now()
+	one.fault.next = one.fault.last.Add(pause)
 	if before == nil {
 		one.fault.since = time.Now()
 	}

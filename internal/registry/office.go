@@ -26,12 +26,17 @@ type Term struct {
 
 // Lead waits until this server holds an office, which one server of the mesh has at a
 // time, and calls lead with a context that ends when it is lost. It goes on until ctx
-// ends: an etcd that is away loses the office, and it is sought again.
+// ends: an etcd that is away loses the office, and it is sought again. Who gives it up soon
+// after it was given is given it ever less often, for it cannot do what it is to do.
 func (s *Store) Lead(ctx context.Context, office, server string, lead func(context.Context, Term)) {
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = 100*time.Millisecond, 5*time.Second
 	for ctx.Err() == nil {
-		err := s.leadOnce(ctx, office, server, lead, wait.Reset)
+		err := s.leadOnce(ctx, office, server, lead, func(term time.Duration) {
+			if term >= officeTTL {
+				wait.Reset()
+			}
+		})
 		if ctx.Err() != nil {
 			return
 		}
@@ -44,7 +49,7 @@ func (s *Store) Lead(ctx context.Context, office, server string, lead func(conte
 	}
 }
 
-func (s *Store) leadOnce(ctx context.Context, office, server string, lead func(context.Context, Term), elected func()) error {
+func (s *Store) leadOnce(ctx context.Context, office, server string, lead func(context.Context, Term), ended func(time.Duration)) error {
 	tried := "seek the office of " + office
 	granting, cancel := context.WithTimeout(ctx, s.timeout)
 	lease, err := s.client.Grant(granting, seconds(officeTTL))
@@ -73,9 +78,10 @@ func (s *Store) leadOnce(ctx context.Context, office, server string, lead func(c
 	if err := election.Campaign(ctx, server); err != nil {
 		return refusal(err, tried)
 	}
-	elected()
+	began := time.Now()
 	s.logger.Info("this server holds an office now", "office", office)
 	lead(ctx, Term{key: election.Key(), revision: election.Rev(), lease: lease.ID})
+	ended(time.Since(began))
 	return mesh.Unavailable(ctx.Err(), "%s: it was lost", tried)
 }
 

@@ -141,6 +141,19 @@ func TestAnOfficeIsHeldByOneServerAtATime(t *testing.T) {
 	}
 }
 
+// TestWhoCannotLeadSeeksTheOfficeEverLessOften: a server that may not write its roster gives
+// the office up as soon as it has it.
+func TestWhoCannotLeadSeeksTheOfficeEverLessOften(t *testing.T) {
+	s := openStore(t)
+	terms := 0
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	defer cancel()
+	s.Lead(ctx, "discovery", "one", func(context.Context, registry.Term) { terms++ })
+	if terms < 2 || terms > 12 {
+		t.Errorf("it had the office %d times in four seconds, want ever less often", terms)
+	}
+}
+
 // TestASourceKeepsTheMachinesOfAService: sets of a source are kept like those of a cluster.
 func TestASourceKeepsTheMachinesOfAService(t *testing.T) {
 	s := openStore(t)

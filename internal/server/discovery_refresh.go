@@ -40,7 +40,7 @@ func (r *refreshes) turn(source string, now time.Time) time.Duration {
 func (s *Server) refreshOperation() {
 	register(s, operation{
 		method: http.MethodPost, path: "/api/v1/discovery/{source}/refresh", tag: "machines", id: "refreshSource", summary: "Have a source of virtual machines refreshed now",
-		description: "It is asked for, and done by the server that refreshes the source, as soon as the source lets it: GET /api/discovery has done it once the source's answered is at least asked of this answer. For admins. 429 with Retry-After less than 10 seconds after the last time, and while the source wants to be left alone.",
+		description: "It is asked for, and done by the server that refreshes the source, as soon as the source lets it: GET /api/discovery has done it once the source's answered is at least asked of this answer. For admins. 429 with Retry-After less than 10 seconds after this server was asked the last time, and while the source wants to be left alone.",
 		status:      http.StatusAccepted, token: true, refusals: []int{http.StatusNotFound, http.StatusConflict, http.StatusTooManyRequests},
 	}, s.refreshSource)
 }
@@ -97,7 +97,7 @@ func (s *Server) mayRefresh(name string, now time.Time) error {
 		return tooSoon(until.Sub(now), "%s: it wants to be left alone until %s (Retry-After), and is asked then", tried, until.UTC().Format(time.RFC3339))
 	}
 	if wait := s.refreshes.turn(name, now); wait > 0 {
-		return tooSoon(wait, "%s: it was asked for less than %s ago; ask again in %s", tried, refreshGap, wait.Round(time.Second))
+		return tooSoon(wait, "%s: this server was asked for it less than %s ago; ask again in %s", tried, refreshGap, wait.Round(time.Second))
 	}
 	return nil
 }
