@@ -43,20 +43,22 @@ Examples:
 type discoveryForgetCmd struct {
 	Source string `arg:"" complete:"sources" help:"The source's name, as heddle discovery list shows it."`
 	Scope  string `placeholder:"SCOPE" help:"Only this part of it, such as a subscription, as heddle discovery list shows it."`
+	Force  bool   `help:"Forget the scope although it is listed or throttled: its machines end now, and those that there are come back when it is listed next."`
 }
 
 // Help shows examples below the flags.
 func (discoveryForgetCmd) Help() string {
 	return `What is known of a source stays when it is taken out of the settings of the servers: its machines may still get requests. Forgotten, its machines and the instances that they were are gone. It is refused while a server refreshes the source.
 
-With --scope it is the machines of one part alone, such as a subscription or a resource group that was deleted: a listing that fails never removes any, and nobody else can tell that they are gone. It is refused while the part is listed.
+With --scope it is the machines of one part alone, such as a subscription or a resource group that was deleted: a listing that fails never removes any, and nobody else can tell that they are gone. It is refused while a server lists the part, also without some of its machines, and while the source wants the part to be left alone (Retry-After), unless it is stale: its machines would end, and come back when it is listed next. --force does it all the same.
 
 The token has to be an admin's.
 
 Examples:
 
   heddle discovery forget azure-old
-  heddle discovery forget azure-prod --scope subscriptions/00000000-0000-0000-0000-000000000000`
+  heddle discovery forget azure-prod --scope subscriptions/00000000-0000-0000-0000-000000000000
+  heddle discovery forget azure-prod --scope subscriptions/00000000-0000-0000-0000-000000000000 --force`
 }
 
 // Run shows the sources.
@@ -104,10 +106,10 @@ func tellFaults(out io.Writer, one *mesh.DiscoveryReport, now time.Time) {
 		}
 		fmt.Fprintf(out, "\n%s %s: %s\n", present.Safe(one.Name), present.Safe(scope.Name), present.Safe(cmp.Or(scope.Fault(), "not listed")))
 		if scope.VMs > 0 {
-			fmt.Fprintf(out, "  %s, not confirmed %s\n", plural(scope.VMs, "machine", "machines"), scope.Unconfirmed(now))
+			fmt.Fprintf(out, "  %s\n", scope.Unconfirmed(now))
 		}
 		if stale {
-			fmt.Fprintf(out, "  if it is gone for good: heddle discovery forget %s --scope %s\n", present.Safe(one.Name), present.Safe(scope.Name))
+			fmt.Fprintf(out, "  %s\n", present.Safe(scope.Remedy(one.Name)))
 		}
 	}
 }
@@ -126,7 +128,10 @@ func sourceCell(one *mesh.DiscoveryReport) present.Cell {
 
 // Run has the source forgotten.
 func (c *discoveryForgetCmd) Run(ctx context.Context, api *client.Client, con *console) error {
-	if err := api.ForgetSource(ctx, c.Source, c.Scope); err != nil {
+	if c.Force && c.Scope == "" {
+		return invalid(fmt.Errorf("--force is for a scope: give --scope; a source that a server refreshes cannot be forgotten"))
+	}
+	if err := api.ForgetSource(ctx, c.Source, c.Scope, c.Force); err != nil {
 		return err
 	}
 	if c.Scope != "" {

@@ -27,12 +27,15 @@ func (c *Client) Discovery(ctx context.Context) (mesh.Discovery, error) {
 }
 
 // ForgetSource has a source forgotten that no server refreshes any more; while one does
-// the answer is a conflict. With a scope it is that part alone, whether or not a server
-// refreshes the source: a conflict while the part is listed.
-func (c *Client) ForgetSource(ctx context.Context, source, scope string) error {
+// the answer is a conflict. With a scope it is that part alone, and a conflict
+// while a server lists it or it is throttled, unless it is forced.
+func (c *Client) ForgetSource(ctx context.Context, source, scope string, force bool) error {
 	r := request{method: http.MethodDelete, segments: api("discovery", source)}
 	if scope != "" {
 		r.query = url.Values{"scope": {scope}}
+		if force {
+			r.query.Set("force", "true")
+		}
 	}
 	return c.do(ctx, r, nil)
 }

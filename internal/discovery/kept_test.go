@@ -61,3 +61,70 @@ func TestWhatIsLoggedOfAFaultIsTrue(t *testing.T) {
 		}
 	})
 }
+
+// TestMachinesInDoubtAreToldApart from those of their scope that are listed each time, since
+// they are first held, also by the next server and after the scope could not be listed.
+func TestMachinesInDoubtAreToldApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, s := &cloud{}, &memoryShelf{}
+		doubtful := scopeOf("a", "a1", "a2", "a3")
+		doubtful.Held, doubtful.Doubt = 1, errors.New("403")
+		c.has(nil, doubtful)
+		_, end := refreshing(t, c, s)
+		pass(time.Second)
+		_, first := s.has()
+		pass(30 * time.Minute)
+		c.has(nil, Scope{Name: "a", Err: errors.New("500")})
+		pass(3 * time.Minute)
+		end()
+		c.has(nil, doubtful)
+		_, end = refreshing(t, c, s)
+		defer end()
+		pass(40 * time.Minute)
+		_, noted := s.has()
+		now := time.Now()
+		if one := noted.Scopes[0]; one.LastSuccess.Before(now.Add(-time.Minute)) || !one.HeldSince.Equal(first.LastRun) || len(noted.Stale(now)) != 1 || !strings.HasPrefix(one.Unconfirmed(now), "1 of 3 machines have not been confirmed for 1h1") {
+			t.Errorf("%+v: %s", one, one.Unconfirmed(now))
+		}
+		c.has(nil, scopeOf("a", "a1", "a2"))
+		pass(3 * time.Minute)
+		if _, noted := s.has(); len(noted.Stale(time.Now())) != 0 || !noted.Scopes[0].HeldSince.IsZero() {
+			t.Errorf("%+v", noted)
+		}
+	})
+}
+
+// TestWhatIsForgottenDuringAListingComesBack if it is there: that listing compares with what
+// was known when it began, and the refresh that was asked for with what there is then.
+func TestWhatIsForgottenDuringAListingComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, s := &cloud{}, &memoryShelf{}
+		c.has(nil, scopeOf("a", "a1"), scopeOf("b", "b1"))
+		r, end := refreshing(t, c, s)
+		defer end()
+		pass(time.Second)
+		c.has(nil, Scope{Name: "a", Err: errors.New("403")}, scopeOf("b", "b1"))
+		pass(2 * time.Minute)
+		c.has(nil, scopeOf("a", "a1"), scopeOf("b", "b1"))
+		c.mu.Lock()
+		c.takes = 10 * time.Second
+		c.mu.Unlock()
+		for n := len(c.times()); len(c.times()) == n; { // until a listing is under way
+			pass(time.Second)
+		}
+		pass(5 * time.Second)
+		s.change(func(s *memoryShelf) {
+			for key, vm := range s.vms {
+				if vm.Scope == "a" {
+					delete(s.vms, key)
+				}
+			}
+			s.revision++
+		})
+		r.Wake(1000)
+		pass(30 * time.Second) // the listing under way, as long a rest, and the next
+		if ids, noted := s.has(); ids != "a1 b1" || noted.Answered != 1000 {
+			t.Errorf("the mesh has %s; %+v", ids, noted)
+		}
+	})
+}

@@ -53,9 +53,13 @@ func merge(known Known, listing Listing, remembered map[string]memory, began tim
 		switch had := missing[scope.Name]; {
 		case !scope.whole():
 			m.empty = 0
-			keep[scope.Name], status.VMs, status.Error, status.NotBefore = true, had, m.fault, m.notBefore
+			keep[scope.Name], status.VMs, status.Error, status.NotBefore, status.HeldSince = true, had, m.fault, m.notBefore, m.held
 		case scope.Doubt != nil:
-			m.empty = 0
+			m.success, m.empty = began, 0 // of what is listed
+			if m.held.IsZero() {
+				m.held = began
+			}
+			status.HeldSince = m.held
 			out.held, status.Held, status.Error, status.NotBefore = true, scope.Held, scope.Doubt.Error(), m.notBefore
 		case i >= len(listing.Scopes) && out.failed: // another scope may have its machines, such as a group those of a subscription
 			out.held, keep[scope.Name], status.VMs, status.Held = true, true, had, had
@@ -64,7 +68,7 @@ func merge(known Known, listing Listing, remembered map[string]memory, began tim
 			out.held, keep[scope.Name], status.VMs, status.Held = true, true, had, had
 			status.Error = fmt.Sprintf("it seems to have no machines any more, and had %d: believed when it is told %d times in a row, for %s", had, emptyTimes, emptyTime)
 		default:
-			m.success, m.empty = began, 0
+			m.success, m.empty, m.held = began, 0, time.Time{}
 		}
 		status.LastSuccess = m.success
 		remembered[scope.Name] = m

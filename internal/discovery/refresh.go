@@ -131,6 +131,9 @@ func (r *Refresher) resume(ctx context.Context) {
 	for _, scope := range noted.Scopes {
 		m := r.remembered[scope.Name]
 		m.success = latest(m.success, scope.LastSuccess)
+		if !scope.HeldSince.IsZero() && (m.held.IsZero() || scope.HeldSince.Before(m.held)) {
+			m.held = scope.HeldSince
+		}
 		if scope.NotBefore.Before(furthest) && m.notBefore.IsZero() {
 			m.fault, m.notBefore = scope.Error, scope.NotBefore
 		}

@@ -8,6 +8,7 @@ import (
 // memory is what a refresher remembers of a scope between refreshes.
 type memory struct {
 	success time.Time
+	held    time.Time // since when it is in doubt; zero: it is not
 	empty   int       // how often in a row it was empty although machines are known
 	since   time.Time // the first of these times
 

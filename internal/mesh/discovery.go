@@ -1,6 +1,9 @@
 package mesh
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // DiscoverySource is how a source of virtual machines does, as the server that
 // refreshes it wrote last.
@@ -44,6 +47,7 @@ type DiscoveryScope struct {
 	Error       string    `json:"error,omitempty" doc:"Why the latest one failed: what was known of it stays."`
 	NotBefore   time.Time `json:"not_before,omitzero" doc:"Until when refreshes leave it out, as it wants (Retry-After); the other scopes go on."`
 	Held        int       `json:"held,omitempty" doc:"How many machines are kept although the latest listing does not have them: it is not sure that they are gone. The error says why."`
+	HeldSince   time.Time `json:"held_since,omitzero" doc:"Since when a scope that is listed has had such machines."`
 }
 
 // Stale gives the scopes whose machines have not been confirmed for too long: they are kept,
@@ -51,17 +55,45 @@ type DiscoveryScope struct {
 func (s *DiscoverySource) Stale(now time.Time) []DiscoveryScope {
 	var out []DiscoveryScope
 	for _, one := range s.Scopes {
-		if s.StaleAfter > 0 && one.VMs > 0 && now.Sub(one.LastSuccess).Seconds() > s.StaleAfter {
+		if n, since := one.unconfirmed(); s.StaleAfter > 0 && n > 0 && now.Sub(since).Seconds() > s.StaleAfter {
 			out = append(out, one)
 		}
 	}
 	return out
 }
 
-// Unconfirmed says for how long nobody has confirmed what a scope has.
-func (s *DiscoveryScope) Unconfirmed(now time.Time) string {
-	if s.LastSuccess.IsZero() {
-		return "for longer than is known"
+// Partly says whether a scope is listed but for some of its machines, which may not be gone.
+func (s *DiscoveryScope) Partly() bool { return s.Held > 0 && s.Held < s.VMs }
+
+// unconfirmed is how many machines of a scope nobody has confirmed, and since when.
+func (s *DiscoveryScope) unconfirmed() (machines int, since time.Time) {
+	if s.Held > 0 && !s.HeldSince.IsZero() {
+		return s.Held, s.HeldSince
 	}
-	return "for " + now.Sub(s.LastSuccess).Round(time.Second).String()
+	return s.VMs, s.LastSuccess
+}
+
+// Unconfirmed says which machines of a scope nobody has confirmed, and for how long:
+// "3 of 10 machines have not been confirmed for 2h0m0s".
+func (s *DiscoveryScope) Unconfirmed(now time.Time) string {
+	n, since := s.unconfirmed()
+	which, long := fmt.Sprintf("%d of %d machines have", n, s.VMs), "for longer than is known"
+	switch {
+	case n == 1 && s.VMs == 1:
+		which = "1 machine has"
+	case n == s.VMs:
+		which = fmt.Sprintf("%d machines have", n)
+	}
+	if !since.IsZero() {
+		long = "for " + now.Sub(since).Round(time.Second).String()
+	}
+	return which + " not been confirmed " + long
+}
+
+// Remedy says what can be done about a scope whose machines nobody confirms.
+func (s *DiscoveryScope) Remedy(source string) string {
+	if s.Partly() {
+		return "mend why it is not sure that they are gone; the others are listed"
+	}
+	return fmt.Sprintf("if it is gone for good: heddle discovery forget %s --scope %s", source, s.Name)
 }

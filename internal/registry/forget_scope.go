@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -15,14 +16,17 @@ import (
 
 // ForgetScope deletes the machines of a part of a source that can be listed no more, such
 // as a subscription that was deleted, and has the source refreshed. Their instances end as
-// the server that refreshes the sources sees that. It is refused while the part is listed:
-// its machines would be found again. One that was cut off is completed by the next.
-func (s *Store) ForgetScope(ctx context.Context, source, scope string, w Write) error {
+// the server that places machines sees that. It is refused while a server lists the part, or
+// leaves it alone because it is throttled: its machines would be found again, and have had
+// no requests meanwhile. It is done all the same if it is forced. A refresh under way that
+// lists the part compares with what was there before; the one that is asked for puts back
+// what there is. One that was cut off is completed by the next.
+func (s *Store) ForgetScope(ctx context.Context, source, scope string, force bool, w Write) error {
 	tried := "forget scope " + quoted(scope) + " of source " + quoted(source)
 	if !w.By.Admin() {
 		return mesh.Denied("%s: the access token is limited to %s", tried, w.By.limit())
 	}
-	f := &forgettingScope{store: s, source: source, scope: scope, tried: tried, write: s.followed(ctx, w)}
+	f := &forgettingScope{store: s, source: source, scope: scope, force: force, tried: tried, write: s.followed(ctx, w)}
 	for tries := 1; ; tries++ {
 		if err := f.run(ctx); tries == overtakenAtMost || !errors.Is(err, errOvertaken) {
 			return err
@@ -34,6 +38,7 @@ func (s *Store) ForgetScope(ctx context.Context, source, scope string, w Write) 
 type forgettingScope struct {
 	store                *Store
 	source, scope, tried string
+	force                bool
 	write                Write
 }
 
@@ -112,13 +117,12 @@ func (f *forgettingScope) unlisted(ctx context.Context) ([]mesh.DiscoveryScope, 
 		return nil, nil, refusal(err, f.tried)
 	}
 	written, noted := answer.Responses[0].GetResponseRange().GetKvs(), answer.Responses[1].GetResponseRange().GetKvs()
-	if len(written) == 0 {
-		return nil, nil, mesh.Conflict("%s: no server refreshes sources of machines now, so nothing would end their instances: start one (heddle server --discovery), or forget the whole source", f.tried)
-	}
-	guards := []guard{at(rosterKey, written[0].ModRevision)}
-	roster, err := rosters.decode(rosterKey, written[0].Value, written[0].ModRevision)
-	if err != nil {
-		return nil, nil, mesh.Conflict("%s: which sources are refreshed cannot be read (%s); restart the servers that have --discovery", f.tried, err)
+	roster, guards := &mesh.DiscoveryRoster{}, []guard{at(rosterKey, 0)} // nobody refreshes, and nobody begins to
+	if len(written) > 0 {
+		guards = []guard{at(rosterKey, written[0].ModRevision)}
+		if roster, err = rosters.decode(rosterKey, written[0].Value, written[0].ModRevision); err != nil {
+			return nil, nil, mesh.Conflict("%s: which sources are refreshed cannot be read (%s); restart the servers that have --discovery", f.tried, err)
+		}
 	}
 	status := mesh.DiscoverySource{}
 	if len(noted) > 0 && json.Unmarshal(noted[0].Value, &status) == nil {
@@ -126,20 +130,46 @@ func (f *forgettingScope) unlisted(ctx context.Context) ([]mesh.DiscoveryScope, 
 	} else {
 		guards = append(guards, noneNewer(key, answer.Header.Revision))
 	}
-	if !slices.Contains(roster.Sources, f.source) {
-		return status.Scopes, guards, nil
+	if f.force {
+		return status.Scopes, guards[:0], nil
 	}
+	if slices.Contains(roster.Sources, f.source) {
+		return status.Scopes, guards, f.listed(&status, roster.Server)
+	}
+	return status.Scopes, guards, f.throttled(&status)
+}
+
+// byForce is what those are told who may go on all the same.
+const byForce = ". With force (heddle discovery forget --force) all its machines end now, and those that there are come back when it is listed next"
+
+// listed says why a scope of a source that a server refreshes may not be forgotten.
+func (f *forgettingScope) listed(status *mesh.DiscoverySource, server string) error {
 	if status.LastRun.IsZero() {
-		return nil, nil, mesh.Conflict("%s: server %s refreshes the source, and has not said yet how it does; try again when it has", f.tried, roster.Server)
+		return mesh.Conflict("%s: server %s refreshes the source, and has not said yet how it does; try again when it has", f.tried, server)
 	}
 	for _, one := range status.Scopes {
 		switch {
 		case one.Name != f.scope:
-		case one.Error == "":
-			return nil, nil, mesh.Conflict("%s: server %s lists it, and would find its machines again: take it out of the settings (heddle server --discovery) of all servers, and restart them. A server that was killed is taken to list it for %s more", f.tried, roster.Server, officeTTL)
-		case one.Held > 0 && one.Held < one.VMs:
-			return nil, nil, mesh.Conflict("%s: it is listed but for %d of its %d machines, which may not be gone (%s)", f.tried, one.Held, one.VMs, one.Error)
+		case one.Partly():
+			return mesh.Conflict("%s: it is listed but for %d of its %d machines, which may not be gone (%s)"+byForce, f.tried, one.Held, one.VMs, one.Error)
+		case one.Error == "" && !f.stale(status): // stale if the source cannot even say which scopes it has
+			return mesh.Conflict("%s: server %s lists it, and would find its machines again: take it out of the settings (heddle server --discovery) of all servers, and restart them. A server that was killed is taken to list it for %s more"+byForce, f.tried, server, officeTTL)
 		}
 	}
-	return status.Scopes, guards, nil
+	return f.throttled(status)
+}
+
+// throttled says that a scope is only left alone for a while.
+func (f *forgettingScope) throttled(status *mesh.DiscoverySource) error {
+	for _, one := range status.Scopes {
+		if one.Name == f.scope && one.NotBefore.After(timeNow()) && !f.stale(status) {
+			return mesh.Conflict("%s: it wants to be left alone until %s, and its machines may well be there (%s): wait until it is listed, or stale"+byForce, f.tried, one.NotBefore.UTC().Format(time.RFC3339), one.Error)
+		}
+	}
+	return nil
+}
+
+// stale says whether nobody has confirmed the scope's machines for long.
+func (f *forgettingScope) stale(status *mesh.DiscoverySource) bool {
+	return slices.ContainsFunc(status.Stale(timeNow()), func(one mesh.DiscoveryScope) bool { return one.Name == f.scope })
 }

@@ -34,7 +34,7 @@ func (s *Server) discoveryOperations() {
 	}, s.getDiscovery)
 	register(s, operation{
 		method: http.MethodDelete, path: "/api/v1/discovery/{source}", tag: "machines", id: "forgetSource", summary: "Forget a source of virtual machines, or a scope of one, that cannot be listed any more",
-		description: "Without scope: deletes the source's machines, the instances that they were, and how it did; 409 as long as a server refreshes it, which would find them again. With scope: deletes the machines of that scope, whether or not the source is refreshed, and their instances end; 409 while the scope is listed. For admins.",
+		description: "Without scope: deletes the source's machines, the instances that they were, and how it did; 409 as long as a server refreshes it, which would find them again. With scope: deletes the machines of that scope, and their instances end; 409 while a server lists the scope, also in part, and while the scope is throttled (not_before), unless it is stale. With force it is done then too: what there is comes back when it is listed next. For admins.",
 		status:      http.StatusNoContent, token: true, refusals: []int{http.StatusNotFound, http.StatusConflict},
 	}, s.forgetSource)
 }
@@ -70,6 +70,7 @@ func (s *Server) getDiscovery(context.Context, *struct{}) (*discoveryAnswer, err
 func (s *Server) forgetSource(ctx context.Context, in *struct {
 	Call
 	SourcePath
+	Force bool   `query:"force" doc:"Have the scope forgotten although it is listed or throttled: its machines end now, also those that there are, and come back when it is listed next."`
 	Scope string `query:"scope" maxLength:"1024" doc:"Only this scope of it, such as a subscription that was deleted." example:"subscriptions/00000000-0000-0000-0000-000000000000"`
 }) (*Nothing, error) {
 	in.object = "source/" + shown(in.Source)
@@ -84,7 +85,10 @@ func (s *Server) forgetSource(ctx context.Context, in *struct {
 		return nil, fault("query.scope", "is no name of a scope: give it as GET /api/discovery has it")
 	}
 	if in.Scope != "" {
-		return &Nothing{}, s.cfg.Registry.ForgetScope(ctx, in.Source, in.Scope, write)
+		return &Nothing{}, s.cfg.Registry.ForgetScope(ctx, in.Source, in.Scope, in.Force, write)
+	}
+	if in.Force {
+		return nil, fault("query.force", "is for a scope: a source that a server refreshes cannot be forgotten")
 	}
 	return &Nothing{}, s.cfg.Registry.ForgetSource(ctx, in.Source, write)
 }
@@ -162,7 +166,7 @@ func staleProblems(view *catalog.View, now time.Time) []Problem {
 	var all []Problem
 	for _, one := range view.Sources() {
 		for _, scope := range one.Stale(now) {
-			all = append(all, Problem{"source/" + one.Name, fmt.Sprintf("the %d machines of %s have not been confirmed %s (staleAfter): they stay, and their addresses may be others' by now. Mend what keeps it from being listed; if it is gone for good, forget it: heddle discovery forget %s --scope %s", scope.VMs, scope.Name, scope.Unconfirmed(now), one.Name, scope.Name)})
+			all = append(all, Problem{"source/" + one.Name, fmt.Sprintf("%s: %s (staleAfter): they stay, and their addresses may be others' by now; %s", scope.Name, scope.Unconfirmed(now), scope.Remedy(one.Name))})
 		}
 	}
 	return all

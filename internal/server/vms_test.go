@@ -297,15 +297,15 @@ func TestASourceIsForgotten(t *testing.T) {
 func TestAScopeIsForgotten(t *testing.T) {
 	w := newWorld(t)
 	forget := func(scope string) reply { return w.write("DELETE", "/api/v1/discovery/az?scope="+scope, "") }
-	if got := forget("gone"); got.status != 409 || !strings.Contains(got.body, "no server refreshes sources") {
+	if got := forget("gone"); got.status != 404 {
 		t.Errorf("%d %s", got.status, got.body)
 	}
-	term, _ := w.leads("one", "az")
+	term, end := w.leads("one", "az")
 	if got := forget("gone"); got.status != 409 || !strings.Contains(got.body, "has not said yet how it does") {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 	var list []mesh.VM
-	for scope, n := range map[string]int{"gone": 150, "well": 1, "doubtful": 3} {
+	for scope, n := range map[string]int{"gone": 150, "well": 1, "doubtful": 3, "throttled": 2, "stale": 1, "doubtful-long": 4} {
 		for i := range n {
 			one := machine("az", fmt.Sprintf("%s-%d", scope, i), "10.0.0.1")
 			one.Scope = scope
@@ -314,32 +314,40 @@ func TestAScopeIsForgotten(t *testing.T) {
 	}
 	at := w.found(term, list)
 	long := time.Now().Add(-3 * time.Hour)
-	w.noted(term, mesh.DiscoverySource{Name: "az", LastRun: time.Now(), VMs: 154, StaleAfter: 3600, Scopes: []mesh.DiscoveryScope{
-		{Name: "gone", VMs: 150, Error: "404 SubscriptionNotFound", LastSuccess: long}, {Name: "well", VMs: 1, LastSuccess: time.Now()}, {Name: "doubtful", VMs: 3, Held: 1, Error: "429", LastSuccess: time.Now()},
+	w.noted(term, mesh.DiscoverySource{Name: "az", LastRun: time.Now(), VMs: 161, StaleAfter: 3600, Scopes: []mesh.DiscoveryScope{
+		{Name: "gone", VMs: 150, Error: "404 SubscriptionNotFound", LastSuccess: long}, {Name: "well", VMs: 1, LastSuccess: time.Now()},
+		{Name: "doubtful", VMs: 3, Held: 1, HeldSince: time.Now(), Error: "429", LastSuccess: time.Now()}, {Name: "doubtful-long", VMs: 4, Held: 1, HeldSince: long, Error: "403", LastSuccess: time.Now()},
+		{Name: "throttled", VMs: 2, Error: "429", LastSuccess: time.Now(), NotBefore: time.Now().Add(time.Hour)}, {Name: "stale", VMs: 1, Error: "429", LastSuccess: long, NotBefore: time.Now().Add(time.Hour)},
 	}})
-	if got := w.call("GET", "/api/discovery", ""); !strings.Contains(got.body, `"stale":["gone"]`) {
+	if got := w.call("GET", "/api/discovery", ""); !strings.Contains(got.body, `"stale":["gone","doubtful-long","stale"]`) {
 		t.Errorf("%s", got.body)
 	}
-	problem := `"source/az","message":"the 150 machines of gone have not been confirmed for 3h0m`
-	if got := w.call("GET", "/api/v1/problems", ""); !strings.Contains(got.body, problem) || strings.Contains(got.body, "machines of well") {
+	problem := `"source/az","message":"gone: 150 machines have not been confirmed for 3h0m`
+	if got := w.call("GET", "/api/v1/problems", ""); !strings.Contains(got.body, problem) || strings.Contains(got.body, "well: ") || !strings.Contains(got.body, "doubtful-long: 1 of 4 machines have not been confirmed for 3h0m") || strings.Contains(got.body, "--scope doubtful") {
 		t.Errorf("%s", got.body)
 	}
 	for scope, want := range map[string]string{
-		"well":     "409 server one lists it, and would find its machines again",
-		"doubtful": "409 it is listed but for 1 of its 3 machines",
-		"never":    "404 no machine of it is known; the source's other scopes: doubtful, gone, well",
-		"a%00b":    "422 ",
+		"well":                  "409 server one lists it, and would find its machines again",
+		"doubtful":              "409 it is listed but for 1 of its 3 machines",
+		"throttled":             "409 it wants to be left alone until ",
+		"throttled&force=false": "409 With force (heddle discovery forget --force) all its machines end now",
+		"doubtful-long":         "409 it is listed but for 1 of its 4 machines",
+		"never":                 "404 no machine of it is known; the source's other scopes: doubtful, doubtful-long, gone, stale, throttled, well",
+		"&force=true":           "422 is for a scope",
+		"a%00b":                 "422 ",
 	} {
 		status, says, _ := strings.Cut(want, " ")
 		if got := forget(scope); fmt.Sprint(got.status) != status || !strings.Contains(got.body, says) {
 			t.Errorf("%s: %d %s", scope, got.status, got.body)
 		}
 	}
-	if got := forget("gone"); got.status != 204 {
-		t.Fatalf("%d %s", got.status, got.body)
+	for _, scope := range []string{"gone", "stale", "throttled&force=true", "doubtful&force=true"} {
+		if got := forget(scope); got.status != 204 {
+			t.Fatalf("%s: %d %s", scope, got.status, got.body)
+		}
 	}
 	w.seen()
-	if _, list := w.vms(""); list.TotalVMs != 4 || list.SnapshotVersion <= at {
+	if _, list := w.vms(""); list.TotalVMs != 5 || list.SnapshotVersion <= at {
 		t.Errorf("%d machines as of %d", list.TotalVMs, list.SnapshotVersion)
 	}
 	if got := w.write("GET", "/api/v1/audit?object=source/az/gone", ""); !strings.Contains(got.body, `"action":"delete"`) {
@@ -350,6 +358,11 @@ func TestAScopeIsForgotten(t *testing.T) {
 	}
 	if got := forget("gone"); got.status != 404 {
 		t.Errorf("%d %s", got.status, got.body)
+	}
+	end()
+	w.seen()
+	if got := forget("well"); got.status != 204 {
+		t.Errorf("no server refreshes it: %d %s", got.status, got.body)
 	}
 }
 

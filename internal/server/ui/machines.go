@@ -178,7 +178,7 @@ func sourceRows(view *catalog.View) []sourceRow {
 		}
 		now := time.Now()
 		for _, scope := range one.Stale(now) {
-			row.Faults = append(row.Faults, fmt.Sprintf("%s: its %d machines have not been confirmed %s; they stay. If it is gone for good: heddle discovery forget %s --scope %s", scope.Name, scope.VMs, scope.Unconfirmed(now), one.Name, scope.Name))
+			row.Faults = append(row.Faults, fmt.Sprintf("%s: %s; they stay. %s", scope.Name, scope.Unconfirmed(now), scope.Remedy(one.Name)))
 		}
 		switch {
 		case !slices.Contains(view.Roster().Sources, one.Name):
