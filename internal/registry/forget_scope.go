@@ -91,7 +91,7 @@ func (f *forgettingScope) nothing(others map[string]bool) error {
 	const shown = 10
 	var names []string
 	for name := range others {
-		if name != f.scope {
+		if name != f.scope && name != "" {
 			names = append(names, name)
 		}
 	}
