@@ -42,7 +42,7 @@ func TestMachinesOutliveTheSettings(t *testing.T) {
 	s.ofSources("dc", "another")
 	s.awaitsInstances(5)
 	f.only(t, "the service names both", 0, 1, 2)
-	if err := s.client.ForgetSource(t.Context(), "dc", ""); err != nil {
+	if err := s.client.ForgetSource(t.Context(), "dc", "", false); err != nil {
 		t.Fatal(err)
 	}
 	f.only(t, "the one of the old name is forgotten", 0, 1)
