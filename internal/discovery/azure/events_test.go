@@ -125,7 +125,13 @@ func sleepy(t *testing.T, wake func(context.Context) error) (send func() int, en
 func TestABurstOfEventsWakesAtItsBeginningAndAfterItsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, woken := time.Now(), []time.Duration(nil)
-		send, end := sleepy(t, func(context.Context) error { woken = append(woken, time.Since(began)); return nil })
+		var mu sync.Mutex // guards woken
+		send, end := sleepy(t, func(context.Context) error {
+			mu.Lock()
+			defer mu.Unlock()
+			woken = append(woken, time.Since(began))
+			return nil
+		})
 		defer end()
 		for range 10 {
 			for range 50 { // more than are answered at once
@@ -137,6 +143,8 @@ func TestABurstOfEventsWakesAtItsBeginningAndAfterItsEnd(t *testing.T) {
 			time.Sleep(130 * time.Millisecond) // to 1.3 s
 		}
 		time.Sleep(time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
 		if want := []time.Duration{0, time.Second, 2 * time.Second}; !slices.Equal(woken, want) {
 			t.Errorf("woken after %v, want %v", woken, want)
 		}
@@ -147,9 +155,10 @@ func TestABurstOfEventsWakesAtItsBeginningAndAfterItsEnd(t *testing.T) {
 // up after a while.
 func TestAnEventThatWasAnsweredIsNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tried, away := 0, true
+		tried, away := atomic.Int32{}, atomic.Bool{}
+		away.Store(true)
 		send, end := sleepy(t, func(context.Context) error {
-			if tried++; away {
+			if tried.Add(1); away.Load() {
 				return errors.New("etcd is away")
 			}
 			return nil
@@ -159,15 +168,15 @@ func TestAnEventThatWasAnsweredIsNotLost(t *testing.T) {
 			t.Fatalf("answered %d and %d", first, second)
 		}
 		time.Sleep(5500 * time.Millisecond)
-		away = false
-		if time.Sleep(time.Minute); tried != 7 {
-			t.Errorf("the source was to be woken %d times, want at once, and each second until it was", tried)
+		away.Store(false)
+		if time.Sleep(time.Minute); tried.Load() != 7 {
+			t.Errorf("the source was to be woken %d times, want at once, and each second until it was", tried.Load())
 		}
-		if away = true; send() != http.StatusServiceUnavailable || send() != http.StatusOK {
+		if away.Store(true); send() != http.StatusServiceUnavailable || send() != http.StatusOK {
 			t.Error("answered otherwise the second time")
 		}
-		if time.Sleep(time.Hour); tried != 7+1+30 {
-			t.Errorf("the source was to be woken %d times in all", tried)
+		if time.Sleep(time.Hour); tried.Load() != 7+1+30 {
+			t.Errorf("the source was to be woken %d times in all", tried.Load())
 		}
 	})
 }
@@ -178,12 +187,12 @@ func TestNoSourceIsWokenAfterTheServersEnd(t *testing.T) {
 	for name, hangs := range map[string]bool{"between tries": false, "in a try": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				tried, ended := 0, false
+				tried, ended := atomic.Int32{}, atomic.Bool{}
 				send, end := sleepy(t, func(ctx context.Context) error {
-					if tried++; ended {
+					if tried.Add(1); ended.Load() {
 						t.Error("the source is woken after the end")
 					}
-					if hangs && tried > 1 {
+					if hangs && tried.Load() > 1 {
 						<-ctx.Done()
 					}
 					return errors.New("etcd is away")
@@ -194,9 +203,9 @@ func TestNoSourceIsWokenAfterTheServersEnd(t *testing.T) {
 				time.Sleep(2500 * time.Millisecond)
 				began := time.Now()
 				end()
-				ended = true
-				if took := time.Since(began); took > 0 || tried < 2 {
-					t.Errorf("the end took %s after %d tries", took, tried)
+				ended.Store(true)
+				if took := time.Since(began); took > 0 || tried.Load() < 2 {
+					t.Errorf("the end took %s after %d tries", took, tried.Load())
 				}
 				time.Sleep(time.Minute)
 			})
