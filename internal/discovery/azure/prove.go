@@ -31,7 +31,7 @@ const nobody = "heddle-asks-whether-it-may-read-here"
 
 var (
 	errThere = errors.New("it is there, although it is in no list: the list is not whole")
-	errNoID  = errors.New("its ID in the mesh does not tell which resource it is, so Azure cannot be asked: if it is gone, remove it with heddle discovery forget")
+	errNoID  = errors.New("its ID in the mesh does not tell which resource it is, so Azure cannot be asked: if it is gone, forget its scope (heddle discovery forget SOURCE --scope SCOPE --force): what is there comes back when it is listed next")
 	errLater = errors.New("more are missing than are asked for at once: it is asked for at the next refresh")
 )
 
