@@ -160,6 +160,19 @@ func TestHostsAreAMeshWithoutAServer(t *testing.T) {
 	}
 	three.reaches(byName, "who-am-i.mesh", "one", "two")
 
+	three.runs(hostService{Name: "late", Port: three.whoami("late"), ServicePort: web}) // a port that another has
+	for _, h := range []*fleetHost{one, two, three} {
+		heddletest.Eventually(t, h.name+" to tell of the port", func() error {
+			if !strings.Contains(h.Log.String(), `is \"who-am-i\"'s, which had it first`) {
+				return errors.New(h.Log.String())
+			}
+			return nil
+		})
+		h.reaches(web, "", "one", "two")
+	}
+	three.reaches(byName, "late", "late")
+	three.runs()
+
 	one.runs() // a service ends
 	for _, h := range []*fleetHost{one, two, three} {
 		h.reaches(web, "", "two")

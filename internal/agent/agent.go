@@ -186,6 +186,7 @@ func (a *Agent) has(source string, list []hosts.Service) {
 func (a *Agent) follow(ctx context.Context) error {
 	feed := a.gossip.Subscribe()
 	defer feed.Close()
+	var told []hosts.Problem
 	for {
 		changed, err := feed.Wait(ctx)
 		if err != nil {
@@ -196,11 +197,28 @@ func (a *Agent) follow(ctx context.Context) error {
 		for _, host := range changed {
 			changes = append(changes, a.fleet.Set(host.Name, statusOf(host.Status), a.servicesOf(host))...)
 		}
+		problems := a.fleet.Problems()
 		a.mu.Unlock()
 		if len(changes) > 0 {
 			a.catalog.Apply(0, true, changes)
 		}
+		told = a.tell(problems, told)
 	}
+}
+
+// tell logs the problems that are new, and those that are over.
+func (a *Agent) tell(problems, told []hosts.Problem) []hosts.Problem {
+	for _, p := range problems {
+		if !slices.Contains(told, p) {
+			a.cfg.Logger.Warn("a service is not served as its host says it", "host", p.Host, "service", p.Service, "problem", p.Message)
+		}
+	}
+	for _, p := range told {
+		if !slices.Contains(problems, p) {
+			a.cfg.Logger.Info("a problem of a service is over", "host", p.Host, "service", p.Service, "problem", p.Message)
+		}
+	}
+	return problems
 }
 
 func statusOf(s gossip.Status) hosts.Status {

@@ -48,8 +48,10 @@ func (s *Source) Run(ctx context.Context, found func([]hosts.Service)) error {
 			}
 		}
 		switch {
-		case err == nil:
+		case err == nil && told != "":
 			told = ""
+			s.Logger.Info("the file of services can be read again", "file", s.Path)
+		case err == nil:
 		case told != err.Error():
 			told = err.Error()
 			s.Logger.Warn("the file of services cannot be read; what it said last stays", "file", s.Path, "error", err)
@@ -62,8 +64,8 @@ func (s *Source) Run(ctx context.Context, found func([]hosts.Service)) error {
 	}
 }
 
-// entry is one service in the file, as Sidecar has it. What Sidecar writes into such
-// files and does not read is not read here either.
+// entry is one service in the file, as Sidecar has it. Fields without a use are those
+// that such files have and Sidecar does not heed either; others are refused.
 type entry struct {
 	Service struct {
 		ID, Name, Image string
@@ -73,13 +75,17 @@ type entry struct {
 			IP                string // default: the host's address
 		}
 		ProxyMode hosts.Mode
+
+		Hostname, Created, Updated, Status json.RawMessage
 	}
-	Check struct{ Type, Args string }
+	Check      struct{ Type, Args string }
+	ListenPort json.RawMessage
 }
 
 // parse reads the file, all or nothing.
 func (s *Source) parse(body []byte) ([]hosts.Service, error) {
 	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.DisallowUnknownFields()
 	var entries []entry
 	if err := decoder.Decode(&entries); err != nil {
 		return nil, err

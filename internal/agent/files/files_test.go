@@ -42,7 +42,7 @@ func TestFilesThatMakeNoSense(t *testing.T) {
 		"empty": "", "no list": `{}`, "half": `[{"Service":`, "more": `[] []`, "no name": `[{"Service":{"Name":"_"}}]`,
 		"mode": `[{"Service":{"Name":"a","ProxyMode":"smtp"}}]`, "port 0": `[{"Service":{"Name":"a","Ports":[{"ServicePort":1}]}}]`,
 		"port": `[{"Service":{"Name":"a","Ports":[{"Port":1,"ServicePort":65536}]}}]`, "type": `[{"Service":{"Name":"a","Ports":[{"Port":1,"Type":"sctp"}]}}]`,
-		"address": `[{"Service":{"Name":"a","Ports":[{"Port":1,"IP":"localhost"}]}}]`, "check": `[{"Service":{"Name":"a"},"Check":{"Type":"HttpGet"}}]`,
+		"address": `[{"Service":{"Name":"a","Ports":[{"Port":1,"IP":"localhost"}]}}]`, "misspelt": `[{"Service":{"Name":"a","Ports":[{"Port":1,"ServicePrt":2}]}}]`, "check": `[{"Service":{"Name":"a"},"Check":{"Type":"HttpGet"}}]`,
 	} {
 		if got, err := (&Source{}).parse([]byte(file)); err == nil {
 			t.Errorf("%s: taken as %v", name, got)
