@@ -40,7 +40,7 @@ func TestTheDocsInventoryIsTaken(t *testing.T) {
 		t.Fatalf("%+v, %v", listing, err)
 	}
 	vms := listing.Scopes[0].VMs
-	if len(vms) != 3 || vms[1].Weight != 50 || vms[2].State != mesh.VMStopping {
+	if len(vms) != 3 || vms[1].Weight != 2 || vms[2].State != mesh.VMStopping {
 		t.Fatalf("%+v", vms)
 	}
 	for _, vm := range vms {
