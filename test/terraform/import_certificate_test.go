@@ -20,6 +20,7 @@ func TestTheVaultIsClosedAgainHoweverAnImportEnds(t *testing.T) {
 		"at once":                 {map[string]string{}, true, 1, ""},
 		"rights take a while":     {map[string]string{"answers": notYet + notYet}, true, 3, ""},
 		"rights never come":       {map[string]string{"answers": strings.Repeat(notYet, 40)}, false, 30, ""},
+		"it is cut off":           {map[string]string{"answers": strings.Repeat(notYet, 40), "pause": "kill $PPID"}, false, 1, ""},
 		"it is refused":           {map[string]string{"answers": "ERROR: (BadParameter) key and certificate do not match\n"}, false, 1, ""},
 		"the role was there":      {map[string]string{"roles": "/roles/mine\n"}, true, 1, "/roles/mine\n"},
 		"it has no PKCS #8 key":   {map[string]string{"edge.pem": strings.Replace(pair, "BEGIN PRIVATE", "BEGIN EC PRIVATE", 1)}, false, 0, ""},

@@ -37,14 +37,15 @@ func (c cloud) read(name string) string {
 	return string(text)
 }
 
-// run has bash do something with that az, and with pauses that take no time.
+// run has bash do something with that az, and with pauses that take no time, and
+// do what the file pause says.
 func (c cloud) run(input string, command ...string) (said string, well bool) {
 	c.Helper()
 	tools, err := filepath.Abs("testdata")
 	if err != nil {
 		c.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(c.folder, "sleep"), []byte("#!/bin/sh\n"), 0o700); err != nil {
+	if err := os.WriteFile(filepath.Join(c.folder, "sleep"), []byte("#!/bin/sh\n"+c.read("pause")), 0o700); err != nil {
 		c.Fatal(err)
 	}
 	run := exec.CommandContext(c.Context(), "bash", command...)
