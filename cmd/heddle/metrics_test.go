@@ -190,6 +190,17 @@ func proxyWorks(t *testing.T, address string, change func(callees string)) {
 	if _, err := heddlev1.NewServiceServiceClient(conn).ListServices(ctx, &heddlev1.ListServicesRequest{}); err != nil {
 		t.Fatal(err)
 	}
+	sidecar := &discoveryv3.DeltaDiscoveryRequest{Node: &corev3.Node{Id: "web/1"}, TypeUrl: xds.TypeCluster, ResourceNamesSubscribe: []string{"*"}}
+	// What was applied is with the control plane a moment later, and sidecars try again.
+	await(t, "the control plane to know web", func() bool {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(ctx)
+		if err == nil && stream.Send(sidecar) == nil {
+			_, err = stream.Recv()
+		}
+		return err == nil
+	})
 	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -211,7 +222,7 @@ func proxyWorks(t *testing.T, address string, change func(callees string)) {
 	ack := func(r *discoveryv3.DeltaDiscoveryResponse, refusal *statuspb.Status) {
 		send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: r.GetTypeUrl(), ResponseNonce: r.GetNonce(), ErrorDetail: refusal})
 	}
-	send(&discoveryv3.DeltaDiscoveryRequest{Node: &corev3.Node{Id: "web/1"}, TypeUrl: xds.TypeCluster, ResourceNamesSubscribe: []string{"*"}})
+	send(sidecar)
 	ack(next(), nil)
 	change("[orders, ledger]")
 	ack(next(), nil)

@@ -1,7 +1,6 @@
 package machines_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/childtest"
 	"github.com/heddle-mesh/heddle/internal/heddletest"
+	"github.com/heddle-mesh/heddle/internal/logtest"
 )
 
 // computer is a machine that systemd itself runs, as the first process of namespaces: it
@@ -29,7 +29,7 @@ type computer struct {
 }
 
 // console is what systemd and the kernel of a machine say.
-type console struct{ text *bytes.Buffer }
+type console struct{ text *logtest.Buffer }
 
 // assembles makes a machine's root, of which nothing leads to that of this one: its /usr and
 // /etc are this one's, and what is written there stays in memory.
@@ -100,7 +100,7 @@ func build(t *testing.T, name, address, authority, hosts string) *computer {
 	if _, err := os.Stat("/lib/systemd/systemd"); err != nil {
 		t.Skipf("systemd is not installed: %v", err)
 	}
-	c := &computer{machine: &machine{t: t, name: name}, folder: t.TempDir(), console: console{&bytes.Buffer{}}}
+	c := &computer{machine: &machine{t: t, name: name}, folder: t.TempDir(), console: console{&logtest.Buffer{}}}
 	c.group = filepath.Join(groups(t), fmt.Sprintf("heddle-test-%d-%s", os.Getpid(), name))
 	if err := os.Mkdir(c.group, 0o755); err != nil {
 		t.Skipf("this machine makes no control groups: %v", err)
@@ -120,7 +120,7 @@ func build(t *testing.T, name, address, authority, hosts string) *computer {
 	}
 	t.Cleanup(c.holder.Kill)
 	if _, err := io.ReadFull(said, make([]byte, 3)); err != nil {
-		t.Skipf("this machine makes no namespaces with overlays: %v: %s", err, c.text)
+		t.Skipf("this machine makes no namespaces with overlays: %v: %s", err, c.text.String())
 	}
 	link := "vm" + address[strings.LastIndex(address, ".")+1:]
 	host(t, "ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", fmt.Sprint(c.holder.Pid))
@@ -146,7 +146,7 @@ func (c *computer) on() {
 	heddletest.Eventually(c.t, "systemd on "+c.name, func() error {
 		select {
 		case <-child.Exited():
-			c.t.Skipf("systemd does not run here: %s", c.text)
+			c.t.Skipf("systemd does not run here: %s", c.text.String())
 		default:
 		}
 		if children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", child.Pid, child.Pid)); err != nil || len(children) == 0 {

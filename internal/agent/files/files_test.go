@@ -54,7 +54,11 @@ func TestFilesThatMakeNoSense(t *testing.T) {
 func TestWhatAFileSaidLastStays(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "services.json")
 	write := func(text string) {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		beside := path + ".new"
+		if err := os.WriteFile(beside, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(beside, path); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -71,8 +75,9 @@ func TestWhatAFileSaidLastStays(t *testing.T) {
 			} else {
 				write(text)
 			}
-			time.Sleep(3 * lookAgain)
+			time.Sleep(3*lookAgain + lookAgain/2) // never at the moment of a look
 		}
+		time.Sleep(lookAgain / 2)
 		step("")
 		step(list)
 		step(list[:40])
