@@ -82,7 +82,7 @@ fi
 mkdir -p .cache
 report=.cache/test-$mode.json
 # hack/check.sh vets; here it would read all dependencies once more.
-flags=("${race[@]}" -vet=off -timeout 25m)
+flags=("${race[@]}" -vet=off -timeout 40m)
 # A few that fail are run once more when the machine has nothing else to do, and named
 # in the end: among some thousand with real programs one may find it too busy.
 again=(--rerun-fails=1 --rerun-fails-max-failures=4 --rerun-fails-run-root-test --rerun-fails-abort-on-data-race)
