@@ -34,8 +34,12 @@ func (p position) compare(q position) int {
 	return cmp.Or(cmp.Compare(p.Epoch, q.Epoch), cmp.Compare(p.Version, q.Version))
 }
 
-// run is the place of the count of runs in an epoch.
-const run = 1 << 32
+// run is the place of the count of runs in an epoch. No host starts as often as would
+// make lastEpoch; one that is said to have would have no later one to answer with.
+const (
+	run       = 1 << 32
+	lastEpoch = 1 << 62
+)
 
 // firstEpoch is of a host that has not heard of an earlier run of its own; drawn is
 // random.

@@ -56,7 +56,7 @@ func (s *state) merge(d Delta) outcome {
 // run, or of another host with the same name.
 func (s *state) refute(claimed position) outcome {
 	own := s.own()
-	if claimed.compare(own.position) <= 0 {
+	if claimed.compare(own.position) <= 0 || claimed.Epoch > lastEpoch-run { // there is none later that the others take
 		return known
 	}
 	own.restart(later(claimed.Epoch, own.Epoch))

@@ -57,7 +57,11 @@ func decode(body []byte) (message, error) {
 	}
 	for _, list := range [][]Known{m.Ask, m.Digest} {
 		for _, one := range list {
-			if err := validHost(one.Host); err != nil {
+			err := validHost(one.Host)
+			if err == nil && one.Epoch > lastEpoch {
+				err = errNoDelta
+			}
+			if err != nil {
 				return message{}, fmt.Errorf("from %q: %w", m.From, err)
 			}
 		}
@@ -78,7 +82,7 @@ func (d Delta) validate() error {
 	if err := validHost(d.Host); err != nil {
 		return err
 	}
-	if d.Epoch < run || d.To == 0 || d.From > d.To || d.notice() && len(d.Changes) > 0 {
+	if d.Epoch < run || d.Epoch > lastEpoch || d.To == 0 || d.From > d.To || d.notice() && len(d.Changes) > 0 {
 		return errNoDelta
 	}
 	if len(d.Changes) > MaxEntries+keptTombstones {

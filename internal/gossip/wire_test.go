@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"math"
 	"strings"
 	"testing"
 )
@@ -25,6 +26,8 @@ func TestMessagesThatMakeNoSense(t *testing.T) {
 		"large value":         {From: "b", Deltas: []Delta{whole(Change{Key: "k", Version: 1, Value: make([]byte, MaxBytes+1)})}},
 		"asks for nobody":     {From: "b", Ask: []Known{{}}},
 		"knows nobody":        {From: "b", Digest: []Known{{Epoch: run}}},
+		"no later epoch":      {From: "b", Deltas: []Delta{{Host: "a", Epoch: math.MaxUint64, To: 1}}},
+		"knows no later one":  {From: "b", Digest: []Known{{Host: "a", Epoch: math.MaxUint64, Version: 1}}},
 	} {
 		if _, err := decode(encode(m)); err == nil {
 			t.Errorf("%s: taken", name)
@@ -50,6 +53,7 @@ func TestFieldsOfLaterVersionsAreNotRead(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	f.Add(encode(message{From: "b", Deltas: []Delta{{Host: "a", Epoch: run, To: 9, Changes: []Change{{Key: "k", Version: 1, Value: []byte("v")}}}}}))
 	f.Add(encode(message{From: "b", Ask: []Known{{Host: "a"}}, Digest: []Known{{Host: "a", Epoch: run, Version: 3}}}))
+	f.Add(encode(message{From: "b", Deltas: []Delta{{Host: "self", Epoch: lastEpoch, To: math.MaxUint64, Changes: []Change{{Key: "k", Version: 1}}}}}))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		m, err := decode(body)
 		if err != nil {
