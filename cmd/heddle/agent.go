@@ -2,14 +2,19 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/heddle-mesh/heddle/internal/agent"
 	"github.com/heddle-mesh/heddle/internal/agent/files"
+	"github.com/heddle-mesh/heddle/internal/catalog"
 	"github.com/heddle-mesh/heddle/internal/gossip"
+	"github.com/heddle-mesh/heddle/internal/hosts"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
 )
@@ -24,11 +29,15 @@ type agentCmd struct {
 	KeyFile  string   `type:"path" placeholder:"FILE" help:"The keys that gossip is encrypted and proven by: 32 random bytes in base64, a line each; the first is used, all are understood. Read again when it changes."`
 	Services string   `type:"path" placeholder:"FILE" help:"What this host runs, as JSON; read again when it changes."`
 
+	Listener bool     `help:"Run nothing and expose services to the outside: the proxy serves those that --expose names, on all addresses unless --proxy-address says otherwise."`
+	Expose   []string `placeholder:"NAME[=PORT]" help:"A service that --listener exposes, at its ServicePort or at this port. May be repeated."`
+
 	Proxy         string `enum:"envoy,none" default:"envoy" help:"What serves the services of the fleet on this host: envoy, or none."`
-	ProxyAddress  string `default:"127.0.0.1" placeholder:"IP" help:"Where the proxy listens on this host."`
+	ProxyAddress  string `placeholder:"IP" help:"Where the proxy listens on this host. Default: 127.0.0.1; with --listener all addresses."`
 	Envoy         string `env:"HEDDLE_ENVOY" placeholder:"PATH" help:"The Envoy to run. Default: envoy on PATH, else .tools/envoy/envoy in or above the folder of this program or the current one."`
 	OutboundPort  int    `placeholder:"PORT" help:"Where the proxy takes HTTP calls to all services by host name. Default: 15001."`
 	XDSAddress    string `name:"xds" default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the agent configures Envoys; only on addresses that the host alone reaches."`
+	StateFile     string `type:"path" placeholder:"FILE" help:"What the agent has to know when it starts again: where the other hosts are, and what is drained."`
 	ReadyFile     string `type:"path" placeholder:"FILE" help:"Written once the host can be reached and its proxy serves, with its addresses as JSON; removed at the end."`
 	InsecurePlain bool   `name:"insecure-gossip" help:"Gossip in plain text, without keys: whoever reaches the port can read and forge what hosts say."`
 }
@@ -37,7 +46,8 @@ type agentCmd struct {
 func (*agentCmd) Help() string {
 	return `Examples:
   heddle agent --address 10.0.0.1 --key-file /etc/heddle/gossip.keys --services /etc/heddle/services.json
-  heddle agent --address 10.0.0.2 --key-file /etc/heddle/gossip.keys --services /etc/heddle/services.json --seed 10.0.0.1`
+  heddle agent --address 10.0.0.2 --key-file /etc/heddle/gossip.keys --services /etc/heddle/services.json --seed 10.0.0.1
+  heddle agent --address 10.0.0.9 --key-file /etc/heddle/gossip.keys --seed 10.0.0.1 --listener --expose web=80 --expose api`
 }
 
 // Run runs the agent until a signal ends it.
@@ -59,6 +69,20 @@ func (c *agentCmd) Run(ctx context.Context, con *console, log *slog.Logger) erro
 	}
 	if c.KeyFile != "" {
 		cfg.Keys = c.keys
+	}
+	if cfg.Exposed, err = c.exposed(); err != nil {
+		return err
+	}
+	if c.ProxyAddress == "" {
+		c.ProxyAddress = "127.0.0.1"
+		if c.Listener {
+			c.ProxyAddress = "0.0.0.0"
+		}
+	}
+	if c.StateFile != "" {
+		if cfg.Remember, err = filepath.Abs(c.StateFile); err != nil {
+			return err
+		}
 	}
 	if c.Services != "" {
 		path, err := filepath.Abs(c.Services)
@@ -83,12 +107,14 @@ func (c *agentCmd) Run(ctx context.Context, con *console, log *slog.Logger) erro
 		if err != nil {
 			return err
 		}
-		cfg.Proxy = &proxy.Config{
-			Bootstrap: proxy.BootstrapConfig{
-				Proxy: mesh.Proxy{Service: agent.HostProxy, Instance: mesh.FitInstanceID(c.Name), OutboundAddress: c.ProxyAddress, OutboundPort: mesh.Port(c.OutboundPort)},
-				XDS:   []string{cfg.XDS.Addr().String()},
-			},
-			Envoy: binary, Stdout: con.out, Logger: log,
+		cfg.Proxy = func(_ *catalog.Catalog, report func(proxy.Status)) (agent.Proxy, error) {
+			return proxy.New(proxy.Config{
+				Bootstrap: proxy.BootstrapConfig{
+					Proxy: mesh.Proxy{Service: agent.HostProxy, Instance: mesh.FitInstanceID(c.Name), OutboundAddress: c.ProxyAddress, OutboundPort: mesh.Port(c.OutboundPort)},
+					XDS:   []string{ready.XDS},
+				},
+				Envoy: binary, Stdout: con.out, Logger: log, Report: report,
+			})
 		}
 	}
 	a, err := agent.New(cfg)
@@ -123,4 +149,42 @@ func (c *agentCmd) keys() (gossip.Keys, error) {
 		return nil, &mesh.Error{Kind: mesh.KindInvalid, Message: "--key-file " + c.KeyFile, Err: err}
 	}
 	return keys, nil
+}
+
+// exposed reads what is exposed to the outside; nil: this host serves itself, with all.
+func (c *agentCmd) exposed() (map[mesh.ServiceName]mesh.Port, error) {
+	switch {
+	case !c.Listener && len(c.Expose) == 0:
+		return nil, nil
+	case !c.Listener:
+		return nil, &usageError{message: "--expose needs --listener"}
+	case len(c.Expose) == 0:
+		return nil, &usageError{message: "--listener exposes nothing: name services by --expose"}
+	case c.Services != "":
+		return nil, &usageError{message: "a host that listens to the outside runs no services: --listener and --services exclude each other"}
+	}
+	exposed, taken := map[mesh.ServiceName]mesh.Port{}, map[mesh.Port]string{}
+	for _, one := range c.Expose {
+		text, number, given := strings.Cut(one, "=")
+		name := hosts.MeshName(text)
+		if name == "" {
+			return nil, &usageError{message: fmt.Sprintf("--expose %q: the name of a service is missing", one)}
+		}
+		if _, twice := exposed[name]; twice {
+			return nil, &usageError{message: fmt.Sprintf("--expose %q: %s is exposed twice", one, name)}
+		}
+		exposed[name] = 0
+		if !given {
+			continue
+		}
+		port, err := strconv.ParseUint(number, 10, 16)
+		if err != nil || port == 0 {
+			return nil, &usageError{message: fmt.Sprintf("--expose %q: %q is no port: use 1 to 65535", one, number)}
+		}
+		if other := taken[mesh.Port(port)]; other != "" {
+			return nil, &usageError{message: fmt.Sprintf("--expose %q: port %d is %s's", one, port, other)}
+		}
+		exposed[name], taken[mesh.Port(port)] = mesh.Port(port), text
+	}
+	return exposed, nil
 }

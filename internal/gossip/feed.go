@@ -55,7 +55,15 @@ func (f *Feed) Wait(ctx context.Context) ([]Host, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-f.wake:
+		return f.Take(), nil
 	}
+}
+
+// Ready is sent to when there is something to [Feed.Take].
+func (f *Feed) Ready() <-chan struct{} { return f.wake }
+
+// Take gives the hosts that have changed.
+func (f *Feed) Take() []Host {
 	f.node.mu.Lock()
 	defer f.node.mu.Unlock()
 	list := make([]Host, 0, len(f.changed))
@@ -63,7 +71,7 @@ func (f *Feed) Wait(ctx context.Context) ([]Host, error) {
 		list = append(list, f.node.host(name))
 	}
 	clear(f.changed)
-	return list, nil
+	return list
 }
 
 // Close ends the feed.

@@ -28,15 +28,16 @@ type Problem struct {
 
 // Fleet follows what hosts run. It is not safe for concurrent use.
 type Fleet struct {
-	self     mesh.ServiceName // the host proxy, which calls all
+	self     mesh.ServiceName               // the host proxy, which calls all that are exposed
+	exposed  map[mesh.ServiceName]mesh.Port // nil: all
 	hosts    map[string]host
 	copies   map[mesh.ServiceName]map[key]copyOf // what is wanted, by service
 	wanted   map[mesh.ServiceName]*mesh.Service  // as they are to be
 	wants    map[mesh.Port]map[mesh.ServiceName]struct{}
 	services map[mesh.ServiceName]*mesh.Service // as last given
 	given    map[mesh.ServiceName]map[mesh.InstanceID]*mesh.Instance
-	owners   map[mesh.Port]mesh.ServiceName // of the proxies' ports
 	problems map[mesh.ServiceName][]Problem
+	touched  map[mesh.ServiceName]struct{} // since changes were given last
 }
 
 type host struct {
@@ -57,40 +58,48 @@ type copyOf struct {
 }
 
 // NewFleet makes one without hosts. self is the name of the service that stands for
-// this host's proxy in the mesh: it calls all the others.
-func NewFleet(self mesh.ServiceName) *Fleet {
+// this host's proxy in the mesh: it calls the others that are exposed, each at the
+// port given or else at its own (0); nil exposes all.
+func NewFleet(self mesh.ServiceName, exposed map[mesh.ServiceName]mesh.Port) *Fleet {
 	return &Fleet{
-		self: self, hosts: map[string]host{}, copies: map[mesh.ServiceName]map[key]copyOf{},
+		self: self, exposed: exposed, hosts: map[string]host{}, copies: map[mesh.ServiceName]map[key]copyOf{},
 		wanted: map[mesh.ServiceName]*mesh.Service{}, wants: map[mesh.Port]map[mesh.ServiceName]struct{}{},
 		services: map[mesh.ServiceName]*mesh.Service{}, given: map[mesh.ServiceName]map[mesh.InstanceID]*mesh.Instance{},
-		owners: map[mesh.Port]mesh.ServiceName{}, problems: map[mesh.ServiceName][]Problem{},
+		problems: map[mesh.ServiceName][]Problem{}, touched: map[mesh.ServiceName]struct{}{},
 	}
 }
 
 // Start gives the first change: the host proxy's own service.
 func (f *Fleet) Start() []mesh.Change { return f.declareSelf() }
 
-// Set takes what a host runs, all of it, and gives what changes in the mesh by it. A
-// host that failed may be without services: those that it ran last count.
-func (f *Fleet) Set(name string, status Status, services []Service) []mesh.Change {
-	touched := f.forget(name)
+// Set takes what a host runs, all of it; Changes gives what follows. A host that failed
+// may be without services: those that it ran last count.
+func (f *Fleet) Set(name string, status Status, services []Service) {
+	f.forget(name)
 	if status == Left {
 		delete(f.hosts, name)
-	} else {
-		if status == Failed && services == nil {
-			services = f.hosts[name].services
-		}
-		f.hosts[name] = host{status, services}
-		f.add(name, services, touched)
+		return
 	}
+	if status == Failed && services == nil {
+		services = f.hosts[name].services
+	}
+	f.hosts[name] = host{status, services}
+	f.add(name, services)
+}
+
+// Changes gives what has changed in the mesh since it was asked last; what changed
+// and changed back is not in it.
+func (f *Fleet) Changes() []mesh.Change {
 	wanted := map[mesh.Port]struct{}{}
-	for service := range touched {
+	for service := range f.touched {
 		f.describe(service, wanted)
 	}
 	for port := range wanted {
-		f.settle(port, touched)
+		f.settle(port)
 	}
-	return f.changes(slices.Sorted(maps.Keys(touched)))
+	touched := slices.Sorted(maps.Keys(f.touched))
+	clear(f.touched)
+	return f.changes(touched)
 }
 
 // changes compares what is wanted of services with what was given of them last.
@@ -121,22 +130,20 @@ func (f *Fleet) changes(touched []mesh.ServiceName) []mesh.Change {
 	return changes
 }
 
-// forget takes a host's copies away, and gives the services that it had.
-func (f *Fleet) forget(name string) map[mesh.ServiceName]struct{} {
-	touched := map[mesh.ServiceName]struct{}{}
+// forget takes a host's copies away.
+func (f *Fleet) forget(name string) {
 	for _, s := range f.hosts[name].services {
 		f.each(s, func(service mesh.ServiceName, port Port) {
-			touched[service] = struct{}{}
+			f.touched[service] = struct{}{}
 			delete(f.copies[service], key{name, s.ID, port.Port})
 		})
 	}
-	return touched
 }
 
-func (f *Fleet) add(name string, services []Service, touched map[mesh.ServiceName]struct{}) {
+func (f *Fleet) add(name string, services []Service) {
 	for _, s := range services {
 		f.each(s, func(service mesh.ServiceName, port Port) {
-			touched[service] = struct{}{}
+			f.touched[service] = struct{}{}
 			if f.copies[service] == nil {
 				f.copies[service] = map[key]copyOf{}
 			}
@@ -234,9 +241,16 @@ func most[V cmp.Ordered](copies map[key]copyOf, of func(copyOf) V) V {
 
 // declareSelf gives the host proxy's own declaration: it calls all services.
 func (f *Fleet) declareSelf() []mesh.Change {
-	calls := slices.Sorted(maps.Keys(f.services))
-	if calls == nil {
-		calls = []mesh.ServiceName{}
+	calls := []mesh.ServiceName{}
+	for _, name := range slices.Sorted(maps.Keys(f.services)) {
+		if f.exposes(name) {
+			calls = append(calls, name)
+		}
 	}
 	return []mesh.Change{{Service: &mesh.Service{Name: f.self, Owner: "hosts", Protocol: mesh.HTTP, Port: 1, Dependencies: calls}}}
+}
+
+func (f *Fleet) exposes(name mesh.ServiceName) bool {
+	_, chosen := f.exposed[name]
+	return chosen || f.exposed == nil
 }

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -24,6 +23,12 @@ func newWorld(f *Fleet) *world {
 	w := &world{services: map[mesh.ServiceName]*mesh.Service{}, instances: map[mesh.InstanceKey]*mesh.Instance{}}
 	w.take(f.Start())
 	return w
+}
+
+// told tells the fleet what a host runs, and the world what changes by it.
+func (w *world) told(f *Fleet, name string, status Status, services []Service) {
+	f.Set(name, status, services)
+	w.take(f.Changes())
 }
 
 func (w *world) take(changes []mesh.Change) {
@@ -49,12 +54,12 @@ func web(id string, port, servicePort mesh.Port) Service {
 }
 
 func TestServicesOfHostsAreServicesOfTheMesh(t *testing.T) {
-	f := NewFleet("self")
+	f := NewFleet("self", nil)
 	w := newWorld(f)
-	w.take(f.Set("h1", Alive, []Service{web("a", 31000, 8080)}))
+	w.told(f, "h1", Alive, []Service{web("a", 31000, 8080)})
 	second := web("b", 31001, 8080)
 	second.Health = Draining
-	w.take(f.Set("h2", Alive, []Service{second, {ID: "c", Name: "/Some_DB", Mode: TCPMode, Address: netip.MustParseAddr("10.0.0.2"), Ports: []Port{{Port: 5432, ServicePort: 15432}, {Port: 53, ServicePort: 5353, Type: "udp"}, {Port: 9999}}}}))
+	w.told(f, "h2", Alive, []Service{second, {ID: "c", Name: "/Some_DB", Mode: TCPMode, Address: netip.MustParseAddr("10.0.0.2"), Ports: []Port{{Port: 5432, ServicePort: 15432}, {Port: 53, ServicePort: 5353, Type: "udp"}, {Port: 9999}}}})
 
 	want := map[mesh.ServiceName]*mesh.Service{
 		"web":     {Name: "web", Owner: "hosts", Protocol: mesh.HTTP, Port: 8080, ListenerPort: 8080, Dependencies: []mesh.ServiceName{}},
@@ -75,54 +80,56 @@ func TestServicesOfHostsAreServicesOfTheMesh(t *testing.T) {
 	if diff := cmp.Diff(instances, w.instances); diff != "" {
 		t.Error(diff)
 	}
-	if changes := f.Set("h1", Alive, []Service{web("a", 31000, 8080)}); len(changes) > 0 {
-		t.Errorf("the same again is said to change %v", changes)
+	f.Set("h1", Alive, nil)
+	f.Set("h1", Alive, []Service{web("a", 31000, 8080)})
+	if changes := f.Changes(); len(changes) > 0 {
+		t.Errorf("what ended and began again in between is said to change %v", changes)
 	}
 }
 
 // What a host ended is deregistered; what is on a host that failed is lost sight of,
 // which the catalog judges by how much that is.
 func TestEndedAndLostAreNotTheSame(t *testing.T) {
-	f := NewFleet("self")
+	f := NewFleet("self", nil)
 	w := newWorld(f)
-	w.take(f.Set("h1", Alive, []Service{web("a", 1, 8080), web("b", 2, 8080)}))
-	w.take(f.Set("h1", Alive, []Service{web("a", 1, 8080)}))
+	w.told(f, "h1", Alive, []Service{web("a", 1, 8080), web("b", 2, 8080)})
+	w.told(f, "h1", Alive, []Service{web("a", 1, 8080)})
 	if !slices.Equal(w.removed, []mesh.InstanceID{"h1-b-2"}) {
 		t.Errorf("ended: %v are said to be removed", w.removed)
 	}
-	w.take(f.Set("h1", Failed, nil))
+	w.told(f, "h1", Failed, nil)
 	if len(w.removed) > 0 || len(w.instances) > 0 {
 		t.Errorf("failed: %v are said to be removed, %v are left", w.removed, w.instances)
 	}
 	if _, still := w.services["web"]; !still {
 		t.Error("the service of a host that failed is withdrawn: callers would be told that there is none")
 	}
-	w.take(f.Set("h1", Alive, []Service{web("a", 1, 8080)}))
+	w.told(f, "h1", Alive, []Service{web("a", 1, 8080)})
 	if len(w.instances) != 1 {
 		t.Errorf("healed: %v", w.instances)
 	}
-	w.take(f.Set("h1", Left, nil))
+	w.told(f, "h1", Left, nil)
 	if !slices.Equal(w.removed, []mesh.InstanceID{"h1-a-1"}) || len(w.services) != 1 {
 		t.Errorf("left: %v are said to be removed, services %v are left", w.removed, w.services)
 	}
 }
 
-// Who has a port keeps it, whatever its name; the other one is told of, and has it
-// when the first is gone.
+// Who claimed a port first has it, whatever its name; the other one is told of, and has
+// it when the first is gone.
 func TestAPortHasAStableOwner(t *testing.T) {
-	f := NewFleet("self")
+	f := NewFleet("self", nil)
 	w := newWorld(f)
 	other := web("x", 3, 8080)
-	other.Name = "a-later-one"
-	w.take(f.Set("h1", Alive, []Service{web("a", 1, 8080)}))
-	w.take(f.Set("h2", Alive, []Service{other}))
+	other.Name, other.Claim = "a-later-one", 1
+	w.told(f, "h1", Alive, []Service{web("a", 1, 8080)})
+	w.told(f, "h2", Alive, []Service{other})
 	if owner, late := w.services["web"].ListenerPort, w.services["a-later-one"].ListenerPort; owner != 8080 || late != 0 {
 		t.Errorf("the first has port %d, the later one %d", owner, late)
 	}
 	if problems := f.Problems(); len(problems) != 1 || problems[0].Host != "h2" || problems[0].Service != "a-later-one" {
 		t.Errorf("problems: %v", problems)
 	}
-	w.take(f.Set("h1", Left, nil))
+	w.told(f, "h1", Left, nil)
 	if port := w.services["a-later-one"].ListenerPort; port != 8080 {
 		t.Errorf("the other one has port %d once the first is gone", port)
 	}
@@ -131,12 +138,32 @@ func TestAPortHasAStableOwner(t *testing.T) {
 	}
 }
 
+// A host that takes calls from outside exposes what was chosen, where it was chosen.
+func TestChosenServicesAreExposed(t *testing.T) {
+	f := NewFleet("self", map[mesh.ServiceName]mesh.Port{"web": 80, "api": 0})
+	w := newWorld(f)
+	api, hidden := web("b", 2, 8081), web("c", 3, 8082)
+	api.Name, hidden.Name = "api", "hidden"
+	w.told(f, "h1", Alive, []Service{web("a", 1, 8080), api, hidden})
+	if got := w.services["self"].Dependencies; !slices.Equal(got, []mesh.ServiceName{"api", "web"}) {
+		t.Errorf("the proxy calls %v", got)
+	}
+	if web, api := w.services["web"].ListenerPort, w.services["api"].ListenerPort; web != 80 || api != 8081 {
+		t.Errorf("web is exposed at %d, api at %d", web, api)
+	}
+	api.Ports[0].ServicePort = 80 // which web was given here
+	w.told(f, "h1", Alive, []Service{web("a", 1, 8080), api, hidden})
+	if at, problems := w.services["api"].ListenerPort, f.Problems(); at != 0 || len(problems) != 1 {
+		t.Errorf("api is exposed at %d, which is web's; problems %v", at, problems)
+	}
+}
+
 func TestCopiesThatDifferAreTold(t *testing.T) {
-	f := NewFleet("self")
+	f := NewFleet("self", nil)
 	w := newWorld(f)
 	odd := web("odd", 3, 8080)
 	odd.Mode = TCPMode
-	w.take(f.Set("h1", Alive, []Service{web("a", 1, 8080), web("b", 2, 8080), odd}))
+	w.told(f, "h1", Alive, []Service{web("a", 1, 8080), web("b", 2, 8080), odd})
 	if got := w.services["web"].Protocol; got != mesh.HTTP {
 		t.Errorf("two say http, one tcp: it is %s", got)
 	}
@@ -146,10 +173,10 @@ func TestCopiesThatDifferAreTold(t *testing.T) {
 }
 
 // However hosts change, the changes add up to what a fleet gives that is told the
-// last state alone, but for who owns a port.
+// last state alone: two hosts that heard the same in another order agree.
 func TestChangesAddUp(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		f := NewFleet("self")
+		f := NewFleet("self", nil)
 		w := newWorld(f)
 		type state struct {
 			status   Status
@@ -162,25 +189,24 @@ func TestChangesAddUp(t *testing.T) {
 			for i := range rapid.IntRange(0, 4).Draw(t, "services") {
 				s.services = append(s.services, Service{
 					ID: fmt.Sprint(i), Name: rapid.SampledFrom([]string{"web", "api", "web-9", "self", "_"}).Draw(t, "name"),
-					Address: netip.MustParseAddr("10.0.0.1"), Mode: rapid.SampledFrom([]Mode{HTTPMode, TCPMode}).Draw(t, "mode"),
+					Claim: rapid.Uint64Range(0, 3).Draw(t, "claim"), Address: netip.MustParseAddr("10.0.0.1"), Mode: rapid.SampledFrom([]Mode{HTTPMode, TCPMode}).Draw(t, "mode"),
 					Ports: []Port{{Port: mesh.Port(100 + i), ServicePort: rapid.SampledFrom([]mesh.Port{0, 8, 9}).Draw(t, "port")}, {Port: mesh.Port(200 + i), ServicePort: rapid.SampledFrom([]mesh.Port{0, 9, 10}).Draw(t, "second")}},
 				})
 			}
-			w.take(f.Set(name, s.status, s.services))
+			w.told(f, name, s.status, s.services)
 			if s.status == Failed && s.services == nil && last[name].status != Left {
 				s.services = last[name].services
 			}
 			last[name] = s
 		}
-		fresh := NewFleet("self")
+		fresh := NewFleet("self", nil)
 		want := newWorld(fresh)
 		for _, name := range []string{"h0", "h1", "h2", "h3"} {
 			if s, told := last[name]; told {
-				want.take(fresh.Set(name, s.status, s.services))
+				want.told(fresh, name, s.status, s.services)
 			}
 		}
-		owners := cmpopts.IgnoreFields(mesh.Service{}, "ListenerPort")
-		if diff := cmp.Diff(want.services, w.services, owners, cmp.AllowUnexported(mesh.Meta{})); diff != "" {
+		if diff := cmp.Diff(want.services, w.services, cmp.AllowUnexported(mesh.Meta{})); diff != "" {
 			t.Fatal(diff)
 		}
 		if diff := cmp.Diff(want.instances, w.instances); diff != "" {

@@ -57,8 +57,12 @@ func instance(name mesh.ServiceName, k key, c copyOf) *mesh.Instance {
 	case Draining:
 		health = mesh.Draining
 	}
+	address := c.service.Address
+	if c.port.Address.IsValid() {
+		address = c.port.Address
+	}
 	return &mesh.Instance{
 		ID: mesh.FitInstanceID(strings.Join([]string{k.host, k.id, fmt.Sprint(k.port)}, "-")), Service: name,
-		Address: c.service.Address.String(), Port: c.port.Port, Health: health, Labels: c.service.Labels,
+		Address: address.String(), Port: c.port.Port, Health: health, Labels: c.service.Labels,
 	}
 }

@@ -1,6 +1,7 @@
 package hosts
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -8,33 +9,59 @@ import (
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
-// settle gives a port of the proxies to one of those who want it: who has it keeps it.
-func (f *Fleet) settle(port mesh.Port, touched map[mesh.ServiceName]struct{}) {
-	wanting := slices.Sorted(maps.Keys(f.wants[port]))
-	if len(wanting) == 0 {
+// settle gives a port of the proxies to one of those who want it: to who claimed it
+// first. Every host that has heard the same gives it to the same one.
+func (f *Fleet) settle(port mesh.Port) {
+	if len(f.wants[port]) == 0 {
 		delete(f.wants, port)
-		delete(f.owners, port)
 		return
 	}
-	owner := f.owners[port]
-	if !slices.Contains(wanting, owner) {
-		owner = wanting[0]
-		f.owners[port] = owner
+	claims := map[mesh.ServiceName]uint64{}
+	for name := range f.wants[port] {
+		claims[name] = f.claim(name, port)
+	}
+	wanting := slices.SortedFunc(maps.Keys(claims), func(a, b mesh.ServiceName) int {
+		return cmp.Or(cmp.Compare(claims[a], claims[b]), cmp.Compare(a, b))
+	})
+	owner := wanting[0]
+	for name, at := range f.exposed {
+		if at == port {
+			owner = name // it was chosen on this host
+		}
 	}
 	for _, name := range wanting {
 		want := *f.wanted[name] // what was given is not written to
 		want.ListenerPort = 0
 		f.problems[name] = slices.DeleteFunc(f.problems[name], func(p Problem) bool { return p.port })
-		if name == owner {
+		switch at := f.exposed[name]; {
+		case at != 0:
+			want.ListenerPort = at
+		case name == owner:
 			want.ListenerPort = port
-		} else {
-			for _, k := range slices.SortedFunc(maps.Keys(f.copies[name]), compareKeys) {
-				c := f.copies[name][k]
-				f.problems[name] = append(f.problems[name], Problem{Host: c.host, Service: c.service.Name, port: true,
-					Message: fmt.Sprintf("port %d is %q's, which had it first: give the service another ServicePort", port, owner)})
-			}
+		default:
+			f.refuse(name, port, owner)
 		}
 		f.wanted[name] = &want
-		touched[name] = struct{}{}
+		f.touched[name] = struct{}{}
+	}
+}
+
+// claim is the earliest of a service's copies.
+func (f *Fleet) claim(name mesh.ServiceName, port mesh.Port) uint64 {
+	first, any := uint64(0), false
+	for _, c := range f.copies[name] {
+		if c.port.ServicePort == port && (!any || c.service.Claim < first) {
+			first, any = c.service.Claim, true
+		}
+	}
+	return first
+}
+
+// refuse tells the hosts of a service's copies that its port is another one's.
+func (f *Fleet) refuse(name mesh.ServiceName, port mesh.Port, owner mesh.ServiceName) {
+	for _, k := range slices.SortedFunc(maps.Keys(f.copies[name]), compareKeys) {
+		c := f.copies[name][k]
+		f.problems[name] = append(f.problems[name], Problem{Host: c.host, Service: c.service.Name, port: true,
+			Message: fmt.Sprintf("port %d is %q's, which had it first: give the service another ServicePort", port, owner)})
 	}
 }

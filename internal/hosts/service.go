@@ -1,6 +1,7 @@
 package hosts
 
 import (
+	"bytes"
 	"cmp"
 	"net/netip"
 	"slices"
@@ -55,6 +56,8 @@ type Port struct {
 	Port mesh.Port `json:"port" cbor:"2,keyasint"`
 	// ServicePort is where proxies listen for it on each host; 0: nowhere.
 	ServicePort mesh.Port `json:"servicePort,omitempty" cbor:"3,keyasint,omitempty"`
+	// Address is where this port is reached, if it is not the service's address.
+	Address netip.Addr `json:"address,omitzero" cbor:"4,keyasint,omitzero"`
 }
 
 // Service is one copy of a service on one host, as the host's agent says.
@@ -70,6 +73,16 @@ type Service struct {
 	// Created is when it began, by its host's clock; it is shown, and decides nothing.
 	Created time.Time         `json:"created,omitzero" cbor:"9,keyasint,omitzero"`
 	Labels  map[string]string `json:"labels,omitempty" cbor:"10,keyasint,omitempty"`
+	// Updated is when what its host says of it last changed, by that host's clock; it is
+	// shown, and decides nothing.
+	Updated time.Time `json:"updated,omitzero" cbor:"11,keyasint,omitzero"`
+	// Claim orders who wanted a port first: one more than any that the host had heard of
+	// when it began to run services of this name. No clock is read.
+	Claim uint64 `json:"-" cbor:"12,keyasint,omitempty"`
+
+	// Known to its own host alone:
+	Check    Check  `json:"-" cbor:"-"`
+	Listener string `json:"-" cbor:"-"` // the URL to which it wants the fleet's changes posted
 }
 
 var encoding = func() cbor.EncMode {
@@ -120,3 +133,14 @@ func MeshName(name string) mesh.ServiceName {
 
 // maxLabel leaves room in a DNS label of 63 bytes for "-" and a port.
 const maxLabel = 57
+
+// Same says whether two services are told alike but for when they were.
+func (s Service) Same(other Service) bool {
+	s.Updated, other.Updated = time.Time{}, time.Time{}
+	a, err := s.Encode()
+	if err != nil {
+		return false
+	}
+	b, err := other.Encode()
+	return err == nil && bytes.Equal(a, b)
+}

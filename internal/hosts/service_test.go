@@ -17,7 +17,7 @@ func TestServicesAreToldAsTheyAre(t *testing.T) {
 	s := Service{
 		ID: "0123456789ab", Name: "Some_Service", Image: "shop:7", Address: netip.MustParseAddr("10.0.0.7"), Mode: GRPCMode, Health: Draining,
 		Ports: []Port{{Type: "udp", Port: 53}, {Port: 31000, ServicePort: 8080}}, Source: "docker", Created: time.Unix(1700000000, 0).UTC(),
-		Labels: map[string]string{"b": "2", "a": "1"},
+		Labels: map[string]string{"b": "2", "a": "1"}, Claim: 7, Updated: time.Unix(1700000001, 0).UTC(),
 	}
 	body, err := s.Encode()
 	if err != nil {
@@ -55,8 +55,9 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		fleet := NewFleet("self")
-		for _, change := range fleet.Set("h", Alive, []Service{s}) {
+		fleet := NewFleet("self", nil)
+		fleet.Set("h", Alive, []Service{s})
+		for _, change := range fleet.Changes() {
 			if change.Service != nil && len(change.Service.Name) > 63 {
 				t.Errorf("a name of %d bytes", len(change.Service.Name))
 			}

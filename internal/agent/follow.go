@@ -1,0 +1,118 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/heddle-mesh/heddle/internal/gossip"
+	"github.com/heddle-mesh/heddle/internal/hosts"
+)
+
+// burst is how many changes in a row the proxy is told of at once after it was quiet.
+const burst = 4
+
+// follow turns what hosts say into snapshots of the fleet, at once, and into changes of
+// the catalog: at once when it was quiet, and coalesced under constant change.
+func (a *Agent) follow(ctx context.Context) error {
+	feed := a.gossip.Subscribe()
+	defer feed.Close()
+	pace := rate.NewLimiter(rate.Every(a.cfg.PushInterval), burst)
+	var told []hosts.Problem
+	var due <-chan time.Time // nil: there is nothing to tell the proxy
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-feed.Ready():
+			a.heard(feed.Take())
+			if due != nil {
+				continue // it goes with what is due
+			}
+			if wait := pace.Reserve().Delay(); wait > 0 {
+				due = time.After(wait)
+				continue
+			}
+		case <-due:
+			due = nil
+		}
+		if changes := a.fleet.Changes(); len(changes) > 0 {
+			a.catalog.Apply(0, true, changes)
+		}
+		problems := a.fleet.Problems()
+		a.state.set(func(next *hosts.State) bool {
+			next.Problems = problems
+			return !slices.Equal(problems, told)
+		})
+		told = a.tell(problems, told)
+	}
+}
+
+// heard takes what hosts say now.
+func (a *Agent) heard(changed []gossip.Host) {
+	now := time.Now()
+	list := make([]hosts.Host, 0, len(changed))
+	for _, host := range changed {
+		one := hosts.Host{Name: host.Name, Address: host.Address, Status: statusOf(host.Status), Seen: now, Services: a.servicesOf(host)}
+		a.fleet.Set(one.Name, one.Status, one.Services)
+		list = append(list, one)
+	}
+	a.state.set(func(next *hosts.State) bool {
+		known := map[string]hosts.Host{}
+		for _, h := range next.Hosts {
+			known[h.Name] = h
+		}
+		for _, one := range list {
+			if one.Status == hosts.Left {
+				delete(known, one.Name)
+			} else {
+				known[one.Name] = one
+			}
+		}
+		next.Hosts = slices.SortedFunc(maps.Values(known), func(a, b hosts.Host) int { return cmp.Compare(a.Name, b.Name) })
+		return true
+	})
+}
+
+// tell logs the problems that are new, and those that are over.
+func (a *Agent) tell(problems, told []hosts.Problem) []hosts.Problem {
+	for _, p := range problems {
+		if !slices.Contains(told, p) {
+			a.cfg.Logger.Warn("a service is not served as its host says it", "host", p.Host, "service", p.Service, "problem", p.Message)
+		}
+	}
+	for _, p := range told {
+		if !slices.Contains(problems, p) {
+			a.cfg.Logger.Info("a problem of a service is over", "host", p.Host, "service", p.Service, "problem", p.Message)
+		}
+	}
+	return problems
+}
+
+func statusOf(s gossip.Status) hosts.Status {
+	switch s {
+	case gossip.Failed:
+		return hosts.Failed
+	case gossip.Left, gossip.Gone:
+		return hosts.Left
+	default:
+		return hosts.Alive
+	}
+}
+
+func (a *Agent) servicesOf(host gossip.Host) []hosts.Service {
+	list := make([]hosts.Service, 0, len(host.Entries))
+	for _, key := range slices.Sorted(maps.Keys(host.Entries)) {
+		s, err := hosts.Decode(host.Entries[key])
+		if err != nil {
+			a.cfg.Logger.Warn("a host tells of a service that is not understood", "host", host.Name, "entry", key, "error", err)
+			continue
+		}
+		list = append(list, s)
+	}
+	return list
+}

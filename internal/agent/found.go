@@ -1,0 +1,129 @@
+package agent
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/hosts"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// found is what this host runs. It is guarded by Agent.mu.
+type found struct {
+	sources map[string][]hosts.Service // by source
+	drained map[string]struct{}        // entries that are to finish what they have
+	said    map[string]hosts.Service   // by entry, as the other hosts were told last
+}
+
+func entry(source, id string) string { return source + "/" + id }
+
+// has takes what a source found, and tells the other hosts. What is drained stays so
+// until it has ended.
+func (a *Agent) has(source string, list []hosts.Service) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.found.sources[source] = list
+	maps.DeleteFunc(a.found.drained, func(name string, _ struct{}) bool {
+		id, of := strings.CutPrefix(name, source+"/")
+		return of && !slices.ContainsFunc(list, func(s hosts.Service) bool { return s.ID == id })
+	})
+	a.publish()
+}
+
+// publish tells the other hosts what this one runs. a.mu is held.
+func (a *Agent) publish() {
+	now := time.Now().Truncate(time.Second)
+	claims := a.claims()
+	entries, said := map[string][]byte{}, map[string]hosts.Service{}
+	for _, source := range slices.Sorted(maps.Keys(a.found.sources)) {
+		for _, s := range a.found.sources[source] {
+			name := entry(source, s.ID)
+			s.Source, s.Updated, s.Claim = source, now, claims[hosts.MeshName(s.Name)]
+			if _, drained := a.found.drained[name]; drained {
+				s.Health = hosts.Draining
+			}
+			if before, there := a.found.said[name]; there && before.Same(s) {
+				s.Updated = before.Updated
+			}
+			body, err := s.Encode()
+			if err != nil {
+				a.cfg.Logger.Error("a service cannot be told to the other hosts", "service", s.Name, "id", s.ID, "error", err)
+				continue
+			}
+			entries[name], said[name] = body, s
+		}
+	}
+	if err := a.gossip.Publish(entries); err != nil {
+		a.cfg.Logger.Error("the other hosts are not told what this one runs; they have what was told before", "error", err)
+		return
+	}
+	a.found.said = said
+}
+
+// claims gives this host's claim of each service's ports: as before for what it runs
+// already, and after all that are known for what is new. a.mu is held.
+func (a *Agent) claims() map[mesh.ServiceName]uint64 {
+	claims := map[mesh.ServiceName]uint64{}
+	for _, s := range a.found.said {
+		claims[hosts.MeshName(s.Name)] = s.Claim
+	}
+	next := uint64(0)
+	for _, list := range a.found.sources {
+		for _, s := range list {
+			name := hosts.MeshName(s.Name)
+			if _, has := claims[name]; has {
+				continue
+			}
+			if next == 0 {
+				next = a.nextClaim()
+			}
+			claims[name] = next
+		}
+	}
+	return claims
+}
+
+func (a *Agent) nextClaim() uint64 {
+	last := uint64(0)
+	for _, host := range a.State().Hosts {
+		for _, s := range host.Services {
+			last = max(last, s.Claim)
+		}
+	}
+	return min(last, math.MaxUint64-1) + 1
+}
+
+// Drain has the copies with an ID on this host get no new requests, until they end or
+// drain is false. It gives them as they are then; none has that ID: [mesh.KindNotFound].
+func (a *Agent) Drain(id string, drain bool) ([]hosts.Service, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var names []string
+	for source, list := range a.found.sources {
+		for _, s := range list {
+			if s.ID == id {
+				names = append(names, entry(source, id))
+			}
+		}
+	}
+	if len(names) == 0 {
+		return nil, &mesh.Error{Kind: mesh.KindNotFound, Message: fmt.Sprintf("this host runs nothing with the ID %q", id)}
+	}
+	for _, name := range names {
+		if drain {
+			a.found.drained[name] = struct{}{}
+		} else {
+			delete(a.found.drained, name)
+		}
+	}
+	a.publish()
+	var list []hosts.Service
+	for _, name := range slices.Sorted(slices.Values(names)) {
+		list = append(list, a.found.said[name])
+	}
+	return list, nil
+}

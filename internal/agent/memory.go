@@ -1,0 +1,107 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/hosts"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// memory is what an agent has to know when it starts again.
+type memory struct {
+	Hosts   []string `json:"hosts"`             // where the others gossip, host:port
+	Drained []string `json:"drained,omitempty"` // "source/id"
+}
+
+// recall reads what was remembered; a file that is not there is no fault.
+func recall(path string) (memory, error) {
+	var m memory
+	if path == "" {
+		return m, nil
+	}
+	body, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return m, nil
+	case err != nil:
+		return m, err
+	}
+	if err := json.Unmarshal(body, &m); err != nil {
+		return m, &mesh.Error{Kind: mesh.KindInvalid, Message: fmt.Sprintf("%s is not what an agent remembers: remove it, and the agent starts anew", path), Err: err}
+	}
+	return m, nil
+}
+
+// rememberInterval bounds how often the file is written.
+const rememberInterval = time.Second
+
+// remember keeps the file up to date until ctx ends. One that cannot be written is told
+// of once, and tried again.
+func (a *Agent) remember(ctx context.Context) {
+	var written memory
+	told := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(rememberInterval):
+		}
+		now := a.memory()
+		if len(now.Hosts) == 0 {
+			now.Hosts = written.Hosts // alone is what a host that is cut off is too
+		}
+		if reflect.DeepEqual(now, written) {
+			continue
+		}
+		err := now.write(a.cfg.Remember)
+		switch {
+		case err == nil:
+			written, told = now, ""
+		case told != err.Error():
+			told = err.Error()
+			a.cfg.Logger.Error("what the agent is to know when it starts again cannot be written", "error", err)
+		}
+	}
+}
+
+func (a *Agent) memory() memory {
+	state := a.State()
+	m := memory{Hosts: []string{}}
+	for _, h := range state.Hosts {
+		if h.Name != state.Self && h.Status != hosts.Left {
+			m.Hosts = append(m.Hosts, h.Address.String())
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	m.Drained = slices.Sorted(maps.Keys(a.found.drained))
+	return m
+}
+
+// write replaces the file in one step.
+func (m memory) write(path string) error {
+	body, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(file.Name()) }() // it is gone when all went well
+	_, err = file.Write(body)
+	if err = errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), path)
+}
