@@ -57,7 +57,8 @@ var mayImport = map[string][]string{
 	"internal/present":        {},
 	"internal/accesslog":      {"internal/mesh"},
 	"internal/delivery":       {"internal/mesh"},
-	"internal/proxy":          {"internal/mesh"},
+	"internal/proxy":          {"internal/mesh", "internal/lease"},
+	"internal/lease":          {"internal/mesh"},
 	"internal/intercept":      {"internal/mesh"},
 	"internal/meshdns":        {"internal/mesh"},
 	"internal/fair":           {},
@@ -77,6 +78,8 @@ var mayImport = map[string][]string{
 	"internal/logtest":        {},
 	"internal/treetest":       {},
 	"internal/terraformtest":  {"internal/treetest"},
+
+	"internal/lease/leasetest": {"internal/mesh"},
 
 	"internal/gossip":      {},
 	"internal/hosts":       {"internal/mesh"},

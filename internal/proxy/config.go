@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/heddle-mesh/heddle/internal/lease"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -15,7 +16,7 @@ import (
 // Instance are required; Registrar is when the workload takes calls.
 type Config struct {
 	Bootstrap BootstrapConfig
-	Registrar Registrar // where the instance is registered; not used when AppPort is 0
+	Registrar lease.Registrar // where the instance is registered; not used when AppPort is 0
 	// NoRegister: somebody else registers the instance, and knows when the application
 	// is ready.
 	NoRegister bool

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/heddle-mesh/heddle/internal/lease/leasetest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
 )
@@ -110,7 +111,7 @@ func TestLeavingIsBoundedWhileTheControlPlaneIsAway(t *testing.T) {
 	config.DrainTimeout = 500 * time.Millisecond
 	s := run(t, config)
 	status := s.serving(t, 0)
-	s.registrar.Fail(proxy.Unreachable)
+	s.registrar.Fail(leasetest.Unreachable)
 	began := time.Now()
 	s.stop()
 	if err := s.wait(t); err != nil {
@@ -131,7 +132,7 @@ func TestLeavingWithoutTheControlPlaneRefusesConnectionsAndFinishesRequests(t *t
 	slow := make(chan error, 1)
 	go func() { _, err := get(url(status.Inbound, "/slow")); slow <- err }()
 	<-app.entered
-	s.registrar.Fail(proxy.Unreachable)
+	s.registrar.Fail(leasetest.Unreachable)
 	s.stop()
 	eventually(t, "connections to be refused", func() error {
 		if _, err := get(url(status.Inbound, "/")); !errors.Is(err, syscall.ECONNREFUSED) {

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/heddle-mesh/heddle/internal/lease"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -27,7 +28,7 @@ const (
 // Each step is bounded, so that a control plane that is away delays the end by a
 // few seconds at most. Hurry ends all waiting. e is nil when none runs. ctx is one
 // that has not ended.
-func (r *Runner) leave(ctx context.Context, e *envoy, registration *lease) {
+func (r *Runner) leave(ctx context.Context, e *envoy, registration *lease.Lease) {
 	patient, cancel := context.WithTimeout(ctx, max(r.config.DrainTimeout, r.config.Propagation))
 	var hurry sync.WaitGroup
 	hurry.Go(func() {
@@ -45,7 +46,7 @@ func (r *Runner) leave(ctx context.Context, e *envoy, registration *lease) {
 	if e != nil && r.config.isGateway() {
 		told, afterwards = r.announce(patient, e), quiet
 	}
-	if registration.isThere() {
+	if registration.Registered() {
 		told = r.markDraining(patient, registration)
 	}
 	if r.config.NoRegister && r.config.takesCalls() { // whoever registered it marks it at about this moment
@@ -74,11 +75,11 @@ func (r *Runner) announce(ctx context.Context, e *envoy) bool {
 
 // markDraining tells callers, and gives them the time to hear of it. false: the
 // control plane did not answer.
-func (r *Runner) markDraining(ctx context.Context, registration *lease) bool {
-	registration.set(state{health: mesh.Draining})
+func (r *Runner) markDraining(ctx context.Context, registration *lease.Lease) bool {
+	registration.Set(lease.State{Health: mesh.Draining})
 	bounded, cancel := context.WithTimeout(ctx, markBound)
 	defer cancel()
-	if registration.settle(bounded) {
+	if registration.Settle(bounded) {
 		sleep(ctx, r.config.Propagation)
 		return true
 	}
@@ -136,8 +137,8 @@ func (r *Runner) awaitIdle(ctx context.Context, e *envoy, quiet time.Duration) e
 	}
 }
 
-func (r *Runner) deregister(ctx context.Context, registration *lease, told bool) {
-	registration.set(state{})
+func (r *Runner) deregister(ctx context.Context, registration *lease.Lease, told bool) {
+	registration.Set(lease.State{})
 	bound := deregisterBound
 	if !told {
 		bound = awayBound
@@ -149,7 +150,7 @@ func (r *Runner) deregister(ctx context.Context, registration *lease, told bool)
 	}
 	bounded, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
-	if !registration.settle(bounded) {
+	if !registration.Settle(bounded) {
 		r.log.Warn("the instance could not be deregistered: its registration ends by itself", "within", r.config.TTL)
 	}
 }

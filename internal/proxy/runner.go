@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/heddle-mesh/heddle/internal/lease"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -74,14 +75,14 @@ func (r *Runner) Run(ctx context.Context) error {
 		return err
 	}
 	defer r.certificates.close()
-	registration := newLease(r.config.Registrar, instance, r.config.TTL, r.log)
+	registration := lease.New(r.config.Registrar, instance, r.config.TTL, r.log)
 
 	// The lease outlives ctx: it is what tells callers to go.
 	leaseLife, endLease := context.WithCancel(context.WithoutCancel(ctx))
 	serving, refused := context.WithCancelCause(ctx)
 	var tasks sync.WaitGroup
 	tasks.Go(func() {
-		if err := registration.run(leaseLife); err != nil {
+		if err := registration.Run(leaseLife); err != nil {
 			refused(fmt.Errorf("register the instance: %w", err))
 		}
 	})

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/envoytest"
+	"github.com/heddle-mesh/heddle/internal/lease/leasetest"
 	"github.com/heddle-mesh/heddle/internal/logtest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
@@ -25,7 +26,7 @@ const patience = 30 * time.Second
 
 // sidecar is a Runner under test, with all that it needs around it.
 type sidecar struct {
-	registrar *proxy.FakeRegistrar
+	registrar *leasetest.Registrar
 	log       *logtest.Buffer
 	hurry     chan struct{}
 	stop      context.CancelFunc // what SIGTERM does
@@ -51,10 +52,10 @@ func newConfig(t *testing.T, plane *controlPlane, appPort uint32) proxy.Config {
 
 func run(t *testing.T, config proxy.Config) *sidecar {
 	t.Helper()
-	s := &sidecar{registrar: &proxy.FakeRegistrar{}, log: &logtest.Buffer{}, hurry: make(chan struct{}), done: make(chan struct{})}
+	s := &sidecar{registrar: &leasetest.Registrar{}, log: &logtest.Buffer{}, hurry: make(chan struct{}), done: make(chan struct{})}
 	if config.Registrar == nil {
 		config.Registrar = s.registrar
-	} else if fake, ok := config.Registrar.(*proxy.FakeRegistrar); ok {
+	} else if fake, ok := config.Registrar.(*leasetest.Registrar); ok {
 		s.registrar = fake
 	}
 	config.Hurry, config.Logger = s.hurry, slog.New(slog.NewTextHandler(s.log, nil))

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/heddle-mesh/heddle/internal/lease/leasetest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
 )
@@ -17,7 +18,7 @@ import (
 
 func TestDeniedTokenEndsTheRun(t *testing.T) {
 	app := startApplication(t)
-	fake := &proxy.FakeRegistrar{}
+	fake := &leasetest.Registrar{}
 	fake.Fail(func(context.Context) error { return mesh.Denied("the token may not register orders") })
 	config := newConfig(t, startControlPlane(t, 0, app.port), app.port)
 	config.Registrar = fake

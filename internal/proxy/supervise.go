@@ -11,6 +11,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/heddle-mesh/heddle/internal/lease"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -45,7 +46,7 @@ func newPauses(longest time.Duration) *backoff.ExponentialBackOff {
 // keepRunning runs one Envoy after the other until ctx ends, and gives the one
 // that runs then, or nil. The error is about the start: the first Envoy did not
 // get as far as to serve, by a fault that will not go away.
-func (r *Runner) keepRunning(ctx context.Context, registration *lease) (*envoy, error) {
+func (r *Runner) keepRunning(ctx context.Context, registration *lease.Lease) (*envoy, error) {
 	pauses := newPauses(longestWait)
 	for {
 		if !r.awaitPorts(ctx) {
@@ -66,7 +67,7 @@ func (r *Runner) keepRunning(ctx context.Context, registration *lease) (*envoy, 
 		if !r.served && final(err) {
 			return nil, err
 		}
-		registration.set(state{health: r.absent()})
+		registration.Set(lease.State{Health: r.absent()})
 		if time.Since(began) > steadyRun {
 			pauses.Reset()
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/heddle-mesh/heddle/internal/lease"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -30,7 +31,7 @@ const (
 
 // watch looks after one Envoy until it ends (an [ended] error), ctx ends (nil),
 // or it cannot be helped (a [fatal] error): it says to the lease what is wanted.
-func (r *Runner) watch(ctx context.Context, e *envoy, registration *lease) error {
+func (r *Runner) watch(ctx context.Context, e *envoy, registration *lease.Lease) error {
 	look, stop := context.WithCancel(ctx)
 	defer stop()
 	defer context.AfterFunc(e.exited, stop)() //nolint:contextcheck // a look ends with its Envoy too
@@ -41,7 +42,7 @@ func (r *Runner) watch(ctx context.Context, e *envoy, registration *lease) error
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		changed := registration.changes()
+		changed := registration.Changes()
 		select {
 		case <-ctx.Done():
 			return nil
@@ -77,7 +78,7 @@ func (r *Runner) watch(ctx context.Context, e *envoy, registration *lease) error
 			up = false
 			r.serving.Store(false)
 			r.log.Warn("the "+r.config.noun()+" cannot serve any more: taking the instance out", "error", err)
-			registration.set(state{health: r.absent()})
+			registration.Set(lease.State{Health: r.absent()})
 		}
 		if !up && time.Since(explained) > explainEvery {
 			explained = time.Now()
@@ -197,7 +198,7 @@ func (r *Runner) lacks(found listeners) bool {
 }
 
 // want registers the instance, or keeps it registered.
-func (r *Runner) want(found listeners, registration *lease) {
+func (r *Runner) want(found listeners, registration *lease.Lease) {
 	if !r.config.registers() {
 		return
 	}
@@ -205,7 +206,7 @@ func (r *Runner) want(found listeners, registration *lease) {
 	if port == 0 {
 		port = mesh.Port(found.inbound.Port())
 	}
-	registration.set(state{health: mesh.Healthy, port: port})
+	registration.Set(lease.State{Health: mesh.Healthy, Port: port})
 }
 
 // reachable notes where the sidecar is reached now.
@@ -218,12 +219,12 @@ func (r *Runner) reachable(e *envoy, found listeners) {
 
 // report tells the status if it is news, and if the instance is registered where
 // it has to be.
-func (r *Runner) report(e *envoy, registration *lease) {
+func (r *Runner) report(e *envoy, registration *lease.Lease) {
 	if r.config.Report == nil || r.status.PID != e.pid {
 		return // this Envoy has not served yet
 	}
 	if r.config.registers() {
-		epoch, healthy := registration.holding()
+		epoch, healthy := registration.Holding()
 		if !healthy {
 			return
 		}

@@ -1,4 +1,5 @@
-package proxy
+// Package leasetest has a registry for tests of those who keep leases.
+package leasetest
 
 import (
 	"context"
@@ -10,9 +11,9 @@ import (
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
-// FakeRegistrar is a registry that can be made to fail, and to lose a lease:
+// Registrar is a registry that can be made to fail, and to lose a lease:
 // what the real one is not to do in a test.
-type FakeRegistrar struct {
+type Registrar struct {
 	mu       sync.Mutex
 	fault    func(ctx context.Context) error // guarded by mu; nil: works
 	instance *mesh.Instance                  // guarded by mu
@@ -23,7 +24,7 @@ type FakeRegistrar struct {
 }
 
 // Fail has every call fail from now on; nil: no longer.
-func (f *FakeRegistrar) Fail(fault func(ctx context.Context) error) {
+func (f *Registrar) Fail(fault func(ctx context.Context) error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.fault = fault
@@ -36,14 +37,14 @@ func Unreachable(ctx context.Context) error {
 }
 
 // Lose ends the lease, as an expiry does.
-func (f *FakeRegistrar) Lose() {
+func (f *Registrar) Lose() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.instance = nil
 }
 
 // Replace registers the instance for someone else.
-func (f *FakeRegistrar) Replace(other mesh.Instance) {
+func (f *Registrar) Replace(other mesh.Instance) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	other.Epoch = "other"
@@ -51,14 +52,14 @@ func (f *FakeRegistrar) Replace(other mesh.Instance) {
 }
 
 // History tells what was done, renewals left out.
-func (f *FakeRegistrar) History() []string {
+func (f *Registrar) History() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.history)
 }
 
 // Instance gives what is registered, or nil.
-func (f *FakeRegistrar) Instance() *mesh.Instance {
+func (f *Registrar) Instance() *mesh.Instance {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.expire()
@@ -69,7 +70,7 @@ func (f *FakeRegistrar) Instance() *mesh.Instance {
 	return &copied
 }
 
-func (f *FakeRegistrar) expire() {
+func (f *Registrar) expire() {
 	if f.instance != nil && time.Now().After(f.ends) {
 		f.history = append(f.history, "expired")
 		f.instance = nil
@@ -77,7 +78,7 @@ func (f *FakeRegistrar) expire() {
 }
 
 // enter applies the fault outside the lock.
-func (f *FakeRegistrar) enter(ctx context.Context) error {
+func (f *Registrar) enter(ctx context.Context) error {
 	f.mu.Lock()
 	fault := f.fault
 	f.mu.Unlock()
@@ -87,7 +88,7 @@ func (f *FakeRegistrar) enter(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (f *FakeRegistrar) owned(key mesh.InstanceKey, epoch string) error {
+func (f *Registrar) owned(key mesh.InstanceKey, epoch string) error {
 	f.expire()
 	if f.instance == nil || f.instance.Key() != key {
 		return mesh.NotFound("instance %s is not registered", key)
@@ -99,7 +100,7 @@ func (f *FakeRegistrar) owned(key mesh.InstanceKey, epoch string) error {
 }
 
 // Register implements [Registrar].
-func (f *FakeRegistrar) Register(ctx context.Context, instances []mesh.Instance, ttl time.Duration) ([]mesh.Instance, error) {
+func (f *Registrar) Register(ctx context.Context, instances []mesh.Instance, ttl time.Duration) ([]mesh.Instance, error) {
 	if err := f.enter(ctx); err != nil {
 		return nil, err
 	}
@@ -114,7 +115,7 @@ func (f *FakeRegistrar) Register(ctx context.Context, instances []mesh.Instance,
 }
 
 // Renew implements [Registrar].
-func (f *FakeRegistrar) Renew(ctx context.Context, key mesh.InstanceKey, epoch string) (time.Duration, error) {
+func (f *Registrar) Renew(ctx context.Context, key mesh.InstanceKey, epoch string) (time.Duration, error) {
 	if err := f.enter(ctx); err != nil {
 		return 0, err
 	}
@@ -128,7 +129,7 @@ func (f *FakeRegistrar) Renew(ctx context.Context, key mesh.InstanceKey, epoch s
 }
 
 // SetHealth implements [Registrar].
-func (f *FakeRegistrar) SetHealth(ctx context.Context, key mesh.InstanceKey, epoch string, health mesh.Health) (mesh.Instance, error) {
+func (f *Registrar) SetHealth(ctx context.Context, key mesh.InstanceKey, epoch string, health mesh.Health) (mesh.Instance, error) {
 	if err := f.enter(ctx); err != nil {
 		return mesh.Instance{}, err
 	}
@@ -143,7 +144,7 @@ func (f *FakeRegistrar) SetHealth(ctx context.Context, key mesh.InstanceKey, epo
 }
 
 // Deregister implements [Registrar].
-func (f *FakeRegistrar) Deregister(ctx context.Context, key mesh.InstanceKey, epoch string) error {
+func (f *Registrar) Deregister(ctx context.Context, key mesh.InstanceKey, epoch string) error {
 	if err := f.enter(ctx); err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package proxy
+package lease
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/heddle-mesh/heddle/internal/lease/leasetest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -22,14 +23,14 @@ func testInstance() mesh.Instance {
 }
 
 // withLease runs a lease within a bubble and checks what the registrar saw.
-func withLease(t *testing.T, want []string, play func(f *FakeRegistrar, l *lease)) {
+func withLease(t *testing.T, want []string, play func(f *leasetest.Registrar, l *Lease)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		fake := &FakeRegistrar{}
-		l := newLease(fake, testInstance(), testTTL, slog.New(slog.DiscardHandler))
+		fake := &leasetest.Registrar{}
+		l := New(fake, testInstance(), testTTL, slog.New(slog.DiscardHandler))
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
-		go func() { done <- l.run(ctx) }()
+		go func() { done <- l.Run(ctx) }()
 		play(fake, l)
 		synctest.Wait()
 		stop()
@@ -42,30 +43,30 @@ func withLease(t *testing.T, want []string, play func(f *FakeRegistrar, l *lease
 	})
 }
 
-func healthy() state { return state{health: mesh.Healthy, port: 9000} }
+func healthy() State { return State{Health: mesh.Healthy, Port: 9000} }
 
 // pass lets the bubble's time go on.
 func pass(d time.Duration) { time.Sleep(d) }
 
-func settled(l *lease) bool {
+func settled(l *Lease) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	return l.settle(ctx)
+	return l.Settle(ctx)
 }
 
 func TestLeaseIsRenewedInTime(t *testing.T) {
-	withLease(t, []string{"register 1 healthy", "mark 1 draining", "deregister 1"}, func(f *FakeRegistrar, l *lease) {
-		l.set(healthy())
+	withLease(t, []string{"register 1 healthy", "mark 1 draining", "deregister 1"}, func(f *leasetest.Registrar, l *Lease) {
+		l.Set(healthy())
 		pass(time.Hour)
 		if f.Instance() == nil {
 			t.Error("expired")
 		}
-		l.set(state{health: mesh.Draining})
+		l.Set(State{Health: mesh.Draining})
 		pass(time.Minute)
 		if f.Instance() == nil {
 			t.Error("expired while it drained")
 		}
-		l.set(state{})
+		l.Set(State{})
 		if !settled(l) {
 			t.Error("not deregistered")
 		}
@@ -73,22 +74,22 @@ func TestLeaseIsRenewedInTime(t *testing.T) {
 }
 
 func TestLostLeaseIsRegisteredAgain(t *testing.T) {
-	withLease(t, []string{"register 1 healthy", "register 2 healthy"}, func(f *FakeRegistrar, l *lease) {
-		l.set(healthy())
+	withLease(t, []string{"register 1 healthy", "register 2 healthy"}, func(f *leasetest.Registrar, l *Lease) {
+		l.Set(healthy())
 		pass(time.Minute)
 		f.Lose()
 		pass(testTTL)
-		if epoch, ok := l.holding(); epoch != "2" || !ok {
+		if epoch, ok := l.Holding(); epoch != "2" || !ok {
 			t.Errorf("holds epoch %q, healthy %v", epoch, ok)
 		}
 	})
 }
 
 func TestOutageLongerThanTheLeaseEndsInANewRegistration(t *testing.T) {
-	withLease(t, []string{"register 1 healthy", "expired", "register 2 healthy"}, func(f *FakeRegistrar, l *lease) {
-		l.set(healthy())
+	withLease(t, []string{"register 1 healthy", "expired", "register 2 healthy"}, func(f *leasetest.Registrar, l *Lease) {
+		l.Set(healthy())
 		pass(time.Minute)
-		f.Fail(Unreachable)
+		f.Fail(leasetest.Unreachable)
 		pass(time.Hour)
 		f.Fail(nil)
 		pass(testTTL / 3 * 3) // a call may be under way, and then one pause
@@ -99,9 +100,9 @@ func TestOutageLongerThanTheLeaseEndsInANewRegistration(t *testing.T) {
 }
 
 func TestOutageAtTheStartIsWaitedFor(t *testing.T) {
-	withLease(t, []string{"register 1 healthy"}, func(f *FakeRegistrar, l *lease) {
+	withLease(t, []string{"register 1 healthy"}, func(f *leasetest.Registrar, l *Lease) {
 		f.Fail(func(context.Context) error { return errors.New("connection refused") })
-		l.set(healthy())
+		l.Set(healthy())
 		pass(time.Hour)
 		f.Fail(nil)
 		pass(testTTL)
@@ -109,9 +110,9 @@ func TestOutageAtTheStartIsWaitedFor(t *testing.T) {
 }
 
 func TestUndeclaredServiceIsWaitedFor(t *testing.T) {
-	withLease(t, []string{"register 1 healthy"}, func(f *FakeRegistrar, l *lease) {
+	withLease(t, []string{"register 1 healthy"}, func(f *leasetest.Registrar, l *Lease) {
 		f.Fail(func(context.Context) error { return mesh.NotFound("service orders is not declared") })
-		l.set(healthy())
+		l.Set(healthy())
 		pass(time.Minute)
 		f.Fail(nil)
 		pass(testTTL)
@@ -119,8 +120,8 @@ func TestUndeclaredServiceIsWaitedFor(t *testing.T) {
 }
 
 func TestIDTakenByAnotherIsNotTakenBackWhileItLives(t *testing.T) {
-	withLease(t, []string{"register 1 healthy", "register 2 healthy"}, func(f *FakeRegistrar, l *lease) {
-		l.set(healthy())
+	withLease(t, []string{"register 1 healthy", "register 2 healthy"}, func(f *leasetest.Registrar, l *Lease) {
+		l.Set(healthy())
 		pass(time.Second)
 		f.Replace(testInstance())
 		pass(time.Hour)
@@ -133,15 +134,15 @@ func TestIDTakenByAnotherIsNotTakenBackWhileItLives(t *testing.T) {
 }
 
 func TestLeavingDoesNotTouchAnothersRegistration(t *testing.T) {
-	withLease(t, []string{"register 1 healthy"}, func(f *FakeRegistrar, l *lease) {
-		l.set(healthy())
+	withLease(t, []string{"register 1 healthy"}, func(f *leasetest.Registrar, l *Lease) {
+		l.Set(healthy())
 		pass(time.Second)
 		f.Replace(testInstance())
-		l.set(state{health: mesh.Draining})
+		l.Set(State{Health: mesh.Draining})
 		if !settled(l) {
 			t.Error("draining does not settle")
 		}
-		l.set(state{})
+		l.Set(State{})
 		if !settled(l) {
 			t.Error("leaving does not settle")
 		}
@@ -154,12 +155,12 @@ func TestLeavingDoesNotTouchAnothersRegistration(t *testing.T) {
 // A registration that was under way when the end came, and succeeded, has to be
 // taken back: settle must not take "not registered yet" for "deregistered".
 func TestLeavingWhileRegisteringLeavesNothingBehind(t *testing.T) {
-	withLease(t, []string{"register 1 healthy", "deregister 1"}, func(f *FakeRegistrar, l *lease) {
+	withLease(t, []string{"register 1 healthy", "deregister 1"}, func(f *leasetest.Registrar, l *Lease) {
 		slow := make(chan struct{})
 		f.Fail(func(context.Context) error { <-slow; return nil })
-		l.set(healthy())
+		l.Set(healthy())
 		synctest.Wait()
-		l.set(state{})
+		l.Set(State{})
 		time.AfterFunc(100*time.Millisecond, func() { f.Fail(nil); close(slow) })
 		if !settled(l) {
 			t.Error("does not settle")
@@ -171,11 +172,11 @@ func TestLeavingWhileRegisteringLeavesNothingBehind(t *testing.T) {
 }
 
 func TestSettleIsBoundedWhenNobodyAnswers(t *testing.T) {
-	withLease(t, []string{"register 1 healthy"}, func(f *FakeRegistrar, l *lease) {
-		l.set(healthy())
+	withLease(t, []string{"register 1 healthy"}, func(f *leasetest.Registrar, l *Lease) {
+		l.Set(healthy())
 		pass(time.Second)
-		f.Fail(Unreachable)
-		l.set(state{})
+		f.Fail(leasetest.Unreachable)
+		l.Set(State{})
 		if settled(l) {
 			t.Error("settled without an answer")
 		}
@@ -185,11 +186,11 @@ func TestSettleIsBoundedWhenNobodyAnswers(t *testing.T) {
 func TestRefusedFirstRegistrationEndsTheLease(t *testing.T) {
 	for _, refusal := range []error{mesh.Denied("the token may not register orders"), &mesh.Error{Kind: mesh.KindInvalid, Message: "bad"}} {
 		synctest.Test(t, func(t *testing.T) {
-			fake := &FakeRegistrar{}
+			fake := &leasetest.Registrar{}
 			fake.Fail(func(context.Context) error { return refusal })
-			l := newLease(fake, testInstance(), testTTL, slog.New(slog.DiscardHandler))
-			l.set(healthy())
-			if err := l.run(t.Context()); !errors.Is(err, refusal) {
+			l := New(fake, testInstance(), testTTL, slog.New(slog.DiscardHandler))
+			l.Set(healthy())
+			if err := l.Run(t.Context()); !errors.Is(err, refusal) {
 				t.Errorf("got %v, want %v", err, refusal)
 			}
 		})
@@ -197,8 +198,8 @@ func TestRefusedFirstRegistrationEndsTheLease(t *testing.T) {
 }
 
 func TestLaterRefusalIsWaitedOut(t *testing.T) {
-	withLease(t, []string{"register 1 healthy", "expired", "register 2 healthy"}, func(f *FakeRegistrar, l *lease) {
-		l.set(healthy())
+	withLease(t, []string{"register 1 healthy", "expired", "register 2 healthy"}, func(f *leasetest.Registrar, l *Lease) {
+		l.Set(healthy())
 		pass(time.Second)
 		f.Fail(func(context.Context) error { return mesh.Denied("the token is revoked") })
 		pass(time.Minute)
@@ -208,12 +209,12 @@ func TestLaterRefusalIsWaitedOut(t *testing.T) {
 }
 
 func TestUnhealthyAndBackKeepsTheRegistration(t *testing.T) {
-	withLease(t, []string{"register 1 healthy", "mark 1 unhealthy", "mark 1 healthy"}, func(f *FakeRegistrar, l *lease) {
-		l.set(healthy())
+	withLease(t, []string{"register 1 healthy", "mark 1 unhealthy", "mark 1 healthy"}, func(f *leasetest.Registrar, l *Lease) {
+		l.Set(healthy())
 		pass(time.Second)
-		l.set(state{health: mesh.Unhealthy})
+		l.Set(State{Health: mesh.Unhealthy})
 		pass(time.Minute)
-		l.set(healthy())
+		l.Set(healthy())
 		pass(time.Minute)
 	})
 }

@@ -1,4 +1,4 @@
-package proxy
+package lease
 
 import (
 	"context"
@@ -22,14 +22,14 @@ type Registrar interface {
 	Deregister(ctx context.Context, key mesh.InstanceKey, epoch string) error
 }
 
-// state is what the registration should be, or is.
-type state struct {
-	health mesh.Health // "" : not registered
-	port   mesh.Port   // where callers reach the instance
+// State is what the registration should be, or is.
+type State struct {
+	Health mesh.Health // "" : not registered
+	Port   mesh.Port   // where callers reach the instance
 }
 
-// lease brings one instance's registration to the state that is wanted, and
-// keeps it there. Only run talks to the Registrar; set and settle may be called
+// Lease brings one instance's registration to the state that is wanted, and
+// keeps it there. Only Run talks to the Registrar; the others may be called
 // from anywhere.
 //
 // Who owns an id: the newest registration does, its epoch says which that is. A
@@ -37,17 +37,17 @@ type state struct {
 // other one lives, or two sidecars with one id would take it from each other
 // for ever. It keeps asking with its old epoch, and registers again when the
 // answer is that nobody owns the id (NotFound).
-type lease struct {
+type Lease struct {
 	registrar Registrar
 	instance  mesh.Instance // without port, health and epoch
 	ttl       time.Duration
 	log       *slog.Logger
 
 	mu      sync.Mutex
-	want    state         // guarded by mu
+	want    State         // guarded by mu
 	asked   int           // guarded by mu; counts the changes of want
 	seen    int           // guarded by mu; the value of asked that run acts on, with no older call under way
-	have    state         // guarded by mu; written by run only
+	have    State         // guarded by mu; written by run only
 	held    string        // guarded by mu; the epoch that have is about
 	changed chan struct{} // guarded by mu; closed and replaced when have or seen changes
 	wake    chan struct{} // capacity 1: want has changed
@@ -72,19 +72,21 @@ const (
 	faultRefused     fault = "refused"
 )
 
-func newLease(registrar Registrar, instance mesh.Instance, ttl time.Duration, log *slog.Logger) *lease {
+// New makes the lease of an instance, whose port, health and epoch do not count; nothing
+// is wanted of it yet.
+func New(registrar Registrar, instance mesh.Instance, ttl time.Duration, log *slog.Logger) *Lease {
 	retry := backoff.NewExponentialBackOff()
 	retry.InitialInterval = 200 * time.Millisecond
 	retry.MaxInterval = max(ttl/3, retry.InitialInterval)
-	return &lease{
+	return &Lease{
 		registrar: registrar, instance: instance, ttl: ttl, log: log.With("instance", instance.Key().String()),
 		changed: make(chan struct{}), wake: make(chan struct{}, 1), granted: ttl, retry: retry,
 	}
 }
 
-// run works until ctx ends. It returns an error only when the very first
+// Run works until ctx ends. It returns an error only when the very first
 // registration is refused for a reason that waiting does not mend.
-func (l *lease) run(ctx context.Context) error {
+func (l *Lease) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -110,7 +112,7 @@ func (l *lease) run(ctx context.Context) error {
 const forever = 1 << 62
 
 // step makes at most one call, and says how long nothing is to be done after it.
-func (l *lease) step(ctx context.Context) (time.Duration, error) {
+func (l *Lease) step(ctx context.Context) (time.Duration, error) {
 	l.mu.Lock()
 	want, have := l.want, l.have
 	if l.seen != l.asked {
@@ -122,22 +124,22 @@ func (l *lease) step(ctx context.Context) (time.Duration, error) {
 	defer cancel()
 
 	switch {
-	case l.contested && want.health == mesh.Healthy:
+	case l.contested && want.Health == mesh.Healthy:
 		if wait := time.Until(l.due); wait > 0 {
 			return wait, nil
 		}
 		return l.renew(ctx)
-	case !l.owned && want.health != mesh.Healthy:
+	case !l.owned && want.Health != mesh.Healthy:
 		// What is not there need not be marked, and is never brought back to be marked.
-		l.publish(state{health: want.health})
+		l.publish(State{Health: want.Health})
 		return forever, nil
 	case !l.owned:
 		return l.register(ctx, want)
-	case want.health == "":
+	case want.Health == "":
 		return l.deregister(ctx)
-	case want.port != have.port && want.health == mesh.Healthy:
+	case want.Port != have.Port && want.Health == mesh.Healthy:
 		return l.register(ctx, want)
-	case want.health != have.health:
+	case want.Health != have.Health:
 		return l.mark(ctx, want)
 	}
 	if wait := time.Until(l.due); wait > 0 {
@@ -146,9 +148,9 @@ func (l *lease) step(ctx context.Context) (time.Duration, error) {
 	return l.renew(ctx)
 }
 
-func (l *lease) register(ctx context.Context, want state) (time.Duration, error) {
+func (l *Lease) register(ctx context.Context, want State) (time.Duration, error) {
 	instance := l.instance
-	instance.Port, instance.Health = want.port, want.health
+	instance.Port, instance.Health = want.Port, want.Health
 	made, err := l.registrar.Register(ctx, []mesh.Instance{instance}, l.ttl)
 	if err == nil && len(made) != 1 {
 		err = errors.New("the answer to the registration holds no instance")
@@ -166,7 +168,7 @@ func (l *lease) register(ctx context.Context, want state) (time.Duration, error)
 	return time.Until(l.due), nil
 }
 
-func (l *lease) renew(ctx context.Context) (time.Duration, error) {
+func (l *Lease) renew(ctx context.Context) (time.Duration, error) {
 	ttl, err := l.registrar.Renew(ctx, l.instance.Key(), l.epoch)
 	if err != nil {
 		return l.failed(err, "renew the registration"), nil
@@ -183,32 +185,32 @@ func (l *lease) renew(ctx context.Context) (time.Duration, error) {
 	return time.Until(l.due), nil
 }
 
-func (l *lease) mark(ctx context.Context, want state) (time.Duration, error) {
-	if _, err := l.registrar.SetHealth(ctx, l.instance.Key(), l.epoch, want.health); err != nil {
-		return l.failed(err, "mark the instance "+string(want.health)), nil
+func (l *Lease) mark(ctx context.Context, want State) (time.Duration, error) {
+	if _, err := l.registrar.SetHealth(ctx, l.instance.Key(), l.epoch, want.Health); err != nil {
+		return l.failed(err, "mark the instance "+string(want.Health)), nil
 	}
 	l.mu.Lock()
-	port := l.have.port
+	port := l.have.Port
 	l.mu.Unlock()
 	due := l.due // marking renews nothing
-	l.succeeded(state{health: want.health, port: port})
+	l.succeeded(State{Health: want.Health, Port: port})
 	l.due = due
-	l.log.Info("marked " + string(want.health))
+	l.log.Info("marked " + string(want.Health))
 	return 0, nil
 }
 
-func (l *lease) deregister(ctx context.Context) (time.Duration, error) {
+func (l *Lease) deregister(ctx context.Context) (time.Duration, error) {
 	if err := l.registrar.Deregister(ctx, l.instance.Key(), l.epoch); err != nil {
 		return l.failed(err, "deregister the instance"), nil
 	}
 	l.owned = false
-	l.succeeded(state{})
+	l.succeeded(State{})
 	l.log.Info("deregistered")
 	return forever, nil
 }
 
 // succeeded notes the new state, and that the registrar is there.
-func (l *lease) succeeded(have state) {
+func (l *Lease) succeeded(have State) {
 	if l.fault != faultNone {
 		l.log.Info("the control plane answers again", "after", string(l.fault))
 		l.fault = faultNone
@@ -220,7 +222,7 @@ func (l *lease) succeeded(have state) {
 
 // failed decides what an error means, logs it if it is news, and says how long
 // to wait.
-func (l *lease) failed(err error, what string) time.Duration {
+func (l *Lease) failed(err error, what string) time.Duration {
 	switch mesh.KindOf(err) {
 	case mesh.KindNotFound:
 		if !l.owned && !l.contested { // it was a registration: the service itself is not there
@@ -232,16 +234,16 @@ func (l *lease) failed(err error, what string) time.Duration {
 			l.log.Info("the other owner of the instance's id is gone: registering again")
 		}
 		l.owned, l.contested = false, false
-		l.publish(state{})
+		l.publish(State{})
 		return 0
 	case mesh.KindConflict:
 		if !l.contested {
-			l.log.Error("another registration has taken the instance's id: two sidecars may have the same --service and --instance; "+
+			l.log.Error("another registration has taken the instance's id: it may have been given twice; "+
 				"this one goes on serving what reaches it, and registers again only when the other is gone", "error", err)
 		}
 		l.owned, l.contested = false, true
 		l.due = time.Now().Add(jitter(l.granted / 3))
-		l.publish(state{})
+		l.publish(State{})
 		return 0 // the next step sees what is still to be done, if anything
 	case mesh.KindDenied, mesh.KindInvalid:
 		return l.report(faultRefused, l.log.Error, "cannot "+what+": the control plane refuses it; traffic goes on, trying again", err)
@@ -250,7 +252,7 @@ func (l *lease) failed(err error, what string) time.Duration {
 	}
 }
 
-func (l *lease) report(now fault, tell func(string, ...any), message string, err error) time.Duration {
+func (l *Lease) report(now fault, tell func(string, ...any), message string, err error) time.Duration {
 	if l.fault != now {
 		l.fault = now
 		tell(message, "error", err)
