@@ -7,6 +7,7 @@ set -uo pipefail
 present() {
   case $1 in
     containernetworking-plugins) [ -x /usr/lib/cni/bridge ] ;;
+    docker.io) command -v dockerd >/dev/null ;;
     e2fsprogs) command -v mkfs.ext4 >/dev/null ;;
     gcc) command -v gcc >/dev/null || command -v cc >/dev/null ;;
     ca-certificates) [ -e /etc/ssl/certs/ca-certificates.crt ] ;;

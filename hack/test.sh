@@ -29,6 +29,7 @@ hack/system.sh iptables || left_out+=("tests of redirected connections (see abov
 if [ "$mode" = all ]; then # quick tests start no kubelet
   hack/system.sh containerd runc containernetworking-plugins || left_out+=("the test of pods that a real kubelet runs (see above)")
 fi
+hack/system.sh docker.io iptables iproute2 || left_out+=("every test with a real container engine (see above)")
 hack/system.sh prometheus || left_out+=("the test of alerts and queries with promtool (see above)")
 hack/system.sh redis-server || left_out+=("every test with a real Redis (see above)")
 if ! hack/envoy.sh; then

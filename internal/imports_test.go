@@ -81,6 +81,10 @@ var mayImport = map[string][]string{
 
 	"internal/lease/leasetest": {"internal/mesh"},
 
+	"internal/dockerd":           {},
+	"internal/dockertest":        {"internal/dockerd", "internal/treetest"},
+	"internal/dockertest/whoami": {},
+
 	"internal/gossip":      {},
 	"internal/hosts":       {"internal/mesh"},
 	"internal/agent":       {"internal/mesh", "internal/catalog", "internal/controlplane", "internal/gossip", "internal/hosts", "internal/proxy", "internal/xds"},
@@ -122,7 +126,7 @@ var confined = map[string][]string{
 	"sigs.k8s.io":                        {"internal/kubernetes/crd", "internal/kubernetes/v1alpha1", "internal/kubernetes/operator", "internal/kubernetes/install", "internal/kubernetes/gatewayapi", "internal/kubernetes/gatewayproxies"},
 	"github.com/hashicorp/memberlist":    {"internal/gossip"},
 	"github.com/fxamacker/cbor":          {"internal/gossip", "internal/hosts"},
-	"github.com/moby/moby":               {},
+	"github.com/moby/moby":               {"internal/dockerd", "internal/dockertest"},
 	"github.com/Azure":                   {"internal/discovery/azure", "internal/azuretest"},
 	"github.com/redis/rueidis":           {"internal/authz"},
 	"github.com/failsafe-go/failsafe-go": {"internal/authz"},
