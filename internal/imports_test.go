@@ -65,6 +65,7 @@ var mayImport = map[string][]string{
 	"internal/probes":         {"internal/mesh", "internal/fair"},
 	"internal/demo":           {"*"},
 	"internal/demo/shop":      {},
+	"internal/demo/stage":     {},
 	"internal/envoytest":      {"internal/childtest", "internal/treetest"},
 	"internal/kubetest":       {"internal/childtest", "internal/treetest"},
 	"internal/heddletest":     {"internal/mesh", "internal/childtest", "internal/envoytest", "internal/logtest", "internal/treetest"},

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/heddle-mesh/heddle/internal/demo/stage"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -21,7 +22,7 @@ type authorizer struct {
 	id         string
 	grpc, http string   // host:port
 	arguments  []string // of every start
-	process    *process
+	process    *stage.Process
 }
 
 // startAuthorizers runs the AuthZ services, and returns when they can give tokens.
@@ -76,21 +77,21 @@ func (t *town) authzSecret() (file string, err error) {
 }
 
 func (t *town) startAuthorizer(a *authorizer) (err error) {
-	a.process, err = t.launch.start(a.id, t.config.Heddle, a.arguments...)
+	a.process, err = t.launch.Start(a.id, t.config.Heddle, a.arguments...)
 	return err
 }
 
 // await waits until the service can give tokens.
 func (a *authorizer) await(ctx context.Context) error {
-	if err := poll(ctx, authzStart, a.id+" to be ready", a.ready); err != nil {
-		return fmt.Errorf("%w; its log (%s) ends with:\n%s", err, a.process.logPath, lastLines(a.process.logPath, 8))
+	if err := stage.Poll(ctx, authzStart, a.id+" to be ready", a.ready); err != nil {
+		return fmt.Errorf("%w; its log (%s) ends with:\n%s", err, a.process.LogPath, stage.LastLines(a.process.LogPath, 8))
 	}
-	return a.process.ended()
+	return a.process.Ended()
 }
 
 // ready says whether the service can give tokens; nil also when it has ended.
 func (a *authorizer) ready(ctx context.Context) error {
-	if a.process.gone() {
+	if a.process.Gone() {
 		return nil
 	}
 	door := newFront(a.id, a.http, a.http)

@@ -8,10 +8,10 @@
 // reports on it ([Result]); and it returns only when every process that it started
 // is gone.
 //
-// run.go tells the story. process*.go holds child processes, ports.go the block
-// of ports that one demo has for itself, server.go, authorizer.go, sidecar.go and
+// run.go tells the story, and is played on package stage, which has child processes and
+// results. ports.go has the block of ports that one demo has for itself, server.go, authorizer.go, sidecar.go and
 // gateway.go the kinds of children, issuer.go who proves users, town.go which
-// services and instances there are. load.go keeps requests flowing and counts them;
+// services and instances there are. load.go keeps requests flowing;
 // scenario.go calls the steps, one file each; direct.go is the intruder in them.
 //
 // Run owns every goroutine and every process: the apps and the load end with

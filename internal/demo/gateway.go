@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/heddle-mesh/heddle/internal/demo/shop"
+	"github.com/heddle-mesh/heddle/internal/demo/stage"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -31,7 +32,7 @@ type gateway struct {
 	files   certificateFiles
 	user    string // file with the header that has ada's token, for curl -H @FILE
 	front   *front // with that header
-	process *process
+	process *stage.Process
 }
 
 func (g *gateway) url(path string) string {
@@ -60,14 +61,14 @@ func (t *town) startGateway(ctx context.Context) error {
 	}
 	ready := filepath.Join(t.folder, "gateway-ready.json")
 	_ = os.Remove(ready) // of a demo that had the same folder; a failure shows when it is read
-	g.process, err = t.launch.start("gateway", t.config.Heddle, "proxy", "--gateway", edge, "--instance", "edge-1",
+	g.process, err = t.launch.Start("gateway", t.config.Heddle, "proxy", "--gateway", edge, "--instance", "edge-1",
 		"--server", t.plane.tlsURL(), "--xds", t.plane.xdsTLS, "--identity-dir", t.identityFolder("gateway"), "--join-token-file", join,
 		"--envoy", t.config.Envoy, "--ready-file", ready, "--listen-address", loopback, "--http-port", "0", "--https-port", strconv.Itoa(g.port),
 		"--tls-cert", g.files.certificate, "--tls-key", g.files.key, "--concurrency", "1", "--drain-timeout", drainTimeout.String())
 	if err != nil {
 		return err
 	}
-	return g.process.awaitFile(ctx, ready, sidecarStart, func(data []byte) error {
+	return g.process.AwaitFile(ctx, ready, sidecarStart, func(data []byte) error {
 		var said map[string]any
 		return json.Unmarshal(data, &said)
 	})

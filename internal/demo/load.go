@@ -2,12 +2,11 @@ package demo
 
 import (
 	"context"
-	"fmt"
-	"maps"
 	"sync"
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/demo/shop"
+	"github.com/heddle-mesh/heddle/internal/demo/stage"
 )
 
 const (
@@ -15,44 +14,16 @@ const (
 	// on two cores, on which a dozen Envoys and the control plane run too.
 	loadWorkers = 4
 	loadPace    = 40 * time.Millisecond
-	// keptFailures bounds how many failures are told one by one.
-	keptFailures = 20
 )
-
-// Failure is one request that was to succeed and did not.
-type Failure struct {
-	At     string `json:"at"` // since the load began
-	During string `json:"during"`
-	Why    string `json:"why"`
-}
 
 // load keeps requests flowing through the gateway, and counts every request that is
 // to succeed, those of the checks included.
 type load struct {
+	*stage.Tally
 	fronts []*front
-	began  time.Time
-
-	mu       sync.Mutex // guards what follows
-	during   string     // the check under way
-	sent     int
-	failed   int
-	failures []Failure
-	answered map[string]int // by instance
-	lastGood time.Time
-	pause    time.Duration // longest without a good answer, since resetPause
 }
 
-// count is what a load had seen at one moment.
-type count struct {
-	sent, failed int
-	answered     map[string]int
-	pause        time.Duration
-}
-
-func newLoad(fronts []*front) *load {
-	now := time.Now()
-	return &load{fronts: fronts, began: now, lastGood: now, answered: map[string]int{}}
-}
+func newLoad(fronts []*front) *load { return &load{stage.NewTally(), fronts} }
 
 // run sends checkouts until ctx ends; those under way are finished.
 func (l *load) run(ctx context.Context) {
@@ -114,56 +85,13 @@ func (l *load) call(ctx context.Context, f *front, service string) (shop.Answer,
 }
 
 // note counts one request that has ended.
-func (l *load) note(answer shop.Answer, err error) {
-	now := time.Now()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.sent++
-	if err != nil {
-		l.failed++
-		if len(l.failures) < keptFailures {
-			l.failures = append(l.failures, Failure{At: since(l.began).String(), During: l.during, Why: err.Error()})
-		}
-		return
-	}
-	l.pause = max(l.pause, now.Sub(l.lastGood))
-	l.lastGood = now
-	l.noteInstances(&answer)
-}
+func (l *load) note(answer shop.Answer, err error) { l.Note(err, instances(&answer)...) }
 
-func (l *load) noteInstances(answer *shop.Answer) { // with mu held
-	l.answered[answer.Instance]++
+// instances are those that an answer went by.
+func instances(answer *shop.Answer) []string {
+	list := []string{answer.Instance}
 	for i := range answer.Calls {
-		l.noteInstances(&answer.Calls[i])
+		list = append(list, instances(&answer.Calls[i])...)
 	}
-}
-
-// enter names the check that is under way, for failures.
-func (l *load) enter(check string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.during = check
-}
-
-// resetPause begins to measure pauses anew.
-func (l *load) resetPause() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.pause, l.lastGood = 0, time.Now()
-}
-
-func (l *load) count() count {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return count{l.sent, l.failed, maps.Clone(l.answered), max(l.pause, time.Since(l.lastGood))}
-}
-
-// more waits until n more requests of the load were answered than at before.
-func (l *load) more(ctx context.Context, before count, n int) error {
-	return poll(ctx, 20*time.Second, fmt.Sprintf("%d more requests", n), func(context.Context) error {
-		if now := l.count(); now.sent-now.failed < before.sent-before.failed+n {
-			return fmt.Errorf("%d were sent, %d failed", now.sent-before.sent, now.failed-before.failed)
-		}
-		return nil
-	})
+	return list
 }

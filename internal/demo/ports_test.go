@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/heddle-mesh/heddle/internal/demo/stage"
 )
 
 func TestTwoDemosNeverShareAPort(t *testing.T) {
@@ -80,13 +82,13 @@ func TestABlockThatIsUsedUpSaysSo(t *testing.T) {
 }
 
 func TestPollSaysWhatItSawLast(t *testing.T) {
-	err := poll(t.Context(), 50*time.Millisecond, "the sun", func(context.Context) error { return errors.New("it rains") })
+	err := stage.Poll(t.Context(), 50*time.Millisecond, "the sun", func(context.Context) error { return errors.New("it rains") })
 	if err == nil || !strings.Contains(err.Error(), "the sun: not within 50ms; at last: it rains") {
 		t.Errorf("got %v", err)
 	}
 	stopped, stop := context.WithCancelCause(t.Context())
 	stop(errors.New("Ctrl-C"))
-	if err := poll(stopped, time.Hour, "the sun", func(context.Context) error { return errors.New("it rains") }); err == nil || !strings.Contains(err.Error(), "Ctrl-C") {
+	if err := stage.Poll(stopped, time.Hour, "the sun", func(context.Context) error { return errors.New("it rains") }); err == nil || !strings.Contains(err.Error(), "Ctrl-C") {
 		t.Errorf("got %v", err)
 	}
 }

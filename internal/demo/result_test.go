@@ -14,9 +14,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/heddle-mesh/heddle/internal/demo/shop"
+	"github.com/heddle-mesh/heddle/internal/demo/stage"
 )
 
 // checkout is the answer to a whole checkout.
@@ -49,88 +49,35 @@ func TestEveryRequestOfTheLoadIsCounted(t *testing.T) {
 		}
 	})
 	l := newLoad([]*front{f})
-	l.enter("a test")
+	l.Enter("a test")
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { l.run(ctx) })
-	if err := l.more(t.Context(), l.count(), 10); err != nil {
+	if err := l.More(t.Context(), l.Count(), 10); err != nil {
 		t.Error(err)
 	}
 	stop()
 	running.Wait()
-	got := l.count()
-	if int64(got.sent) != asked.Load() || got.failed != 2 || len(l.failures) != 2 {
-		t.Errorf("%d were asked; counted %+v, failures %+v", asked.Load(), got, l.failures)
+	got := l.Count()
+	if int64(got.Sent) != asked.Load() || got.Failed != 2 || len(l.Requests().Failures) != 2 {
+		t.Errorf("%d were asked; counted %+v, failures %+v", asked.Load(), got, l.Requests().Failures)
 	}
 	for service, n := range map[string]int{"web-1": 1, "orders-2": 1, "payments-1": 1, "ledger-1": 1, "stock-1": 1} {
-		if got.answered[service] != (got.sent-got.failed)*n {
-			t.Errorf("%s answered %d times", service, got.answered[service])
+		if got.Answered[service] != (got.Sent-got.Failed)*n {
+			t.Errorf("%s answered %d times", service, got.Answered[service])
 		}
 	}
 	for i, want := range []string{"no healthy upstream", "expected 1"} {
-		if failure := l.failures[i]; failure.During != "a test" || !strings.Contains(failure.Why, want) {
+		if failure := l.Requests().Failures[i]; failure.During != "a test" || !strings.Contains(failure.Why, want) {
 			t.Errorf("failure %+v, expected one with %q", failure, want)
 		}
 	}
 }
 
-func TestAFailedRequestFailsItsCheck(t *testing.T) {
-	s := &scenario{load: newLoad(nil)}
-	check := s.check(t.Context(), step{"planted", func(s *scenario, _ context.Context) (finding, error) {
-		s.load.note(shop.Answer{}, errors.New("status 503"))
-		return finding{"all is well", map[string]float64{"x": 1}}, nil
-	}})
-	if check.OK || !strings.Contains(check.Detail, "1 of 1 requests failed") || check.Figures["x"] != 1 {
-		t.Errorf("got %+v", check)
-	}
-}
-
-func TestChecksThatWereNotPlayedAreSaidToHaveFailed(t *testing.T) {
-	stopped, stop := context.WithCancelCause(t.Context())
-	stop(errors.New("the server ended"))
-	s := &scenario{load: newLoad(nil)}
-	if check := s.check(stopped, steps()[0]); check.OK || !strings.Contains(check.Detail, "not played: the server ended") {
-		t.Errorf("got %+v", check)
-	}
+func TestAScenarioThatCouldNotBeginHasFailed(t *testing.T) {
 	r := notPlayed(errors.New("no ports"))
 	if len(r.Checks) != 12 || r.Err() == nil || !strings.Contains(r.Err().Error(), "12 of 12 checks failed") {
 		t.Errorf("got %+v: %v", r, r.Err())
-	}
-}
-
-func TestResultAsJSON(t *testing.T) {
-	var out bytes.Buffer
-	r := Result{Checks: []Check{{Name: "spread", OK: true, Detail: "a → b", Figures: map[string]float64{}}}, Requests: Requests{Sent: 3}}
-	if err := r.writeJSON(&out); err != nil {
-		t.Fatal(err)
-	}
-	var compact bytes.Buffer
-	if err := json.Compact(&compact, out.Bytes()); err != nil {
-		t.Fatal(err)
-	}
-	want := `{"ok":false,"checks":[{"name":"spread","ok":true,"detail":"a → b","figures":{}}],"requests":{"sent":3,"failed":0}}`
-	if compact.String() != want {
-		t.Errorf("got  %s\nwant %s", compact.String(), want)
-	}
-	if r.Err() != nil {
-		t.Error(r.Err())
-	}
-	if good := r.concluded(nil); !good.OK || good.Error != "" {
-		t.Errorf("got %+v", good)
-	}
-	if bad := r.concluded(errors.New("no\nits log")); bad.OK || bad.Error != "no" {
-		t.Errorf("got %+v", bad)
-	}
-	r.Requests.Failed = 1
-	if r.Err() == nil {
-		t.Error("a failed request passes")
-	}
-}
-
-func TestPercentiles(t *testing.T) {
-	measured := []time.Duration{9, 1, 5, 3, 7}
-	if percentile(measured, 0.5) != 5 || percentile(measured, 1) != 9 || percentile(measured, 0) != 1 || percentile(nil, 0.5) != 0 {
-		t.Errorf("p50 %d, max %d, min %d", percentile(measured, 0.5), percentile(measured, 1), percentile(measured, 0))
 	}
 }
 
@@ -157,7 +104,7 @@ func TestAServerThatDoesNotStartIsReported(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "server ended") {
 		t.Errorf("got %v", err)
 	}
-	var r Result
+	var r stage.Result
 	if err := json.Unmarshal(out.Bytes(), &r); err != nil || len(r.Checks) != 12 || r.Checks[0].OK || r.OK || !strings.Contains(r.Error, "server ended") {
 		t.Errorf("%v: %s", err, out.String())
 	}
@@ -176,7 +123,7 @@ func TestAScenarioThatIsBrokenOffSaysInterrupted(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "checks failed") {
 		t.Errorf("got %v", err)
 	}
-	var r Result
+	var r stage.Result
 	if err := json.Unmarshal(out.Bytes(), &r); err != nil || r.OK || !strings.HasPrefix(r.Error, "interrupted") || len(r.Checks) != 12 {
 		t.Errorf("%v: %s", err, out.String())
 	}

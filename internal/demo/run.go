@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"github.com/heddle-mesh/heddle/internal/demo/stage"
 )
 
 // Run runs a demo: until ctx ends, or, with Once, until the scenario has been
@@ -24,13 +26,13 @@ func Run(ctx context.Context, config Config) error {
 
 	demoCtx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	died := make(chan *process, 1)
+	died := make(chan *stage.Process, 1)
 	watched := make(chan struct{})
 	go func() { // ends with demoCtx
 		defer close(watched)
 		select {
 		case p := <-died:
-			fail(p.ended())
+			fail(p.Ended())
 		case <-demoCtx.Done():
 		}
 	}()
@@ -39,11 +41,11 @@ func Run(ctx context.Context, config Config) error {
 	t := &town{
 		config: config, folder: folder, fail: fail,
 		say:    func(format string, args ...any) { fmt.Fprintf(progress, format+"\n", args...) },
-		launch: launcher{mark: rand.Text(), folder: folder, died: died},
+		launch: stage.Launcher{Mark: rand.Text(), Folder: folder, Died: died},
 	}
 	t.say("This is a demo: its certificates and tokens are its own, on %s only.", loopback)
 	err = t.open(demoCtx)
-	var result Result
+	var result stage.Result
 	switch {
 	case err != nil && demoCtx.Err() != nil:
 		err = context.Cause(demoCtx)
@@ -77,7 +79,7 @@ func Run(ctx context.Context, config Config) error {
 	}
 	err = errors.Join(err, closing)
 	if config.Once {
-		err = errors.Join(err, report(config, result.concluded(err)))
+		err = errors.Join(err, report(config, result.Concluded(err)))
 	}
 	switch {
 	case config.DataDir != "":
@@ -95,9 +97,9 @@ func Run(ctx context.Context, config Config) error {
 var errInterrupted = fmt.Errorf("interrupted: the scenario was not played to its end: %w", context.Canceled)
 
 // report gives the result of the scenario.
-func report(config Config, result Result) error {
+func report(config Config, result stage.Result) error {
 	if config.JSON {
-		if err := result.writeJSON(config.Out); err != nil {
+		if err := result.WriteJSON(config.Out); err != nil {
 			return fmt.Errorf("write the result: %w", err)
 		}
 		return nil

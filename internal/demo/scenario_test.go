@@ -24,6 +24,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/heddle-mesh/heddle/internal/demo/shop"
+	"github.com/heddle-mesh/heddle/internal/demo/stage"
 	"github.com/heddle-mesh/heddle/internal/envoytest"
 	"github.com/heddle-mesh/heddle/internal/treetest"
 )
@@ -51,7 +52,7 @@ func TestTwoSidecarsRefuseWhatIsNotDeclared(t *testing.T) {
 	small := &town{
 		config: Config{Heddle: heddle, Envoy: envoy, Hurry: hurry}, folder: folder, fail: fail,
 		say:       func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) },
-		launch:    launcher{mark: rand.Text(), folder: folder, died: make(chan *process, 1)},
+		launch:    stage.Launcher{Mark: rand.Text(), Folder: folder, Died: make(chan *stage.Process, 1)},
 		instances: []*instance{{service: shop.Web, id: "web-1"}, {service: shop.Reviews, id: "reviews-1"}},
 	}
 	defer func() {
@@ -68,11 +69,11 @@ func TestTwoSidecarsRefuseWhatIsNotDeclared(t *testing.T) {
 	}
 	played := &scenario{town: small, load: newLoad(small.fronts)}
 	found, err := played.declare(ctx)
-	if err != nil || found.figures["statusBefore"] != http.StatusForbidden {
+	if err != nil || found.Figures["statusBefore"] != http.StatusForbidden {
 		t.Errorf("%v: %+v", err, found)
 	}
-	if count := played.load.count(); count.sent != 20 || count.failed != 0 {
-		t.Errorf("%d calls, %d failed", count.sent, count.failed)
+	if count := played.load.Count(); count.Sent != 20 || count.Failed != 0 {
+		t.Errorf("%d calls, %d failed", count.Sent, count.Failed)
 	}
 }
 
@@ -94,7 +95,7 @@ func playsTheScenario(t *testing.T, heddle, envoy string) {
 	if err != nil {
 		t.Error(err)
 	}
-	var r Result
+	var r stage.Result
 	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
 		t.Fatalf("standard output is not one JSON object: %v\n%s", err, out.String())
 	}
@@ -159,8 +160,8 @@ func (c *command) until(t *testing.T, text string) {
 
 func (c *command) nothingIsLeft(t *testing.T) {
 	t.Helper()
-	if err := poll(t.Context(), 20*time.Second, "nothing to be left", func(context.Context) error {
-		if left := leftovers(c.entry); len(left) > 0 {
+	if err := stage.Poll(t.Context(), 20*time.Second, "nothing to be left", func(context.Context) error {
+		if left := stage.Leftovers(c.entry); len(left) > 0 {
 			return fmt.Errorf("still there: %v", left)
 		}
 		return nil
@@ -220,7 +221,7 @@ func doesWhatItSays(t *testing.T, heddle, envoy string) {
 	if output, err := change.CombinedOutput(); err != nil {
 		t.Errorf("%s: %v\n%s", declare, err, output)
 	}
-	if err := poll(t.Context(), 10*time.Second, "reviews to be callable", func(ctx context.Context) error {
+	if err := stage.Poll(t.Context(), 10*time.Second, "reviews to be callable", func(ctx context.Context) error {
 		status, text, err := curl(ctx, t, lines[2])
 		if err == nil && status != http.StatusOK {
 			err = reply{status: status, body: text}
@@ -229,8 +230,8 @@ func doesWhatItSays(t *testing.T, heddle, envoy string) {
 	}); err != nil {
 		t.Error(err)
 	}
-	if len(leftovers(c.entry)) < 10 {
-		t.Errorf("only %d processes are seen while it runs", len(leftovers(c.entry)))
+	if len(stage.Leftovers(c.entry)) < 10 {
+		t.Errorf("only %d processes are seen while it runs", len(stage.Leftovers(c.entry)))
 	}
 	if err := c.process.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)

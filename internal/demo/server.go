@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/client"
+	"github.com/heddle-mesh/heddle/internal/demo/stage"
 )
 
 // serverStart bounds how long the control plane takes until it serves.
@@ -19,7 +20,7 @@ const serverStart = 30 * time.Second
 // controlPlane is `heddle server`, which can be killed and started again with
 // the same data and addresses.
 type controlPlane struct {
-	launch launcher
+	launch stage.Launcher
 	heddle string
 	folder string // of its data
 
@@ -29,11 +30,11 @@ type controlPlane struct {
 	etcdListen      string // host:port of etcd, if it is not on its socket; or ""
 	tokenFile       string
 
-	process *process
+	process *stage.Process
 	client  *client.Client // of the whole mesh
 }
 
-func newControlPlane(l launcher, heddle, folder string, block *ports) (*controlPlane, error) {
+func newControlPlane(l stage.Launcher, heddle, folder string, block *ports) (*controlPlane, error) {
 	c := &controlPlane{launch: l, heddle: heddle, folder: folder, tokenFile: filepath.Join(folder, "admin-token")}
 	taken := []*string{&c.rest, &c.xds, &c.restTLS, &c.xdsTLS}
 	c.etcd = "unix://" + filepath.Join(c.data(), "etcd.sock")
@@ -79,13 +80,13 @@ func (c *controlPlane) start(ctx context.Context) error {
 	if c.etcdListen != "" {
 		arguments = append(arguments, "--etcd-listen", c.etcdListen)
 	}
-	process, err := c.launch.start("server", c.heddle, arguments...)
+	process, err := c.launch.Start("server", c.heddle, arguments...)
 	if err != nil {
 		return err
 	}
 	c.process = process
 	var said struct{ REST, XDS string }
-	if err := process.awaitFile(ctx, ready, serverStart, func(data []byte) error { return json.Unmarshal(data, &said) }); err != nil {
+	if err := process.AwaitFile(ctx, ready, serverStart, func(data []byte) error { return json.Unmarshal(data, &said) }); err != nil {
 		return err
 	}
 	if c.client == nil {
@@ -97,7 +98,7 @@ func (c *controlPlane) start(ctx context.Context) error {
 			return err
 		}
 	}
-	return poll(ctx, serverStart, "the server to serve", c.client.Ready)
+	return stage.Poll(ctx, serverStart, "the server to serve", c.client.Ready)
 }
 
 // stop ends the server, if it runs; it says whether it went by itself.
@@ -105,5 +106,5 @@ func (c *controlPlane) stop(now <-chan struct{}) bool {
 	if c.client != nil {
 		c.client.Close()
 	}
-	return c.process == nil || c.process.stop(serverGrace, now)
+	return c.process == nil || c.process.Stop(serverGrace, now)
 }

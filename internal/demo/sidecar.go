@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/demo/shop"
+	"github.com/heddle-mesh/heddle/internal/demo/stage"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -32,7 +33,7 @@ type instance struct {
 	admin             string // host:port of its Envoy, if `heddle proxy` runs it
 	inbound, outbound int
 	ledger            int // of payments only: the sidecar's port for ledger
-	process           *process
+	process           *stage.Process
 }
 
 // registration is the instance as it is registered by hand.
@@ -101,12 +102,12 @@ func (i *instance) runProxy(ctx context.Context, t *town, joinToken string) erro
 	if i.ledger != 0 {
 		arguments = append(arguments, "--dependency-port", shop.Ledger+"="+strconv.Itoa(i.ledger))
 	}
-	started, err := t.launch.start(i.id, t.config.Heddle, arguments...)
+	started, err := t.launch.Start(i.id, t.config.Heddle, arguments...)
 	if err != nil {
 		return err
 	}
 	i.process = started
-	return started.awaitFile(ctx, ready, sidecarStart, func(data []byte) error {
+	return started.AwaitFile(ctx, ready, sidecarStart, func(data []byte) error {
 		var said struct{ Admin string }
 		err := json.Unmarshal(data, &said)
 		i.admin = said.Admin
@@ -118,11 +119,11 @@ func (i *instance) runProxy(ctx context.Context, t *town, joinToken string) erro
 // instance, or nobody does. It returns when the Envoy takes calls.
 func (i *instance) runEnvoy(ctx context.Context, t *town, joinToken string) error {
 	identity := t.identityFolder(i.id)
-	if _, err := t.launch.run(ctx, t.config.Heddle, "identity", "--once", "--service", i.service,
+	if _, err := t.launch.Run(ctx, t.config.Heddle, "identity", "--once", "--service", i.service,
 		"--identity-dir", identity, "--join-token-file", joinToken, "--server", t.plane.tlsURL()); err != nil {
 		return err
 	}
-	bootstrap, err := t.launch.run(ctx, t.config.Heddle, "bootstrap", "--service", i.service, "--instance", i.id, "--xds", t.plane.xdsTLS, "--identity-dir", identity,
+	bootstrap, err := t.launch.Run(ctx, t.config.Heddle, "bootstrap", "--service", i.service, "--instance", i.id, "--xds", t.plane.xdsTLS, "--identity-dir", identity,
 		"--inbound-address", loopback, "--inbound-port", strconv.Itoa(i.inbound), "--outbound-port", strconv.Itoa(i.outbound), "--app-port", strconv.Itoa(i.appPort))
 	if err != nil {
 		return err
@@ -136,8 +137,8 @@ func (i *instance) runEnvoy(ctx context.Context, t *town, joinToken string) erro
 		return fmt.Errorf("start Envoy of %s: %w", i.id, err)
 	}
 	launch := t.launch
-	launch.dir = identity // what the control plane sends names files there
-	started, err := launch.start(i.id, envoy, "-c", file, "--disable-hot-restart", "--concurrency", "1", "--log-level", "warning")
+	launch.Dir = identity // what the control plane sends names files there
+	started, err := launch.Start(i.id, envoy, "-c", file, "--disable-hot-restart", "--concurrency", "1", "--log-level", "warning")
 	if err != nil {
 		return err
 	}
@@ -146,8 +147,8 @@ func (i *instance) runEnvoy(ctx context.Context, t *town, joinToken string) erro
 	if err != nil {
 		return err
 	}
-	return poll(ctx, sidecarStart, i.id+" to take calls by its Envoy", func(ctx context.Context) error {
-		if err := started.ended(); err != nil {
+	return stage.Poll(ctx, sidecarStart, i.id+" to take calls by its Envoy", func(ctx context.Context) error {
+		if err := started.Ended(); err != nil {
 			return err
 		}
 		_, _, err := own.ask(ctx, i, "/", "") // whatever the answer is

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/demo/shop"
+	"github.com/heddle-mesh/heddle/internal/demo/stage"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -20,31 +21,31 @@ const (
 )
 
 // declare: web may not call reviews until it declares that it does, and is told so.
-func (s *scenario) declare(ctx context.Context) (finding, error) {
+func (s *scenario) declare(ctx context.Context) (stage.Finding, error) {
 	figures := map[string]float64{}
 	for _, f := range s.town.fronts {
 		got, err := f.get(ctx, "/call/"+shop.Reviews)
 		if err != nil {
-			return finding{}, err
+			return stage.Finding{}, err
 		}
 		figures["statusBefore"] = float64(got.status)
 		if err := refusedAs(got, http.StatusForbidden, undeclared, `"web" has not declared a dependency on "reviews"`); err != nil {
-			return finding{figures: figures}, fmt.Errorf("before the declaration, through %s: %w", f.id, err)
+			return stage.Finding{Figures: figures}, fmt.Errorf("before the declaration, through %s: %w", f.id, err)
 		}
 	}
 	acknowledged, err := s.redeclare(ctx, shop.Web, func(web *mesh.Service) { web.Dependencies = append(web.Dependencies, shop.Reviews) })
 	if err != nil {
-		return finding{figures: figures}, err
+		return stage.Finding{Figures: figures}, err
 	}
 	longest, err := s.becomes(ctx, acknowledged, shop.Reviews, undeclared)
 	if err != nil {
-		return finding{figures: figures}, err
+		return stage.Finding{Figures: figures}, err
 	}
-	figures["callableMs"] = ms(longest)
+	figures["callableMs"] = stage.MS(longest)
 	if err := s.callEach(ctx, shop.Reviews, 20); err != nil {
-		return finding{figures: figures}, err
+		return stage.Finding{Figures: figures}, err
 	}
-	return finding{fmt.Sprintf("web → reviews got a 403 that names the missing declaration; once declared, both sidecars could call it after %.1f ms", ms(longest)), figures}, nil
+	return stage.Finding{Detail: fmt.Sprintf("web → reviews got a 403 that names the missing declaration; once declared, both sidecars could call it after %.1f ms", stage.MS(longest)), Figures: figures}, nil
 }
 
 // refusedAs says whether a sidecar refused with this status, reason and text.
@@ -80,7 +81,7 @@ func (s *scenario) becomes(ctx context.Context, start time.Time, service, meanwh
 	var longest time.Duration
 	err := s.eachFront(func(f *front) error {
 		var wrong error
-		err := pollEach(ctx, time.Millisecond, settleTime, service+" to be callable through "+f.id, func(ctx context.Context) error {
+		err := stage.PollEach(ctx, time.Millisecond, settleTime, service+" to be callable through "+f.id, func(ctx context.Context) error {
 			got, err := f.get(ctx, "/call/"+service)
 			switch {
 			case err != nil:

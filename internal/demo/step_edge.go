@@ -7,19 +7,20 @@ import (
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/demo/shop"
+	"github.com/heddle-mesh/heddle/internal/demo/stage"
 )
 
 // edge: the gateway lets in who has a token of the issuer for the shop, and the
 // services are told who it is; all others are refused before any service hears
 // of them.
-func (s *scenario) edge(ctx context.Context) (finding, error) {
+func (s *scenario) edge(ctx context.Context) (stage.Finding, error) {
 	figures := map[string]float64{}
 	answer, err := s.town.gateway.front.ask(ctx, "/checkout")
 	if err == nil {
 		err = visited(&answer)
 	}
 	if err != nil {
-		return finding{}, err
+		return stage.Finding{}, err
 	}
 	users, now := s.town.issuer, time.Now()
 	for _, one := range []struct {
@@ -39,24 +40,24 @@ func (s *scenario) edge(ctx context.Context) (finding, error) {
 	} {
 		token, err := one.token()
 		if err != nil {
-			return finding{figures: figures}, err
+			return stage.Finding{Figures: figures}, err
 		}
 		door, err := s.town.gateway.door(token)
 		if err != nil {
-			return finding{figures: figures}, err
+			return stage.Finding{Figures: figures}, err
 		}
 		got, err := door.get(ctx, "/checkout")
 		door.close()
 		if err != nil {
-			return finding{figures: figures}, fmt.Errorf("%s: %w", one.what, err)
+			return stage.Finding{Figures: figures}, fmt.Errorf("%s: %w", one.what, err)
 		}
 		if err := refusedAs(got, http.StatusUnauthorized, one.reason, ""); err != nil {
-			return finding{figures: figures}, fmt.Errorf("%s: %w", one.what, err)
+			return stage.Finding{Figures: figures}, fmt.Errorf("%s: %w", one.what, err)
 		}
 		figures["refused"]++
 	}
-	return finding{
-		fmt.Sprintf("over HTTPS, %s's user %s got to %s, which was told so by the gateway's token, and orders heard from %s; without a token, and with one of another application, expired or forged, the answer is 401",
-			provider, answer.User, shop.Web, answer.Find(shop.Orders).Caller), figures,
+	return stage.Finding{
+		Detail: fmt.Sprintf("over HTTPS, %s's user %s got to %s, which was told so by the gateway's token, and orders heard from %s; without a token, and with one of another application, expired or forged, the answer is 401",
+			provider, answer.User, shop.Web, answer.Find(shop.Orders).Caller), Figures: figures,
 	}, nil
 }

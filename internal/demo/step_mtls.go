@@ -7,15 +7,16 @@ import (
 	"strings"
 
 	"github.com/heddle-mesh/heddle/internal/demo/shop"
+	"github.com/heddle-mesh/heddle/internal/demo/stage"
 )
 
 // mtls: the port of each sidecar takes no plain text, and nobody without a
 // certificate; to who has one it proves which service it is. The requests of the
 // load go over such connections.
-func (s *scenario) mtls(ctx context.Context) (finding, error) {
+func (s *scenario) mtls(ctx context.Context) (stage.Finding, error) {
 	insider, err := s.town.bearerOf("web-1")
 	if err != nil {
-		return finding{}, err
+		return stage.Finding{}, err
 	}
 	stranger := &bearer{roots: insider.roots}
 	figures := map[string]float64{}
@@ -24,15 +25,15 @@ func (s *scenario) mtls(ctx context.Context) (finding, error) {
 		got, err := plain.get(ctx, "/")
 		plain.close()
 		if err == nil {
-			return finding{figures: figures}, fmt.Errorf("%s answered plain text: %w", i.id, got)
+			return stage.Finding{Figures: figures}, fmt.Errorf("%s answered plain text: %w", i.id, got)
 		}
 		figures["plainRefused"]++
 		got, peer, err := stranger.ask(ctx, i, "/", "")
 		if err == nil {
-			return finding{figures: figures}, fmt.Errorf("%s answered one without a certificate: %w", i.id, got)
+			return stage.Finding{Figures: figures}, fmt.Errorf("%s answered one without a certificate: %w", i.id, got)
 		}
 		if peer != spiffeID(i.service) {
-			return finding{figures: figures}, fmt.Errorf("%s proved to be %q: %w", i.id, peer, err)
+			return stage.Finding{Figures: figures}, fmt.Errorf("%s proved to be %q: %w", i.id, peer, err)
 		}
 		figures["strangersRefused"]++
 	}
@@ -42,16 +43,16 @@ func (s *scenario) mtls(ctx context.Context) (finding, error) {
 		}
 		n, err := i.stat(ctx, "listener.*.ssl.handshake")
 		if err != nil {
-			return finding{figures: figures}, err
+			return stage.Finding{Figures: figures}, err
 		}
 		if n == 0 {
-			return finding{figures: figures}, fmt.Errorf("%s has taken no connection with mutual TLS", i.id)
+			return stage.Finding{Figures: figures}, fmt.Errorf("%s has taken no connection with mutual TLS", i.id)
 		}
 		figures["handshakes"] += n
 	}
-	return finding{
-		fmt.Sprintf("the ports of all %d sidecars refuse plain text, and callers without a certificate; each proved by its own which service it is, in TLS 1.3", len(s.town.instances)),
-		figures,
+	return stage.Finding{
+		Detail:  fmt.Sprintf("the ports of all %d sidecars refuse plain text, and callers without a certificate; each proved by its own which service it is, in TLS 1.3", len(s.town.instances)),
+		Figures: figures,
 	}, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/heddle-mesh/heddle/internal/demo/stage"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -25,30 +26,30 @@ const (
 // register: instances are registered over REST; measured is the time from the
 // answer to the write until the first request that reaches the instance's app.
 // The spares stay registered after the last round.
-func (s *scenario) register(ctx context.Context) (finding, error) {
+func (s *scenario) register(ctx context.Context) (stage.Finding, error) {
 	var took []time.Duration
 	for round := range registerRounds {
 		for _, spare := range s.town.spares {
 			elapsed, err := s.registerOne(ctx, spare)
 			if err != nil {
-				return finding{}, err
+				return stage.Finding{}, err
 			}
 			took = append(took, elapsed)
 			if round == registerRounds-1 {
 				continue
 			}
 			if err := s.deregister(ctx, spare); err != nil {
-				return finding{}, err
+				return stage.Finding{}, err
 			}
 			if _, err := s.quiet(ctx, spare); err != nil {
-				return finding{}, err
+				return stage.Finding{}, err
 			}
 		}
 	}
-	p50, longest := percentile(took, 0.5), percentile(took, 1)
-	return finding{
-		fmt.Sprintf("%d registrations: the first request came %.1f ms (p50) after the acknowledged write, %.1f ms at most", len(took), ms(p50), ms(longest)),
-		map[string]float64{"registrations": float64(len(took)), "p50Ms": ms(p50), "maxMs": ms(longest)},
+	p50, longest := stage.Percentile(took, 0.5), stage.Percentile(took, 1)
+	return stage.Finding{
+		Detail:  fmt.Sprintf("%d registrations: the first request came %.1f ms (p50) after the acknowledged write, %.1f ms at most", len(took), stage.MS(p50), stage.MS(longest)),
+		Figures: map[string]float64{"registrations": float64(len(took)), "p50Ms": stage.MS(p50), "maxMs": stage.MS(longest)},
 	}, nil
 }
 
@@ -61,7 +62,7 @@ func (s *scenario) registerOne(ctx context.Context, spare *instance) (time.Durat
 		return 0, err
 	}
 	acknowledged := time.Now()
-	err := pollEach(ctx, 200*time.Microsecond, settleTime, "a request to reach "+spare.id, func(context.Context) error {
+	err := stage.PollEach(ctx, 200*time.Microsecond, settleTime, "a request to reach "+spare.id, func(context.Context) error {
 		if spare.app.Served() == served {
 			return errors.New("none has come")
 		}
@@ -102,7 +103,7 @@ func (s *scenario) deregister(ctx context.Context, spare *instance) error {
 // of the last one: several in a row from each sidecar of web go elsewhere.
 func (s *scenario) quiet(ctx context.Context, spare *instance) (last time.Time, err error) {
 	const inARow = 12
-	err = pollEach(ctx, 0, settleTime, spare.id+" to get no requests any more", func(ctx context.Context) error {
+	err = stage.PollEach(ctx, 0, settleTime, spare.id+" to get no requests any more", func(ctx context.Context) error {
 		served := spare.app.Served()
 		if err := s.eachFront(func(f *front) error {
 			for range inARow {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/demo/shop"
+	"github.com/heddle-mesh/heddle/internal/demo/stage"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -22,51 +23,51 @@ const (
 
 // restart: the control plane is killed and started again. Meanwhile requests go
 // on; afterwards everything is still registered, and a change reaches the proxies.
-func (s *scenario) restart(ctx context.Context) (finding, error) {
+func (s *scenario) restart(ctx context.Context) (stage.Finding, error) {
 	plane := s.town.plane
 	before, err := holdings(ctx, plane.client)
 	if err != nil {
-		return finding{}, err
+		return stage.Finding{}, err
 	}
-	s.load.resetPause()
-	atKill := s.load.count()
+	s.load.ResetPause()
+	atKill := s.load.Count()
 	killed := time.Now()
-	plane.process.kill()
-	if err := s.load.more(ctx, atKill, downRequests); err != nil {
-		return finding{}, err
+	plane.process.Kill()
+	if err := s.load.More(ctx, atKill, downRequests); err != nil {
+		return stage.Finding{}, err
 	}
 	if err := plane.client.Ready(ctx); err == nil {
-		return finding{}, errors.New("the server that was killed still answers")
+		return stage.Finding{}, errors.New("the server that was killed still answers")
 	}
 	given, err := s.newTokens(ctx)
 	if err != nil {
-		return finding{}, err
+		return stage.Finding{}, err
 	}
-	whileDown := s.load.count()
+	whileDown := s.load.Count()
 	if err := plane.start(ctx); err != nil {
-		return finding{}, err
+		return stage.Finding{}, err
 	}
-	figures := map[string]float64{"downMs": ms(time.Since(killed)), "requestsWhileDown": float64(whileDown.sent - atKill.sent), "tokensWhileDown": given}
+	figures := map[string]float64{"downMs": stage.MS(time.Since(killed)), "requestsWhileDown": float64(whileDown.Sent - atKill.Sent), "tokensWhileDown": given}
 	after, err := holdings(ctx, plane.client)
 	if err != nil {
-		return finding{figures: figures}, err
+		return stage.Finding{Figures: figures}, err
 	}
 	if missing := lacking(before, after); len(missing) > 0 {
-		return finding{figures: figures}, fmt.Errorf("after the restart the registry has no longer: %s", strings.Join(missing, ", "))
+		return stage.Finding{Figures: figures}, fmt.Errorf("after the restart the registry has no longer: %s", strings.Join(missing, ", "))
 	}
 	figures["kept"] = float64(len(before))
-	if err := s.load.more(ctx, s.load.count(), upRequests); err != nil {
-		return finding{figures: figures}, err
+	if err := s.load.More(ctx, s.load.Count(), upRequests); err != nil {
+		return stage.Finding{Figures: figures}, err
 	}
 	took, err := s.followsChange(ctx)
 	if err != nil {
-		return finding{figures: figures}, err
+		return stage.Finding{Figures: figures}, err
 	}
-	figures["changeAfterRestartMs"], figures["longestPauseMs"] = ms(took), ms(s.load.count().pause)
-	return finding{
-		fmt.Sprintf("the server was killed and was back after %s; %d requests were answered without it, the AuthZ services went on giving tokens, all %d objects are still there, and a change reaches the proxies",
-			time.Duration(figures["downMs"]*float64(time.Millisecond)).Round(10*time.Millisecond), whileDown.sent-atKill.sent, len(before)),
-		figures,
+	figures["changeAfterRestartMs"], figures["longestPauseMs"] = stage.MS(took), stage.MS(s.load.Count().Pause)
+	return stage.Finding{
+		Detail: fmt.Sprintf("the server was killed and was back after %s; %d requests were answered without it, the AuthZ services went on giving tokens, all %d objects are still there, and a change reaches the proxies",
+			time.Duration(figures["downMs"]*float64(time.Millisecond)).Round(10*time.Millisecond), whileDown.Sent-atKill.Sent, len(before)),
+		Figures: figures,
 	}, nil
 }
 
@@ -123,7 +124,7 @@ func (s *scenario) followsChange(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	err = s.eachFront(func(f *front) error {
-		return pollEach(ctx, time.Millisecond, settleTime, f.id+" to follow a change after the restart", func(ctx context.Context) error {
+		return stage.PollEach(ctx, time.Millisecond, settleTime, f.id+" to follow a change after the restart", func(ctx context.Context) error {
 			answer, err := s.load.order(ctx, f)
 			if err == nil && answer.Version != "v1" {
 				err = errors.New("all requests go to v2 still")

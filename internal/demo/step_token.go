@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/demo/shop"
+	"github.com/heddle-mesh/heddle/internal/demo/stage"
 )
 
 // What the sidecar of a called service gives as its reason.
@@ -24,32 +25,32 @@ const tokenLife = 15 * time.Minute
 
 // token: web's sidecar puts a token for orders into each call; the sidecar of
 // orders takes it from web alone.
-func (s *scenario) token(ctx context.Context) (finding, error) {
+func (s *scenario) token(ctx context.Context) (stage.Finding, error) {
 	answer, err := s.load.order(ctx, s.town.fronts[0])
 	if err != nil {
-		return finding{}, err
+		return stage.Finding{}, err
 	}
 	callee := s.town.instance(answer.Instance)
 	token := callee.app.Token()
 	claims, err := readClaims(token)
 	if err != nil {
-		return finding{}, fmt.Errorf("what %s was given: %w", callee.id, err)
+		return stage.Finding{}, fmt.Errorf("what %s was given: %w", callee.id, err)
 	}
 	if claims.Subject != spiffeID(shop.Web) || !slices.Contains(claims.Audience, spiffeID(shop.Orders)) || claims.Issuer != "https://"+trustDomain {
-		return finding{}, fmt.Errorf("the token that %s was given says %+v", callee.id, claims)
+		return stage.Finding{}, fmt.Errorf("the token that %s was given says %+v", callee.id, claims)
 	}
 	life := time.Duration(claims.Expires-claims.Issued) * time.Second
 	figures := map[string]float64{"lifeSeconds": life.Seconds()}
 	if life != tokenLife {
-		return finding{figures: figures}, fmt.Errorf("the token lives for %s, expected %s", life, tokenLife)
+		return stage.Finding{Figures: figures}, fmt.Errorf("the token lives for %s, expected %s", life, tokenLife)
 	}
 	web, err := s.town.bearerOf("web-1")
 	if err != nil {
-		return finding{figures: figures}, err
+		return stage.Finding{Figures: figures}, err
 	}
 	thief, err := s.town.bearerOf("reviews-1")
 	if err != nil {
-		return finding{figures: figures}, err
+		return stage.Finding{Figures: figures}, err
 	}
 	parts := strings.Split(token, ".")
 	changed := strings.Join([]string{parts[0], base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"https://` + trustDomain + `","sub":"` + spiffeID(shop.Reviews) +
@@ -67,18 +68,18 @@ func (s *scenario) token(ctx context.Context) (finding, error) {
 	} {
 		got, _, err := one.by.ask(ctx, callee, "/orders", one.token)
 		if err != nil {
-			return finding{figures: figures}, fmt.Errorf("%s: %w", one.what, err)
+			return stage.Finding{Figures: figures}, fmt.Errorf("%s: %w", one.what, err)
 		}
 		if got.status != one.status || got.reason != one.reason {
-			return finding{figures: figures}, fmt.Errorf("%s: expected status %d, reason %q; got reason %q and %w", one.what, one.status, one.reason, got.reason, got)
+			return stage.Finding{Figures: figures}, fmt.Errorf("%s: expected status %d, reason %q; got reason %q and %w", one.what, one.status, one.reason, got.reason, got)
 		}
 		if one.status != http.StatusOK {
 			figures["refused"]++
 		}
 	}
-	return finding{
-		fmt.Sprintf("%s was given a token with sub %s, aud %s, for %s; without it, and with one that was stolen or changed, calls to its port are refused",
-			callee.id, claims.Subject, claims.Audience[0], life), figures,
+	return stage.Finding{
+		Detail: fmt.Sprintf("%s was given a token with sub %s, aud %s, for %s; without it, and with one that was stolen or changed, calls to its port are refused",
+			callee.id, claims.Subject, claims.Audience[0], life), Figures: figures,
 	}, nil
 }
 

@@ -17,34 +17,35 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"github.com/heddle-mesh/heddle/internal/demo/shop"
+	"github.com/heddle-mesh/heddle/internal/demo/stage"
 )
 
 // undeclared: who has not declared a service does not get to it: not by its own
 // sidecar, not by asking for a token itself, and not by calling the service's port
 // with a good certificate of the mesh.
-func (s *scenario) undeclared(ctx context.Context) (finding, error) {
+func (s *scenario) undeclared(ctx context.Context) (stage.Finding, error) {
 	figures := map[string]float64{}
 	for _, f := range s.town.fronts {
 		got, err := f.get(ctx, "/call/"+shop.Payments)
 		if err != nil {
-			return finding{figures: figures}, err
+			return stage.Finding{Figures: figures}, err
 		}
 		if err := refusedAs(got, http.StatusForbidden, undeclared, `"web" has not declared a dependency on "payments"`); err != nil {
-			return finding{figures: figures}, fmt.Errorf("through %s: %w", f.id, err)
+			return stage.Finding{Figures: figures}, fmt.Errorf("through %s: %w", f.id, err)
 		}
 		figures["bySidecar"]++
 	}
 	reviews, err := s.town.bearerOf("reviews-1")
 	if err != nil {
-		return finding{figures: figures}, err
+		return stage.Finding{Figures: figures}, err
 	}
 	for _, a := range s.town.authorizers {
 		got, err := reviews.askForToken(ctx, a, shop.Orders)
 		if err != nil {
-			return finding{figures: figures}, fmt.Errorf("ask %s: %w", a.id, err)
+			return stage.Finding{Figures: figures}, fmt.Errorf("ask %s: %w", a.id, err)
 		}
 		if err := refusedAs(got, http.StatusForbidden, undeclared, `\"reviews\" has not declared a dependency on \"orders\"`); err != nil {
-			return finding{figures: figures}, fmt.Errorf("by %s: %w", a.id, err)
+			return stage.Finding{Figures: figures}, fmt.Errorf("by %s: %w", a.id, err)
 		}
 		figures["byAuthz"]++
 	}
@@ -61,13 +62,13 @@ func (s *scenario) undeclared(ctx context.Context) (finding, error) {
 			}
 		}
 		if err != nil {
-			return finding{figures: figures}, fmt.Errorf("reviews on the port of %s, with its certificate: %w", i.id, err)
+			return stage.Finding{Figures: figures}, fmt.Errorf("reviews on the port of %s, with its certificate: %w", i.id, err)
 		}
 		figures["atPorts"]++
 	}
-	return finding{
-		`web → payments got a 403 that says: "web" has not declared a dependency on "payments"; reviews, with its own certificate, was refused a token for orders for the same reason, and at the ports of all others`,
-		figures,
+	return stage.Finding{
+		Detail:  `web → payments got a 403 that says: "web" has not declared a dependency on "payments"; reviews, with its own certificate, was refused a token for orders for the same reason, and at the ports of all others`,
+		Figures: figures,
 	}, nil
 }
 

@@ -18,6 +18,7 @@ import (
 
 	heddlev1 "github.com/heddle-mesh/heddle/api/heddle/v1"
 	"github.com/heddle-mesh/heddle/internal/demo/shop"
+	"github.com/heddle-mesh/heddle/internal/demo/stage"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -26,36 +27,36 @@ const partner = "partner"
 
 // upstream: a server outside the mesh is added through the gRPC API, called,
 // moved to another address, and removed.
-func (s *scenario) upstream(ctx context.Context) (finding, error) {
+func (s *scenario) upstream(ctx context.Context) (stage.Finding, error) {
 	first, err := openOutside(partner, "outside-1")
 	if err != nil {
-		return finding{}, err
+		return stage.Finding{}, err
 	}
 	defer first.close(ctx)
 	second, err := openOutside(partner, "outside-2")
 	if err != nil {
-		return finding{}, err
+		return stage.Finding{}, err
 	}
 	defer second.close(ctx)
 	api, err := s.openAPI()
 	if err != nil {
-		return finding{}, err
+		return stage.Finding{}, err
 	}
 	defer api.conn.Close()
 
 	figures := map[string]float64{}
 	if figures["callableMs"], err = s.addUpstream(ctx, api, first); err != nil {
-		return finding{figures: figures}, fmt.Errorf("add: %w", err)
+		return stage.Finding{Figures: figures}, fmt.Errorf("add: %w", err)
 	}
 	if figures["changedMs"], err = s.moveUpstream(ctx, api, second); err != nil {
-		return finding{figures: figures}, fmt.Errorf("change: %w", err)
+		return stage.Finding{Figures: figures}, fmt.Errorf("change: %w", err)
 	}
 	if figures["removedMs"], err = s.removeUpstream(ctx, api); err != nil {
-		return finding{figures: figures}, fmt.Errorf("remove: %w", err)
+		return stage.Finding{Figures: figures}, fmt.Errorf("remove: %w", err)
 	}
-	return finding{
-		fmt.Sprintf("added through the gRPC API and declared by web: callable after %.1f ms; moved to another address after %.1f ms; once removed, callers get a clear 503",
-			figures["callableMs"], figures["changedMs"]), figures,
+	return stage.Finding{
+		Detail: fmt.Sprintf("added through the gRPC API and declared by web: callable after %.1f ms; moved to another address after %.1f ms; once removed, callers get a clear 503",
+			figures["callableMs"], figures["changedMs"]), Figures: figures,
 	}, nil
 }
 
@@ -82,7 +83,7 @@ func (s *scenario) addUpstream(ctx context.Context, api *upstreamAPI, at *outsid
 	if err != nil {
 		return 0, err
 	}
-	return ms(longest), s.callEach(ctx, partner, 20)
+	return stage.MS(longest), s.callEach(ctx, partner, 20)
 }
 
 // moveUpstream changes its address. Calls go on meanwhile, and none may fail.
@@ -93,7 +94,7 @@ func (s *scenario) moveUpstream(ctx context.Context, api *upstreamAPI, to *outsi
 	}
 	changed := time.Now()
 	err = s.eachFront(func(f *front) error {
-		return pollEach(ctx, time.Millisecond, settleTime, "calls through "+f.id+" to go to the new address", func(ctx context.Context) error {
+		return stage.PollEach(ctx, time.Millisecond, settleTime, "calls through "+f.id+" to go to the new address", func(ctx context.Context) error {
 			answer, err := s.load.call(ctx, f, partner)
 			if err == nil && answer.Instance != to.name {
 				err = fmt.Errorf("%s answers", answer.Instance)
@@ -101,7 +102,7 @@ func (s *scenario) moveUpstream(ctx context.Context, api *upstreamAPI, to *outsi
 			return err
 		})
 	})
-	return ms(time.Since(changed)), err
+	return stage.MS(time.Since(changed)), err
 }
 
 // removeUpstream removes it, which takes force while web declares it: web is then
@@ -120,7 +121,7 @@ func (s *scenario) removeUpstream(ctx context.Context, api *upstreamAPI) (took f
 	if err := s.becomesRefused(ctx, http.StatusServiceUnavailable, pending); err != nil {
 		return 0, err
 	}
-	took = ms(time.Since(removed))
+	took = stage.MS(time.Since(removed))
 	if _, err := s.redeclare(ctx, shop.Web, func(web *mesh.Service) {
 		web.Dependencies = slices.DeleteFunc(web.Dependencies, func(name mesh.ServiceName) bool { return name == partner })
 	}); err != nil {
@@ -132,7 +133,7 @@ func (s *scenario) removeUpstream(ctx context.Context, api *upstreamAPI) (took f
 // becomesRefused waits until both of web's sidecars refuse calls to the upstream.
 func (s *scenario) becomesRefused(ctx context.Context, status int, reason string) error {
 	return s.eachFront(func(f *front) error {
-		return pollEach(ctx, time.Millisecond, settleTime, fmt.Sprintf("%s to answer %d for %s", f.id, status, partner), func(ctx context.Context) error {
+		return stage.PollEach(ctx, time.Millisecond, settleTime, fmt.Sprintf("%s to answer %d for %s", f.id, status, partner), func(ctx context.Context) error {
 			got, err := f.get(ctx, "/call/"+partner)
 			if err != nil {
 				return err

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/heddle-mesh/heddle/internal/demo/shop"
+	"github.com/heddle-mesh/heddle/internal/demo/stage"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -18,30 +19,30 @@ const (
 )
 
 // weights: 10 % of the calls to orders go to v2, then all of them.
-func (s *scenario) weights(ctx context.Context) (finding, error) {
+func (s *scenario) weights(ctx context.Context) (stage.Finding, error) {
 	figures := map[string]float64{}
 	if err := s.weigh(ctx, 90, 10); err != nil {
-		return finding{}, err
+		return stage.Finding{}, err
 	}
 	v2, err := s.v2Share(ctx, weighed)
 	if err != nil {
-		return finding{}, err
+		return stage.Finding{}, err
 	}
 	figures["requestsEach"], figures["v2PercentAt90To10"] = weighed, v2
 	if math.Abs(v2-10) > tolerance {
-		return finding{figures: figures}, fmt.Errorf("with weights 90/10, %.1f %% of %d requests went to v2", v2, weighed)
+		return stage.Finding{Figures: figures}, fmt.Errorf("with weights 90/10, %.1f %% of %d requests went to v2", v2, weighed)
 	}
 	if err := s.weigh(ctx, 0, 100); err != nil {
-		return finding{figures: figures}, err
+		return stage.Finding{Figures: figures}, err
 	}
 	if v2, err = s.v2Share(ctx, weighed); err != nil {
-		return finding{figures: figures}, err
+		return stage.Finding{Figures: figures}, err
 	}
 	figures["v2PercentAt0To100"] = v2
 	if v2 != 100 {
-		return finding{figures: figures}, fmt.Errorf("with weights 0/100, %.1f %% of %d requests went to v2", v2, weighed)
+		return stage.Finding{Figures: figures}, fmt.Errorf("with weights 0/100, %.1f %% of %d requests went to v2", v2, weighed)
 	}
-	return finding{fmt.Sprintf("orders v1/v2: %.1f %% went to v2 with weights 90/10, all with 0/100", figures["v2PercentAt90To10"]), figures}, nil
+	return stage.Finding{Detail: fmt.Sprintf("orders v1/v2: %.1f %% went to v2 with weights 90/10, all with 0/100", figures["v2PercentAt90To10"]), Figures: figures}, nil
 }
 
 // weigh sets the weights of the subsets of orders, and waits until both of
@@ -56,7 +57,7 @@ func (s *scenario) weigh(ctx context.Context, v1, v2 int) error {
 	// once in a thousand times; of those sent by these weights, nearly always.
 	const few, of = 10, 40
 	return s.eachFront(func(f *front) error {
-		return pollEach(ctx, 0, settleTime, fmt.Sprintf("%s to follow the weights %d/%d", f.id, v1, v2), func(ctx context.Context) error {
+		return stage.PollEach(ctx, 0, settleTime, fmt.Sprintf("%s to follow the weights %d/%d", f.id, v1, v2), func(ctx context.Context) error {
 			got := map[string]int{}
 			for range of {
 				answer, err := s.load.order(ctx, f)
@@ -89,5 +90,5 @@ func (s *scenario) v2Share(ctx context.Context, requests int) (float64, error) {
 		}
 		return nil
 	})
-	return share(got["v2"], got["v1"]+got["v2"]), err
+	return stage.Share(got["v2"], got["v1"]+got["v2"]), err
 }

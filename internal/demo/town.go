@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/heddle-mesh/heddle/internal/demo/shop"
+	"github.com/heddle-mesh/heddle/internal/demo/stage"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -32,7 +33,7 @@ type town struct {
 	say    func(format string, args ...any)
 	fail   func(error) // ends the demo
 
-	launch launcher
+	launch stage.Launcher
 	block  *ports
 	plane  *controlPlane
 	issuer *issuer
@@ -109,7 +110,7 @@ func (t *town) start(ctx context.Context) error {
 	if err := t.plane.start(ctx); err != nil {
 		return err
 	}
-	t.say("  ready after %s; declaring the services of the shop", since(began))
+	t.say("  ready after %s; declaring the services of the shop", stage.Since(began))
 	if err := t.declare(ctx); err != nil {
 		return err
 	}
@@ -121,7 +122,7 @@ func (t *town) start(ctx context.Context) error {
 	if err := t.startAuthorizers(ctx); err != nil {
 		return err
 	}
-	t.say("  ready after %s", since(began))
+	t.say("  ready after %s", stage.Since(began))
 	if err := t.openApps(ctx); err != nil {
 		return err
 	}
@@ -141,7 +142,7 @@ func (t *town) start(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	t.say("  all are ready after %s", since(began))
+	t.say("  all are ready after %s", stage.Since(began))
 	return nil
 }
 
@@ -215,7 +216,7 @@ func (t *town) openApps(ctx context.Context) error {
 func (t *town) firstCheckouts(ctx context.Context) error {
 	const inARow = 10
 	t.say("waiting for first checkouts through the whole mesh")
-	return poll(ctx, 20*time.Second, "checkouts through the gateway", func(ctx context.Context) error {
+	return stage.Poll(ctx, 20*time.Second, "checkouts through the gateway", func(ctx context.Context) error {
 		for range inARow {
 			answer, err := t.gateway.front.ask(ctx, "/checkout")
 			if err != nil {
@@ -256,7 +257,7 @@ func (t *town) closing() [][]child {
 	for _, a := range t.authorizers {
 		tiers[5] = append(tiers[5], child{a.id, a.process})
 	}
-	if t.plane == nil || t.plane.process == nil || t.plane.process.gone() {
+	if t.plane == nil || t.plane.process == nil || t.plane.process.Gone() {
 		return [][]child{slices.Concat(tiers...)}
 	}
 	return tiers
@@ -265,7 +266,7 @@ func (t *town) closing() [][]child {
 // child is a process with its name; nil when it was not started.
 type child struct {
 	id      string
-	process *process
+	process *stage.Process
 }
 
 // begun says whether there is something to stop.
@@ -291,7 +292,7 @@ func (t *town) close(ctx context.Context) error {
 		var stopping sync.WaitGroup
 		for _, i := range leaving {
 			stopping.Go(func() {
-				if !i.process.stop(sidecarGrace, t.config.Hurry) && !t.hurried() {
+				if !i.process.Stop(sidecarGrace, t.config.Hurry) && !t.hurried() {
 					mu.Lock()
 					defer mu.Unlock()
 					forced = append(forced, i.id)
@@ -340,12 +341,10 @@ func (t *town) hurried() bool {
 
 // nothingLeft makes sure that no process of this demo is there any more.
 func (t *town) nothingLeft(ctx context.Context) error {
-	return poll(ctx, leftoverTime, "the demo's processes to be gone", func(context.Context) error {
-		if left := leftovers(t.launch.environmentMark()); len(left) > 0 {
+	return stage.Poll(ctx, leftoverTime, "the demo's processes to be gone", func(context.Context) error {
+		if left := stage.Leftovers(t.launch.EnvironmentMark()); len(left) > 0 {
 			return fmt.Errorf("still there: %v", left)
 		}
 		return nil
 	})
 }
-
-func since(began time.Time) time.Duration { return time.Since(began).Round(10 * time.Millisecond) }

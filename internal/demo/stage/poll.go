@@ -1,4 +1,4 @@
-package demo
+package stage
 
 import (
 	"context"
@@ -9,14 +9,14 @@ import (
 // pollInterval is the pause between two looks at something that is waited for.
 const pollInterval = 10 * time.Millisecond
 
-// poll looks until look gives nil. What look said last is in the error when
+// Poll looks until look gives nil. What look said last is in the error when
 // that did not happen in time.
-func poll(ctx context.Context, within time.Duration, what string, look func(context.Context) error) error {
-	return pollEach(ctx, pollInterval, within, what, look)
+func Poll(ctx context.Context, within time.Duration, what string, look func(context.Context) error) error {
+	return PollEach(ctx, pollInterval, within, what, look)
 }
 
-// pollEach is poll with a pause of one's own; 0 is none.
-func pollEach(ctx context.Context, pause, within time.Duration, what string, look func(context.Context) error) error {
+// PollEach is Poll with a pause of one's own; 0 is none.
+func PollEach(ctx context.Context, pause, within time.Duration, what string, look func(context.Context) error) error {
 	bounded, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	timer := time.NewTimer(0)

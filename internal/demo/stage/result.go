@@ -1,4 +1,4 @@
-package demo
+package stage
 
 import (
 	"encoding/json"
@@ -54,8 +54,8 @@ func (r Result) Err() error {
 	return errors.Join(found...)
 }
 
-// concluded gives the result with how the demo ended.
-func (r Result) concluded(err error) Result {
+// Concluded gives the result with how the demo ended.
+func (r Result) Concluded(err error) Result {
 	r.OK, r.Error = err == nil, ""
 	if err != nil {
 		r.Error, _, _ = strings.Cut(err.Error(), "\n")
@@ -63,16 +63,16 @@ func (r Result) concluded(err error) Result {
 	return r
 }
 
-// writeJSON writes the result as one object.
-func (r Result) writeJSON(w io.Writer) error {
+// WriteJSON writes the result as one object.
+func (r Result) WriteJSON(w io.Writer) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(r)
 }
 
-// line tells one check to a person.
-func (c Check) line() string {
+// Line tells one check to a person.
+func (c Check) Line() string {
 	mark := "ok    "
 	if !c.OK {
 		mark = "FAILED"
@@ -88,11 +88,11 @@ func (c Check) line() string {
 	return line
 }
 
-// ms gives a duration in milliseconds, to the microsecond.
-func ms(d time.Duration) float64 { return math.Round(float64(d)/float64(time.Microsecond)) / 1000 }
+// MS gives a duration in milliseconds, to the microsecond.
+func MS(d time.Duration) float64 { return math.Round(float64(d)/float64(time.Microsecond)) / 1000 }
 
-// percentile gives the q-th part (0 to 1) of what was measured.
-func percentile(measured []time.Duration, q float64) time.Duration {
+// Percentile gives the q-th part (0 to 1) of what was measured.
+func Percentile(measured []time.Duration, q float64) time.Duration {
 	if len(measured) == 0 {
 		return 0
 	}
@@ -100,8 +100,8 @@ func percentile(measured []time.Duration, q float64) time.Duration {
 	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
 }
 
-// share is a part in percent, to a tenth.
-func share(part, whole int) float64 {
+// Share is a part in percent, to a tenth.
+func Share(part, whole int) float64 {
 	if whole == 0 {
 		return 0
 	}

@@ -1,4 +1,4 @@
-package demo
+package stage
 
 import (
 	"bytes"
@@ -20,52 +20,52 @@ import (
 // what they start in turn, are told from all others.
 const marker = "HEDDLE_DEMO_RUN"
 
-// process is one child. When exited is closed it is gone, and failure may be read.
-type process struct {
-	name    string
-	logPath string
-	pid     int
+// Process is one child. When exited is closed it is gone, and failure may be read.
+type Process struct {
+	Name    string
+	LogPath string
+	PID     int
 	wanted  atomic.Bool // its end was asked for
 	exited  chan struct{}
 	failure error
 }
 
-// launcher starts children that all carry one mark.
-type launcher struct {
-	mark   string
-	folder string          // for their logs
-	dir    string          // that they run in; "": the demo's own
-	died   chan<- *process // gets those that end unasked, as far as there is room
+// Launcher starts children that all carry one mark.
+type Launcher struct {
+	Mark   string
+	Folder string          // for their logs
+	Dir    string          // that they run in; "": the demo's own
+	Died   chan<- *Process // gets those that end unasked, as far as there is room
 }
 
-// start runs a program with its output in a log file. The child leads a
+// Start runs a program with its output in a log file. The child leads a
 // process group, so that a Ctrl-C at the terminal reaches only the demo, which
 // then stops its children in order.
-func (l launcher) start(name, path string, args ...string) (*process, error) {
-	logPath := filepath.Join(l.folder, name+".log")
+func (l Launcher) Start(name, path string, args ...string) (*Process, error) {
+	logPath := filepath.Join(l.Folder, name+".log")
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	defer log.Close()                  // the child has its own copy
 	cmd := exec.Command(path, args...) //nolint:noctx // it outlives ctx on purpose: it is stopped in its turn
-	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, l.dir
-	cmd.Env = l.environment(cmd.Environ())
+	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, l.Dir
+	cmd.Env = l.Environment(cmd.Environ())
 	cmd.SysProcAttr = childAttributes()
 
-	p := &process{name: name, logPath: logPath, exited: make(chan struct{})}
+	p := &Process{Name: name, LogPath: logPath, exited: make(chan struct{})}
 	started := make(chan error)
-	go p.hold(cmd, started, l.died)
+	go p.hold(cmd, started, l.Died)
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	return p, nil
 }
 
-// run runs a program to its end, and gives what it wrote on standard output.
-func (l launcher) run(ctx context.Context, path string, args ...string) ([]byte, error) {
+// Run runs a program to its end, and gives what it wrote on standard output.
+func (l Launcher) Run(ctx context.Context, path string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Env = l.environment(cmd.Environ())
+	cmd.Env = l.Environment(cmd.Environ())
 	out, err := cmd.Output()
 	if err != nil {
 		var failed *exec.ExitError
@@ -77,13 +77,13 @@ func (l launcher) run(ctx context.Context, path string, args ...string) ([]byte,
 	return out, nil
 }
 
-// environmentMark is the entry in the environment of all that a demo started.
-func (l launcher) environmentMark() string { return marker + "=" + l.mark }
+// EnvironmentMark is the entry in the environment of all that a demo started.
+func (l Launcher) EnvironmentMark() string { return marker + "=" + l.Mark }
 
-// environment leaves out what the user has set for heddle itself: a token or a
+// Environment leaves out what the user has set for heddle itself: a token or a
 // server of another mesh must not reach the demo's own.
-func (l launcher) environment(inherited []string) []string {
-	kept := []string{l.environmentMark()}
+func (l Launcher) Environment(inherited []string) []string {
+	kept := []string{l.EnvironmentMark()}
 	for _, entry := range inherited {
 		if !strings.HasPrefix(entry, "HEDDLE_") {
 			kept = append(kept, entry)
@@ -95,14 +95,14 @@ func (l launcher) environment(inherited []string) []string {
 // hold starts the child and waits for it, on one locked thread: the parent
 // death signal comes when the thread that forked ends (prctl(2)), and a Go
 // program ends threads when it likes.
-func (p *process) hold(cmd *exec.Cmd, started chan<- error, died chan<- *process) {
+func (p *Process) hold(cmd *exec.Cmd, started chan<- error, died chan<- *Process) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := cmd.Start(); err != nil {
 		started <- err
 		return
 	}
-	p.pid = cmd.Process.Pid
+	p.PID = cmd.Process.Pid
 	started <- nil
 	p.failure = cmd.Wait()
 	close(p.exited)
@@ -114,14 +114,14 @@ func (p *process) hold(cmd *exec.Cmd, started chan<- error, died chan<- *process
 	}
 }
 
-// stop asks the child to end, and after the grace, or when now is closed, makes
+// Stop asks the child to end, and after the grace, or when now is closed, makes
 // it. It returns when the child is gone, and says whether it went by itself.
-func (p *process) stop(grace time.Duration, now <-chan struct{}) bool {
+func (p *Process) Stop(grace time.Duration, now <-chan struct{}) bool {
 	p.wanted.Store(true)
-	if p.gone() {
+	if p.Gone() {
 		return true
 	}
-	_ = syscall.Kill(p.pid, syscall.SIGTERM) // an error means that it is gone already
+	_ = syscall.Kill(p.PID, syscall.SIGTERM) // an error means that it is gone already
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	select {
@@ -130,20 +130,20 @@ func (p *process) stop(grace time.Duration, now <-chan struct{}) bool {
 	case <-timer.C:
 	case <-now:
 	}
-	p.kill()
+	p.Kill()
 	return false
 }
 
-// kill ends the child's process group at once and waits for the child.
-func (p *process) kill() {
+// Kill ends the child's process group at once and waits for the child.
+func (p *Process) Kill() {
 	p.wanted.Store(true)
-	if !p.gone() { // else the number may be another process's by now
-		_ = syscall.Kill(-p.pid, syscall.SIGKILL)
+	if !p.Gone() { // else the number may be another process's by now
+		_ = syscall.Kill(-p.PID, syscall.SIGKILL)
 	}
 	<-p.exited
 }
 
-func (p *process) gone() bool {
+func (p *Process) Gone() bool {
 	select {
 	case <-p.exited:
 		return true
@@ -152,24 +152,24 @@ func (p *process) gone() bool {
 	}
 }
 
-// ended is an error that says so, with the last lines of the child's log; nil
+// Ended is an error that says so, with the last lines of the child's log; nil
 // while it lives.
-func (p *process) ended() error {
-	if !p.gone() {
+func (p *Process) Ended() error {
+	if !p.Gone() {
 		return nil
 	}
 	how := "it ended without an error"
 	if p.failure != nil {
 		how = p.failure.Error()
 	}
-	return fmt.Errorf("%s ended: %s%s; its log (%s) ends with:\n%s", p.name, how, p.exhausted(), p.logPath, lastLines(p.logPath, 8))
+	return fmt.Errorf("%s ended: %s%s; its log (%s) ends with:\n%s", p.Name, how, p.exhausted(), p.LogPath, LastLines(p.LogPath, 8))
 }
 
-// awaitFile waits for a file that the child writes when it is ready, and hands
+// AwaitFile waits for a file that the child writes when it is ready, and hands
 // it to read.
-func (p *process) awaitFile(ctx context.Context, path string, within time.Duration, read func([]byte) error) error {
-	err := poll(ctx, within, p.name+" to be ready", func(context.Context) error {
-		if p.gone() {
+func (p *Process) AwaitFile(ctx context.Context, path string, within time.Duration, read func([]byte) error) error {
+	err := Poll(ctx, within, p.Name+" to be ready", func(context.Context) error {
+		if p.Gone() {
 			return nil // looked at below
 		}
 		data, err := os.ReadFile(path)
@@ -179,23 +179,23 @@ func (p *process) awaitFile(ctx context.Context, path string, within time.Durati
 		return read(data)
 	})
 	if err != nil {
-		return fmt.Errorf("%w%s; its log (%s) ends with:\n%s", err, p.exhausted(), p.logPath, lastLines(p.logPath, 8))
+		return fmt.Errorf("%w%s; its log (%s) ends with:\n%s", err, p.exhausted(), p.LogPath, LastLines(p.LogPath, 8))
 	}
-	return p.ended()
+	return p.Ended()
 }
 
 // exhausted names what the machine ran out of, if the log says that Envoy could not
 // watch its files; else "". Each Envoy with an identity takes four of what Linux
 // gives a user 128 of.
-func (p *process) exhausted() string {
-	if !strings.Contains(lastLines(p.logPath, 1000), "fs.inotify.max_user_instances") {
+func (p *Process) exhausted() string {
+	if !strings.Contains(LastLines(p.LogPath, 1000), "fs.inotify.max_user_instances") {
 		return ""
 	}
 	return "; this user has no inotify instances left for another Envoy: end something, or have root say: sysctl fs.inotify.max_user_instances=1024"
 }
 
-// lastLines gives the end of a text file, as well as it can be read.
-func lastLines(path string, most int) string {
+// LastLines gives the end of a text file, as well as it can be read.
+func LastLines(path string, most int) string {
 	file, err := os.Open(path)
 	if err != nil {
 		return err.Error()

@@ -1,4 +1,4 @@
-package demo
+package stage
 
 import (
 	"bytes"
@@ -14,9 +14,9 @@ func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// leftovers lists the processes that carry an entry in their environment. One that is ending has no
-// environment any more, and does not count.
-func leftovers(entry string) []int {
+// Leftovers lists the processes that carry an entry in their environment. One that is ending has no
+// Environment any more, and does not count.
+func Leftovers(entry string) []int {
 	files, _ := filepath.Glob("/proc/[0-9]*/environ") // the pattern is well formed
 	wanted := []byte(entry)
 	var found []int
