@@ -91,6 +91,8 @@ var mayImport = map[string][]string{
 	"internal/agent":       {"internal/mesh", "internal/catalog", "internal/controlplane", "internal/gossip", "internal/hosts", "internal/proxy", "internal/xds"},
 	"internal/agent/files": {"internal/mesh", "internal/hosts"},
 
+	"internal/agent/bridge": {"internal/mesh", "internal/hosts", "internal/catalog", "internal/client", "internal/lease"},
+
 	"internal/discovery":           {"internal/mesh"},
 	"internal/discovery/inventory": {"internal/mesh", "internal/discovery"},
 	"internal/discovery/azure":     {"internal/mesh", "internal/discovery"},

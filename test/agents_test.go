@@ -32,12 +32,19 @@ type fleetHost struct {
 // startHost starts a host's agent; seeds are hosts that it looks for.
 func startHost(t *testing.T, number int, keys string, gossipPort mesh.Port, seeds ...*fleetHost) *fleetHost {
 	t.Helper()
+	return startHostWith(t, number, keys, gossipPort, nil, seeds...)
+}
+
+// startHostWith starts one with more flags.
+func startHostWith(t *testing.T, number int, keys string, gossipPort mesh.Port, flags []string, seeds ...*fleetHost) *fleetHost {
+	t.Helper()
 	h := &fleetHost{t: t, name: fmt.Sprint("host-", number), ip: fmt.Sprint("127.77.0.", number), gossip: gossipPort, file: filepath.Join(t.TempDir(), "services.json")}
 	h.runs()
 	arguments := []string{
 		"agent", "--name", h.name, "--address", h.ip, "--port", fmt.Sprint(gossipPort), "--proxy-address", h.ip, "--key-file", keys, "--services", h.file,
 		"--envoy", envoytest.Path(t),
 	}
+	arguments = append(arguments, flags...)
 	for _, seed := range seeds {
 		arguments = append(arguments, "--seed", fmt.Sprintf("%s:%d", seed.ip, gossipPort))
 	}

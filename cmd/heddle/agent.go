@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/heddle-mesh/heddle/internal/agent"
 	"github.com/heddle-mesh/heddle/internal/agent/files"
 	"github.com/heddle-mesh/heddle/internal/catalog"
@@ -32,14 +34,15 @@ type agentCmd struct {
 	Listener bool     `help:"Run nothing and expose services to the outside: the proxy serves those that --expose names, on all addresses unless --proxy-address says otherwise."`
 	Expose   []string `placeholder:"NAME[=PORT]" help:"A service that --listener exposes, at its ServicePort or at this port. May be repeated."`
 
-	Proxy         string `enum:"envoy,none" default:"envoy" help:"What serves the services of the fleet on this host: envoy, or none."`
-	ProxyAddress  string `placeholder:"IP" help:"Where the proxy listens on this host. Default: 127.0.0.1; with --listener all addresses."`
-	Envoy         string `env:"HEDDLE_ENVOY" placeholder:"PATH" help:"The Envoy to run. Default: envoy on PATH, else .tools/envoy/envoy in or above the folder of this program or the current one."`
-	OutboundPort  int    `placeholder:"PORT" help:"Where the proxy takes HTTP calls to all services by host name. Default: 15001."`
-	XDSAddress    string `name:"xds" default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the agent configures Envoys; only on addresses that the host alone reaches."`
-	StateFile     string `type:"path" placeholder:"FILE" help:"What the agent has to know when it starts again: where the other hosts are, and what is drained."`
-	ReadyFile     string `type:"path" placeholder:"FILE" help:"Written once the host can be reached and its proxy serves, with its addresses as JSON; removed at the end."`
-	InsecurePlain bool   `name:"insecure-gossip" help:"Gossip in plain text, without keys: whoever reaches the port can read and forge what hosts say."`
+	Proxy        string `enum:"envoy,none" default:"envoy" help:"What serves the services of the fleet on this host: envoy, or none."`
+	ProxyAddress string `placeholder:"IP" help:"Where the proxy listens on this host. Default: 127.0.0.1; with --listener all addresses."`
+	Envoy        string `env:"HEDDLE_ENVOY" placeholder:"PATH" help:"The Envoy to run. Default: envoy on PATH, else .tools/envoy/envoy in or above the folder of this program or the current one."`
+	OutboundPort int    `placeholder:"PORT" help:"Where the proxy takes HTTP calls to all services by host name. Default: 15001."`
+	XDSAddress   string `name:"xds" default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the agent configures Envoys; only on addresses that the host alone reaches."`
+	StateFile    string `type:"path" placeholder:"FILE" help:"What the agent has to know when it starts again: where the other hosts are, and what is drained."`
+	ReadyFile    string `type:"path" placeholder:"FILE" help:"Written once the host can be reached and its proxy serves, with its addresses as JSON; removed at the end."`
+	agentBridgeFlags
+	InsecurePlain bool `name:"insecure-gossip" help:"Gossip in plain text, without keys: whoever reaches the port can read and forge what hosts say."`
 }
 
 // Help shows examples below the flags.
@@ -47,11 +50,12 @@ func (*agentCmd) Help() string {
 	return `Examples:
   heddle agent --address 10.0.0.1 --key-file /etc/heddle/gossip.keys --services /etc/heddle/services.json
   heddle agent --address 10.0.0.2 --key-file /etc/heddle/gossip.keys --services /etc/heddle/services.json --seed 10.0.0.1
-  heddle agent --address 10.0.0.9 --key-file /etc/heddle/gossip.keys --seed 10.0.0.1 --listener --expose web=80 --expose api`
+  heddle agent --address 10.0.0.9 --key-file /etc/heddle/gossip.keys --seed 10.0.0.1 --listener --expose web=80 --expose api
+  heddle agent --address 10.0.0.3 --key-file /etc/heddle/gossip.keys --seed 10.0.0.1 --bridge --server https://mesh.example.org:7080 --token-file /etc/heddle/token`
 }
 
 // Run runs the agent until a signal ends it.
-func (c *agentCmd) Run(ctx context.Context, con *console, log *slog.Logger) error {
+func (c *agentCmd) Run(ctx context.Context, line *globals, con *console, log *slog.Logger) error {
 	address, err := netip.ParseAddr(c.Address)
 	if err != nil {
 		return &usageError{message: "--address: " + err.Error()}
@@ -117,11 +121,23 @@ func (c *agentCmd) Run(ctx context.Context, con *console, log *slog.Logger) erro
 			})
 		}
 	}
+	bridge, err := c.bridge(line, &cfg, log)
+	if err != nil {
+		return err
+	}
+	if cfg.Gossip.Meta, err = (hosts.Meta{Version: version, Bridge: bridge != nil}).Encode(); err != nil {
+		return err
+	}
 	a, err := agent.New(cfg)
 	if err != nil {
 		return wrongFlags(err)
 	}
-	return a.Run(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.Run(ctx) })
+	if bridge != nil {
+		group.Go(func() error { return bridge.Export(ctx, a) })
+	}
+	return group.Wait()
 }
 
 // agentReady is what is in the ready file.

@@ -154,3 +154,6 @@ func (a *Agent) proxy(ctx context.Context) error {
 	}
 	return one.Run(ctx)
 }
+
+// Catalog is the fleet as the host's proxy is configured from it.
+func (a *Agent) Catalog() *catalog.Catalog { return a.catalog }

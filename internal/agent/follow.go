@@ -57,7 +57,7 @@ func (a *Agent) heard(changed []gossip.Host) {
 	now := time.Now()
 	list := make([]hosts.Host, 0, len(changed))
 	for _, host := range changed {
-		one := hosts.Host{Name: host.Name, Address: host.Address, Status: statusOf(host.Status), Seen: now, Services: a.servicesOf(host)}
+		one := hosts.Host{Name: host.Name, Address: host.Address, Status: statusOf(host.Status), Meta: hosts.DecodeMeta(host.Meta), Seen: now, Services: a.servicesOf(host)}
 		a.fleet.Set(one.Name, one.Status, one.Services)
 		list = append(list, one)
 	}

@@ -199,12 +199,25 @@ func (f *Fleet) describe(name mesh.ServiceName, ports map[mesh.Port]struct{}) {
 			f.problem(name, c, fmt.Sprintf("most copies of it speak %s at port %d; this one says %s at %d, which is not heeded", protocol, port, c.service.Mode.protocol(), c.port.ServicePort))
 		}
 	}
-	f.wanted[name] = &mesh.Service{Name: name, Owner: "hosts", Protocol: protocol, Port: port, Dependencies: []mesh.ServiceName{}}
+	f.wanted[name] = &mesh.Service{Name: name, Owner: "hosts", Protocol: protocol, Port: port, ListenerPort: f.exposed[name], Dependencies: []mesh.ServiceName{}}
+	if byName(copies) {
+		return
+	}
 	ports[port] = struct{}{}
 	if f.wants[port] == nil {
 		f.wants[port] = map[mesh.ServiceName]struct{}{}
 	}
 	f.wants[port][name] = struct{}{}
+}
+
+// byName says whether no copy wants a port of its own on the proxies.
+func byName(copies map[key]copyOf) bool {
+	for _, c := range copies {
+		if !c.port.ByName {
+			return false
+		}
+	}
+	return true
 }
 
 func (f *Fleet) problem(name mesh.ServiceName, c copyOf, message string) {

@@ -2,6 +2,7 @@ package hosts
 
 import (
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"reflect"
 	"slices"
@@ -62,7 +63,29 @@ func instance(name mesh.ServiceName, k key, c copyOf) *mesh.Instance {
 		address = c.port.Address
 	}
 	return &mesh.Instance{
-		ID: mesh.FitInstanceID(strings.Join([]string{k.host, k.id, fmt.Sprint(k.port)}, "-")), Service: name,
-		Address: address.String(), Port: c.port.Port, Health: health, Labels: c.service.Labels,
+		ID: instanceID(k, c), Service: name, Address: address.String(), Port: c.port.Port, Health: health, Labels: c.service.Labels,
+		Meta: mesh.Meta{Source: c.service.Source},
 	}
+}
+
+// instanceID is unique in the service, and one that a registry takes. What several
+// bridges say of one copy in a mesh with a server is one instance.
+func instanceID(k key, c copyOf) mesh.InstanceID {
+	parts := []string{k.host, k.id, fmt.Sprint(k.port)}
+	if c.service.Source == FromMesh {
+		parts = parts[1:]
+	}
+	text := strings.Join(parts, "-")
+	plain := strings.TrimLeft(strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_.:-", r) {
+			return r
+		}
+		return '-'
+	}, text), "_.:-")
+	if plain != text {
+		sum := fnv.New64a()
+		_, _ = sum.Write([]byte(text)) // it never fails
+		plain = fmt.Sprintf("%016x-%s", sum.Sum64(), plain)
+	}
+	return mesh.FitInstanceID(plain)
 }

@@ -50,7 +50,7 @@ func (f *Fleet) settle(port mesh.Port) {
 func (f *Fleet) claim(name mesh.ServiceName, port mesh.Port) uint64 {
 	first, any := uint64(0), false
 	for _, c := range f.copies[name] {
-		if c.port.ServicePort == port && (!any || c.service.Claim < first) {
+		if c.port.ServicePort == port && !c.port.ByName && (!any || c.service.Claim < first) {
 			first, any = c.service.Claim, true
 		}
 	}

@@ -38,6 +38,9 @@ func (m Mode) protocol() mesh.Protocol {
 	}
 }
 
+// FromMesh is the source of copies that a mesh with a server runs: a bridge tells of them.
+const FromMesh = "mesh"
+
 // Health is what is known of a service's copy.
 type Health string
 
@@ -56,6 +59,8 @@ type Port struct {
 	Port mesh.Port `json:"port" cbor:"2,keyasint"`
 	// ServicePort is where proxies listen for it on each host; 0: nowhere.
 	ServicePort mesh.Port `json:"servicePort,omitempty" cbor:"3,keyasint,omitempty"`
+	// ByName has it called by the service's name alone: proxies do not listen at ServicePort.
+	ByName bool `json:"byName,omitempty" cbor:"5,keyasint,omitempty"`
 	// Address is where this port is reached, if it is not the service's address.
 	Address netip.Addr `json:"address,omitzero" cbor:"4,keyasint,omitzero"`
 }

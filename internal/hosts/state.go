@@ -23,6 +23,7 @@ type Host struct {
 	Name     string
 	Address  netip.AddrPort // of its gossip
 	Status   Status
+	Meta     Meta
 	Seen     time.Time // when this host last heard something new of it, by its own clock
 	Services []Service // sorted by ID; of a host that failed, what it ran last
 }

@@ -1,0 +1,178 @@
+package bridge
+
+import (
+	"cmp"
+	"context"
+	"hash/fnv"
+	"maps"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/hosts"
+	"github.com/heddle-mesh/heddle/internal/lease"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// export is one copy that this bridge keeps registered.
+type export struct {
+	instance mesh.Instance // without health
+	lease    *lease.Lease
+	end      context.CancelFunc
+	refused  time.Time // when the server refused it; zero: it did not
+}
+
+// exporter owns the leases; Export's goroutine alone touches it.
+type exporter struct {
+	*Bridge
+	fleet   Fleet
+	exports map[mesh.InstanceKey]*export
+	refused chan mesh.InstanceKey
+	tasks   sync.WaitGroup
+}
+
+const (
+	lookAgain    = time.Second // for other bridges that came or went
+	refusedPause = time.Minute // before what the server refused is tried again
+)
+
+// Export keeps the fleet's copies of declared services registered, until ctx ends. They
+// then stay for the rest of their leases: another bridge, or this one when it is back,
+// takes them over.
+func (b *Bridge) Export(ctx context.Context, fleet Fleet) error {
+	e := &exporter{Bridge: b, fleet: fleet, exports: map[mesh.InstanceKey]*export{}, refused: make(chan mesh.InstanceKey)}
+	defer e.tasks.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	changed := b.mirror.changed()
+	feed := fleet.Catalog().Subscribe()
+	defer feed.Close()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		case <-feed.Ready():
+			if _, _, err := feed.Take(); err != nil {
+				return err
+			}
+		case key := <-e.refused:
+			if one := e.exports[key]; one != nil {
+				one.refused = time.Now()
+			}
+			continue
+		case <-time.After(lookAgain):
+		}
+		e.bring(ctx, e.wanted())
+	}
+}
+
+// wanted gives what this bridge is to have registered.
+func (e *exporter) wanted() map[mesh.InstanceKey]mesh.Instance {
+	wanted := map[mesh.InstanceKey]mesh.Instance{}
+	bridges := e.bridges()
+	view := e.fleet.Catalog().View()
+	for s := range view.Services() {
+		if !e.cfg.Exports(s.Name) || !e.mirror.declared(s.Name) {
+			continue
+		}
+		for _, one := range view.Instances(s.Name) {
+			if one.Meta.Source == hosts.FromMesh {
+				continue
+			}
+			export := mesh.Instance{
+				ID: mesh.FitInstanceID(e.cfg.Fleet + "." + string(one.ID)), Service: s.Name, Address: one.Address, Port: one.Port,
+				Health: cmp.Or(one.Health, mesh.Healthy), Labels: map[string]string{},
+			}
+			maps.Copy(export.Labels, one.Labels)
+			export.Labels[FleetLabel], export.Labels[SourceLabel] = e.cfg.Fleet, one.Meta.Source
+			if responsible(bridges, export.Key()) == e.cfg.Host {
+				wanted[export.Key()] = export
+			}
+		}
+	}
+	return wanted
+}
+
+// bridges lists the hosts that are bridges now, this one among them.
+func (e *exporter) bridges() []string {
+	list := []string{e.cfg.Host}
+	for _, h := range e.fleet.State().Hosts {
+		if h.Meta.Bridge && h.Status == hosts.Alive && h.Name != e.cfg.Host {
+			list = append(list, h.Name)
+		}
+	}
+	return list
+}
+
+// responsible chooses one bridge for each copy, the same wherever it is asked, and so
+// that few copies change hands when a bridge comes or goes (rendezvous hashing).
+func responsible(bridges []string, key mesh.InstanceKey) string {
+	best, most := "", uint64(0)
+	for _, one := range bridges {
+		sum := fnv.New64a()
+		_, _ = sum.Write([]byte(one + "\x00" + key.String())) // it never fails
+		mixed := sum.Sum64() * 0x9e3779b97f4a7c15             // FNV's high bits differ too little among names that end alike
+		mixed ^= mixed >> 32
+		if best == "" || mixed > most || mixed == most && one < best {
+			best, most = one, mixed
+		}
+	}
+	return best
+}
+
+// bring makes the registrations what is wanted.
+func (e *exporter) bring(ctx context.Context, wanted map[mesh.InstanceKey]mesh.Instance) {
+	ended, cancel := context.WithCancel(ctx)
+	cancel() // what has not settled is looked at again, and not waited for
+	for key, one := range e.exports {
+		_, still := wanted[key]
+		switch {
+		case still:
+		case !one.refused.IsZero(), e.isElsewheres(key):
+			one.end() // another bridge has it, or nobody does: it is not taken away
+			delete(e.exports, key)
+		default:
+			one.lease.Set(lease.State{})
+			if one.lease.Settle(ended) {
+				one.end()
+				delete(e.exports, key)
+			}
+		}
+	}
+	for key, instance := range wanted {
+		e.keep(ctx, key, instance)
+	}
+}
+
+// isElsewheres says whether another bridge answers for a copy now, so that this one lets
+// go of it and does not take it away.
+func (e *exporter) isElsewheres(key mesh.InstanceKey) bool {
+	return responsible(e.bridges(), key) != e.cfg.Host
+}
+
+// keep has one copy registered as it is.
+func (e *exporter) keep(ctx context.Context, key mesh.InstanceKey, instance mesh.Instance) {
+	state := lease.State{Health: instance.Health, Port: instance.Port}
+	instance.Health = ""
+	one := e.exports[key]
+	if one != nil && (!reflect.DeepEqual(one.instance, instance) || !one.refused.IsZero() && time.Since(one.refused) > refusedPause) {
+		one.end()
+		one = nil
+	}
+	if one == nil {
+		life, end := context.WithCancel(ctx)
+		one = &export{instance: instance, end: end, lease: lease.New(e.cfg.Mesh, instance, e.cfg.TTL, e.cfg.Logger)}
+		e.exports[key] = one
+		e.tasks.Go(func() {
+			if err := one.lease.Run(life); err != nil {
+				e.cfg.Logger.Error("the mesh refuses a copy of the fleet; it is tried again in a minute", "instance", key.String(), "error", err)
+				select {
+				case e.refused <- key:
+				case <-life.Done():
+				}
+			}
+		})
+	}
+	one.lease.Set(state)
+}
