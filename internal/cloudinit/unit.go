@@ -40,6 +40,11 @@ var units = []unit{
 		settings: "proxy-%i.env", keeps: "proxy-%i", own: "Environment=HEDDLE_SERVICE=%i HEDDLE_IDENTITY_DIR=/var/lib/heddle/proxy-%i\n",
 		run: "/usr/local/bin/heddle proxy --envoy /usr/local/bin/envoy $HEDDLE_FLAGS", envoy: true,
 	},
+	{
+		file: "heddle-agent.service", about: "Heddle's agent of this host", page: "hosts.md",
+		settings: "agent.env", keeps: "agent", own: "Environment=HEDDLE_ENVOY=/usr/local/bin/envoy\n",
+		run: "/usr/local/bin/heddle agent --state-file /var/lib/heddle/agent/state.json --ready-file /run/heddle/agent/ready.json $HEDDLE_FLAGS", envoy: true,
+	},
 }
 
 // Units are the units of systemd by their file names.
