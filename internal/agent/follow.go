@@ -23,6 +23,8 @@ func (a *Agent) follow(ctx context.Context) error {
 	defer feed.Close()
 	pace := rate.NewLimiter(rate.Every(a.cfg.PushInterval), burst)
 	var told []hosts.Problem
+	var turn *rate.Reservation
+	var at time.Time         // of the turn
 	var due <-chan time.Time // nil: there is nothing to tell the proxy
 	for {
 		select {
@@ -33,7 +35,11 @@ func (a *Agent) follow(ctx context.Context) error {
 			if due != nil {
 				continue // it goes with what is due
 			}
-			if wait := pace.Reserve().Delay(); wait > 0 {
+			now := time.Now()
+			turn = pace.ReserveN(now, 1)
+			wait := turn.DelayFrom(now)
+			at = now.Add(wait)
+			if wait > 0 {
 				due = time.After(wait)
 				continue
 			}
@@ -42,6 +48,8 @@ func (a *Agent) follow(ctx context.Context) error {
 		}
 		if changes := a.fleet.Changes(); len(changes) > 0 {
 			a.catalog.Apply(0, true, changes)
+		} else {
+			turn.CancelAt(at) // what the proxy need not know takes no turn from what it has to
 		}
 		problems := a.fleet.Problems()
 		a.state.set(func(next *hosts.State) bool {

@@ -36,6 +36,7 @@ type Fleet struct {
 	wants    map[mesh.Port]map[mesh.ServiceName]struct{}
 	services map[mesh.ServiceName]*mesh.Service // as last given
 	given    map[mesh.ServiceName]map[mesh.InstanceID]*mesh.Instance
+	lost     map[mesh.ServiceName]map[mesh.InstanceID]*mesh.Instance // given, and on hosts that failed since
 	problems map[mesh.ServiceName][]Problem
 	touched  map[mesh.ServiceName]struct{} // since changes were given last
 }
@@ -65,6 +66,7 @@ func NewFleet(self mesh.ServiceName, exposed map[mesh.ServiceName]mesh.Port) *Fl
 		self: self, exposed: exposed, hosts: map[string]host{}, copies: map[mesh.ServiceName]map[key]copyOf{},
 		wanted: map[mesh.ServiceName]*mesh.Service{}, wants: map[mesh.Port]map[mesh.ServiceName]struct{}{},
 		services: map[mesh.ServiceName]*mesh.Service{}, given: map[mesh.ServiceName]map[mesh.InstanceID]*mesh.Instance{},
+		lost:     map[mesh.ServiceName]map[mesh.InstanceID]*mesh.Instance{},
 		problems: map[mesh.ServiceName][]Problem{}, touched: map[mesh.ServiceName]struct{}{},
 	}
 }
@@ -113,6 +115,7 @@ func (f *Fleet) changes(touched []mesh.ServiceName) []mesh.Change {
 			delete(f.services, name)
 			changes = append(changes, f.instances(name, nil)...)
 			delete(f.given, name)
+			delete(f.lost, name)
 			if old != nil {
 				changes = append(changes, mesh.Change{Service: old, Deleted: true})
 			}

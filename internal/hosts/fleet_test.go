@@ -268,3 +268,39 @@ func TestInstancesHaveNamesThatARegistryTakes(t *testing.T) {
 		seen[one.ID] = true
 	}
 }
+
+// What was lost sight of may be kept as an endpoint; a host that is back without it, or is
+// forgotten, says that it is gone.
+func TestWhatEndedWhileItsHostWasLostIsToldAsEnded(t *testing.T) {
+	f := NewFleet("self", nil)
+	w := newWorld(f)
+	for _, name := range []string{"h1", "h2", "h3"} {
+		w.told(f, name, Alive, []Service{web("a", 31000, 8080)})
+	}
+	for _, name := range []string{"h1", "h2", "h3"} {
+		w.told(f, name, Failed, nil)
+		if len(w.removed) > 0 {
+			t.Fatalf("%s failed, and %v are told as ended", name, w.removed)
+		}
+	}
+	w.told(f, "h1", Alive, []Service{web("a", 31000, 8080)})
+	if len(w.removed) > 0 {
+		t.Errorf("h1 is back with what it ran, and %v are told as ended", w.removed)
+	}
+	w.told(f, "h2", Alive, nil)
+	if !slices.Equal(w.removed, []mesh.InstanceID{"h2-a-31000"}) {
+		t.Errorf("h2 is back with nothing, and %v are told as ended", w.removed)
+	}
+	w.told(f, "h3", Left, nil)
+	if !slices.Equal(w.removed, []mesh.InstanceID{"h3-a-31000"}) {
+		t.Errorf("h3 is forgotten, and %v are told as ended", w.removed)
+	}
+	if len(f.lost["web"]) > 0 {
+		t.Errorf("still noted as lost: %v", f.lost["web"])
+	}
+	w.told(f, "h1", Failed, nil)
+	w.told(f, "h1", Left, nil)
+	if !slices.Equal(w.removed, []mesh.InstanceID{"h1-a-31000"}) || len(f.lost) > 0 {
+		t.Errorf("the last is gone, %v are told as ended, and noted as lost: %v", w.removed, f.lost)
+	}
+}

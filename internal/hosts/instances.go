@@ -18,6 +18,11 @@ func (f *Fleet) instances(name mesh.ServiceName, copies map[key]copyOf) []mesh.C
 		given = map[mesh.InstanceID]*mesh.Instance{}
 		f.given[name] = given
 	}
+	lost := f.lost[name]
+	if lost == nil {
+		lost = map[mesh.InstanceID]*mesh.Instance{}
+		f.lost[name] = lost
+	}
 	wanted := map[mesh.InstanceID]*mesh.Instance{}
 	failed := map[mesh.InstanceID]bool{}
 	for k, c := range copies {
@@ -35,11 +40,22 @@ func (f *Fleet) instances(name mesh.ServiceName, copies map[key]copyOf) []mesh.C
 		}
 		gone := *given[id]
 		delete(given, id)
-		if !failed[id] { // it was ended, and not lost sight of
-			gone.Health = mesh.Removed
-			changes = append(changes, mesh.Change{Instance: &gone})
+		if failed[id] { // it is lost sight of, and perhaps not ended
+			lost[id] = &gone
+			changes = append(changes, mesh.Change{Instance: &gone, Deleted: true})
+			continue
 		}
-		changes = append(changes, mesh.Change{Instance: &gone, Deleted: true})
+		changes = append(changes, ended(gone)...)
+	}
+	for _, id := range slices.Sorted(maps.Keys(lost)) {
+		_, back := wanted[id]
+		if !back && failed[id] {
+			continue
+		}
+		if !back {
+			changes = append(changes, ended(*lost[id])...)
+		}
+		delete(lost, id)
 	}
 	for _, id := range slices.Sorted(maps.Keys(wanted)) {
 		if !reflect.DeepEqual(given[id], wanted[id]) {
@@ -48,6 +64,13 @@ func (f *Fleet) instances(name mesh.ServiceName, copies map[key]copyOf) []mesh.C
 		}
 	}
 	return changes
+}
+
+// ended tells that an instance is gone for sure: the catalog keeps none of which only the
+// lease has ended, if most of a service's do at once.
+func ended(gone mesh.Instance) []mesh.Change {
+	gone.Health = mesh.Removed
+	return []mesh.Change{{Instance: &gone}, {Instance: &gone, Deleted: true}}
 }
 
 func instance(name mesh.ServiceName, k key, c copyOf) *mesh.Instance {
