@@ -52,6 +52,7 @@ func runPeer(name, address, seed string) error {
 		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- node.Run(ctx) }()
 	lines := bufio.NewScanner(os.Stdin)

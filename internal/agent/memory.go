@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"time"
@@ -88,20 +87,21 @@ func (a *Agent) memory() memory {
 	return m
 }
 
-// write replaces the file in one step.
+// write replaces the file in one step, which a machine that loses its power does not halve.
+// The name beside it is the same each time, so that errors are too.
 func (m memory) write(path string) error {
 	body, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	beside := path + ".new"
+	file, err := os.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(file.Name()) }() // it is gone when all went well
 	_, err = file.Write(body)
-	if err = errors.Join(err, file.Close()); err != nil {
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return err
 	}
-	return os.Rename(file.Name(), path)
+	return os.Rename(beside, path)
 }

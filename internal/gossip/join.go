@@ -5,7 +5,10 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // join looks for the fleet until ctx ends: for the seeds at first, and from then on
@@ -24,7 +27,7 @@ func (n *Node) join(ctx context.Context) {
 		n.forget()
 		try := n.missing()
 		if len(try) > 0 {
-			reached, err := n.list.Join(try)
+			reached, err := n.reach(try)
 			switch {
 			case reached > 0:
 				n.cfg.Logger.Info("reached hosts of the fleet", "tried", len(try), "reached", reached)
@@ -37,6 +40,33 @@ func (n *Node) join(ctx context.Context) {
 		}
 		wait = n.pause()
 	}
+}
+
+// How many hosts are tried at once, so that those that are away hold up nobody; and after
+// how many that were reached the others are left alone: they know the rest.
+const (
+	triedAtOnce = 16
+	enough      = 3
+)
+
+// reach compares what is known with some of the hosts to try.
+func (n *Node) reach(try []string) (int, error) {
+	rand.Shuffle(len(try), func(i, j int) { try[i], try[j] = try[j], try[i] })
+	var reached atomic.Int32
+	var group errgroup.Group
+	group.SetLimit(triedAtOnce)
+	for _, one := range try {
+		group.Go(func() error {
+			if reached.Load() >= enough {
+				return nil
+			}
+			some, err := n.list.Join([]string{one})
+			reached.Add(int32(some))
+			return err
+		})
+	}
+	err := group.Wait()
+	return int(reached.Load()), err
 }
 
 // pause is short while this host has not found its fleet, and drawn so that hosts do

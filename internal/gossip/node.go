@@ -48,12 +48,15 @@ type Config struct {
 	RetryInterval time.Duration
 	Logger        *slog.Logger // default: discard
 
-	silent bool // end as a crash does, for tests
+	// For tests:
+	silent    bool                 // end as a crash does
+	transport memberlist.Transport // nil: sockets
 }
 
 const (
-	leaveTimeout = 2 * time.Second
-	leftFor      = time.Minute // how long a host that left is remembered
+	leaveTimeout   = 2 * time.Second
+	connectTimeout = 5 * time.Second // also of what is read and written on a connection
+	leftFor        = time.Minute     // how long a host that left is remembered
 )
 
 // Node is this host's part in the fleet. Make it with [New]; Run owns all goroutines.
@@ -146,9 +149,18 @@ func (n *Node) Publish(entries map[string][]byte) error {
 // Run joins the fleet and stays until ctx ends; then it says good-bye. It fails only
 // when the host's own address cannot be had. It may be called once.
 func (n *Node) Run(ctx context.Context) error {
-	list, err := memberlist.Create(n.settings())
+	settings := n.settings()
+	if n.cfg.transport == nil {
+		own, err := newTransport(ctx, settings)
+		if err != nil {
+			return fmt.Errorf("gossip at %v: %w", n.cfg.Bind, err)
+		}
+		n.cfg.transport = own
+	}
+	settings.Transport = n.cfg.transport
+	list, err := memberlist.Create(settings)
 	if err != nil {
-		return fmt.Errorf("gossip at %v: %w", n.cfg.Bind, err)
+		return errors.Join(fmt.Errorf("gossip at %v: %w", n.cfg.Bind, err), n.cfg.transport.Shutdown())
 	}
 	n.list = list
 	close(n.ready)
@@ -188,6 +200,7 @@ func (n *Node) settings() *memberlist.Config {
 		c.AdvertiseAddr, c.AdvertisePort = n.cfg.Advertise.Addr().String(), int(n.cfg.Advertise.Port())
 	}
 	c.ProbeInterval, c.ProbeTimeout, c.PushPullInterval = n.cfg.ProbeInterval, n.cfg.ProbeInterval/2, n.cfg.SyncInterval
+	c.TCPTimeout = connectTimeout
 	// A host that was replaced by another of its name, with another address, is let in
 	// once the old one is known to be gone.
 	c.DeadNodeReclaimTime = 10 * time.Second

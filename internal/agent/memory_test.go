@@ -1,0 +1,159 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/gossip"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
+	"github.com/heddle-mesh/heddle/internal/hosts"
+	"github.com/heddle-mesh/heddle/internal/logtest"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+func TestWhatIsNotWhatAnAgentRemembers(t *testing.T) {
+	for name, body := range map[string]string{"half written": `{"hosts":["127.0.0.1:79`, "garbage": "\x00\x01", "empty": "", "another type": `{"hosts": 3}`} {
+		path := filepath.Join(t.TempDir(), "state")
+		if err := os.WriteFile(path, []byte(body), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := New(Config{Gossip: quick("a", "127.0.0.1:0"), Remember: path})
+		var said *mesh.Error
+		if !errors.As(err, &said) || said.Kind != mesh.KindInvalid || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "remove it") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// What cannot be written is told of once, and harms nothing else.
+func TestAFolderThatCannotBeWrittenTo(t *testing.T) {
+	var log logtest.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	folder := filepath.Join(t.TempDir(), "missing")
+	own := newSource("test")
+	a := start(t, Config{Gossip: quick("a", "127.0.0.1:0"), Sources: []Source{own}, Remember: filepath.Join(folder, "state"), Logger: logger})
+	told := func() int { return strings.Count(log.String(), "cannot be written") }
+	own.lists <- []hosts.Service{one("1", "web", 1000)}
+	a.sees(t, "a", "1")
+	if _, err := a.Drain("1", true); err != nil { // which is to be remembered
+		t.Fatal(err)
+	}
+	heddletest.Eventually(t, "it to be told", func() error {
+		if told() == 0 {
+			return errors.New(log.String())
+		}
+		return nil
+	})
+	own.lists <- []hosts.Service{one("1", "web", 1000), one("2", "web", 1001)}
+	a.sees(t, "a", "1", "2")
+	time.Sleep(2 * rememberInterval) // what is not to come cannot be waited for
+	if told() != 1 {
+		t.Errorf("told %d times:\n%s", told(), log.String())
+	}
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	remembered(t, filepath.Join(folder, "state"), func(memory) error {
+		entries, err := os.ReadDir(folder)
+		if err == nil && len(entries) != 1 {
+			err = fmt.Errorf("%v are left beside it", entries)
+		}
+		return err
+	})
+}
+
+// A host that is restarted needs no seed: it looks where its fleet was, at all of those
+// places at once, so that those that are away now cost no time.
+func TestAHostThatIsRestartedFindsItsFleet(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	first := quick("a", "127.0.0.1:0")
+	a := start(t, Config{Gossip: first, Remember: path})
+	own := newSource("test")
+	b := start(t, Config{Gossip: quick("b", "127.0.0.1:0", a.gossip.Address().String()), Sources: []Source{own}})
+	own.lists <- []hosts.Service{one("1", "web", 1000)}
+	a.sees(t, "b", "1")
+	remembered(t, path, func(m memory) error {
+		if len(m.Hosts) != 1 || m.Hosts[0] != b.gossip.Address().String() {
+			return fmt.Errorf("%+v", m)
+		}
+		return nil
+	})
+	a.stop()
+	m, err := recall(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	away := []string{}
+	for range 5 {
+		away = append(away, blackHole(t))
+	}
+	m.Hosts = append(away, m.Hosts...)
+	if err := m.write(path); err != nil {
+		t.Fatal(err)
+	}
+	first.Bind = netip.MustParseAddrPort(a.gossip.Address().String())
+	since := time.Now()
+	again := start(t, Config{Gossip: first, Remember: path})
+	again.sees(t, "b", "1")
+	if took := time.Since(since); took > 5*time.Second {
+		t.Errorf("it took %v to find the fleet", took)
+	}
+	since = time.Now()
+	again.stop()
+	if took := time.Since(since); took > 5*time.Second {
+		t.Errorf("it took %v to leave, while hosts were tried that are away", took)
+	}
+}
+
+func TestKeysAreReadAnew(t *testing.T) {
+	var log logtest.Buffer
+	old, young := make([]byte, 32), append(make([]byte, 31), 1)
+	answers := make(chan func() (gossip.Keys, error))
+	a := start(t, Config{
+		Gossip: quick("a", "127.0.0.1:0"), Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		Keys: func() (gossip.Keys, error) {
+			select {
+			case answer := <-answers:
+				return answer()
+			default:
+				return nil, errors.New("no file")
+			}
+		},
+	})
+	told := func(text string, times int) {
+		t.Helper()
+		heddletest.Eventually(t, text, func() error {
+			if n := strings.Count(log.String(), text); n != times {
+				return fmt.Errorf("told %d times:\n%s", n, log.String())
+			}
+			return nil
+		})
+	}
+	told("no file", 1)
+	answers <- func() (gossip.Keys, error) { return gossip.Keys{young, old}, nil }
+	told("have been changed", 1)
+	told("no file", 2)
+	answers <- func() (gossip.Keys, error) { return gossip.Keys{young, old}, nil } // the same
+	answers <- func() (gossip.Keys, error) { return gossip.Keys{{1, 2, 3}}, nil }  // no key
+	told("those before are used", 4)                                               // no file twice, the bad key, and no file again
+	if strings.Count(log.String(), "have been changed") != 1 {
+		t.Error(log.String())
+	}
+	own := newSource("test")
+	b := start(t, Config{Gossip: with(quick("b", "127.0.0.1:0", a.gossip.Address().String()), gossip.Keys{young}), Sources: []Source{own}})
+	own.lists <- []hosts.Service{one("1", "web", 1000)}
+	b.sees(t, "b", "1")
+	a.sees(t, "b", "1")
+}
+
+func with(c gossip.Config, keys gossip.Keys) gossip.Config {
+	c.Keys = keys
+	return c
+}
