@@ -41,6 +41,7 @@ type agentCmd struct {
 	XDSAddress   string `name:"xds" default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the agent configures Envoys; only on addresses that the host alone reaches."`
 	StateFile    string `type:"path" placeholder:"FILE" help:"What the agent has to know when it starts again: where the other hosts are, and what is drained."`
 	ReadyFile    string `type:"path" placeholder:"FILE" help:"Written once the host can be reached and its proxy serves, with its addresses as JSON; removed at the end."`
+	agentDockerFlags
 	agentBridgeFlags
 	InsecurePlain bool `name:"insecure-gossip" help:"Gossip in plain text, without keys: whoever reaches the port can read and forge what hosts say."`
 }
@@ -50,6 +51,7 @@ func (*agentCmd) Help() string {
 	return `Examples:
   heddle agent --address 10.0.0.1 --key-file /etc/heddle/gossip.keys --services /etc/heddle/services.json
   heddle agent --address 10.0.0.2 --key-file /etc/heddle/gossip.keys --services /etc/heddle/services.json --seed 10.0.0.1
+  heddle agent --address 10.0.0.4 --key-file /etc/heddle/gossip.keys --seed 10.0.0.1 --docker
   heddle agent --address 10.0.0.9 --key-file /etc/heddle/gossip.keys --seed 10.0.0.1 --listener --expose web=80 --expose api
   heddle agent --address 10.0.0.3 --key-file /etc/heddle/gossip.keys --seed 10.0.0.1 --bridge --server https://mesh.example.org:7080 --token-file /etc/heddle/token`
 }
@@ -94,6 +96,11 @@ func (c *agentCmd) Run(ctx context.Context, line *globals, con *console, log *sl
 			return err
 		}
 		cfg.Sources = append(cfg.Sources, &files.Source{Path: path, Address: address, Logger: log})
+	}
+	if containers, err := c.source(address, log); err != nil {
+		return err
+	} else if containers != nil {
+		cfg.Sources = append(cfg.Sources, containers)
 	}
 	file := readyFile{path: c.ReadyFile, log: log}
 	release, err := file.claim(ctx, port{&cfg.XDS, "--xds", c.XDSAddress})
@@ -176,8 +183,8 @@ func (c *agentCmd) exposed() (map[mesh.ServiceName]mesh.Port, error) {
 		return nil, &usageError{message: "--expose needs --listener"}
 	case len(c.Expose) == 0:
 		return nil, &usageError{message: "--listener exposes nothing: name services by --expose"}
-	case c.Services != "":
-		return nil, &usageError{message: "a host that listens to the outside runs no services: --listener and --services exclude each other"}
+	case c.Services != "" || c.Docker:
+		return nil, &usageError{message: "a host that listens to the outside runs no services: --listener excludes --services and --docker"}
 	}
 	exposed, taken := map[mesh.ServiceName]mesh.Port{}, map[mesh.Port]string{}
 	for _, one := range c.Expose {

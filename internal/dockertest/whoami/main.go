@@ -4,6 +4,7 @@
 //	GET  /        its name
 //	GET  /health  200, or what was posted last
 //	POST /health?status=500
+//	POST /exit   ends it, as a crash does
 //
 // `whoami check` asks its /health and ends with 0 or 1, for an engine's HEALTHCHECK. After
 // SIGTERM it serves for as long as LINGER says (a duration) before it ends.
@@ -64,6 +65,7 @@ func serve() error {
 			status.Store(to)
 		}
 	})
+	http.HandleFunc("POST /exit", func(http.ResponseWriter, *http.Request) { os.Exit(7) })
 	asked := make(chan os.Signal, 1)
 	signal.Notify(asked, syscall.SIGTERM)
 	failed := make(chan error, 2)

@@ -1,0 +1,273 @@
+package docker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/events"
+	"github.com/moby/moby/client"
+
+	"github.com/heddle-mesh/heddle/internal/hosts"
+)
+
+// Source asks one engine. Its zero durations have defaults.
+type Source struct {
+	Endpoint Endpoint
+	Rules    Rules
+	// Interval is how often all is listed when no event says so. Default 10 s.
+	Interval time.Duration
+	// Patience is how long an engine may be away until what it alone speaks for is in
+	// doubt. Default 1 min.
+	Patience time.Duration
+	Logger   *slog.Logger
+}
+
+const (
+	// answerTimeout bounds each request.
+	answerTimeout = 5 * time.Second
+	// gap is between listings while events come without an end.
+	gap = 50 * time.Millisecond
+	// settle is how long after an event a listing may say what was before it: the engine
+	// tells of an end before it notes it.
+	settle = time.Second
+	// lingerLimit is how long a container may go on after its stop signal until it is
+	// taken for one that does not heed it.
+	lingerLimit = 5 * time.Minute
+	// firstRetry and lastRetry bound the pause after a connection that failed.
+	firstRetry, lastRetry = 100 * time.Millisecond, 2 * time.Second
+)
+
+// errEnded is how a stream of events ends in order.
+var errEnded = errors.New("the engine ended its stream of events")
+
+// Name implements agent.Source.
+func (*Source) Name() string { return "docker" }
+
+// view is what is known; it is Run's.
+type view struct {
+	*Source
+	found    func([]hosts.Service)
+	said     []hosts.Service      // nil: nothing yet
+	stopping map[string]time.Time // when the engine sent their stop signals, by its clock
+	ended    map[string]time.Time // when it was heard that they had
+	faults   map[string][]string  // told of, by container
+	awayFrom time.Time            // zero: the engine is there
+	doubted  bool
+}
+
+// Run implements agent.Source. An engine that is away changes nothing at first: its
+// containers may well live on. What only it speaks for is unknown after a while.
+func (s *Source) Run(ctx context.Context, found func([]hosts.Service)) error {
+	if err := s.Endpoint.Check(); err != nil {
+		return err
+	}
+	v := &view{Source: s, found: found, stopping: map[string]time.Time{}, ended: map[string]time.Time{}, faults: map[string][]string{}}
+	pause := firstRetry
+	for ctx.Err() == nil {
+		began := time.Now()
+		if err := v.follow(ctx); ctx.Err() == nil {
+			v.away(err)
+		}
+		if time.Since(began) > 2*answerTimeout { // it held
+			pause = firstRetry
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, lastRetry)
+	}
+	return nil
+}
+
+// follow is one connection to the engine, until it fails.
+func (v *view) follow(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends the stream
+	engine, err := v.Endpoint.connect()
+	if err != nil {
+		return err
+	}
+	defer engine.Close()
+	stream, err := subscribe(ctx, engine, answerTimeout)
+	if err != nil {
+		return err
+	}
+	v.recheck(ctx, engine)
+	if err := v.look(ctx, engine); err != nil {
+		return err
+	}
+	tick := time.NewTicker(cmp.Or(v.Interval, 10*time.Second))
+	defer tick.Stop()
+	var due, settled <-chan time.Time // nil: nothing has happened since the last listing
+	last := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case event := <-stream.Messages:
+			if v.heard(ctx, engine, event); due == nil {
+				due = time.After(max(0, gap-time.Since(last)))
+			}
+			settled = time.After(settle)
+			continue
+		case err := <-stream.Err:
+			if err == nil || errors.Is(err, io.EOF) {
+				err = errEnded
+			}
+			return err
+		case <-due:
+		case <-settled:
+			settled = nil
+		case <-tick.C:
+		}
+		due = nil
+		if err := v.look(ctx, engine); err != nil {
+			return err
+		}
+		last = time.Now()
+	}
+}
+
+// heard takes what an event alone tells.
+func (v *view) heard(ctx context.Context, engine *client.Client, event events.Message) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	switch event.Action {
+	case events.ActionStart:
+		delete(v.stopping, event.Actor.ID)
+		delete(v.ended, event.Actor.ID)
+	case events.ActionDie, events.ActionDestroy:
+		delete(v.stopping, event.Actor.ID)
+		v.ended[event.Actor.ID] = time.Now()
+	default:
+		if stopping(ctx, engine, event) {
+			v.stopping[event.Actor.ID] = time.Unix(0, event.TimeNano)
+		}
+	}
+}
+
+// recheck forgets the stop signals of containers that were started again while nothing
+// was heard.
+func (v *view) recheck(ctx context.Context, engine *client.Client) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	for id, when := range v.stopping {
+		if startedSince(ctx, engine, id, when) {
+			delete(v.stopping, id)
+		}
+	}
+}
+
+// look lists what runs, and says it.
+func (v *view) look(ctx context.Context, engine *client.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	all, err := list(ctx, engine)
+	if err != nil {
+		return err
+	}
+	if !v.awayFrom.IsZero() {
+		v.Logger.Info("the container engine answers again", "engine", v.Endpoint.Host)
+		v.awayFrom, v.doubted = time.Time{}, false
+	}
+	services := make([]hosts.Service, 0, len(all))
+	faults := map[string][]string{}
+	maps.DeleteFunc(v.ended, func(_ string, when time.Time) bool { return time.Since(when) >= settle })
+	for _, c := range all {
+		if _, ended := v.ended[c.ID]; ended {
+			continue
+		}
+		one, is, wrong := v.Rules.service(c)
+		if len(wrong) > 0 {
+			faults[c.ID] = v.tell(c, wrong)
+		}
+		if !is {
+			continue
+		}
+		if v.ends(c) {
+			one.Health = hosts.Draining
+		}
+		services = append(services, one)
+	}
+	v.faults = faults
+	v.say(services)
+	return nil
+}
+
+// ends says whether a container was sent its stop signal, and may be about to end.
+func (v *view) ends(c container.Summary) bool {
+	when, is := v.stopping[c.ID]
+	if !is {
+		return false
+	}
+	if time.Since(when) > lingerLimit {
+		delete(v.stopping, c.ID)
+		v.Logger.Warn("a container was sent its stop signal and goes on: it gets requests again", "container", nameOf(c))
+		return false
+	}
+	return true
+}
+
+// tell logs what of a container's labels is of no use, once as long as it is there.
+func (v *view) tell(c container.Summary, faults []string) []string {
+	const most, length = 16, 400 // of what anybody may write
+	faults = faults[:min(len(faults), most)]
+	for _, fault := range faults {
+		if !slices.Contains(v.faults[c.ID], fault) {
+			v.Logger.Warn("a container cannot be as its labels or its ports say", "container", nameOf(c), "problem", cut(fault, length))
+		}
+	}
+	return faults
+}
+
+func nameOf(c container.Summary) string {
+	id := c.ID[:min(len(c.ID), shortID)]
+	if len(c.Names) == 0 {
+		return id
+	}
+	return strings.TrimPrefix(c.Names[0], "/") + " (" + id + ")"
+}
+
+// say hands over what has changed.
+func (v *view) say(services []hosts.Service) {
+	slices.SortFunc(services, func(a, b hosts.Service) int { return cmp.Compare(a.ID, b.ID) })
+	if v.said == nil || !reflect.DeepEqual(services, v.said) {
+		v.said = services
+		v.found(slices.Clone(services))
+	}
+}
+
+// away notes that the engine does not answer.
+func (v *view) away(err error) {
+	now := time.Now()
+	if v.awayFrom.IsZero() {
+		v.awayFrom = now
+		v.Logger.Warn("the container engine does not answer; what ran last is taken to run on", "engine", v.Endpoint.Host, "error", err)
+	}
+	if v.doubted || now.Sub(v.awayFrom) < cmp.Or(v.Patience, time.Minute) {
+		return
+	}
+	v.doubted = true
+	services := slices.Clone(v.said)
+	doubts := 0
+	for i := range services {
+		if one := &services[i]; (one.Check.Kind == hosts.CheckEngine || one.Check.Kind == hosts.CheckNone) && one.Health != hosts.Draining {
+			one.Health = hosts.Unknown
+			doubts++
+		}
+	}
+	if doubts > 0 {
+		v.Logger.Warn("the container engine has been away for long; what only it speaks for is in doubt, and is called only if nothing better is there", "engine", v.Endpoint.Host, "services", doubts)
+		v.say(services)
+	}
+}
