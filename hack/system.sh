@@ -13,6 +13,7 @@ present() {
     ca-certificates) [ -e /etc/ssl/certs/ca-certificates.crt ] ;;
     iproute2) command -v ip >/dev/null ;;
     libc6-dev) [ -e /usr/include/stdlib.h ] ;;
+    nftables) command -v nft >/dev/null ;;
     prometheus) command -v promtool >/dev/null ;;
     procps) command -v pkill >/dev/null ;;
     python3-pip) python3 -m pip --version >/dev/null 2>&1 ;;

@@ -25,7 +25,7 @@ if ! hack/system.sh gcc libc6-dev; then
   left_out+=("the race detector: it needs a C compiler (see above)")
 fi
 hack/system.sh curl ca-certificates iproute2 || left_out+=("what needs curl, the system's certificates or network namespaces (see above)")
-hack/system.sh iptables || left_out+=("tests of redirected connections (see above)")
+hack/system.sh iptables nftables || left_out+=("tests of redirected connections (see above)")
 if [ "$mode" = all ]; then # quick tests start no kubelet
   hack/system.sh containerd runc containernetworking-plugins || left_out+=("the test of pods that a real kubelet runs (see above)")
 fi

@@ -111,7 +111,7 @@ func interception(t *testing.T) {
 	store := newPod(t, s, 1, "ledger", "--app-port", "5432")
 	web := newPod(t, s, 2, "web")
 	called.intercepts(t, "--inbound-ports", "8080")
-	store.intercepts(t, "--inbound-ports", "5432", "--iptables", "legacy")
+	store.intercepts(t, "--inbound-ports", "5432", "--backend", "iptables-legacy")
 	web.intercepts(t, "--exclude-outbound-ports", "8089")
 	called.startApp(t, "http 8080 orders here")
 	store.startApp(t, "tcp 5432 ledger here")
@@ -253,7 +253,7 @@ func interception(t *testing.T) {
 		wants("http://outside.test:8089/", http.StatusOK, "outside") // which is excluded
 	})
 	step("no longer redirected", func() {
-		web.intercepts(t, "--undo")
+		web.do(t, "nsenter", "--net=/run/netns/"+web.namespace, web.heddle, "intercept", "remove", "--keep-unit")
 		if _, _, err := web.curl(appUID, "http://orders.mesh:8080/"); err == nil {
 			t.Error("orders.mesh is reached still")
 		}

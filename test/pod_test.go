@@ -210,8 +210,8 @@ func (p *pod) do(t *testing.T, program string, arguments ...string) {
 // intercepts sets the rules.
 func (p *pod) intercepts(t *testing.T, arguments ...string) {
 	t.Helper()
-	if output, err := p.in("", p.heddle, append([]string{"intercept"}, arguments...)...).CombinedOutput(); err != nil {
-		t.Fatalf("heddle intercept: %v: %s", err, output)
+	if output, err := p.in("", p.heddle, append([]string{"intercept", "install"}, arguments...)...).CombinedOutput(); err != nil {
+		t.Fatalf("heddle intercept install: %v: %s", err, output)
 	}
 }
 

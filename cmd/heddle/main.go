@@ -28,7 +28,7 @@ type cli struct {
 	Agent     agentCmd         `cmd:"" group:"running" help:"Run one host of a mesh that needs no server: gossip, discovery, and the host's Envoy."`
 	Bootstrap bootstrapCmd     `cmd:"" group:"running" help:"Print the configuration that a sidecar's Envoy, or a gRPC library, starts from."`
 	Identity  identityCmd      `cmd:"" group:"running" help:"Keep the certificate of a workload whose Envoy or gRPC library something else runs."`
-	Intercept interceptCmd     `cmd:"" group:"running" help:"Redirect the connections of this machine's applications to the sidecar."`
+	Intercept interceptCmd     `cmd:"" group:"running" help:"Redirect the connections of this machine's applications to its proxy, show the rules and take them away."`
 	Operator  operatorCommands `cmd:"" group:"running" help:"Join Kubernetes clusters to the mesh: custom resources and pods."`
 	Demo      demoCmd          `cmd:"" group:"running" help:"Run a sample mesh on this machine, with a real Envoy beside each service."`
 

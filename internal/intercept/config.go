@@ -3,6 +3,7 @@ package intercept
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -10,7 +11,11 @@ import (
 
 // Config says what is redirected to the sidecar, and what is left alone.
 type Config struct {
-	ProxyUsers []uint32 // numbers of the users whose own connections are left alone: the sidecar's, and resolvers'
+	ProxyUsers    []uint32 // numbers of the users that run sidecars, whose own connections are left alone
+	ExcludeUsers  []uint32 // others whose are
+	ExcludeGroups []uint32 // groups whose are: of the process's own group, not of those that its user is in besides
+	OnlyUsers     []uint32 // with OnlyGroups: whose connections are redirected and nobody else's; none: everybody's
+	OnlyGroups    []uint32
 
 	OutboundPort mesh.Port // of the sidecar's listener of intercepted connections
 	InboundPort  mesh.Port // of its listener for calls to the service
@@ -20,6 +25,7 @@ type Config struct {
 	ExcludeInbound       []mesh.Port    // ports that are left alone although Inbound has them
 	ExcludeOutbound      []mesh.Port    // ports to which the application connects by itself
 	ExcludeOutboundCIDRs []netip.Prefix // addresses to which the application connects by itself, also to ask for names
+	ExcludeInterfaces    []string       // what goes out and comes in by them is left alone; "br-*" is all that begin so
 	Resolvers            []netip.Addr   // the machine's own: queries to them are redirected although ExcludeOutboundCIDRs has them
 }
 
@@ -70,5 +76,13 @@ func (c Config) Validate() mesh.Faults {
 			f.Add(fmt.Sprintf("excludeOutboundCidrs[%d]", i), "%s has addresses of the mesh's names (%s), which lead nowhere but to the sidecar", one, mesh.VirtualNetwork())
 		}
 	}
+	for i, one := range c.ExcludeInterfaces {
+		if !interfaceName.MatchString(one) {
+			f.Add(fmt.Sprintf("excludeInterface[%d]", i), "%.40q is not the name of an interface, such as docker0, or br-* for all that begin so", one)
+		}
+	}
 	return f
 }
+
+// interfaceName is a name that the kernel takes, of letters that need no quoting in rules.
+var interfaceName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.:@-]{0,13}[A-Za-z0-9_.:@*-]?$`)

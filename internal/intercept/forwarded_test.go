@@ -3,7 +3,6 @@ package intercept_test
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"runtime"
@@ -12,8 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/heddle-mesh/heddle/internal/intercept"
 )
 
 // network is a network namespace beside this process's own, joined to it by a pair of
@@ -120,9 +117,9 @@ func TestWhatAMachinePassesOnIsLeftAlone(t *testing.T) {
 	var far net.Listener
 	other.do(t, func() (err error) { far, err = net.Listen("tcp", ":8080"); return err })
 	says(t, far, "the other machine")
-	for _, kind := range []intercept.Kind{intercept.NFTables, intercept.Legacy} {
-		kernel := intercept.Kernel{Kind: kind, Log: slog.New(slog.DiscardHandler)}
-		if err := kernel.Apply(t.Context(), usual()); err != nil {
+	for _, kind := range backends {
+		kernel := kernelBy(kind)
+		if err := kernel.Install(t.Context(), usual()); err != nil {
 			t.Fatal(err)
 		}
 		for address, want := range map[string]string{
@@ -144,7 +141,7 @@ func TestWhatAMachinePassesOnIsLeftAlone(t *testing.T) {
 				t.Errorf("%s: %s answers as %q, not as %q", kind, address, got, want)
 			}
 		}
-		if err := kernel.Undo(t.Context()); err != nil {
+		if err := kernel.Remove(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -4,9 +4,12 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"github.com/heddle-mesh/heddle/internal/intercept"
@@ -29,7 +32,7 @@ func alone(t *testing.T) bool {
 	if os.Getuid() != 0 {
 		t.Skip("only root makes network namespaces")
 	}
-	for _, program := range []string{"ip", "iptables-nft-save", "iptables-legacy-save"} {
+	for _, program := range []string{"ip", "nft", "iptables-nft-save", "iptables-legacy-save"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skipf("not on this machine: %v", err)
 		}
@@ -56,60 +59,137 @@ func run(t *testing.T, program string, arguments ...string) string {
 	return string(output)
 }
 
-// table is the nat table without what counts packets, and without comments.
-func table(t *testing.T, program string) string {
-	t.Helper()
-	var kept []string
-	for line := range strings.Lines(run(t, program, "-t", "nat")) {
-		if strings.HasPrefix(line, "-A ") || strings.HasPrefix(line, ":HEDDLE") {
-			kept = append(kept, line)
-		}
-	}
-	return strings.Join(kept, "")
+var backends = []intercept.Backend{intercept.NFT, intercept.IPTablesNFT, intercept.IPTablesLegacy}
+
+func kernelBy(backend intercept.Backend) intercept.Kernel {
+	return intercept.Kernel{Backend: backend, Log: slog.New(slog.DiscardHandler)}
 }
 
-// TestTheKernelTakesTheRules, both families, by both kinds of iptables, as often as
-// they are applied, and gives them back.
+// everywhere is all that the kernel says of rules, without what counts packets.
+func everywhere(t *testing.T) string {
+	t.Helper()
+	said := "nft\n" + run(t, "nft", "list", "ruleset") + "ip rule\n" + run(t, "ip", "rule") + run(t, "ip", "-6", "rule") + run(t, "ip", "route", "show", "table", "all")
+	for _, program := range []string{"iptables-nft-save", "ip6tables-nft-save", "iptables-legacy-save", "ip6tables-legacy-save"} {
+		said += program + "\n"
+		for line := range strings.Lines(run(t, program, "-t", "nat")) {
+			if !strings.HasPrefix(line, "#") {
+				said += counted.ReplaceAllString(line, "")
+			}
+		}
+	}
+	return said
+}
+
+var counted = regexp.MustCompile(`\[\d+:\d+\]|counter packets \d+ bytes \d+`)
+
+func shows(t *testing.T, backend intercept.Backend, c intercept.Config) intercept.State {
+	t.Helper()
+	state, err := kernelBy(backend).Show(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state
+}
+
+// TestTheKernelTakesTheRules, both families, by each backend, as often as they are
+// installed, and gives back what it had to the byte.
 func TestTheKernelTakesTheRules(t *testing.T) {
 	if !alone(t) {
 		return
 	}
-	for _, kind := range []intercept.Kind{intercept.NFTables, intercept.Legacy} {
-		v4, v6 := "iptables-"+string(kind), "ip6tables-"+string(kind)
-		kernel := intercept.Kernel{Kind: kind, Log: slog.New(slog.DiscardHandler)}
-		run(t, v4, "-t", "nat", "-A", "OUTPUT", "-d", "192.0.2.1", "-j", "RETURN") // another's
-		apply := func(c intercept.Config) string {
+	for _, program := range []string{"iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy"} {
+		for _, chain := range []string{"OUTPUT", "PREROUTING"} { // another's
+			run(t, program, "-t", "nat", "-A", chain, "-p", "tcp", "--dport", "9", "-j", "RETURN")
+		}
+	}
+	before := everywhere(t)
+	for _, backend := range backends {
+		install := func(c intercept.Config) string {
 			t.Helper()
-			if err := kernel.Apply(t.Context(), c); err != nil {
+			if err := kernelBy(backend).Install(t.Context(), c); err != nil {
 				t.Fatal(err)
 			}
-			return table(t, v4+"-save") + table(t, v6+"-save")
+			return everywhere(t)
 		}
-		first := apply(everything())
-		if first != apply(everything()) {
-			t.Errorf("%s: applied again they are others", kind)
-		}
-		for _, want := range []string{"-d 192.0.2.1/32", "--uid-owner 101 -j RETURN", "-d 10.1.0.0/16 -j RETURN", "-d 2001:db8::/32 -j RETURN", "-d ::1/128", "-A PREROUTING -p tcp -m addrtype --dst-type LOCAL -j HEDDLE_INBOUND"} {
-			if !strings.Contains(first, want) {
-				t.Errorf("%s: %q is missing in\n%s", kind, want, first)
+		some := usual()
+		some.OnlyUsers, some.OnlyGroups = []uint32{1000}, []uint32{50}
+		for _, c := range []intercept.Config{everything(), some, usual()} {
+			first := install(c)
+			if diff := cmp.Diff(first, install(c)); diff != "" {
+				t.Errorf("%s: installed again they are others:\n%s", backend, diff)
+			}
+			for _, by := range []intercept.Backend{backend, intercept.Auto} {
+				if state := shows(t, by, c); !state.AsMeant || len(state.Present) != 1 || state.Present[0].Backend != string(backend) {
+					t.Errorf("%s by %s: not as meant: %+v", backend, by, state)
+				}
 			}
 		}
-		if less := apply(usual()); strings.Contains(less, "5432") || strings.Count(less, "-j HEDDLE_OUTPUT") != 2 {
-			t.Errorf("%s: what an earlier run excluded is excluded still, or one rule is there twice:\n%s", kind, less)
+		if state := shows(t, intercept.Auto, everything()); state.AsMeant || !slices.ContainsFunc(state.Missing, func(line string) bool { return strings.Contains(line, "5432") }) || len(state.Extra) > 0 {
+			t.Errorf("%s: what everything() excludes is not missing, or more is: %+v", backend, state)
 		}
 		for range 2 {
-			if err := kernel.Undo(t.Context()); err != nil {
+			if err := kernelBy(intercept.Auto).Remove(t.Context()); err != nil {
 				t.Fatal(err)
 			}
+			if diff := cmp.Diff(before, everywhere(t)); diff != "" {
+				t.Errorf("%s: left over, or another's taken away:\n%s", backend, diff)
+			}
 		}
-		if left := table(t, v4+"-save") + table(t, v6+"-save"); strings.Contains(left, "HEDDLE") || !strings.Contains(left, "192.0.2.1") {
-			t.Errorf("%s: left over, or another's taken away:\n%s", kind, left)
+		if state := shows(t, backend, usual()); state.AsMeant || len(state.Present) > 0 || len(state.Missing) == 0 {
+			t.Errorf("%s: removed, and shown: %+v", backend, state)
 		}
-		run(t, v4, "-t", "nat", "-F", "OUTPUT")
 	}
 }
 
-// TestAllOrNothing: where IPv6 cannot be redirected, IPv4 is as before.
+// TestAnotherBackendTakesOver: rules of two would be in force else.
+func TestAnotherBackendTakesOver(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	for _, backend := range append(backends, backends[0]) {
+		if err := kernelBy(backend).Install(t.Context(), usual()); err != nil {
+			t.Fatal(err)
+		}
+		if state := shows(t, intercept.Auto, usual()); !state.AsMeant || state.Present[0].Backend != string(backend) {
+			t.Errorf("%s: %+v", backend, state)
+		}
+	}
+	if err := kernelBy(intercept.Auto).Install(t.Context(), usual()); err != nil {
+		t.Fatal(err)
+	}
+	if state := shows(t, intercept.Auto, usual()); state.Present[0].Backend != string(intercept.NFT) {
+		t.Errorf("nft works, and was not taken: %+v", state)
+	}
+}
+
+// TestARuleIsTakenAway by somebody else: it is seen, and mended by installing again.
+func TestARuleIsTakenAway(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	for backend, line := range map[intercept.Backend]string{
+		intercept.NFT: "nft flush chain inet heddle inbound", intercept.IPTablesNFT: "iptables-nft -t nat -D OUTPUT -j HEDDLE_OUTPUT",
+		intercept.IPTablesLegacy: "ip6tables-legacy -t nat -F HEDDLE_INBOUND",
+	} {
+		if err := kernelBy(backend).Install(t.Context(), usual()); err != nil {
+			t.Fatal(err)
+		}
+		words := strings.Fields(line)
+		run(t, words[0], words[1:]...)
+		if state := shows(t, intercept.Auto, usual()); state.AsMeant || len(state.Missing) != 1 || len(state.Extra) != 0 {
+			t.Errorf("%s: %+v", backend, state)
+		}
+		if err := kernelBy(backend).Install(t.Context(), usual()); err != nil {
+			t.Fatal(err)
+		}
+		if state := shows(t, intercept.Auto, usual()); !state.AsMeant {
+			t.Errorf("%s, installed again: %+v", backend, state)
+		}
+	}
+}
+
+// TestAllOrNothing: where IPv6 cannot be redirected, or a rule is refused, what was is
+// in force still.
 func TestAllOrNothing(t *testing.T) {
 	if !alone(t) {
 		return
@@ -122,39 +202,53 @@ func TestAllOrNothing(t *testing.T) {
 		}
 	}
 	path := os.Getenv("PATH")
-	kernel := intercept.Kernel{Kind: intercept.NFTables, Log: slog.New(slog.DiscardHandler)}
-	refused := func() string {
+	kernel := kernelBy(intercept.IPTablesNFT)
+	refused := func() intercept.State {
 		t.Helper()
 		t.Setenv("PATH", folder+":"+path)
-		if err := kernel.Apply(t.Context(), everything()); err == nil || !strings.Contains(err.Error(), "ip6tables-nft-restore failed: no nat table") {
+		if err := kernel.Install(t.Context(), everything()); err == nil || !strings.Contains(err.Error(), "ip6tables-nft-restore failed: no nat table") {
 			t.Fatalf("got %v", err)
 		}
 		t.Setenv("PATH", path)
-		return table(t, "iptables-nft-save")
+		return shows(t, intercept.Auto, usual())
 	}
-	if left := refused(); left != "" {
-		t.Errorf("left:\n%s", left)
+	if state := refused(); len(state.Present) > 0 {
+		t.Errorf("left: %+v", state)
 	}
-	if err := kernel.Apply(t.Context(), usual()); err != nil {
+	if err := kernel.Install(t.Context(), usual()); err != nil {
 		t.Fatal(err)
 	}
-	before := table(t, "iptables-nft-save")
-	if after := refused(); after != before {
-		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	if state := refused(); !state.AsMeant {
+		t.Errorf("not as before: %+v", state)
+	}
+	// A rule that the kernel refuses: no user has this number.
+	bad := everything()
+	bad.ExcludeUsers = append(bad.ExcludeUsers, 1<<32-1)
+	for _, backend := range backends[1:] {
+		if err := kernelBy(backend).Install(t.Context(), bad); err == nil {
+			t.Errorf("%s takes user %d", backend, bad.ExcludeUsers[1])
+		}
+		if state := shows(t, intercept.Auto, usual()); !state.AsMeant {
+			t.Errorf("%s: not as before: %+v", backend, state)
+		}
 	}
 	t.Setenv("PATH", folder+":"+path)
 	kernel.NoIPv6 = true
-	if err := kernel.Apply(t.Context(), everything()); err != nil {
+	if err := kernel.Install(t.Context(), everything()); err != nil {
 		t.Errorf("without IPv6: %v", err)
 	}
 }
 
 // TestWhoMayNot is told what is missing.
 func TestWhoMayNot(t *testing.T) {
-	kernel := intercept.Kernel{Log: slog.New(slog.DiscardHandler)}
 	t.Setenv("PATH", t.TempDir())
-	err := kernel.Apply(t.Context(), usual())
-	if mesh.KindOf(err) != mesh.KindUnavailable || !strings.Contains(err.Error(), "install iptables") {
-		t.Errorf("without iptables: %v", err)
+	for _, backend := range []intercept.Backend{intercept.Auto, intercept.NFT, intercept.IPTables, intercept.IPTablesLegacy} {
+		err := kernelBy(backend).Install(t.Context(), usual())
+		if mesh.KindOf(err) != mesh.KindUnavailable || !strings.Contains(err.Error(), "apt-get install") {
+			t.Errorf("without programs, by %s: %v", backend, err)
+		}
+	}
+	if err := kernelBy(intercept.Auto).Remove(t.Context()); err == nil {
+		t.Error("without programs all rules are gone")
 	}
 }

@@ -13,8 +13,11 @@ import (
 // anew as a whole, whatever an earlier run left in them.
 const (
 	outputChain  = "HEDDLE_OUTPUT"  // what leaves applications of this machine
+	callsChain   = "HEDDLE_CALLS"   // of it what leaves those that are meant, if not all are
 	inboundChain = "HEDDLE_INBOUND" // what comes from other machines
 )
+
+var chains = [...]string{outputChain, callsChain, inboundChain}
 
 // jumps lead from the kernel's chains to ours. What a router or a host of containers
 // passes on to others is not for this machine, whatever its port.
@@ -49,29 +52,34 @@ func Rules(c Config, f Family, present string) string {
 	add := func(chain, format string, arguments ...any) {
 		fmt.Fprintf(&text, "-A %s %s\n", chain, fmt.Sprintf(format, arguments...))
 	}
-	fmt.Fprintf(&text, "*nat\n:%s - [0:0]\n:%s - [0:0]\n", outputChain, inboundChain) // makes them, or empties them
-	for _, user := range c.ProxyUsers {
+	text.WriteString("*nat\n")
+	for _, chain := range chains { // makes them, or empties them
+		if chain != callsChain || c.selects() || slices.ContainsFunc(lines(present), declares(callsChain)) {
+			fmt.Fprintf(&text, ":%s - [0:0]\n", chain)
+		}
+	}
+	for _, user := range append(slices.Clone(c.ProxyUsers), c.ExcludeUsers...) {
 		add(outputChain, "-m owner --uid-owner %d -j RETURN", user)
 	}
-	if f == IPv4 { // whatever is excluded below: nothing else knows these addresses
-		add(outputChain, "-d %s -p tcp -j REDIRECT --to-ports %d", mesh.VirtualNetwork(), c.OutboundPort)
+	for _, group := range c.ExcludeGroups {
+		add(outputChain, "-m owner --gid-owner %d -j RETURN", group)
 	}
-	c.exclusions(f, add)
-	if c.redirectsDNS() { // before loopback is left alone: resolvers are often there
-		for _, protocol := range []string{"udp", "tcp"} {
-			add(outputChain, "-p %s --dport %d -j REDIRECT --to-ports %d", protocol, dnsPort, c.DNSPort)
+	calls := outputChain
+	if c.selects() {
+		for _, user := range c.OnlyUsers {
+			add(outputChain, "-m owner --uid-owner %d -j %s", user, callsChain)
 		}
+		for _, group := range c.OnlyGroups {
+			add(outputChain, "-m owner --gid-owner %d -j %s", group, callsChain)
+		}
+		calls = callsChain
 	}
-	add(outputChain, "-o lo -j RETURN")
-	add(outputChain, "-d %s -j RETURN", f.loopback())
-	// Envoy would take what is for another sidecar for what is for its own application:
-	// its listener for that is on all addresses.
-	add(outputChain, "-p tcp --dport %d -j RETURN", c.InboundPort)
-	add(outputChain, "-p tcp -j REDIRECT --to-ports %d", c.OutboundPort)
-	for _, port := range sorted(c.Inbound) {
-		if !slices.Contains(c.ExcludeInbound, port) {
-			add(inboundChain, "-p tcp --dport %d -j REDIRECT --to-ports %d", port, c.InboundPort)
-		}
+	c.outbound(f, func(format string, arguments ...any) { add(calls, format, arguments...) })
+	for _, one := range c.ExcludeInterfaces {
+		add(inboundChain, "-i %s -j RETURN", wildcard(one))
+	}
+	for _, port := range c.inbound() {
+		add(inboundChain, "-p tcp --dport %d -j REDIRECT --to-ports %d", port, c.InboundPort)
 	}
 	for _, jump := range jumps { // last: nothing is redirected until all is there
 		if !slices.Contains(lines(present), "-A "+jump) {
@@ -81,8 +89,51 @@ func Rules(c Config, f Family, present string) string {
 	if slices.Contains(lines(present), "-A "+earlierJump) {
 		fmt.Fprintf(&text, "-D %s\n", earlierJump)
 	}
+	if !c.selects() && slices.ContainsFunc(lines(present), declares(callsChain)) {
+		fmt.Fprintf(&text, "-X %s\n", callsChain)
+	}
 	text.WriteString("COMMIT\n")
 	return text.String()
+}
+
+// outbound redirects what applications connect to.
+func (c Config) outbound(f Family, add func(format string, arguments ...any)) {
+	if f == IPv4 { // whatever is excluded below: nothing else knows these addresses
+		add("-d %s -p tcp -j REDIRECT --to-ports %d", mesh.VirtualNetwork(), c.OutboundPort)
+	}
+	c.exclusions(f, add)
+	if c.redirectsDNS() { // before loopback is left alone: resolvers are often there
+		for _, protocol := range []string{"udp", "tcp"} {
+			add("-p %s --dport %d -j REDIRECT --to-ports %d", protocol, dnsPort, c.DNSPort)
+		}
+	}
+	add("-o lo -j RETURN")
+	add("-d %s -j RETURN", f.loopback())
+	// Envoy would take what is for another sidecar for what is for its own application:
+	// its listener for that is on all addresses.
+	add("-p tcp --dport %d -j RETURN", c.InboundPort)
+	add("-p tcp -j REDIRECT --to-ports %d", c.OutboundPort)
+}
+
+// wildcard is a name of interfaces as iptables has it.
+func wildcard(name string) string {
+	if prefix, all := strings.CutSuffix(name, "*"); all {
+		return prefix + "+"
+	}
+	return name
+}
+
+// declares finds the line of a chain among those of a table.
+func declares(chain string) func(string) bool {
+	return func(line string) bool { return strings.HasPrefix(line, ":"+chain+" ") }
+}
+
+// selects says whether some users' connections are redirected alone.
+func (c Config) selects() bool { return len(c.OnlyUsers)+len(c.OnlyGroups) > 0 }
+
+// inbound are the ports that are redirected.
+func (c Config) inbound() []mesh.Port {
+	return slices.DeleteFunc(sorted(c.Inbound), func(p mesh.Port) bool { return slices.Contains(c.ExcludeInbound, p) })
 }
 
 // dnsPort is where resolvers are asked.
@@ -96,26 +147,33 @@ func (c Config) redirectsDNS() bool {
 // exclusions leaves connections and queries alone. Queries to the machine's own
 // resolvers are redirected all the same, if only their network is excluded: else
 // the names of the mesh would be lost with it.
-func (c Config) exclusions(f Family, add func(chain, format string, arguments ...any)) {
+func (c Config) exclusions(f Family, add func(format string, arguments ...any)) {
 	for _, port := range sorted(c.ExcludeOutbound) {
-		add(outputChain, "-p tcp --dport %d -j RETURN", port)
+		add("-p tcp --dport %d -j RETURN", port)
 	}
-	excluded := func(a netip.Addr) bool {
-		return slices.ContainsFunc(c.ExcludeOutboundCIDRs, func(p netip.Prefix) bool { return p.Contains(a) })
+	for _, one := range c.ExcludeInterfaces {
+		add("-o %s -j RETURN", wildcard(one))
 	}
-	for _, resolver := range c.Resolvers {
-		if !c.redirectsDNS() || resolver.Is4() != (f == IPv4) || !excluded(resolver) {
-			continue
-		}
+	for _, resolver := range c.excludedResolvers(f) {
 		for _, protocol := range []string{"udp", "tcp"} {
-			add(outputChain, "-d %s -p %s --dport %d -j REDIRECT --to-ports %d", resolver, protocol, dnsPort, c.DNSPort)
+			add("-d %s -p %s --dport %d -j REDIRECT --to-ports %d", resolver, protocol, dnsPort, c.DNSPort)
 		}
 	}
 	for _, one := range c.ExcludeOutboundCIDRs {
 		if f.has(one) {
-			add(outputChain, "-d %s -j RETURN", one.Masked())
+			add("-d %s -j RETURN", one.Masked())
 		}
 	}
+}
+
+// excludedResolvers are the machine's resolvers in excluded networks.
+func (c Config) excludedResolvers(f Family) []netip.Addr {
+	if !c.redirectsDNS() {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(c.Resolvers), func(a netip.Addr) bool {
+		return a.Is4() != (f == IPv4) || !slices.ContainsFunc(c.ExcludeOutboundCIDRs, func(p netip.Prefix) bool { return p.Contains(a) })
+	})
 }
 
 // Removal is what takes the rules of an earlier run away; "" when there are none.
@@ -130,8 +188,8 @@ func Removal(present string) string {
 		}
 	}
 	for _, step := range []string{"-F ", "-X "} {
-		for _, chain := range []string{outputChain, inboundChain} {
-			if slices.ContainsFunc(has, func(line string) bool { return strings.HasPrefix(line, ":"+chain+" ") }) {
+		for _, chain := range chains {
+			if slices.ContainsFunc(has, declares(chain)) {
 				text.WriteString(step + chain + "\n")
 			}
 		}

@@ -32,6 +32,7 @@ func everything() intercept.Config {
 	c.ExcludeOutbound = []mesh.Port{5432, 22, 22}
 	c.Resolvers = []netip.Addr{netip.MustParseAddr("10.1.0.10"), netip.MustParseAddr("2001:db8::53"), netip.MustParseAddr("192.0.2.53")}
 	c.ExcludeOutboundCIDRs = []netip.Prefix{netip.MustParsePrefix("10.1.2.3/16"), netip.MustParsePrefix("2001:db8::/32")}
+	c.ExcludeUsers, c.ExcludeGroups, c.ExcludeInterfaces = []uint32{0}, []uint32{7}, []string{"docker0", "br-*"}
 	return c
 }
 
@@ -41,9 +42,11 @@ func TestRules(t *testing.T) {
 	noDNS.DNSPort, noDNS.Inbound = 0, nil
 	port53 := everything()
 	port53.ExcludeOutbound = append(port53.ExcludeOutbound, 53)
-	for name, c := range map[string]intercept.Config{"usual": usual(), "everything": everything(), "no-dns": noDNS, "port-53": port53} {
+	some := usual()
+	some.OnlyUsers, some.OnlyGroups, some.ExcludeGroups = []uint32{1000}, []uint32{50}, []uint32{7}
+	for name, c := range map[string]intercept.Config{"usual": usual(), "everything": everything(), "no-dns": noDNS, "port-53": port53, "some-users": some} {
 		t.Run(name, func(t *testing.T) {
-			got := "# IPv4\n" + intercept.Rules(c, intercept.IPv4, "") + "# IPv6\n" + intercept.Rules(c, intercept.IPv6, "")
+			got := "# nft\n" + intercept.Table(c, false) + "# IPv4\n" + intercept.Rules(c, intercept.IPv4, "") + "# IPv6\n" + intercept.Rules(c, intercept.IPv6, "")
 			file := "testdata/" + name + ".rules"
 			if *update {
 				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
@@ -108,14 +111,17 @@ func TestRulesOfAnEarlierRunAreReplaced(t *testing.T) {
 
 func TestWrongConfigurationsAreRefused(t *testing.T) {
 	for want, change := range map[string]func(*intercept.Config){
-		"proxyUid: is missing":                     func(c *intercept.Config) { c.ProxyUsers = nil },
-		"proxyUid: 0 is root":                      func(c *intercept.Config) { c.ProxyUsers = []uint32{0} },
-		"outboundPort: 0 is not a port":            func(c *intercept.Config) { c.OutboundPort = 0 },
-		"dnsPort: 70000 is not a port":             func(c *intercept.Config) { c.DNSPort = 70000 },
-		"ports: 15006 is given to two":             func(c *intercept.Config) { c.OutboundPort = 15006 },
-		"inboundPorts[0]: 15002 is the sidecar's":  func(c *intercept.Config) { c.Inbound[0] = 15002 },
-		"excludeInboundPorts[0]: -1 is not a port": func(c *intercept.Config) { c.ExcludeInbound = []mesh.Port{-1} },
-		"excludeOutboundPorts[0]: 0 is not a port": func(c *intercept.Config) { c.ExcludeOutbound = []mesh.Port{0} },
+		"proxyUid: is missing":                      func(c *intercept.Config) { c.ProxyUsers = nil },
+		"proxyUid: 0 is root":                       func(c *intercept.Config) { c.ProxyUsers = []uint32{0} },
+		"outboundPort: 0 is not a port":             func(c *intercept.Config) { c.OutboundPort = 0 },
+		"dnsPort: 70000 is not a port":              func(c *intercept.Config) { c.DNSPort = 70000 },
+		"ports: 15006 is given to two":              func(c *intercept.Config) { c.OutboundPort = 15006 },
+		"inboundPorts[0]: 15002 is the sidecar's":   func(c *intercept.Config) { c.Inbound[0] = 15002 },
+		"excludeInboundPorts[0]: -1 is not a port":  func(c *intercept.Config) { c.ExcludeInbound = []mesh.Port{-1} },
+		"excludeOutboundPorts[0]: 0 is not a port":  func(c *intercept.Config) { c.ExcludeOutbound = []mesh.Port{0} },
+		"excludeInterface[0]: \"a;b\" is not":       func(c *intercept.Config) { c.ExcludeInterfaces = []string{"a;b"} },
+		"excludeInterface[0]: \"*\" is not":         func(c *intercept.Config) { c.ExcludeInterfaces = []string{"*"} },
+		"excludeInterface[0]: \"sixteen-letters-\"": func(c *intercept.Config) { c.ExcludeInterfaces = []string{"sixteen-letters-"} },
 		"241.1.0.0/16 has addresses of the mesh's": func(c *intercept.Config) {
 			c.ExcludeOutboundCIDRs = []netip.Prefix{netip.MustParsePrefix("241.1.0.0/16")}
 		},

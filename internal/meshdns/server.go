@@ -227,7 +227,7 @@ func (s *Server) converse(ctx context.Context, connection net.Conn) {
 // ask gives the answer of other resolvers to a query, nil for none.
 func (s *Server) ask(ctx context.Context, network string, from netip.AddrPort, raw []byte) []byte {
 	if s.forward.isOurs(from) {
-		s.warn("the sidecar's own DNS queries come back to it: run it as the user whose connections are left alone (heddle intercept --proxy-uid)")
+		s.warn("the sidecar's own DNS queries come back to it: run it as the user whose connections are left alone (heddle intercept install --proxy-uid)")
 		return failure(raw, dns.RcodeServerFailure)
 	}
 	answer, err := s.forward.forward(ctx, network, raw)

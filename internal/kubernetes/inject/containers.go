@@ -88,7 +88,7 @@ func withDefaults(container corev1.Container) corev1.Container {
 // the sidecar, and ends. It comes first: what the pod's own init containers send
 // goes through the mesh too.
 func (w wish) interceptContainer(settings Settings) corev1.Container {
-	args := []string{"intercept", "--proxy-uid", strconv.FormatInt(ProxyUID, 10)}
+	args := []string{"intercept", "install", "--proxy-uid", strconv.FormatInt(ProxyUID, 10)}
 	if w.appPort != 0 {
 		args = append(args, "--inbound-ports", strconv.Itoa(int(w.appPort)))
 	}
@@ -100,7 +100,7 @@ func (w wish) interceptContainer(settings Settings) corev1.Container {
 	}
 	args = w.withoutDNS(args)
 	if settings.Iptables != "" {
-		args = append(args, "--iptables", settings.Iptables)
+		args = append(args, "--backend", "iptables-"+settings.Iptables)
 	}
 	if settings.NoIPv6 {
 		args = append(args, "--no-ipv6")

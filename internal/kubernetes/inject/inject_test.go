@@ -253,7 +253,7 @@ func TestInterceptionAsTheHostsCan(t *testing.T) {
 	if err != nil || outcome.Pod == nil {
 		t.Fatalf("%v, %+v", err, outcome)
 	}
-	if line := strings.Join(outcome.Pod.Spec.InitContainers[0].Args, " "); !strings.HasPrefix(line, "intercept ") || !strings.HasSuffix(line, " --iptables legacy --no-ipv6") {
+	if line := strings.Join(outcome.Pod.Spec.InitContainers[0].Args, " "); !strings.HasPrefix(line, "intercept install ") || !strings.HasSuffix(line, " --backend iptables-legacy --no-ipv6") {
 		t.Errorf("heddle-intercept runs heddle %s", line)
 	}
 }

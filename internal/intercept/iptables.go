@@ -1,0 +1,217 @@
+package intercept
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// iptables sets rules by one kind of iptables.
+type iptables struct {
+	kind   string // nft, legacy; "" where only the machine's default has programs
+	noIPv6 bool
+	log    *slog.Logger
+}
+
+func (k iptables) name() string { return strings.TrimSuffix("iptables-"+k.kind, "-") }
+
+// install replaces the rules of an earlier run. Either all of it is in force
+// afterwards, or what was before.
+func (k iptables) install(ctx context.Context, c Config) error {
+	return k.change(ctx, func(f Family, present string) string { return Rules(c, f, present) })
+}
+
+// remove takes the rules away, of both families whatever is installed now. Without
+// any there is nothing to do.
+func (k iptables) remove(ctx context.Context) error {
+	k.noIPv6 = false
+	return k.change(ctx, func(_ Family, present string) string { return Removal(present) })
+}
+
+// rules lists what there is of ours.
+func (k iptables) rules(ctx context.Context) ([]string, error) {
+	var all []string
+	for _, f := range []Family{IPv4, IPv6} {
+		saved, err := k.save(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		for _, line := range ours(saved) {
+			all = append(all, fmt.Sprintf("IPv%d %s", f, line))
+		}
+	}
+	return all, nil
+}
+
+// trial has a network namespace of its own take the rules, and lists them as this
+// kind of iptables says them.
+func (k iptables) trial(ctx context.Context, c Config) ([]string, error) {
+	var all []string
+	for _, f := range k.families() {
+		restore, err := k.program(f, "restore")
+		if err != nil {
+			return nil, err
+		}
+		save := strings.TrimSuffix(restore, "restore") + "save"
+		out, err := apart(ctx, Rules(c, f, ""), "sh", "-c", restore+" --noflush && "+save+" -t nat")
+		if err != nil {
+			return nil, err
+		}
+		for _, line := range ours(out) {
+			all = append(all, fmt.Sprintf("IPv%d %s", f, line))
+		}
+	}
+	return all, nil
+}
+
+// ours are the chains and rules of ours in a saved nat table.
+func ours(saved string) []string {
+	return slices.DeleteFunc(lines(saved), func(line string) bool {
+		return !strings.HasPrefix(line, ":HEDDLE_") && (!strings.HasPrefix(line, "-A ") || !strings.Contains(line, "HEDDLE_"))
+	})
+}
+
+// families are those that are redirected.
+func (k iptables) families() []Family {
+	switch {
+	case k.noIPv6:
+		return []Family{IPv4}
+	case !hasIPv6():
+		k.log.Debug("this machine has no IPv6: only IPv4 is redirected")
+		return []Family{IPv4}
+	}
+	return []Family{IPv4, IPv6}
+}
+
+// change has both families take what it makes of what is there.
+func (k iptables) change(ctx context.Context, of func(Family, string) string) error {
+	families := k.families()
+	before := map[Family]string{}
+	for _, f := range families {
+		saved, err := k.save(ctx, f)
+		if err != nil {
+			return err
+		}
+		before[f] = saved
+	}
+	for i, f := range families {
+		err := k.restore(ctx, f, of(f, before[f]))
+		if err == nil {
+			continue
+		}
+		for _, done := range families[:i] {
+			err = errors.Join(err, k.putBack(context.WithoutCancel(ctx), done, before[done]))
+		}
+		return err
+	}
+	return nil
+}
+
+// hasIPv6 says whether there are addresses of that family here.
+func hasIPv6() bool {
+	data, err := os.ReadFile("/proc/thread-self/net/if_inet6")
+	return err == nil && len(data) > 0
+}
+
+// putBack makes our part of the nat table what it was.
+func (k iptables) putBack(ctx context.Context, f Family, before string) error {
+	now, err := k.save(ctx, f)
+	if err == nil {
+		err = k.restore(ctx, f, Removal(now))
+	}
+	if err == nil {
+		err = k.restore(ctx, f, earlier(before))
+	}
+	if err != nil {
+		return fmt.Errorf("put back the rules of IPv%d: %w", f, err)
+	}
+	return nil
+}
+
+// earlier gives the rules of ours in a saved table, to be restored: chains come first there.
+func earlier(saved string) string {
+	if had := ours(saved); len(had) > 0 {
+		return "*nat\n" + strings.Join(had, "\n") + "\nCOMMIT\n"
+	}
+	return ""
+}
+
+// program finds one of iptables' programs.
+func (k iptables) program(f Family, what string) (string, error) {
+	name := "iptables-"
+	if f == IPv6 {
+		name = "ip6tables-"
+	}
+	if k.kind != "" {
+		name += k.kind + "-"
+	}
+	name += what
+	if _, err := exec.LookPath(name); err != nil {
+		return "", mesh.Unavailable(err, "%s is not here: install iptables (Debian: apt-get install iptables), or have the rules that --dry-run prints applied by other means", name)
+	}
+	return name, nil
+}
+
+// save tells the nat table.
+func (k iptables) save(ctx context.Context, f Family) (string, error) {
+	if k.kind == legacy && !legacyHas(f) {
+		return "", nil // to look would make an empty table
+	}
+	program, err := k.program(f, "save")
+	if err != nil {
+		return "", err
+	}
+	command := exec.CommandContext(ctx, program, "-t", "nat")
+	var said bytes.Buffer
+	command.Stderr = &said
+	out, err := command.Output()
+	if err != nil {
+		return "", fault(program, err, said.String())
+	}
+	return string(out), nil
+}
+
+// legacyHas says whether the kernel has a nat table of legacy iptables.
+func legacyHas(f Family) bool {
+	file := "/proc/thread-self/net/ip_tables_names"
+	if f == IPv6 {
+		file = "/proc/thread-self/net/ip6_tables_names"
+	}
+	names, err := os.ReadFile(file)
+	return (err == nil && slices.Contains(strings.Fields(string(names)), "nat")) || errors.Is(err, fs.ErrPermission)
+}
+
+// restore has the kernel take the rules in one step: all of them, or none.
+func (k iptables) restore(ctx context.Context, f Family, rules string) error {
+	if rules == "" {
+		return nil
+	}
+	program, err := k.program(f, "restore")
+	if err != nil {
+		return err
+	}
+	command := exec.CommandContext(ctx, program, "--noflush", "--wait", "10")
+	command.Stdin = strings.NewReader(rules)
+	if said, err := command.CombinedOutput(); err != nil {
+		return fault(program, err, string(said))
+	}
+	return nil
+}
+
+// fault says why a program failed, in its words.
+func fault(program string, err error, said string) error {
+	said = strings.TrimSpace(said)
+	if strings.Contains(said, "you must be root") || strings.Contains(said, "Permission denied") || strings.Contains(said, "Operation not permitted") {
+		return mesh.Denied("%s: this user may not redirect connections: run it as root, in a container with the capabilities NET_ADMIN and NET_RAW (%s)", program, said)
+	}
+	return mesh.Unavailable(err, "%s failed: %s", program, said)
+}

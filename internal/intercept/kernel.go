@@ -1,0 +1,215 @@
+package intercept
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os/exec"
+	"slices"
+	"strings"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// Backend says by what rules are set.
+type Backend string
+
+// The backends.
+const (
+	Auto           Backend = "auto" // nft where it works, else iptables
+	NFT            Backend = "nft"
+	IPTables       Backend = "iptables" // of the kind that iptables is here
+	IPTablesNFT    Backend = "iptables-nft"
+	IPTablesLegacy Backend = "iptables-legacy"
+)
+
+const legacy = "legacy" // the kind of iptables
+
+// Kernel is how rules reach it.
+type Kernel struct {
+	Backend Backend // "": Auto
+	NoIPv6  bool    // leave IPv6 alone
+	Log     *slog.Logger
+}
+
+// backend sets the rules of both families in one way.
+type backend interface {
+	name() string
+	install(context.Context, Config) error
+	remove(context.Context) error
+	rules(context.Context) ([]string, error)         // what there is of ours; nil: nothing
+	trial(context.Context, Config) ([]string, error) // what rules would say after install
+}
+
+// Install redirects what the configuration says. Rules of an earlier run are
+// replaced, whatever set them. Either all of it is in force afterwards, or what was before.
+func (k Kernel) Install(ctx context.Context, c Config) error {
+	if err := mesh.Invalid("intercept connections", c.Validate()); err != nil {
+		return err
+	}
+	chosen, err := k.choose(ctx)
+	if err != nil {
+		return err
+	}
+	if err := chosen.install(ctx, c); err != nil {
+		return err
+	}
+	return k.removeBut(ctx, chosen.name())
+}
+
+// Remove takes the rules away, whatever set them. Without any there is nothing to do.
+func (k Kernel) Remove(ctx context.Context) error { return k.removeBut(ctx, "") }
+
+func (k Kernel) removeBut(ctx context.Context, kept string) error {
+	all := k.all(ctx)
+	if len(all) == 0 {
+		return nothingHere()
+	}
+	var faults error
+	for _, one := range all {
+		if one.name() == kept {
+			continue
+		}
+		err := one.remove(ctx)
+		if err != nil && kept != "" {
+			err = fmt.Errorf("the new rules are in force, but those of %s are too, if there were any: %w", one.name(), err)
+		}
+		faults = errors.Join(faults, err)
+	}
+	return faults
+}
+
+// Present is what the kernel has of ours, set by one backend.
+type Present struct {
+	Backend string   `json:"backend"`
+	Rules   []string `json:"rules"` // as the backend's own program lists them
+}
+
+// State is what the kernel has, beside what it should have.
+type State struct {
+	Present []Present `json:"present"` // empty: nothing is redirected
+	AsMeant bool      `json:"asMeant"` // the kernel has what the configuration asks for and nothing else of ours
+	Missing []string  `json:"missing,omitempty"`
+	Extra   []string  `json:"extra,omitempty"`
+}
+
+// Show compares what the kernel has of ours with what the configuration asks for, by
+// the backend that set it unless k names one.
+func (k Kernel) Show(ctx context.Context, c Config) (State, error) {
+	if err := mesh.Invalid("intercept connections", c.Validate()); err != nil {
+		return State{}, err
+	}
+	state := State{Present: []Present{}}
+	var meant backend
+	for _, one := range k.all(ctx) {
+		rules, err := one.rules(ctx)
+		if err != nil {
+			return State{}, err
+		}
+		if len(rules) > 0 {
+			state.Present = append(state.Present, Present{one.name(), rules})
+			meant = one
+		}
+	}
+	if meant == nil || k.Backend != Auto && k.Backend != "" || len(state.Present) > 1 {
+		var err error
+		if meant, err = k.choose(ctx); err != nil {
+			return State{}, err
+		}
+	}
+	want, err := meant.trial(ctx, c)
+	if err != nil {
+		return State{}, fmt.Errorf("find what the rules should be, in a network namespace apart: %w", err)
+	}
+	state.compare(meant.name(), want)
+	return state, nil
+}
+
+func (s *State) compare(by string, want []string) {
+	var has []string
+	for _, one := range s.Present {
+		if one.Backend == by {
+			has = one.Rules
+			continue
+		}
+		s.Extra = append(s.Extra, one.Rules...)
+	}
+	lacks := func(list []string) func(string) bool {
+		return func(line string) bool { return slices.Contains(list, line) }
+	}
+	s.Missing = slices.DeleteFunc(slices.Clone(want), lacks(has))
+	s.Extra = append(s.Extra, slices.DeleteFunc(slices.Clone(has), lacks(want))...)
+	s.AsMeant = len(s.Extra) == 0 && slices.Equal(has, want) // their order matters, too
+}
+
+// choose gives the backend that sets rules.
+func (k Kernel) choose(ctx context.Context) (backend, error) {
+	wanted := k.Backend
+	if wanted == "" || wanted == Auto {
+		wanted = IPTables
+		if nft := (nftables{noIPv6: k.NoIPv6}); nft.works(ctx) {
+			return nft, nil
+		}
+		if !found("iptables-restore") {
+			return nil, nothingHere()
+		}
+	}
+	switch wanted {
+	case NFT:
+		return nftables{noIPv6: k.NoIPv6}, nil
+	case IPTables:
+		return k.iptables(kindHere(ctx)), nil
+	default:
+		return k.iptables(strings.TrimPrefix(string(wanted), "iptables-")), nil
+	}
+}
+
+func (k Kernel) iptables(kind string) iptables {
+	return iptables{kind: kind, noIPv6: k.NoIPv6, log: k.Log}
+}
+
+// all are the backends that may have set rules.
+func (k Kernel) all(ctx context.Context) []backend {
+	var list []backend
+	if found("nft") {
+		list = append(list, nftables{noIPv6: k.NoIPv6})
+	}
+	for _, kind := range []string{"nft", legacy} {
+		if found("iptables-"+kind+"-save") && found("ip6tables-"+kind+"-save") {
+			list = append(list, k.iptables(kind))
+		}
+	}
+	if found("iptables-save") && kindHere(ctx) == "" {
+		list = append(list, k.iptables(""))
+	}
+	return list
+}
+
+// kindHere is the kind that this machine's iptables is, if it has programs of their own.
+func kindHere(ctx context.Context) string {
+	said, err := exec.CommandContext(ctx, "iptables", "--version").Output()
+	kind := legacy
+	if strings.Contains(string(said), "nf_tables") {
+		kind = "nft"
+	}
+	if err != nil || !found("iptables-"+kind+"-restore") {
+		return ""
+	}
+	return kind
+}
+
+func found(program string) bool {
+	_, err := exec.LookPath(program)
+	return err == nil
+}
+
+func nothingHere() error {
+	return mesh.Unavailable(nil, "neither nft nor iptables is here: install one (Debian: apt-get install nftables, or iptables), or have the rules that heddle intercept install --dry-run prints applied by other means")
+}
+
+// UsesNFT says whether Install would have nft set the rules.
+func (k Kernel) UsesNFT(ctx context.Context) bool {
+	chosen, err := k.choose(ctx)
+	return err == nil && chosen.name() == string(NFT)
+}
