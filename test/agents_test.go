@@ -166,6 +166,9 @@ func TestHostsAreAMeshWithoutAServer(t *testing.T) {
 		t.Fatalf("the ready file says %q: %v", three.ready.Outbound, err)
 	}
 	three.reaches(byName, "who-am-i.mesh", "one", "two")
+	if _, err := three.asks(byName, "nobody.mesh:80"); err == nil || !strings.Contains(err.Error(), `404: heddle: no host of the fleet runs a service "nobody"`) {
+		t.Errorf("a service that nobody runs: %v", err)
+	}
 
 	three.runs(hostService{Name: "late", Port: three.whoami("late"), ServicePort: web}) // a port that another has
 	for _, h := range []*fleetHost{one, two, three} {

@@ -121,7 +121,7 @@ func (c *agentCmd) Run(ctx context.Context, line *globals, con *console, log *sl
 		cfg.Proxy = func(_ *catalog.Catalog, report func(proxy.Status)) (agent.Proxy, error) {
 			return proxy.New(proxy.Config{
 				Bootstrap: proxy.BootstrapConfig{
-					Proxy: mesh.Proxy{Service: agent.HostProxy, Instance: mesh.FitInstanceID(c.Name), OutboundAddress: c.ProxyAddress, OutboundPort: mesh.Port(c.OutboundPort)},
+					Proxy: mesh.Proxy{Service: agent.HostProxy, Profile: mesh.HostProfile, Instance: mesh.FitInstanceID(c.Name), OutboundAddress: c.ProxyAddress, OutboundPort: mesh.Port(c.OutboundPort)},
 					XDS:   []string{ready.XDS},
 				},
 				Envoy: binary, Stdout: con.out, Logger: log, Report: report,

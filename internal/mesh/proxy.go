@@ -10,7 +10,7 @@ import (
 type Proxy struct {
 	Service         ServiceName          `json:"service" doc:"The service it stands beside; of a gateway, its own name."`
 	Instance        InstanceID           `json:"instance" doc:"Which instance of it."`
-	Profile         ProxyProfile         `json:"profile,omitempty" doc:"What it is. proxyless: the service itself, with a gRPC library that speaks xDS. gateway: an Envoy at the edge, which serves routes. Left out: proxyless if it says that it is gRPC (user_agent_name), else an Envoy beside the service."`
+	Profile         ProxyProfile         `json:"profile,omitempty" doc:"What it is. proxyless: the service itself, with a gRPC library that speaks xDS. gateway: an Envoy at the edge, which serves routes. host: the Envoy of a host of a fleet (heddle agent), which calls whatever the fleet runs. Left out: proxyless if it says that it is gRPC (user_agent_name), else an Envoy beside the service."`
 	InboundAddress  string               `json:"inboundAddress,omitempty" doc:"Where it takes calls to its service; default 0.0.0.0."`
 	InboundPort     Port                 `json:"inboundPort,omitempty" doc:"Default: the service's port."`
 	AppAddress      string               `json:"appAddress,omitempty" doc:"Where the application listens; default 127.0.0.1."`
@@ -45,6 +45,9 @@ const Proxyless ProxyProfile = "proxyless"
 
 // GatewayProfile is an Envoy at the edge, which serves routes.
 const GatewayProfile ProxyProfile = "gateway"
+
+// HostProfile is the Envoy of a host of a fleet, which calls whatever the fleet runs.
+const HostProfile ProxyProfile = "host"
 
 // TokenDelivery says how an Envoy gets the tokens for its calls.
 type TokenDelivery string

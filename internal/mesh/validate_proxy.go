@@ -13,6 +13,10 @@ func (p *Proxy) Validate() Faults {
 	f.check("instance", idFault(string(p.Instance)))
 	switch p.Profile {
 	case "":
+	case HostProfile:
+		if p.AppPort != 0 || p.InboundPort != 0 {
+			f.Add("appPort", "is for a sidecar, and a host's proxy takes no calls for an application: leave it and inboundPort out")
+		}
 	case Proxyless:
 		p.onlySidecars(&f, "is for an Envoy, and a proxyless client has none: leave it out")
 		if p.Identity {
@@ -26,7 +30,7 @@ func (p *Proxy) Validate() Faults {
 			p.Gateway.validate(&f)
 		}
 	default:
-		f.check("profile", fmt.Sprintf("%q is not known; leave it out for an Envoy beside a service, or say %q or %q", cut(string(p.Profile)), Proxyless, GatewayProfile))
+		f.check("profile", fmt.Sprintf("%q is not known; leave it out for an Envoy beside a service, or say %q, %q or %q", cut(string(p.Profile)), Proxyless, GatewayProfile, HostProfile))
 	}
 	if p.Gateway != nil && p.Profile != GatewayProfile {
 		f.Add("gateway", "is for the profile %q alone: leave it out", GatewayProfile)

@@ -255,7 +255,7 @@ func TestRuntimeAndProxyValidation(t *testing.T) {
 		t.Error(diff)
 	}
 	unknown := mesh.Proxy{Service: "web", Instance: "web-1", Profile: "grpc"}
-	if diff := cmp.Diff([]string{`profile: "grpc" is not known; leave it out for an Envoy beside a service, or say "proxyless" or "gateway"`}, texts(unknown.Validate())); diff != "" {
+	if diff := cmp.Diff([]string{`profile: "grpc" is not known; leave it out for an Envoy beside a service, or say "proxyless", "gateway" or "host"`}, texts(unknown.Validate())); diff != "" {
 		t.Error(diff)
 	}
 	const envoys = ": is for an Envoy, and a proxyless client has none: leave it out"

@@ -20,6 +20,7 @@ const defaultIdle = 5 * time.Minute
 const (
 	reasonHeader     = "x-heddle-reason"
 	reasonUndeclared = "undeclared" // the caller has not declared a dependency on the host
+	reasonUnknown    = "unknown"    // no host of the fleet runs it, or this one does not serve it
 	reasonPending    = "pending"    // declared, but no such service is
 	reasonUnreadable = "unreadable" // declared, and such a service is stored, but cannot be read
 	reasonNoHost     = "no-host"    // the request names no host

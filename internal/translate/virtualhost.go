@@ -39,15 +39,19 @@ const askedHost = `%CEL(re.extract(request.host, '^(.+?)([.]mesh)?[.]?(:[0-9]*)?
 
 // undeclared answers requests for every other host.
 func (b *builder) undeclared(caller mesh.ServiceName) *routev3.VirtualHost {
-	hostless := refusal(400, reasonNoHost, fmt.Sprintf(
-		`heddle: the request has no host: name a dependency of %q in its Host header (:authority in HTTP/2)`, caller))
+	missing := fmt.Sprintf(`heddle: the request has no host: name a dependency of %q in its Host header (:authority in HTTP/2)`, caller)
+	unknown := refusal(403, reasonUndeclared, fmt.Sprintf(
+		`heddle: service %q has not declared a dependency on "%s"; declare it: add "%s" to the dependencies of %q`, caller, askedHost, askedHost, caller))
+	if b.scope.Proxy.Profile == mesh.HostProfile { // nobody declares for it
+		missing = `heddle: the request has no host: name a service of the fleet in its Host header (:authority in HTTP/2)`
+		unknown = refusal(404, reasonUnknown, fmt.Sprintf(`heddle: no host of the fleet runs a service "%s" that this host serves`, askedHost))
+	}
+	hostless := refusal(400, reasonNoHost, missing)
 	hostless.Match.Headers = []*routev3.HeaderMatcher{{Name: ":authority", HeaderMatchSpecifier: stringMatch(&matcherv3.StringMatcher{
 		MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: regex(`(:[0-9]*)?`)},
 	})}}
 	return b.authorized(&routev3.VirtualHost{
 		Name: "undeclared", Domains: []string{"*"},
-		Routes: []*routev3.Route{hostless, refusal(403, reasonUndeclared, fmt.Sprintf(
-			`heddle: service %q has not declared a dependency on "%s"; declare it: add "%s" to the dependencies of %q`,
-			caller, askedHost, askedHost, caller))},
+		Routes: []*routev3.Route{hostless, unknown},
 	}, nil)
 }
