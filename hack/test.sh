@@ -31,6 +31,7 @@ if [ "$mode" = all ]; then # quick tests start no kubelet
 fi
 hack/system.sh docker.io iptables iproute2 || left_out+=("every test with a real container engine (see above)")
 hack/system.sh prometheus || left_out+=("the test of alerts and queries with promtool (see above)")
+hack/system.sh haproxy || left_out+=("every test with a real HAProxy (see above)")
 hack/system.sh redis-server || left_out+=("every test with a real Redis (see above)")
 if ! hack/envoy.sh; then
   left_out+=("every test with a real Envoy: hack/envoy.sh could not get it (see above)")

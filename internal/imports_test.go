@@ -58,6 +58,7 @@ var mayImport = map[string][]string{
 	"internal/accesslog":      {"internal/mesh"},
 	"internal/delivery":       {"internal/mesh"},
 	"internal/proxy":          {"internal/mesh", "internal/lease"},
+	"internal/proxy/haproxy":  {"internal/mesh", "internal/catalog", "internal/proxy"},
 	"internal/lease":          {"internal/mesh"},
 	"internal/intercept":      {"internal/mesh"},
 	"internal/meshdns":        {"internal/mesh"},

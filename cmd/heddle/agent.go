@@ -34,7 +34,7 @@ type agentCmd struct {
 	Listener bool     `help:"Run nothing and expose services to the outside: the proxy serves those that --expose names, on all addresses unless --proxy-address says otherwise."`
 	Expose   []string `placeholder:"NAME[=PORT]" help:"A service that --listener exposes, at its ServicePort or at this port. May be repeated."`
 
-	Proxy        string `enum:"envoy,none" default:"envoy" help:"What serves the services of the fleet on this host: envoy, or none."`
+	Proxy        string `enum:"envoy,haproxy,none" default:"envoy" help:"What serves the services of the fleet on this host: envoy, haproxy, or none."`
 	ProxyAddress string `placeholder:"IP" help:"Where the proxy listens on this host. Default: 127.0.0.1; with --listener all addresses."`
 	Envoy        string `env:"HEDDLE_ENVOY" placeholder:"PATH" help:"The Envoy to run. Default: envoy on PATH, else .tools/envoy/envoy in or above the folder of this program or the current one."`
 	OutboundPort int    `placeholder:"PORT" help:"Where the proxy takes HTTP calls to all services by host name. Default: 15001."`
@@ -43,6 +43,7 @@ type agentCmd struct {
 	ReadyFile    string `type:"path" placeholder:"FILE" help:"Written once the host can be reached and its proxy serves, with its addresses as JSON; removed at the end."`
 	agentDockerFlags
 	agentBridgeFlags
+	agentHAProxyFlags
 	InsecurePlain bool `name:"insecure-gossip" help:"Gossip in plain text, without keys: whoever reaches the port can read and forge what hosts say."`
 }
 
@@ -53,6 +54,7 @@ func (*agentCmd) Help() string {
   heddle agent --address 10.0.0.2 --key-file /etc/heddle/gossip.keys --services /etc/heddle/services.json --seed 10.0.0.1
   heddle agent --address 10.0.0.4 --key-file /etc/heddle/gossip.keys --seed 10.0.0.1 --docker
   heddle agent --address 10.0.0.9 --key-file /etc/heddle/gossip.keys --seed 10.0.0.1 --listener --expose web=80 --expose api
+  heddle agent --address 10.0.0.4 --key-file /etc/heddle/gossip.keys --services /etc/heddle/services.json --seed 10.0.0.1 --proxy haproxy
   heddle agent --address 10.0.0.3 --key-file /etc/heddle/gossip.keys --seed 10.0.0.1 --bridge --server https://mesh.example.org:7080 --token-file /etc/heddle/token`
 }
 
@@ -113,7 +115,12 @@ func (c *agentCmd) Run(ctx context.Context, line *globals, con *console, log *sl
 		ready.Outbound, ready.PID = listenerText(proxy.Outbound), proxy.PID
 		return file.write(ready)
 	}
-	if c.Proxy == "envoy" {
+	switch c.Proxy {
+	case "haproxy":
+		if err := c.serve(&cfg, c.ProxyAddress, mesh.Port(c.OutboundPort), log); err != nil {
+			return err
+		}
+	case "envoy":
 		binary, err := proxy.FindEnvoy(c.Envoy)
 		if err != nil {
 			return err

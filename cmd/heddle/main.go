@@ -25,7 +25,7 @@ type cli struct {
 	Server    serverCmd        `cmd:"" group:"running" help:"Run the registry, its APIs and the control plane."`
 	Authz     authzCmd         `cmd:"" group:"running" help:"Run the AuthZ service, which gives callers signed tokens, apart from the server."`
 	Proxy     proxyCmd         `cmd:"" group:"running" help:"Run Envoy beside one workload: register, renew, drain, restart."`
-	Agent     agentCmd         `cmd:"" group:"running" help:"Run one host of a mesh that needs no server: gossip, discovery, and the host's Envoy."`
+	Agent     agentCmd         `cmd:"" group:"running" help:"Run one host of a mesh that needs no server: gossip, discovery, and the host's Envoy or HAProxy."`
 	Bootstrap bootstrapCmd     `cmd:"" group:"running" help:"Print the configuration that a sidecar's Envoy, or a gRPC library, starts from."`
 	Identity  identityCmd      `cmd:"" group:"running" help:"Keep the certificate of a workload whose Envoy or gRPC library something else runs."`
 	Intercept interceptCmd     `cmd:"" group:"running" help:"Redirect the connections of this machine's applications to its proxy, show the rules and take them away."`

@@ -33,7 +33,7 @@ const (
 type certificates struct {
 	pairs  []CertificateFiles
 	log    *slog.Logger
-	folder *folder // in which Envoy runs; nil when there are no certificates
+	folder *Folder // in which Envoy runs; nil when there are no certificates
 
 	// Of open, then of watch alone.
 	served [][]byte // what was last handed over, by pair
@@ -63,10 +63,10 @@ func (c *certificates) open(identity *Identity) error {
 		return err
 	}
 	parent := os.TempDir()
-	if err := sweepFolders(parent); err != nil {
+	if err := SweepFolders(parent); err != nil {
 		c.log.Warn("a folder that a killed gateway left behind cannot be removed; it holds private keys", "error", err)
 	}
-	folder, err := makeFolder(parent)
+	folder, err := MakeFolder(parent)
 	if err != nil {
 		return fmt.Errorf("make a folder for the gateway's certificates: %w", err)
 	}
@@ -81,11 +81,11 @@ func (c *certificates) open(identity *Identity) error {
 // fill puts into the folder what Envoy is told to look for there.
 func (c *certificates) fill(secrets [][]byte, identity *Identity) error {
 	if identity != nil {
-		if err := os.Symlink(identity.Dir, filepath.Join(c.folder.path, mesh.IdentityFolder)); err != nil {
+		if err := os.Symlink(identity.Dir, filepath.Join(c.folder.Path, mesh.IdentityFolder)); err != nil {
 			return err
 		}
 	}
-	if err := os.Mkdir(filepath.Join(c.folder.path, mesh.CertificateFolder), 0o700); err != nil {
+	if err := os.Mkdir(filepath.Join(c.folder.Path, mesh.CertificateFolder), 0o700); err != nil {
 		return err
 	}
 	for i, secret := range secrets {
@@ -101,7 +101,7 @@ func (c *certificates) close() {
 	if c.folder == nil {
 		return
 	}
-	if err := c.folder.close(); err != nil {
+	if err := c.folder.Close(); err != nil {
 		c.log.Warn("the folder of the gateway's certificates cannot be removed", "error", err)
 	}
 }
@@ -141,7 +141,7 @@ func (c *certificates) renew(i int) {
 
 // write replaces a file in one step, which Envoy notices.
 func (c *certificates) write(i int, secret []byte) error {
-	name := filepath.Join(c.folder.path, mesh.CertificateFolder, strconv.Itoa(i)+".json")
+	name := filepath.Join(c.folder.Path, mesh.CertificateFolder, strconv.Itoa(i)+".json")
 	if err := os.WriteFile(name+".new", secret, 0o600); err != nil {
 		return fmt.Errorf("hand a certificate to Envoy: %w", err)
 	}

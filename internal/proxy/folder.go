@@ -8,20 +8,20 @@ import (
 	"syscall"
 )
 
-// folderPrefix begins the names of the folders that Envoys run in.
+// folderPrefix begins the names of the folders that proxies run in.
 const folderPrefix = "heddle-proxy-"
 
-// folder is a temporary folder of one Envoy's own, which holds private keys. It is
+// Folder is a temporary folder of one proxy's own, which may hold private keys. It is
 // locked for as long as its owner lives, and no longer, whatever ends the owner:
 // so the next one that starts knows which folders were left behind, and systemd
 // does not take the files of a long-lived one for old (tmpfiles.d(5), "Age").
-type folder struct {
-	path string
+type Folder struct {
+	Path string
 	lock *os.File // of the folder itself
 }
 
-// makeFolder makes a folder in parent that only this user can enter.
-func makeFolder(parent string) (*folder, error) {
+// MakeFolder makes a folder in parent that only this user can enter.
+func MakeFolder(parent string) (*Folder, error) {
 	for {
 		path, err := os.MkdirTemp(parent, folderPrefix) // mode 0700
 		if err != nil {
@@ -29,7 +29,7 @@ func makeFolder(parent string) (*folder, error) {
 		}
 		lock, err := lockFolder(path)
 		if lock != nil || err != nil {
-			return &folder{path, lock}, err
+			return &Folder{path, lock}, err
 		}
 		// Another's sweep took it, before it was locked, for one that was left behind.
 	}
@@ -65,14 +65,14 @@ func lockFolder(path string) (*os.File, error) {
 	return nil, nil //nolint:nilnil // it was removed just before
 }
 
-// close removes the folder.
-func (f *folder) close() error {
-	return errors.Join(os.RemoveAll(f.path), f.lock.Close())
+// Close removes the folder.
+func (f *Folder) Close() error {
+	return errors.Join(os.RemoveAll(f.Path), f.lock.Close())
 }
 
-// sweepFolders removes the folders in parent whose owner was killed, this user's
+// SweepFolders removes the folders in parent whose owner was killed, this user's
 // alone.
-func sweepFolders(parent string) error {
+func SweepFolders(parent string) error {
 	paths, err := filepath.Glob(filepath.Join(parent, folderPrefix+"*"))
 	if err != nil {
 		return err
@@ -91,7 +91,7 @@ func sweepFolders(parent string) error {
 			errs = append(errs, err)
 		}
 		if lock != nil {
-			errs = append(errs, (&folder{path, lock}).close())
+			errs = append(errs, (&Folder{path, lock}).Close())
 		}
 	}
 	return errors.Join(errs...)

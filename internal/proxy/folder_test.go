@@ -19,39 +19,39 @@ import (
 // Of the folders of killed owners nothing stays; nobody else's is touched.
 func TestFoldersThatWereLeftBehind(t *testing.T) {
 	parent, elsewhere := t.TempDir(), t.TempDir()
-	living, err := makeFolder(parent)
+	living, err := MakeFolder(parent)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dead, err := makeFolder(parent)
+	dead, err := MakeFolder(parent)
 	if err != nil {
 		t.Fatal(err)
 	}
 	link := filepath.Join(parent, folderPrefix+"link")
 	for _, err := range []error{
-		os.WriteFile(filepath.Join(dead.path, "key"), []byte("secret"), 0o600),
-		os.Symlink(elsewhere, filepath.Join(dead.path, mesh.IdentityFolder)), // as a gateway's to its identity
+		os.WriteFile(filepath.Join(dead.Path, "key"), []byte("secret"), 0o600),
+		os.Symlink(elsewhere, filepath.Join(dead.Path, mesh.IdentityFolder)), // as a gateway's to its identity
 		os.WriteFile(filepath.Join(elsewhere, "kept"), nil, 0o600),
 		os.Symlink(elsewhere, link),
 		os.WriteFile(filepath.Join(parent, folderPrefix+"file"), nil, 0o600),
 		dead.lock.Close(), // as the kernel does when the owner ends
-		sweepFolders(parent),
+		SweepFolders(parent),
 	} {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	for path, want := range map[string]bool{
-		living.path: true, dead.path: false, link: true, filepath.Join(parent, folderPrefix+"file"): true, filepath.Join(elsewhere, "kept"): true,
+		living.Path: true, dead.Path: false, link: true, filepath.Join(parent, folderPrefix+"file"): true, filepath.Join(elsewhere, "kept"): true,
 	} {
 		if _, err := os.Lstat(path); (err == nil) != want {
 			t.Errorf("%s is there: %t, want %t", path, !want, want)
 		}
 	}
-	if err := living.close(); err != nil {
+	if err := living.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := os.Lstat(living.path); err == nil {
+	if _, err := os.Lstat(living.Path); err == nil {
 		t.Error("a folder outlives its end")
 	}
 }
@@ -64,17 +64,17 @@ func TestFoldersMadeAndSweptAtOnce(t *testing.T) {
 		go func() {
 			var err error
 			for range 100 {
-				if err = sweepFolders(parent); err != nil {
+				if err = SweepFolders(parent); err != nil {
 					break
 				}
-				var made *folder
-				if made, err = makeFolder(parent); err != nil {
+				var made *Folder
+				if made, err = MakeFolder(parent); err != nil {
 					break
 				}
-				if err = os.WriteFile(filepath.Join(made.path, "key"), nil, 0o600); err != nil {
+				if err = os.WriteFile(filepath.Join(made.Path, "key"), nil, 0o600); err != nil {
 					break
 				}
-				if err = made.close(); err != nil {
+				if err = made.Close(); err != nil {
 					break
 				}
 			}

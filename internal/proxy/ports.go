@@ -24,7 +24,7 @@ func checkPorts(b BootstrapConfig) error {
 		var faults mesh.Faults
 		for _, one := range b.listeners() {
 			if one.port != 0 {
-				if fault := portFault(one.address, one.port); fault != "" {
+				if fault := PortFault(one.address, one.port); fault != "" {
 					faults.Add(one.flag, "%s", fault)
 				}
 			}
@@ -48,7 +48,7 @@ func checkPorts(b BootstrapConfig) error {
 		if port == 0 {
 			return
 		}
-		if fault := portFault(address, port); fault != "" {
+		if fault := PortFault(address, port); fault != "" {
 			faults.Add(flag, "%s", fault)
 		}
 	}
@@ -66,7 +66,8 @@ func checkPorts(b BootstrapConfig) error {
 	return mesh.Invalid("listen for the sidecar", faults)
 }
 
-func portFault(address string, port mesh.Port) string {
+// PortFault says why nothing can listen there now, and what to do; "": something can.
+func PortFault(address string, port mesh.Port) string {
 	at := net.JoinHostPort(address, strconv.Itoa(int(port)))
 	probe, err := net.Listen("tcp", at) //nolint:noctx // it does not block
 	if err == nil {
@@ -131,7 +132,7 @@ func (r *Runner) taken() (fault string, needed bool) {
 		return strings.Compare(a, b)
 	}) {
 		at := r.held[name]
-		if fault := portFault(at.Addr().String(), mesh.Port(at.Port())); fault != "" {
+		if fault := PortFault(at.Addr().String(), mesh.Port(at.Port())); fault != "" {
 			return flagOf(name) + ": " + fault, isNeeded(name)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -91,19 +90,16 @@ func start(s spec) (*process, error) {
 	cmd.Dir = s.folder
 	cmd.Stdout, cmd.Stderr = accessIn, logIn
 	cmd.ExtraFiles = []*os.File{configOut, adminIn}
-	cmd.SysProcAttr = childAttributes()
 	// Envoy talks to strangers, and to a control plane that may ask it for variables
 	// of its environment (DataSource): the right to write is not for it.
 	cmd.Env = slices.DeleteFunc(cmd.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "HEDDLE_TOKEN=") })
 
-	exited, gone := context.WithCancel(context.Background())
-	p := &process{log: s.log, last: &tail{}, address: make(chan string, 1), exited: exited}
-	started := make(chan error, 1)
-	go p.hold(cmd, started)
-	if err := <-started; err != nil {
-		gone()
+	ended, err := StartBound(cmd)
+	if err != nil {
 		return nil, &mesh.Error{Kind: mesh.KindInvalid, Message: fmt.Sprintf("start Envoy (%s)", s.path), Err: err}
 	}
+	exited, gone := context.WithCancel(context.Background())
+	p := &process{pid: cmd.Process.Pid, log: s.log, last: &tail{}, address: make(chan string, 1), exited: exited}
 	pipes.keep(configIn, adminOut, logOut, accessOut)
 
 	var readers sync.WaitGroup
@@ -116,8 +112,8 @@ func start(s spec) (*process, error) {
 	readers.Go(func() { defer logOut.Close(); p.readLog(logOut) })
 	readers.Go(func() { defer accessOut.Close(); passOn(s.out, accessOut) })
 	go func() {
-		// hold's result comes first: only then do the pipes end for sure.
-		p.failure = <-started
+		// The end comes first: only then do the pipes end for sure.
+		p.failure = <-ended
 		// Only a process that Envoy left behind could still hold them.
 		last := time.Now().Add(time.Second)
 		_, _, _, _ = configIn.SetWriteDeadline(last), adminOut.SetReadDeadline(last), logOut.SetReadDeadline(last), accessOut.SetReadDeadline(last)
@@ -133,23 +129,6 @@ func passOn(to io.Writer, from io.Reader) {
 	if _, err := io.Copy(to, from); err != nil {
 		_, _ = io.Copy(io.Discard, from)
 	}
-}
-
-// hold starts the process and waits for it, on one locked thread. The parent
-// death signal (see childAttributes) is sent when the *thread* that forked
-// ends, not the process (prctl(2), PR_SET_PDEATHSIG): a Go program ends threads
-// when it likes, and would then kill a healthy Envoy. So this thread lives for
-// as long as Envoy does.
-func (p *process) hold(cmd *exec.Cmd, result chan<- error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := cmd.Start(); err != nil {
-		result <- err
-		return
-	}
-	p.pid = cmd.Process.Pid
-	result <- nil
-	result <- cmd.Wait()
 }
 
 // readAddress takes what --admin-address-path would have put into a file. Envoy

@@ -4,7 +4,7 @@ package proxy
 
 import "syscall"
 
-// childAttributes makes Envoy leader of a group of its own, so that Ctrl-C at a
+// childAttributes makes a proxy leader of a group of its own, so that Ctrl-C at a
 // terminal reaches this process alone, which then drains. Only Linux can also
-// tie Envoy's life to ours: here, an Envoy outlives a runner killed by SIGKILL.
+// tie its life to ours: here, a proxy outlives a runner killed by SIGKILL.
 func childAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

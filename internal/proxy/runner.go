@@ -136,7 +136,7 @@ func (r *Runner) instance(ctx context.Context) (mesh.Instance, error) {
 func (r *Runner) folder() string {
 	switch {
 	case r.certificates.folder != nil:
-		return r.certificates.folder.path
+		return r.certificates.folder.Path
 	case r.config.Bootstrap.Identity != nil:
 		return r.config.Bootstrap.Identity.Dir // which has a link to itself
 	}

@@ -3,7 +3,6 @@ package translate
 import (
 	"cmp"
 	"math"
-	"net/netip"
 	"slices"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -24,7 +23,7 @@ func Endpoints(v *catalog.View, service mesh.ServiceName) []Resource {
 	if !declared || !s.Endpoints.Registered() {
 		return nil
 	}
-	instances := distinct(v.Instances(service))
+	instances := v.Reachable(service)
 	return []Resource{{
 		Type: TypeEndpoint, Name: string(service), Origin: originOfEndpoints(s, instances),
 		Message: &endpointv3.ClusterLoadAssignment{
@@ -46,55 +45,6 @@ func originOfEndpoints(s *mesh.Service, instances []*mesh.Instance) Origin {
 		return originOf(s)
 	}
 	return Origin{Object: "instance/" + last.Key().String(), Author: last.Meta.Author, Revision: newest}
-}
-
-// distinct gives the instances that callers should know, by address: Envoy
-// wants each address once. Two registrations have the same address when a
-// container's address was given to its successor before the lease of the first
-// ended; the one that is in better health and newer is the living one.
-func distinct(instances []*mesh.Instance) []*mesh.Instance {
-	type address struct {
-		ip   netip.Addr
-		port mesh.Port
-	}
-	place := make(map[address]int, len(instances))
-	out := make([]*mesh.Instance, 0, len(instances))
-	for _, one := range instances {
-		ip, err := netip.ParseAddr(one.Address)
-		if err != nil || one.Health == mesh.Removed {
-			continue
-		}
-		key := address{ip.Unmap(), one.Port}
-		i, taken := place[key]
-		switch {
-		case !taken:
-			place[key] = len(out)
-			out = append(out, one)
-		case livelier(one, out[i]):
-			out[i] = one
-		}
-	}
-	return out
-}
-
-func livelier(a, b *mesh.Instance) bool {
-	return cmp.Or(
-		cmp.Compare(rank(a), rank(b)),
-		cmp.Compare(a.Meta.Revision, b.Meta.Revision),
-		-cmp.Compare(a.ID, b.ID),
-	) > 0
-}
-
-func rank(i *mesh.Instance) int {
-	switch {
-	case i.Health == mesh.Unhealthy:
-		return 0
-	case i.Health == mesh.Draining:
-		return 1
-	case i.Stale:
-		return 2
-	}
-	return 3
 }
 
 // localities groups instances by where they run, sorted.

@@ -1,0 +1,158 @@
+package haproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/proxy"
+)
+
+const (
+	// portPoll is how often it is seen whether a port is free again.
+	portPoll = time.Second
+	// lookEvery is how often HAProxy is asked whether it still answers, and mostUnheard
+	// how often it may not.
+	lookEvery   = 5 * time.Second
+	mostUnheard = 3
+)
+
+// follow has HAProxy serve what the catalog says, until ctx ends or HAProxy has to be
+// replaced, which is the error.
+func (r *Runner) follow(ctx context.Context) error {
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	ports := time.NewTicker(portPoll)
+	defer ports.Stop()
+	pauses := newPauses()
+	unheard := 0
+	var due <-chan time.Time // nil: no reload is
+	r.apply(ctx)             // servers that drain, and what changed since it was started
+	for {
+		reload := false
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.process.exited.Done():
+			return r.process.death()
+		case <-look.C:
+			if unheard = r.look(ctx, unheard); unheard == mostUnheard {
+				return fmt.Errorf("HAProxy did not answer %d times", unheard)
+			}
+			continue
+		case <-ports.C:
+			if !r.missing {
+				continue
+			}
+		case <-r.feed.Ready():
+			view, _, err := r.feed.Take()
+			if err != nil {
+				return err
+			}
+			r.view = view
+			r.apply(ctx)
+		case <-due:
+			due, reload = nil, true
+		}
+		if due != nil {
+			continue // what is due will have this in it
+		}
+		_, next := fit(r.running, r.wanted())
+		if !r.broken && sameShape(r.running, next) {
+			continue
+		}
+		if !reload {
+			if wait := r.pace.Reserve().Delay(); wait > 0 {
+				due = time.After(wait)
+				continue
+			}
+		}
+		switch err := r.reload(ctx, next); {
+		case err == nil:
+			pauses.Reset()
+			r.apply(ctx)
+		case ctx.Err() != nil:
+			return nil
+		case !errors.Is(err, errRefused):
+			return err
+		default:
+			pause := pauses.NextBackOff()
+			r.log.Error("HAProxy cannot be reloaded: it goes on with the services that it had", "again", pause.Round(time.Millisecond), "error", err)
+			due = time.After(pause)
+		}
+	}
+}
+
+// look asks HAProxy whether it is there; it gives how often in a row it did not answer.
+func (r *Runner) look(ctx context.Context, unheard int) int {
+	if _, err := ask(ctx, r.socket(), "show version"); err != nil {
+		return unheard + 1
+	}
+	return 0
+}
+
+// apply changes servers by the Runtime API, as far as that goes.
+func (r *Runner) apply(ctx context.Context) {
+	wanted, _ := planOf(r.view, r.cfg.Host, r.settings.Outbound)
+	now, _ := fit(r.running, wanted)
+	list := commands(r.running, now)
+	if len(list) == 0 {
+		return
+	}
+	if err := send(ctx, r.socket(), list); err != nil {
+		if ctx.Err() == nil {
+			r.broken = true
+			r.log.Error("HAProxy does not change its servers: reloading it", "error", err)
+		}
+		return
+	}
+	r.running = now
+	if err := r.write(render(r.settings, now)); err != nil {
+		r.log.Warn("the configuration of HAProxy cannot be written: it is as before", "error", err)
+	}
+}
+
+// wanted is what is to be served, without the listeners whose ports are others'.
+func (r *Runner) wanted() plan {
+	p, problems := planOf(r.view, r.cfg.Host, r.settings.Outbound)
+	r.missing = false
+	p.Listeners = slices.DeleteFunc(p.Listeners, func(l listener) bool {
+		if r.holds(l.Port) {
+			return false
+		}
+		fault := proxy.PortFault(r.cfg.Address, l.Port)
+		if fault == "" {
+			return false
+		}
+		r.missing = true
+		problems = append(problems, fmt.Sprintf("service %q has no port of its own until it can be had: %s", l.Service, fault))
+		return true
+	})
+	r.tell(problems)
+	return p
+}
+
+// holds says whether HAProxy itself listens there.
+func (r *Runner) holds(port mesh.Port) bool {
+	return slices.ContainsFunc(r.running.Listeners, func(l listener) bool { return l.Port == port })
+}
+
+// tell logs problems that are new, and those that are over.
+func (r *Runner) tell(problems []string) {
+	now := map[string]bool{}
+	for _, one := range problems {
+		now[one] = true
+		if !r.told[one] {
+			r.log.Warn("HAProxy does not serve all", "problem", one)
+		}
+	}
+	for one := range r.told {
+		if !now[one] {
+			r.log.Info("a problem of HAProxy's is over", "problem", one)
+		}
+	}
+	r.told = now
+}
