@@ -42,6 +42,8 @@ const (
 	// lingerLimit is how long a container may go on after its stop signal until it is
 	// taken for one that does not heed it.
 	lingerLimit = 5 * time.Minute
+	// tellAgain is between two times that it is told of an engine that comes and goes.
+	tellAgain = time.Minute
 	// firstRetry and lastRetry bound the pause after a connection that failed.
 	firstRetry, lastRetry = 100 * time.Millisecond, 2 * time.Second
 )
@@ -61,6 +63,8 @@ type view struct {
 	ended    map[string]time.Time // when it was heard that they had
 	faults   map[string][]string  // told of, by container
 	awayFrom time.Time            // zero: the engine is there
+	told     bool                 // that it is away
+	toldAt   time.Time            // last
 	doubted  bool
 }
 
@@ -176,10 +180,10 @@ func (v *view) look(ctx context.Context, engine *client.Client) error {
 	if err != nil {
 		return err
 	}
-	if !v.awayFrom.IsZero() {
+	if v.told {
 		v.Logger.Info("the container engine answers again", "engine", v.Endpoint.Host)
-		v.awayFrom, v.doubted = time.Time{}, false
 	}
+	v.awayFrom, v.told, v.doubted = time.Time{}, false, false
 	services := make([]hosts.Service, 0, len(all))
 	faults := map[string][]string{}
 	maps.DeleteFunc(v.ended, func(_ string, when time.Time) bool { return time.Since(when) >= settle })
@@ -252,6 +256,9 @@ func (v *view) away(err error) {
 	now := time.Now()
 	if v.awayFrom.IsZero() {
 		v.awayFrom = now
+	}
+	if !v.told && now.Sub(v.toldAt) > tellAgain {
+		v.told, v.toldAt = true, now
 		v.Logger.Warn("the container engine does not answer; what ran last is taken to run on", "engine", v.Endpoint.Host, "error", err)
 	}
 	if v.doubted || now.Sub(v.awayFrom) < cmp.Or(v.Patience, time.Minute) {
