@@ -33,9 +33,8 @@ type events struct {
 	agent  *running
 	own    *source
 	peers  []*peer
-	up     []bool                      // by peer
-	runs   map[string][]hosts.Service  // by host: what it is to be said to run
-	forms  map[string]mesh.ServiceName // of services
+	up     []bool                     // by peer
+	runs   map[string][]hosts.Service // by host: what it is to be said to run
 	claims uint64
 	done   int
 }
@@ -186,7 +185,12 @@ func fresh(t *testing.T, state *hosts.State) map[string]map[string][]byte {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- newPlane(c, slog.New(slog.DiscardHandler)).run(ctx, listener) }()
-	defer func() { cancel(); <-ended }()
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
 	s := connect(t, listener.Addr().String())
 	defer s.close()
 	heddletest.Eventually(t, "a fresh control plane to say all", func() error {

@@ -30,7 +30,7 @@ func (n *Node) join(ctx context.Context) {
 			reached, err := n.reach(try)
 			switch {
 			case reached > 0:
-				n.cfg.Logger.Info("reached hosts of the fleet", "tried", len(try), "reached", reached)
+				n.cfg.Logger.Debug("reached hosts of the fleet", "tried", len(try), "reached", reached)
 				told = false
 			case !told && !n.alone():
 			case !told:
@@ -48,6 +48,9 @@ const (
 	triedAtOnce = 16
 	enough      = 3
 )
+
+// comparedFirst is with how many others a host that is new compares what it knows, soon.
+const comparedFirst = 4
 
 // reach compares what is known with some of the hosts to try.
 func (n *Node) reach(try []string) (int, error) {
@@ -73,7 +76,7 @@ func (n *Node) reach(try []string) (int, error) {
 // not try all at once.
 func (n *Node) pause() time.Duration {
 	interval := n.cfg.RetryInterval
-	if n.alone() && len(n.cfg.Seeds) > 0 {
+	if n.alone() && len(n.cfg.Seeds) > 0 || n.settling() {
 		interval = min(interval, time.Second)
 	}
 	return interval/2 + rand.N(interval)
@@ -86,8 +89,16 @@ func (n *Node) alone() bool {
 	return len(n.draw()) == 0
 }
 
+// settling says whether this host has found its fleet only just now.
+func (n *Node) settling() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.settle > 0
+}
+
 // missing gives whom to try: all seeds while this host is alone; those that are back;
-// one of the hosts that failed, and one seed, while some have.
+// one of the hosts that failed, and one seed, while some have; and some of the others
+// while this host is new: what was told before they knew of it went past it.
 func (n *Node) missing() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -100,8 +111,14 @@ func (n *Node) missing() []string {
 	for i, seed := range n.cfg.Seeds {
 		seeds[i] = withPort(seed)
 	}
-	if len(n.draw()) == 0 {
+	alive := n.draw()
+	if len(alive) == 0 {
+		n.settle = comparedFirst
 		return seeds
+	}
+	if n.settle > 0 {
+		n.settle--
+		try = append(try, addressOf(alive[rand.IntN(len(alive))]).String())
 	}
 	var failed []string
 	for _, m := range n.hosts {

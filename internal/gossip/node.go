@@ -76,6 +76,7 @@ type Node struct {
 	rumors rumors               // guarded by mu
 	lacks  map[string]*lack     // guarded by mu: by host
 	back   []netip.AddrPort     // guarded by mu: of hosts that failed and are alive again
+	settle int                  // guarded by mu: how many others are still to be compared with, as this host is new
 	feeds  []*Feed              // guarded by mu
 }
 

@@ -22,7 +22,7 @@ import (
 )
 
 // lookAgain is how often the file is looked at.
-const lookAgain = time.Second
+const lookAgain = 200 * time.Millisecond
 
 // Source reads one file, again whenever it changes.
 type Source struct {

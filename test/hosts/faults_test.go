@@ -1,0 +1,246 @@
+package hosts_test
+
+import (
+	crand "crypto/rand"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/heddletest"
+)
+
+// Thirty hosts, and one fault after another: in the end all agree on what runs, and none
+// was told that what runs is gone for longer than the page says.
+func TestThirtyHostsAndTheirFaults(t *testing.T) {
+	f := newFleet(t, 30)
+	if took := agree(t, "once they have started", f.list); took > 20*time.Second {
+		t.Errorf("that is as long as if they had waited for each other's digests")
+	}
+	f.speed()
+	f.stopped()
+	f.loss()
+	f.strangers()
+	f.killed()
+	f.sameName()
+	f.parted()
+	f.footprint()
+}
+
+// speed measures how long it takes from a file's change until the last host is told.
+func (f *fleet) speed() {
+	const rounds = 20
+	var found, spread, whole []time.Duration
+	for i := range rounds {
+		h := f.list[rand.IntN(len(f.list))]
+		name := fmt.Sprint("new-", i)
+		start := time.Now()
+		h.begins(f.t, name, 2000+i)
+		own, err := h.has(name, fmt.Sprintf("%s:%d", h.address, 2000+i), heddletest.Patience)
+		last := own
+		for _, other := range f.list {
+			at, other := other.has(name, fmt.Sprintf("%s:%d", h.address, 2000+i), heddletest.Patience)
+			if other != nil {
+				err = other
+			}
+			if at.After(last) {
+				last = at
+			}
+		}
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		found, spread, whole = append(found, own.Sub(start)), append(spread, last.Sub(own)), append(whole, last.Sub(start))
+		time.Sleep(time.Second)
+		h.ends(f.t, name)
+		time.Sleep(time.Second) // so that it is quiet before the next
+	}
+	show := func(what string, list []time.Duration) time.Duration {
+		slices.Sort(list)
+		worst := list[len(list)-1]
+		f.t.Logf("%s: median %v, worst of %d %v", what, list[len(list)/2].Round(time.Millisecond/10), len(list), worst.Round(time.Millisecond/10))
+		return worst
+	}
+	show("a file's change to the host itself", found)
+	show("from there to the last of 30 hosts", spread)
+	if worst := show("both", whole); worst > 5*time.Second {
+		f.t.Errorf("a service was routable on all hosts after %v only", worst)
+	}
+	agree(f.t, "after services came and went", f.list)
+}
+
+// stopped has a tenth of the hosts do nothing for 3 seconds, again and again.
+func (f *fleet) stopped() {
+	each(f.list, func(h *host) { h.since() })
+	for range 5 {
+		some := make([]*host, 0, 3)
+		for _, i := range rand.Perm(len(f.list))[:3] {
+			some = append(some, f.list[i])
+		}
+		each(some, func(h *host) { _ = h.Signal(syscall.SIGSTOP) })
+		time.Sleep(3 * time.Second)
+		each(some, func(h *host) { _ = h.Signal(syscall.SIGCONT) })
+		time.Sleep(time.Second)
+	}
+	agree(f.t, "after some were stopped", f.list)
+	steady(f.t, "hosts were stopped for 3 s", f.list)
+}
+
+// loss has each host lose one of 20 packets.
+func (f *fleet) loss() {
+	rule := []string{"INPUT", "-i", "eth0", "-m", "statistic", "--mode", "random", "--probability", "0.05", "-j", "DROP"}
+	each(f.list, func(h *host) { h.run(f.t, "iptables", append([]string{"-w", "-A"}, rule...)...) })
+	for i := range 10 {
+		h := f.list[rand.IntN(len(f.list))]
+		h.begins(f.t, fmt.Sprint("lossy-", i), 3000+i)
+		time.Sleep(500 * time.Millisecond)
+	}
+	agree(f.t, "while 5 % of packets are lost", f.list)
+	time.Sleep(5 * time.Second)
+	steady(f.t, "5 % of packets are lost", f.list)
+	each(f.list, func(h *host) { h.run(f.t, "iptables", append([]string{"-w", "-D"}, rule...)...) })
+}
+
+// strangers are one who has another key, and one who sends what makes no sense.
+func (f *fleet) strangers() {
+	other := f.add("stranger", "10.77.9.1", keyFile(f.t))
+	other.services = map[string]int{"all": 6666}
+	other.write(f.t)
+	other.Run()
+	other.watch(f.t)
+	target := f.list[0]
+	for i := range 2000 {
+		body := make([]byte, rand.IntN(1400))
+		_, _ = crand.Read(body)
+		if len(body) > 0 && i%2 == 0 {
+			body[0] = byte(rand.IntN(16)) // as kinds of messages begin
+		}
+		udp, err := other.dial("udp", net.JoinHostPort(target.address, "7946"))
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		_, _ = udp.Write(body)
+		_ = udp.Close()
+		if i%20 == 0 {
+			tcp, err := other.dial("tcp", net.JoinHostPort(target.address, "7946"))
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			_, _ = tcp.Write(body)
+			_ = tcp.Close()
+		}
+	}
+	heddletest.Eventually(f.t, "the strangers to be told of", func() error {
+		if log := target.Log.String(); !strings.Contains(log, "no installed keys could decrypt") {
+			return fmt.Errorf("the log:\n%s", log)
+		}
+		return nil
+	})
+	if lines := strings.Count(target.Log.String(), "\n"); lines > 300 {
+		f.t.Errorf("%d lines of log", lines)
+	}
+	agree(f.t, "with strangers about", f.list)
+	steady(f.t, "strangers were about", f.list)
+	other.End()
+}
+
+// killed has ten hosts end without a word at once, and start again.
+func (f *fleet) killed() {
+	some := []*host{}
+	for _, i := range rand.Perm(len(f.list))[:10] {
+		some = append(some, f.list[i])
+	}
+	each(some, func(h *host) { h.Kill() })
+	for i, h := range some {
+		if i%2 == 0 {
+			delete(h.services, "all") // which ended with its host
+			h.write(f.t)
+		}
+		h.Run()
+	}
+	for _, h := range some {
+		h.watch(f.t)
+	}
+	agree(f.t, "after ten were killed and started again", f.list)
+	for i, h := range some {
+		if i%2 == 0 {
+			h.begins(f.t, "all", 1000)
+		}
+	}
+	agree(f.t, "when they run all again", f.list)
+}
+
+// sameName has a second host come with the name of one that is there.
+func (f *fleet) sameName() {
+	each(f.list, func(h *host) { h.since() })
+	first := f.list[5]
+	second := f.add(first.name, "10.77.9.2", f.key)
+	second.services = map[string]int{"twice": 6667}
+	second.write(f.t)
+	second.Run()
+	second.watch(f.t)
+	heddletest.Eventually(f.t, "the name to be told of", func() error {
+		for _, h := range f.list {
+			if strings.Contains(h.Log.String(), "two hosts have the same name") {
+				return nil
+			}
+		}
+		return fmt.Errorf("no host says so")
+	})
+	time.Sleep(5 * time.Second)
+	second.End()
+	agree(f.t, "when the second of a name is gone", f.list)
+	lost := 0
+	for _, h := range f.list {
+		h.mu.Lock()
+		lost = max(lost, len(h.losses))
+		h.mu.Unlock()
+	}
+	f.t.Logf("while two had one name, a host was told of at most %d copies that went", lost)
+}
+
+// parted cuts the network in two for a minute, in which each part goes on.
+func (f *fleet) parted() {
+	half := len(f.list) / 2
+	parts := [][]*host{f.list[:half], f.list[half:]}
+	each(f.list, func(h *host) { h.since() })
+	cut := func(action string) {
+		for i, part := range parts {
+			each(part, func(h *host) {
+				h.run(f.t, "iptables", "-w", action, "INPUT", "-s", fmt.Sprintf("10.77.%d.0/24", 1-i), "-j", "DROP")
+			})
+		}
+	}
+	cut("-A")
+	since := time.Now()
+	time.Sleep(10 * time.Second)
+	for _, part := range parts {
+		for i, h := range part[:5] {
+			h.ends(f.t, "all")
+			h.begins(f.t, "meanwhile-"+h.name, 4000+i)
+		}
+		restarted := part[6] // and what it ran is gone
+		restarted.Kill()
+		restarted.services = map[string]int{"anew-" + restarted.name: 5000}
+		restarted.write(f.t)
+		restarted.Run()
+		restarted.watch(f.t)
+	}
+	time.Sleep(time.Minute - time.Since(since))
+	for _, h := range f.list {
+		h.mu.Lock()
+		if h.fewest["all"] < half-6 && !strings.HasPrefix(h.name, "host-6") {
+			f.t.Logf("%s was told of %d copies at the least", h.name, h.fewest["all"])
+		}
+		h.mu.Unlock()
+	}
+	cut("-D")
+	took := agree(f.t, "when the network is one again", f.list)
+	if took > 45*time.Second {
+		f.t.Errorf("that is long")
+	}
+}
