@@ -42,6 +42,7 @@ type agentCmd struct {
 	StateFile    string `type:"path" placeholder:"FILE" help:"What the agent has to know when it starts again: where the other hosts are, and what is drained."`
 	ReadyFile    string `type:"path" placeholder:"FILE" help:"Written once the host can be reached and its proxy serves, with its addresses as JSON; removed at the end."`
 	agentDockerFlags
+	agentCheckFlags
 	agentBridgeFlags
 	agentHAProxyFlags
 	InsecurePlain bool `name:"insecure-gossip" help:"Gossip in plain text, without keys: whoever reaches the port can read and forge what hosts say."`
@@ -55,7 +56,8 @@ func (*agentCmd) Help() string {
   heddle agent --address 10.0.0.4 --key-file /etc/heddle/gossip.keys --seed 10.0.0.1 --docker
   heddle agent --address 10.0.0.9 --key-file /etc/heddle/gossip.keys --seed 10.0.0.1 --listener --expose web=80 --expose api
   heddle agent --address 10.0.0.4 --key-file /etc/heddle/gossip.keys --services /etc/heddle/services.json --seed 10.0.0.1 --proxy haproxy
-  heddle agent --address 10.0.0.3 --key-file /etc/heddle/gossip.keys --seed 10.0.0.1 --bridge --server https://mesh.example.org:7080 --token-file /etc/heddle/token`
+  heddle agent --address 10.0.0.3 --key-file /etc/heddle/gossip.keys --seed 10.0.0.1 --bridge --server https://mesh.example.org:7080 --token-file /etc/heddle/token
+  heddle agent --address 10.0.0.3 --key-file /etc/heddle/gossip.keys --services /etc/heddle/services.json --default-check "http /healthz" --check-interval 1s --check-timeout 500ms`
 }
 
 // Run runs the agent until a signal ends it.
@@ -103,6 +105,9 @@ func (c *agentCmd) Run(ctx context.Context, line *globals, con *console, log *sl
 		return err
 	} else if containers != nil {
 		cfg.Sources = append(cfg.Sources, containers)
+	}
+	if err := c.wrap(c.Name, cfg.Sources, log); err != nil {
+		return err
 	}
 	file := readyFile{path: c.ReadyFile, log: log}
 	release, err := file.claim(ctx, port{&cfg.XDS, "--xds", c.XDSAddress})

@@ -84,6 +84,9 @@ type Service struct {
 	// Claim orders who wanted a port first: one more than any that the host had heard of
 	// when it began to run services of this name. No clock is read.
 	Claim uint64 `json:"-" cbor:"12,keyasint,omitempty"`
+	// Reason is why it is not healthy, as [ShortReason] gives it. It changes seldom: not
+	// with each check.
+	Reason string `json:"reason,omitempty" cbor:"13,keyasint,omitempty"`
 
 	// Known to its own host alone:
 	Check    Check  `json:"-" cbor:"-"`
@@ -117,6 +120,7 @@ func (s Service) Encode() ([]byte, error) {
 func Decode(body []byte) (Service, error) {
 	var s Service
 	err := decoding.Unmarshal(body, &s)
+	s.Reason = ShortReason(s.Reason)
 	return s, err
 }
 

@@ -78,7 +78,7 @@ type entry struct {
 
 		Hostname, Created, Updated, Status json.RawMessage
 	}
-	Check      struct{ Type, Args string }
+	Check      check
 	ListenPort json.RawMessage
 }
 
@@ -121,8 +121,9 @@ func (s *Source) service(e entry) (hosts.Service, error) {
 	default:
 		return one, fmt.Errorf("its ProxyMode %q is none of http, tcp, ws, http2, grpc", one.Mode)
 	}
-	if e.Check.Type != "" && e.Check.Type != "AlwaysSuccessful" {
-		return one, fmt.Errorf("its Check.Type %q: checks are not made yet; AlwaysSuccessful, or none, says so", e.Check.Type)
+	var err error
+	if one.Check, err = e.Check.read(); err != nil {
+		return one, fmt.Errorf("its Check: %w", err)
 	}
 	for _, p := range e.Service.Ports {
 		if p.Type != "" && p.Type != "tcp" && p.Type != "udp" {
@@ -131,14 +132,13 @@ func (s *Source) service(e entry) (hosts.Service, error) {
 		if p.Port < 1 || p.Port > 65535 || p.ServicePort < 0 || p.ServicePort > 65535 {
 			return one, fmt.Errorf("a port is %d, its ServicePort %d: ports are from 1 to 65535", p.Port, p.ServicePort)
 		}
+		port := hosts.Port{Type: p.Type, Port: p.Port, ServicePort: p.ServicePort}
 		if p.IP != "" {
-			address, err := netip.ParseAddr(p.IP)
-			if err != nil {
+			if port.Address, err = netip.ParseAddr(p.IP); err != nil {
 				return one, fmt.Errorf("its IP %q is no address", p.IP)
 			}
-			one.Address = address
 		}
-		one.Ports = append(one.Ports, hosts.Port{Type: p.Type, Port: p.Port, ServicePort: p.ServicePort})
+		one.Ports = append(one.Ports, port)
 	}
 	return one, nil
 }

@@ -19,7 +19,9 @@ import (
 
 const list = `[
   {"Service": {"Name": "some_service", "Image": "app:7", "Ports": [{"Type": "tcp", "Port": 10234, "ServicePort": 9999}], "ProxyMode": "http"}, "ListenPort": 9999},
-  {"Service": {"Name": "some_service", "Ports": [{"Port": 10235, "ServicePort": 9999, "IP": "10.9.9.9"}]}, "Check": {"Type": "AlwaysSuccessful"}}
+  {"Service": {"Name": "some_service", "Ports": [{"Port": 10235, "ServicePort": 9999, "IP": "10.9.9.9"}]}, "Check": {"Type": "AlwaysSuccessful"}},
+  {"Service": {"Name": "checked"}, "Check": {"Type": "HttpGet", "Args": "http://{{host}}:{{tcp 80}}/", "Interval": "5s", "Timeout": "1s", "Healthy": 2, "Unhealthy": 3, "Initial": "healthy"}},
+  {"Service": {"Name": "asked"}, "Check": {"Type": "External", "Args": "true"}}
 ]`
 
 func TestServicesOfAFile(t *testing.T) {
@@ -30,7 +32,9 @@ func TestServicesOfAFile(t *testing.T) {
 	}
 	want := []hosts.Service{
 		{ID: "some-service", Name: "some_service", Image: "app:7", Address: host, Mode: hosts.HTTPMode, Ports: []hosts.Port{{Type: "tcp", Port: 10234, ServicePort: 9999}}},
-		{ID: "some-service-2", Name: "some_service", Address: netip.MustParseAddr("10.9.9.9"), Ports: []hosts.Port{{Port: 10235, ServicePort: 9999}}},
+		{ID: "some-service-2", Name: "some_service", Address: host, Ports: []hosts.Port{{Port: 10235, ServicePort: 9999, Address: netip.MustParseAddr("10.9.9.9")}}, Check: hosts.Check{Kind: hosts.CheckNone}},
+		{ID: "checked", Name: "checked", Address: host, Check: hosts.Check{Kind: hosts.CheckHTTP, Args: "http://{{host}}:{{tcp 80}}/", Interval: 5 * time.Second, Timeout: time.Second, Healthy: 2, Unhealthy: 3, Initial: hosts.Healthy}},
+		{ID: "asked", Name: "asked", Address: host, Check: hosts.Check{Kind: hosts.CheckExec, Args: "true"}},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 		t.Error(diff)
@@ -38,11 +42,14 @@ func TestServicesOfAFile(t *testing.T) {
 }
 
 func TestFilesThatMakeNoSense(t *testing.T) {
+	check := func(text string) string { return `[{"Service":{"Name":"a"},"Check":{` + text + `}}]` }
 	for name, file := range map[string]string{
 		"empty": "", "no list": `{}`, "half": `[{"Service":`, "more": `[] []`, "no name": `[{"Service":{"Name":"_"}}]`,
 		"mode": `[{"Service":{"Name":"a","ProxyMode":"smtp"}}]`, "port 0": `[{"Service":{"Name":"a","Ports":[{"ServicePort":1}]}}]`,
 		"port": `[{"Service":{"Name":"a","Ports":[{"Port":1,"ServicePort":65536}]}}]`, "type": `[{"Service":{"Name":"a","Ports":[{"Port":1,"Type":"sctp"}]}}]`,
-		"address": `[{"Service":{"Name":"a","Ports":[{"Port":1,"IP":"localhost"}]}}]`, "misspelt": `[{"Service":{"Name":"a","Ports":[{"Port":1,"ServicePrt":2}]}}]`, "check": `[{"Service":{"Name":"a"},"Check":{"Type":"HttpGet"}}]`,
+		"address": `[{"Service":{"Name":"a","Ports":[{"Port":1,"IP":"localhost"}]}}]`, "misspelt": `[{"Service":{"Name":"a","Ports":[{"Port":1,"ServicePrt":2}]}}]`,
+		"check": check(`"Type":"smtp"`), "engine": check(`"Type":"engine"`), "no command": check(`"Type":"exec"`), "no type": check(`"Args":"/"`), "initial": check(`"Initial":"ill"`),
+		"interval": check(`"Interval":"3"`), "short": check(`"Interval":"1ms"`), "late": check(`"Interval":"1s","Timeout":"2s"`), "never": check(`"Healthy":-1`), "check misspelt": check(`"Typ":"tcp"`),
 	} {
 		if got, err := (&Source{}).parse([]byte(file)); err == nil {
 			t.Errorf("%s: taken as %v", name, got)
@@ -88,7 +95,7 @@ func TestWhatAFileSaidLastStays(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		if len(found) != 2 || len(found[0]) != 2 || len(found[1]) != 0 {
+		if len(found) != 2 || len(found[0]) != 4 || len(found[1]) != 0 {
 			t.Errorf("found %v", found)
 		}
 		if told := strings.Count(log.String(), "level=WARN"); told != 3 {
