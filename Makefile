@@ -101,6 +101,11 @@ bench-kubernetes: ## an EndpointSlice's change to the last proxy, beside another
 bench-interception: ## requests that the kernel redirects to the sidecar, beside those sent to it; connections to the outside, beside those left alone; as root
 	@go test ./test -run '^TestInterceptionSpeed$$' -count=1 -v -timeout 20m -args -intercept-rounds 10
 
+.PHONY: bench-haproxy
+bench-haproxy: ## a copy that changes in the catalog to the first request that HAProxy sends to it, beside one bare command to HAProxy and beside a reload
+	@hack/system.sh haproxy >&2
+	@go test ./internal/proxy/haproxy -run '^TestSpeed$$' -count=1 -v -args -speed
+
 .PHONY: bench-azure
 bench-azure: ## 10,000 machines of 20 Azure subscriptions: calls and memory of a listing, by Resource Manager and by Resource Graph; what refreshes cost a server; a machine's change to the last proxy, beside an instance that is registered
 	@hack/envoy.sh >&2
