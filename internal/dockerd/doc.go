@@ -6,6 +6,7 @@
 // of this machine, and [Engine.Run] runs a container.
 //
 // Nothing of an engine outlives it, nor the process that started it: the first process
-// of its PID namespace ends when that process does, and all others with it. It needs
+// of its PID namespace ends when that process does, and all others with it. A process that
+// is killed leaves the engine's folder and empty cgroups, heddle-dk*. It needs
 // Linux, root, and the programs that [Lacks] names.
 package dockerd
