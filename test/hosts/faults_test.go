@@ -17,6 +17,9 @@ import (
 // Thirty hosts, and one fault after another: in the end all agree on what runs, and none
 // was told that what runs is gone for longer than the page says.
 func TestThirtyHostsAndTheirFaults(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes four minutes")
+	}
 	f := newFleet(t, 30)
 	if took := agree(t, "once they have started", f.list); took > 20*time.Second {
 		t.Errorf("that is as long as if they had waited for each other's digests")

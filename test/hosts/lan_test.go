@@ -17,7 +17,8 @@ import (
 	"github.com/heddle-mesh/heddle/internal/heddletest"
 )
 
-var heddle heddletest.Program
+// heddle is without the race detector: thirty agents would need ten times the memory.
+var heddle = heddletest.Program{Plain: true}
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) { heddle.Remove(); os.Exit(code) }))
