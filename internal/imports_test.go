@@ -88,11 +88,15 @@ var mayImport = map[string][]string{
 	"internal/dockertest":        {"internal/dockerd", "internal/treetest"},
 	"internal/dockertest/whoami": {},
 
-	"internal/gossip":       {},
-	"internal/hosts":        {"internal/mesh"},
-	"internal/agent":        {"internal/mesh", "internal/catalog", "internal/controlplane", "internal/gossip", "internal/hosts", "internal/proxy", "internal/xds"},
-	"internal/agent/files":  {"internal/mesh", "internal/hosts"},
-	"internal/agent/health": {"internal/mesh", "internal/hosts"},
+	"internal/gossip":         {},
+	"internal/hosts":          {"internal/mesh"},
+	"internal/agent":          {"internal/mesh", "internal/catalog", "internal/controlplane", "internal/gossip", "internal/hosts", "internal/proxy", "internal/xds"},
+	"internal/agent/files":    {"internal/mesh", "internal/hosts"},
+	"internal/agent/health":   {"internal/mesh", "internal/hosts"},
+	"internal/hosts/sidecar":  {"internal/hosts"},
+	"internal/agent/api":      {"internal/mesh", "internal/hosts", "internal/hosts/sidecar"},
+	"internal/agent/api/page": {"internal/hosts", "internal/present", "internal/agent/api"},
+	"internal/agent/webhooks": {"internal/mesh", "internal/hosts", "internal/hosts/sidecar"},
 
 	"internal/agent/bridge": {"internal/mesh", "internal/hosts", "internal/catalog", "internal/client", "internal/lease"},
 

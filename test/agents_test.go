@@ -41,7 +41,7 @@ func startHostWith(t *testing.T, number int, keys string, gossipPort mesh.Port, 
 	h := &fleetHost{t: t, name: fmt.Sprint("host-", number), ip: fmt.Sprint("127.77.0.", number), gossip: gossipPort, file: filepath.Join(t.TempDir(), "services.json")}
 	h.runs()
 	arguments := []string{
-		"agent", "--name", h.name, "--address", h.ip, "--port", fmt.Sprint(gossipPort), "--proxy-address", h.ip, "--key-file", keys, "--services", h.file,
+		"agent", "--name", h.name, "--address", h.ip, "--port", fmt.Sprint(gossipPort), "--proxy-address", h.ip, "--api", "none", "--key-file", keys, "--services", h.file,
 		"--envoy", envoytest.Path(t),
 	}
 	arguments = append(arguments, flags...)

@@ -45,6 +45,7 @@ type agentCmd struct {
 	agentCheckFlags
 	agentBridgeFlags
 	agentHAProxyFlags
+	agentAPI
 	InsecurePlain bool `name:"insecure-gossip" help:"Gossip in plain text, without keys: whoever reaches the port can read and forge what hosts say."`
 }
 
@@ -110,13 +111,21 @@ func (c *agentCmd) Run(ctx context.Context, line *globals, con *console, log *sl
 		return err
 	}
 	file := readyFile{path: c.ReadyFile, log: log}
-	release, err := file.claim(ctx, port{&cfg.XDS, "--xds", c.XDSAddress})
+	ports, err := c.ports(c.ProxyAddress)
+	if err != nil {
+		return err
+	}
+	release, err := file.claim(ctx, append(ports, port{&cfg.XDS, "--xds", c.XDSAddress})...)
 	if err != nil {
 		return err
 	}
 	defer release()
 	ready := agentReady{Host: c.Name, Address: cfg.Gossip.Bind.String(), XDS: cfg.XDS.Addr().String()}
+	if cfg.Metrics = c.count(); c.listener != nil {
+		ready.API = c.listener.Addr().String()
+	}
 	cfg.Ready = func(proxy proxy.Status) error {
+		c.ready.Store(true)
 		ready.Outbound, ready.PID = listenerText(proxy.Outbound), proxy.PID
 		return file.write(ready)
 	}
@@ -151,8 +160,13 @@ func (c *agentCmd) Run(ctx context.Context, line *globals, con *console, log *sl
 	if err != nil {
 		return wrongFlags(err)
 	}
+	tell, err := c.tell(a, c.Name, log)
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.Run(ctx) })
+	group.Go(func() error { return tell(ctx) })
 	if bridge != nil {
 		group.Go(func() error { return bridge.Export(ctx, a) })
 	}
@@ -164,6 +178,7 @@ type agentReady struct {
 	Host     string `json:"host"`
 	Address  string `json:"address"`            // of gossip, host:port as all here
 	XDS      string `json:"xds"`                // where the host's proxy is configured from
+	API      string `json:"api,omitempty"`      // where it answers questions about the fleet
 	Outbound string `json:"outbound,omitempty"` // where the proxy takes HTTP calls by host name
 	PID      int    `json:"pid,omitempty"`      // of the proxy
 }

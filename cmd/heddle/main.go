@@ -53,6 +53,7 @@ type cli struct {
 	Status      statusCmd      `cmd:"" group:"seeing" help:"Show the health of the server, of each proxy, and what is wrong."`
 	ProxyConfig proxyConfigCmd `cmd:"" group:"seeing" help:"Show what one proxy has of its configuration, and how it differs from the newest."`
 	Audit       auditCmd       `cmd:"" group:"seeing" help:"Show who changed what, and who was refused to."`
+	Hosts       hostsCmd       `cmd:"" group:"seeing" help:"Show a fleet of hosts without a server as one of its agents sees it, or drain a copy."`
 	Watch       watchCmd       `cmd:"" group:"seeing" help:"Follow the changes of the mesh."`
 	Topology    topologyCmd    `cmd:"" group:"seeing" help:"Show who calls whom, declared and seen, as a table or a drawing."`
 

@@ -26,6 +26,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	heddlev1 "github.com/heddle-mesh/heddle/api/heddle/v1"
+	"github.com/heddle-mesh/heddle/internal/agent/api"
+	"github.com/heddle-mesh/heddle/internal/hosts"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/attest"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/gatewayapi"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/operator"
@@ -50,6 +52,8 @@ var labelMeanings = map[string]string{
 	"outcome":   "of fetches: `done`, `failed`; of the audit: `done`, `refused`",
 	"state":     "of instances: `live`, `stale`; of the Gateway API's objects: `accepted`, `refused`",
 	"kind":      "`Gateway`, `HTTPRoute`, `GRPCRoute`",
+	"health":    "of copies on hosts: `healthy`, `unhealthy`, `unknown`, `draining`",
+	"status":    "of hosts: `alive`, `failed`",
 	"kid":       "ID of the signing key",
 	"result":    "of pods: `injected`, `left`, `refused`, `failed`, `malformed`; of attestations: `attested`, `refused`, `limited`, `failed`; of refreshes: `ok`, `failed`",
 }
@@ -240,7 +244,7 @@ func TestMetricsPageIsUpToDate(t *testing.T) {
 	m := startBusyMesh(t)
 	families := map[string]*family{}
 	for program, exported := range map[string]map[string]*family{
-		"heddle server": scrape(t, m.server), "heddle authz": scrape(t, m.authz), "heddle operator": operatorMetrics(t),
+		"heddle server": scrape(t, m.server), "heddle authz": scrape(t, m.authz), "heddle operator": operatorMetrics(t), "heddle agent": agentMetrics(t),
 	} {
 		for name, one := range exported {
 			if !strings.HasPrefix(name, "heddle_") {
@@ -270,6 +274,16 @@ func TestMetricsPageIsUpToDate(t *testing.T) {
 	if diff := cmp.Diff(string(there), string(page)); diff != "" {
 		t.Errorf("docs/reference/metrics.md is not up to date: run go test ./cmd/heddle -run UpToDate -update\n%s", diff)
 	}
+}
+
+// agentMetrics gives what a host's agent exports of its fleet.
+func agentMetrics(t *testing.T) map[string]*family {
+	t.Helper()
+	all := prometheus.NewRegistry()
+	all.MustRegister(api.Metrics{State: func() *hosts.State { return &hosts.State{} }})
+	answer := httptest.NewRecorder()
+	promhttp.HandlerFor(all, promhttp.HandlerOpts{}).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	return parseMetrics(answer.Body.String())
 }
 
 // operatorMetrics are those of the operator's webhook and attestation. Without a
@@ -316,7 +330,7 @@ func renderMetrics(t *testing.T, families map[string]*family) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	b.WriteString("# Metrics\n\n<!-- Written by `go test ./cmd/heddle -run UpToDate -update` from what the programs export. -->\n\n")
-	b.WriteString("What `heddle server` and `heddle authz` export at `/metrics`, in Prometheus's text format, beside the metrics of the Go runtime (`go_…`, `process_…`).\n")
+	b.WriteString("What `heddle server`, `heddle authz` and the API of `heddle agent` export at `/metrics`, in Prometheus's text format, beside the metrics of the Go runtime (`go_…`, `process_…`).\n")
 	b.WriteString("The dashboards, the alerts and what the figures mean: [observability](../observability.md). An AuthZ service inside the server (`--authz-listen`) adds its metrics to the server's.\n\n")
 	b.WriteString("| metric | type | labels | what it is | in |\n| --- | --- | --- | --- | --- |\n")
 	used := map[string]struct{}{}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/heddle-mesh/heddle/internal/catalog"
@@ -53,8 +54,10 @@ type Config struct {
 	Remember string
 	// Ready, if given, is called once the others can reach this host and its proxy
 	// serves, and again when something in the proxy's status changes.
-	Ready  func(proxy.Status) error
-	Logger *slog.Logger
+	Ready func(proxy.Status) error
+	// Metrics takes what is counted of the proxy's configuration; nil: it is kept to itself.
+	Metrics prometheus.Registerer
+	Logger  *slog.Logger
 }
 
 // Proxy serves the services of the fleet on this host until ctx ends, and then
@@ -96,7 +99,7 @@ func New(cfg Config) (*Agent, error) {
 		a.found.drained[name] = struct{}{}
 	}
 	a.state.current = &hosts.State{Fleet: cfg.Gossip.Fleet, Self: cfg.Gossip.Name, Changed: time.Now()}
-	a.plane = newPlane(a.catalog, cfg.Logger)
+	a.plane = newPlane(a.catalog, cfg.Metrics, cfg.Logger)
 	return a, nil
 }
 

@@ -97,6 +97,17 @@ func (a *Agent) nextClaim() uint64 {
 	return min(last, math.MaxUint64-1) + 1
 }
 
+// Local gives what this host runs as its sources found it, with what is told to nobody.
+func (a *Agent) Local() []hosts.Service {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var list []hosts.Service
+	for _, source := range slices.Sorted(maps.Keys(a.found.sources)) {
+		list = append(list, a.found.sources[source]...)
+	}
+	return list
+}
+
 // Drain has the copies with an ID on this host get no new requests, until they end or
 // drain is false. It gives them as they are then; none has that ID: [mesh.KindNotFound].
 func (a *Agent) Drain(id string, drain bool) ([]hosts.Service, error) {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
@@ -23,9 +24,9 @@ type plane struct {
 	grpc    *grpc.Server
 }
 
-func newPlane(c *catalog.Catalog, logger *slog.Logger) plane {
-	p := plane{control: controlplane.New(controlplane.Config{Catalog: c, Logger: logger})}
-	p.xds = xds.NewServer(xds.Config{Scopes: p.control, Logger: logger})
+func newPlane(c *catalog.Catalog, metrics prometheus.Registerer, logger *slog.Logger) plane {
+	p := plane{control: controlplane.New(controlplane.Config{Catalog: c, Registerer: metrics, Logger: logger})}
+	p.xds = xds.NewServer(xds.Config{Scopes: p.control, Registerer: metrics, Logger: logger})
 	p.grpc = grpc.NewServer(append(xds.ServerOptions(),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}))...) // as often as Envoy pings
 	p.xds.Register(p.grpc)

@@ -184,7 +184,7 @@ func fresh(t *testing.T, state *hosts.State) map[string]map[string][]byte {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- newPlane(c, slog.New(slog.DiscardHandler)).run(ctx, listener) }()
+	go func() { ended <- newPlane(c, nil, slog.New(slog.DiscardHandler)).run(ctx, listener) }()
 	defer func() {
 		cancel()
 		if err := <-ended; err != nil {

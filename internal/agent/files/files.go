@@ -7,6 +7,7 @@ package files
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/hosts"
@@ -79,7 +81,7 @@ type entry struct {
 		Hostname, Created, Updated, Status json.RawMessage
 	}
 	Check      check
-	ListenPort json.RawMessage
+	ListenPort mesh.Port // where it wants to be told of the fleet's changes
 }
 
 // parse reads the file, all or nothing.
@@ -139,6 +141,18 @@ func (s *Source) service(e entry) (hosts.Service, error) {
 			}
 		}
 		one.Ports = append(one.Ports, port)
+	}
+	if e.ListenPort != 0 {
+		listen := cmp.Or(one.PortFor("tcp", e.ListenPort), e.ListenPort)
+		i := slices.IndexFunc(one.Ports, func(p hosts.Port) bool { return p.Port == listen })
+		if i < 0 {
+			return one, fmt.Errorf("its ListenPort %d is none of its ports", e.ListenPort)
+		}
+		at := one.Address
+		if one.Ports[i].Address.IsValid() {
+			at = one.Ports[i].Address
+		}
+		one.Listener = fmt.Sprintf("http://%s/sidecar/update", netip.AddrPortFrom(at, uint16(listen))) //nolint:gosec // a port
 	}
 	return one, nil
 }

@@ -31,7 +31,7 @@ func TestServicesOfAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []hosts.Service{
-		{ID: "some-service", Name: "some_service", Image: "app:7", Address: host, Mode: hosts.HTTPMode, Ports: []hosts.Port{{Type: "tcp", Port: 10234, ServicePort: 9999}}},
+		{ID: "some-service", Name: "some_service", Image: "app:7", Address: host, Mode: hosts.HTTPMode, Ports: []hosts.Port{{Type: "tcp", Port: 10234, ServicePort: 9999}}, Listener: "http://10.0.0.1:10234/sidecar/update"},
 		{ID: "some-service-2", Name: "some_service", Address: host, Ports: []hosts.Port{{Port: 10235, ServicePort: 9999, Address: netip.MustParseAddr("10.9.9.9")}}, Check: hosts.Check{Kind: hosts.CheckNone}},
 		{ID: "checked", Name: "checked", Address: host, Check: hosts.Check{Kind: hosts.CheckHTTP, Args: "http://{{host}}:{{tcp 80}}/", Interval: 5 * time.Second, Timeout: time.Second, Healthy: 2, Unhealthy: 3, Initial: hosts.Healthy}},
 		{ID: "asked", Name: "asked", Address: host, Check: hosts.Check{Kind: hosts.CheckExec, Args: "true"}},
@@ -44,7 +44,7 @@ func TestServicesOfAFile(t *testing.T) {
 func TestFilesThatMakeNoSense(t *testing.T) {
 	check := func(text string) string { return `[{"Service":{"Name":"a"},"Check":{` + text + `}}]` }
 	for name, file := range map[string]string{
-		"empty": "", "no list": `{}`, "half": `[{"Service":`, "more": `[] []`, "no name": `[{"Service":{"Name":"_"}}]`,
+		"empty": "", "no list": `{}`, "listener": `[{"Service":{"Name":"a","Ports":[{"Port":1}]},"ListenPort":2}]`, "half": `[{"Service":`, "more": `[] []`, "no name": `[{"Service":{"Name":"_"}}]`,
 		"mode": `[{"Service":{"Name":"a","ProxyMode":"smtp"}}]`, "port 0": `[{"Service":{"Name":"a","Ports":[{"ServicePort":1}]}}]`,
 		"port": `[{"Service":{"Name":"a","Ports":[{"Port":1,"ServicePort":65536}]}}]`, "type": `[{"Service":{"Name":"a","Ports":[{"Port":1,"Type":"sctp"}]}}]`,
 		"address": `[{"Service":{"Name":"a","Ports":[{"Port":1,"IP":"localhost"}]}}]`, "misspelt": `[{"Service":{"Name":"a","Ports":[{"Port":1,"ServicePrt":2}]}}]`,

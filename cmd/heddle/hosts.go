@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/heddle-mesh/heddle/internal/agent/api"
+	"github.com/heddle-mesh/heddle/internal/hosts"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/present"
+)
+
+// hostsCmd asks the agent of a host about the fleet.
+type hostsCmd struct {
+	Members  hostsMembersCmd  `cmd:"" default:"withargs" help:"Show the hosts of the fleet, and what is wrong."`
+	Services hostsServicesCmd `cmd:"" help:"Show what the fleet runs, copy by copy."`
+	Watch    hostsWatchCmd    `cmd:"" help:"Follow what starts, ends and changes in the fleet."`
+	Drain    hostsDrainCmd    `cmd:"" help:"Have a copy on the agent's host get no new requests."`
+}
+
+// agentFlags say which agent is asked.
+type agentFlags struct {
+	Agent string `env:"HEDDLE_AGENT" default:"http://127.0.0.1:7777" placeholder:"URL" help:"The API of the agent that is asked."`
+}
+
+func (f agentFlags) client(g *globals) (*api.Client, error) {
+	token, err := g.token()
+	if err != nil {
+		return nil, err
+	}
+	client, err := api.NewClient(f.Agent, token)
+	if err != nil {
+		return nil, &usageError{message: "--agent: " + err.Error()}
+	}
+	return client, nil
+}
+
+// show shows the fleet once, or anew after each change.
+func (f agentFlags) show(ctx context.Context, g *globals, con *console, watch bool, show func(*api.Fleet) error) error {
+	client, err := f.client(g)
+	if err != nil {
+		return err
+	}
+	if !watch {
+		fleet, err := client.Fleet(ctx)
+		if err != nil {
+			return err
+		}
+		return show(fleet)
+	}
+	first := true
+	err = client.Watch(ctx, func(fleet *api.Fleet) error {
+		switch {
+		case con.terminal:
+			fmt.Fprint(con.out, "\x1b[H\x1b[2J") // a fresh screen (ECMA-48, section 8.3.39)
+		case !first:
+			fmt.Fprintln(con.out)
+		}
+		first = false
+		return show(fleet)
+	})
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// line writes a value as JSON on one line, as streams are read.
+func (c *console) line(value any) error {
+	encoder := json.NewEncoder(c.out)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(value)
+}
+
+type hostsMembersCmd struct {
+	agentFlags `embed:""`
+	Repeat     bool   `name:"watch" short:"w" help:"Show it anew after each change, until Ctrl-C."`
+	Output     string `short:"o" enum:"table,json" default:"table" help:"table, or json."`
+}
+
+// Help shows examples below the flags.
+func (hostsMembersCmd) Help() string {
+	return `Asks the agent of this host, or the one that --agent names, how it sees the fleet.
+
+Examples:
+
+  heddle hosts
+  heddle hosts members --watch
+  heddle hosts members --agent http://10.0.0.2:7777 -o json`
+}
+
+// Run shows the members.
+func (c *hostsMembersCmd) Run(ctx context.Context, g *globals, con *console) error {
+	return c.show(ctx, g, con, c.Repeat, func(f *api.Fleet) error {
+		if c.Output == "json" {
+			return con.encodeMaybeLine(c.Repeat, f)
+		}
+		table := present.NewTable(con.palette, "HOST", "STATUS", "GOSSIP", "COPIES", "RUNS", "LAST NEWS")
+		for _, m := range f.Members {
+			status := present.Cell{Text: m.Status, Tone: present.Good}
+			if m.Status != api.MemberAlive {
+				status.Tone = present.Bad
+			}
+			var names []string
+			known := map[string]bool{}
+			for _, s := range m.Services {
+				if !known[s.Name] {
+					known[s.Name] = true
+					names = append(names, s.Name)
+				}
+			}
+			name := m.Name
+			if name == f.Host {
+				name += " (asked)"
+			}
+			table.Add(append(present.Text(name), status, present.Cell{Text: m.Address}, present.Cell{Text: fmt.Sprint(len(m.Services))}, present.Cell{Text: cutList(names)},
+				present.Cell{Text: present.Age(time.Since(m.Seen)) + " ago"})...)
+		}
+		if err := table.Write(con.out); err != nil {
+			return err
+		}
+		return hostsProblems(con, f.Problems)
+	})
+}
+
+// encodeMaybeLine writes JSON for people, or a line of it for those who read a stream.
+func (c *console) encodeMaybeLine(stream bool, value any) error {
+	if stream {
+		return c.line(value)
+	}
+	return c.encode("json", value)
+}
+
+func hostsProblems(con *console, problems []api.Problem) error {
+	if len(problems) == 0 {
+		return nil
+	}
+	fmt.Fprintln(con.out, "\nProblems:")
+	table := present.NewTable(con.palette, "SERVICE", "HOST", "PROBLEM")
+	for _, p := range problems {
+		table.Add(present.Cell{Text: p.Service}, present.Cell{Text: p.Host}, present.Cell{Text: p.Message, Tone: present.Warn})
+	}
+	return table.Write(con.out)
+}
+
+type hostsServicesCmd struct {
+	agentFlags `embed:""`
+	Names      []string `arg:"" optional:"" name:"name" help:"Services, as their owners or the mesh call them; none: all."`
+	Repeat     bool     `name:"watch" short:"w" help:"Show it anew after each change, until Ctrl-C."`
+	Output     string   `short:"o" enum:"table,json" default:"table" help:"table, or json."`
+}
+
+// Help shows examples below the flags.
+func (hostsServicesCmd) Help() string {
+	return `Examples:
+
+  heddle hosts services
+  heddle hosts services orders --watch
+  heddle hosts services -o json`
+}
+
+// Run shows the services.
+func (c *hostsServicesCmd) Run(ctx context.Context, g *globals, con *console) error {
+	return c.show(ctx, g, con, c.Repeat, func(f *api.Fleet) error {
+		list := f.Services()
+		if len(c.Names) > 0 {
+			var chosen []api.Service
+			for _, name := range c.Names {
+				before := len(chosen)
+				for _, s := range list {
+					if s.Name == name || string(s.MeshName) == name {
+						chosen = append(chosen, s)
+					}
+				}
+				if len(chosen) == before && !c.Repeat {
+					return mesh.NotFound("no host of the fleet runs %q: heddle hosts services lists what they run", name)
+				}
+			}
+			list = chosen
+		}
+		if c.Output == "json" {
+			if list == nil {
+				list = []api.Service{}
+			}
+			return con.encodeMaybeLine(c.Repeat, list)
+		}
+		if len(list) == 0 {
+			fmt.Fprintln(con.err, "no host of the fleet runs a service")
+			return nil
+		}
+		return hostsServicesTable(con.palette, list).Write(con.out)
+	})
+}
+
+func hostsServicesTable(p present.Palette, list []api.Service) *present.Table {
+	table := present.NewTable(p, "SERVICE", "PORTS", "MODE", "HOST", "ID", "HEALTH", "REACHED AT", "IMAGE", "AGE")
+	for _, s := range list {
+		var ports []string
+		for _, one := range s.Ports {
+			ports = append(ports, fmt.Sprint(one))
+		}
+		for _, c := range s.Copies {
+			health := present.Cell{Text: string(c.Health), Tone: healthTone(c.Health)}
+			if c.Lost {
+				health = present.Cell{Text: "host lost", Tone: present.Bad}
+			}
+			age, at := "", []string{}
+			if !c.Created.IsZero() {
+				age = present.Age(time.Since(c.Created))
+			}
+			for _, port := range c.Ports {
+				address := c.Address
+				if port.Address.IsValid() {
+					address = port.Address
+				}
+				at = append(at, fmt.Sprintf("%s:%d", address, port.Port))
+			}
+			cells := append(present.Text(s.Name, strings.Join(ports, ","), string(s.Mode), c.Host, c.ID), health)
+			table.Add(append(cells, present.Text(cutList(at), c.Image, age)...)...)
+		}
+	}
+	return table
+}
+
+func healthTone(h hosts.Health) present.Tone {
+	switch h {
+	case hosts.Healthy:
+		return present.Good
+	case hosts.Unhealthy:
+		return present.Bad
+	default:
+		return present.Warn
+	}
+}

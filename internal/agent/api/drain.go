@@ -1,0 +1,100 @@
+package api
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/heddle-mesh/heddle/internal/hosts"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// drain has copies on this host get no new requests; DELETE has them get them again.
+func (s *Server) drain(w http.ResponseWriter, r *http.Request) {
+	if status, message := s.mayWrite(r); status != 0 {
+		if status == http.StatusUnauthorized {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="heddle"`)
+		}
+		refuse(w, status, message)
+		return
+	}
+	id, drained, said := r.PathValue("id"), r.Method == http.MethodPost, "DRAINING"
+	if !drained {
+		said = "be served again"
+	}
+	copies, err := s.cfg.Drain(id, drained)
+	switch {
+	case mesh.KindOf(err) == mesh.KindNotFound:
+		refuse(w, http.StatusNotFound, fmt.Sprintf("Not Found - Service ID %q not found%s", id, s.elsewhere(id)))
+		return
+	case err != nil:
+		s.cfg.Logger.Error("a service could not be drained", "id", id, "error", err)
+		refuse(w, http.StatusInternalServerError, "the agent could not tell the other hosts; its log says why")
+		return
+	}
+	var messages []string
+	for _, one := range copies {
+		messages = append(messages, fmt.Sprintf("Service %q instance %q set to %s", one.Name, one.ID, said))
+	}
+	s.cfg.Logger.Info("a service was drained, or is served again", "id", id, "drained", drained, "client", r.RemoteAddr)
+	body, err := json.MarshalIndent(Message{Message: strings.Join(messages, "; ")}, "", "  ")
+	if err != nil { // of a string
+		panic(err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusAccepted)
+	_, _ = w.Write(body) // a client that left is no error of ours
+}
+
+// Message is what a write is answered with.
+type Message struct{ Message string }
+
+// elsewhere says which hosts run what this one does not.
+func (s *Server) elsewhere(id string) string {
+	var names []string
+	for _, h := range s.cfg.State().Hosts {
+		for _, one := range h.Services {
+			if one.ID == id && h.Status == hosts.Alive {
+				names = append(names, h.Name)
+			}
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" on this host: ask the agent of %s, which runs it", strings.Join(names, " or "))
+}
+
+const minToken = 16 // characters
+
+// mayWrite says why a request may not write; 0: it may.
+func (s *Server) mayWrite(r *http.Request) (status int, message string) {
+	if s.cfg.Tokens == nil {
+		return http.StatusForbidden, "writes are refused: start the agent with --api-token-file FILE, and send what is in it as \"Authorization: Bearer TOKEN\""
+	}
+	values := r.Header.Values("Authorization")
+	if len(values) != 1 {
+		return http.StatusUnauthorized, "a write needs a token: send the header \"Authorization: Bearer TOKEN\" with one of --api-token-file"
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	token = strings.TrimSpace(token)
+	if !strings.EqualFold(scheme, "Bearer") || len(token) < minToken {
+		return http.StatusUnauthorized, "the Authorization header is not of the form \"Bearer TOKEN\""
+	}
+	// Hashes have one length, so that the time of comparing says nothing of the tokens.
+	given, known := sha256.Sum256([]byte(token)), 0
+	for line := range bytes.Lines(s.cfg.Tokens()) {
+		if line = bytes.TrimSpace(line); len(line) >= minToken {
+			sum := sha256.Sum256(line)
+			known |= subtle.ConstantTimeCompare(given[:], sum[:])
+		}
+	}
+	if known != 1 {
+		return http.StatusUnauthorized, "the token is none of --api-token-file"
+	}
+	return 0, ""
+}

@@ -1,0 +1,48 @@
+// Follows the agent's watch, and puts the parts of the new page in the place of the old.
+"use strict";
+
+const live = document.getElementById("live");
+const field = document.getElementById("q");
+const parts = ["tiles", "found"];
+let asked = 0; // pages asked for; only the last one counts
+
+function say(state, text) {
+  live.dataset.state = state;
+  live.textContent = text;
+}
+
+async function refresh() {
+  const mine = ++asked;
+  const query = field.value.trim();
+  const address = "/ui/" + (query ? "?q=" + encodeURIComponent(query) : "");
+  try {
+    const answer = await fetch(address, { headers: { Accept: "text/html" } });
+    if (!answer.ok) throw new Error(answer.status);
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (mine !== asked) return;
+    for (const id of parts) {
+      const now = page.getElementById(id), old = document.getElementById(id);
+      if (now && old && now.innerHTML !== old.innerHTML) old.replaceWith(document.importNode(now, true));
+    }
+    history.replaceState(null, "", address);
+  } catch {
+    if (mine === asked) say("away", "the agent does not answer");
+  }
+}
+
+let typing;
+field.addEventListener("input", () => {
+  clearTimeout(typing);
+  typing = setTimeout(refresh, 150);
+});
+field.form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  refresh();
+});
+field.form.querySelector("button").hidden = true;
+
+const watch = new EventSource("/api/v1/watch?brief=true");
+watch.onopen = () => say("live", "live");
+watch.onerror = () => say("away", "the agent is away; this is what it said last");
+watch.addEventListener("fleet", refresh);
+setInterval(() => { if (!document.hidden) refresh(); }, 15000); // ages grow
