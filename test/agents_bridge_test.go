@@ -65,8 +65,11 @@ func TestAFleetJoinsAMesh(t *testing.T) {
 			seen := map[string]bool{}
 			for range 20 {
 				got, err := web.call(t, "orders", "/")
-				if err != nil || got.status != http.StatusOK {
-					return fmt.Errorf("%v: %v", got, err)
+				if err != nil {
+					return err
+				}
+				if got.status != http.StatusOK {
+					return fmt.Errorf("%d: %s", got.status, got.body)
 				}
 				seen[got.body] = true
 			}
