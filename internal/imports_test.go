@@ -90,7 +90,7 @@ var mayImport = map[string][]string{
 
 	"internal/gossip":         {},
 	"internal/hosts":          {"internal/mesh"},
-	"internal/agent":          {"internal/mesh", "internal/catalog", "internal/controlplane", "internal/gossip", "internal/hosts", "internal/proxy", "internal/xds"},
+	"internal/agent":          {"internal/mesh", "internal/catalog", "internal/controlplane", "internal/gossip", "internal/hosts", "internal/proxy", "internal/translate", "internal/xds"},
 	"internal/agent/files":    {"internal/mesh", "internal/hosts"},
 	"internal/agent/health":   {"internal/mesh", "internal/hosts"},
 	"internal/hosts/sidecar":  {"internal/hosts"},

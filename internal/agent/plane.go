@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/catalog"
 	"github.com/heddle-mesh/heddle/internal/controlplane"
+	"github.com/heddle-mesh/heddle/internal/translate"
 	"github.com/heddle-mesh/heddle/internal/xds"
 )
 
@@ -25,12 +27,23 @@ type plane struct {
 }
 
 func newPlane(c *catalog.Catalog, metrics prometheus.Registerer, logger *slog.Logger) plane {
-	p := plane{control: controlplane.New(controlplane.Config{Catalog: c, Registerer: metrics, Logger: logger})}
+	p := plane{control: controlplane.New(controlplane.Config{Catalog: c, Trust: trust(), Registerer: metrics, Logger: logger})}
 	p.xds = xds.NewServer(xds.Config{Scopes: p.control, Registerer: metrics, Logger: logger})
 	p.grpc = grpc.NewServer(append(xds.ServerOptions(),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}))...) // as often as Envoy pings
 	p.xds.Register(p.grpc)
 	return p
+}
+
+// unacknowledged is what a host is given to acknowledge what it is sent, some packets of
+// which may be lost on their way.
+const unacknowledged = 3 * time.Second
+
+func trust() translate.Trust {
+	if runtime.GOOS != "linux" {
+		return translate.Trust{}
+	}
+	return translate.Trust{Unacknowledged: unacknowledged}
 }
 
 // partingTime bounds how long streams may take to end.

@@ -203,6 +203,7 @@ func (f *Fleet) describe(name mesh.ServiceName, ports map[mesh.Port]struct{}) {
 		}
 	}
 	f.wanted[name] = &mesh.Service{Name: name, Owner: "hosts", Protocol: protocol, Port: port, ListenerPort: f.exposed[name], Dependencies: []mesh.ServiceName{}}
+	treat(f.wanted[name])
 	if byName(copies) {
 		return
 	}

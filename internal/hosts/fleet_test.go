@@ -62,8 +62,8 @@ func TestServicesOfHostsAreServicesOfTheMesh(t *testing.T) {
 	w.told(f, "h2", Alive, []Service{second, {ID: "c", Name: "/Some_DB", Mode: TCPMode, Address: netip.MustParseAddr("10.0.0.2"), Ports: []Port{{Port: 5432, ServicePort: 15432}, {Port: 53, ServicePort: 5353, Type: "udp"}, {Port: 9999}}}})
 
 	want := map[mesh.ServiceName]*mesh.Service{
-		"web":     {Name: "web", Owner: "hosts", Protocol: mesh.HTTP, Port: 8080, ListenerPort: 8080, Dependencies: []mesh.ServiceName{}},
-		"some-db": {Name: "some-db", Owner: "hosts", Protocol: mesh.TCP, Port: 15432, ListenerPort: 15432, Dependencies: []mesh.ServiceName{}},
+		"web":     {Name: "web", Owner: "hosts", Protocol: mesh.HTTP, Port: 8080, ListenerPort: 8080, Dependencies: []mesh.ServiceName{}, Traffic: patient.Traffic, Routes: patient.Routes},
+		"some-db": {Name: "some-db", Owner: "hosts", Protocol: mesh.TCP, Port: 15432, ListenerPort: 15432, Dependencies: []mesh.ServiceName{}, Traffic: insistent.Traffic},
 		"self":    {Name: "self", Owner: "hosts", Protocol: mesh.HTTP, Port: 1, Dependencies: []mesh.ServiceName{"some-db", "web"}},
 	}
 	if diff := cmp.Diff(want, w.services); diff != "" {

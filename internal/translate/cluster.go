@@ -68,18 +68,26 @@ func (b *builder) clusterFor(s *mesh.Service) *clusterv3.Cluster {
 			// included, once fewer than half are healthy: as when the second of three drains.
 			HealthyPanicThreshold: &typev3.Percent{Value: 0},
 		},
-		// A connection whose other side is gone without a word is noticed in 45 s.
-		UpstreamConnectionOptions: &clusterv3.UpstreamConnectionOptions{TcpKeepalive: &corev3.TcpKeepalive{
-			KeepaliveTime:     wrapperspb.UInt32(30),
-			KeepaliveInterval: wrapperspb.UInt32(5),
-			KeepaliveProbes:   wrapperspb.UInt32(3),
-		}},
 	}
+	b.noticeSilence(c)
 	balance(c, s.Traffic.LoadBalancing)
 	locate(c, s)
 	b.secureUpstream(c, s)
 	b.inject(c, s)
 	return c
+}
+
+// noticeSilence ends connections whose other side is gone without a word: those on which
+// nothing is said in 45 s, or in 10 s where what is sent has to be acknowledged.
+func (b *builder) noticeSilence(c *clusterv3.Cluster) {
+	alive := &corev3.TcpKeepalive{KeepaliveTime: wrapperspb.UInt32(30), KeepaliveInterval: wrapperspb.UInt32(5), KeepaliveProbes: wrapperspb.UInt32(3)}
+	if limit := b.trust.Unacknowledged; limit > 0 {
+		alive = &corev3.TcpKeepalive{KeepaliveTime: wrapperspb.UInt32(5), KeepaliveInterval: wrapperspb.UInt32(2), KeepaliveProbes: wrapperspb.UInt32(2)}
+		c.UpstreamBindConfig = &corev3.BindConfig{SocketOptions: []*corev3.SocketOption{{
+			Description: "TCP_USER_TIMEOUT of Linux (tcp(7))", Level: 6, Name: 18, Value: &corev3.SocketOption_IntValue{IntValue: limit.Milliseconds()},
+		}}}
+	}
+	c.UpstreamConnectionOptions = &clusterv3.UpstreamConnectionOptions{TcpKeepalive: alive}
 }
 
 // locate says where the cluster's instances come from.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -35,6 +36,8 @@ type input struct {
 	JWKS        string            `json:"jwks"` // of the AuthZ service; "": there is none
 	Authorizers []mesh.Authorizer `json:"authorizers"`
 	Telemetry   telemetry         `json:"telemetry"`
+	// Unacknowledged is that of [translate.Trust], in nanoseconds.
+	Unacknowledged time.Duration `json:"unacknowledged"`
 }
 
 // telemetry is [translate.Telemetry] in a file.
@@ -48,7 +51,7 @@ type telemetry struct {
 // trust is that of the input's mesh.
 func (in *input) trust() translate.Trust {
 	if in.Identities == "" {
-		return translate.Trust{Telemetry: translate.Telemetry(in.Telemetry), Reports: true}
+		return translate.Trust{Telemetry: translate.Telemetry(in.Telemetry), Reports: true, Unacknowledged: in.Unacknowledged}
 	}
 	return translate.Trust{Domain: "mesh.test", Roots: []byte(rootCertificate), MTLS: in.Identities, Telemetry: translate.Telemetry(in.Telemetry), Reports: true}
 }

@@ -2,6 +2,7 @@ package translate
 
 import (
 	"fmt"
+	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -22,6 +23,11 @@ type Trust struct {
 
 	Telemetry Telemetry // what the proxies tell of their requests
 	Reports   bool      // proxies report to the access log service of their control plane
+
+	// Unacknowledged ends a connection to an instance whose machine does not acknowledge
+	// what was sent for so long: it is gone without a word. Its proxies run on Linux. 0:
+	// the kernel sends again for a quarter of an hour.
+	Unacknowledged time.Duration
 }
 
 const (
