@@ -65,6 +65,7 @@ var mayImport = map[string][]string{
 	"internal/fair":           {},
 	"internal/probes":         {"internal/mesh", "internal/fair"},
 	"internal/demo":           {"*"},
+	"internal/demo/hosts":     {"*"},
 	"internal/demo/shop":      {},
 	"internal/demo/stage":     {},
 	"internal/envoytest":      {"internal/childtest", "internal/treetest"},

@@ -126,7 +126,7 @@ func (c *agentCmd) Run(ctx context.Context, line *globals, con *console, log *sl
 	}
 	cfg.Ready = func(proxy proxy.Status) error {
 		c.ready.Store(true)
-		ready.Outbound, ready.PID = listenerText(proxy.Outbound), proxy.PID
+		ready.Outbound, ready.Admin, ready.PID = listenerText(proxy.Outbound), listenerText(proxy.Admin), proxy.PID
 		return file.write(ready)
 	}
 	switch c.Proxy {
@@ -180,6 +180,7 @@ type agentReady struct {
 	XDS      string `json:"xds"`                // where the host's proxy is configured from
 	API      string `json:"api,omitempty"`      // where it answers questions about the fleet
 	Outbound string `json:"outbound,omitempty"` // where the proxy takes HTTP calls by host name
+	Admin    string `json:"admin,omitempty"`    // Envoy's admin interface
 	PID      int    `json:"pid,omitempty"`      // of the proxy
 }
 

@@ -9,6 +9,18 @@ import (
 	"github.com/heddle-mesh/heddle/internal/proxy"
 )
 
+// demoCommands are the demos: the sample mesh, which runs if nothing else is named, and hosts.
+type demoCommands struct {
+	Shop   demoCmd       `cmd:"" default:"withargs" help:"Run a sample mesh with a server, and a real Envoy beside each service. The default."`
+	Hosts  demoHostsCmd  `cmd:"" help:"Run a fleet of hosts without a server, and cut off, kill and add some under load."`
+	Whoami demoWhoamiCmd `cmd:"" hidden:"" help:"What runs on the hosts of heddle demo hosts."`
+}
+
+// Help shows examples below the commands.
+func (demoCommands) Help() string {
+	return "Examples:\n\n  heddle demo                   start the sample mesh, and read on the screen what to try; heddle demo shop --help says more\n  heddle demo --once            play its scenario, in well under a minute\n  sudo heddle demo hosts        play the scenario of a fleet of hosts"
+}
+
 // demoCmd runs a sample mesh on this machine.
 type demoCmd struct {
 	Once     bool   `help:"Play the scenario with requests flowing all the time, say how each check went, and end: with 0 only if every check passed and no request failed."`

@@ -30,7 +30,7 @@ type cli struct {
 	Identity  identityCmd      `cmd:"" group:"running" help:"Keep the certificate of a workload whose Envoy or gRPC library something else runs."`
 	Intercept interceptCmd     `cmd:"" group:"running" help:"Redirect the connections of this machine's applications to its proxy, show the rules and take them away."`
 	Operator  operatorCommands `cmd:"" group:"running" help:"Join Kubernetes clusters to the mesh: custom resources and pods."`
-	Demo      demoCmd          `cmd:"" group:"running" help:"Run a sample mesh on this machine, with a real Envoy beside each service."`
+	Demo      demoCommands     `cmd:"" group:"running" help:"Run a sample mesh, or a fleet of hosts, on this machine, with real Envoys."`
 
 	Apply      applyCmd      `cmd:"" group:"objects" help:"Create or change the objects in files."`
 	Diff       diffCmd       `cmd:"" group:"objects" help:"Show what files would change in the configuration of sidecars."`

@@ -24,18 +24,8 @@ func Run(ctx context.Context, config Config) error {
 		return err
 	}
 
-	demoCtx, fail := context.WithCancelCause(ctx)
-	defer fail(nil)
-	died := make(chan *stage.Process, 1)
-	watched := make(chan struct{})
-	go func() { // ends with demoCtx
-		defer close(watched)
-		select {
-		case p := <-died:
-			fail(p.Ended())
-		case <-demoCtx.Done():
-		}
-	}()
+	demoCtx, died, fail, release := stage.Guard(ctx)
+	defer release()
 
 	progress := config.progress()
 	t := &town{
@@ -68,18 +58,17 @@ func Run(ctx context.Context, config Config) error {
 	if closing == nil && t.begun() {
 		t.say("  nothing is left running")
 	}
-	fail(nil)
-	<-watched
+	release()
 	interrupted := ctx.Err() != nil
 	switch {
 	case interrupted && !config.Once && errors.Is(err, context.Canceled):
 		err = nil // Ctrl-C is how a demo ends
 	case interrupted && config.Once:
-		err = errInterrupted // what failed then says nothing
+		err = stage.ErrInterrupted // what failed then says nothing
 	}
 	err = errors.Join(err, closing)
 	if config.Once {
-		err = errors.Join(err, report(config, result.Concluded(err)))
+		err = errors.Join(err, result.Concluded(err).Report(config.Out, config.JSON))
 	}
 	switch {
 	case config.DataDir != "":
@@ -91,22 +80,4 @@ func Run(ctx context.Context, config Config) error {
 		_ = os.RemoveAll(folder) // what stays is for the machine's own cleaning
 	}
 	return err
-}
-
-// errInterrupted is why a scenario was not played to its end.
-var errInterrupted = fmt.Errorf("interrupted: the scenario was not played to its end: %w", context.Canceled)
-
-// report gives the result of the scenario.
-func report(config Config, result stage.Result) error {
-	if config.JSON {
-		if err := result.WriteJSON(config.Out); err != nil {
-			return fmt.Errorf("write the result: %w", err)
-		}
-		return nil
-	}
-	fmt.Fprintf(config.Out, "requests: %d sent, %d failed\n", result.Requests.Sent, result.Requests.Failed)
-	for _, failure := range result.Requests.Failures {
-		fmt.Fprintf(config.Out, "  failed after %s, during %s: %s\n", failure.At, failure.During, failure.Why)
-	}
-	return nil
 }

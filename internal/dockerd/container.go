@@ -63,7 +63,8 @@ type Container struct {
 	// Ports are published: "8080", "8080/udp" at a free port, "31000:8080",
 	// "127.0.0.1:31000:8080", "127.0.0.1::8080".
 	Ports   []string
-	Network string // default: the engine's bridge
+	Binds   []string // files and folders of this machine: "FROM:TO:ro"
+	Network string   // default: the engine's bridge
 	Health  *container.HealthConfig
 	Restart container.RestartPolicyMode
 }
@@ -74,10 +75,23 @@ func (e *Engine) Run(ctx context.Context, c Container) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return id, e.StartAgain(ctx, id)
+}
+
+// StartAgain starts a container that was stopped, or never ran.
+func (e *Engine) StartAgain(ctx context.Context, id string) error {
 	if _, err := e.Client.ContainerStart(ctx, id, client.ContainerStartOptions{}); err != nil {
-		return "", fmt.Errorf("start the container %s: %w", id, err)
+		return fmt.Errorf("start the container %s: %w", id, err)
 	}
-	return id, nil
+	return nil
+}
+
+// End stops a container in order, as `docker stop` does.
+func (e *Engine) End(ctx context.Context, id string) error {
+	if _, err := e.Client.ContainerStop(ctx, id, client.ContainerStopOptions{}); err != nil {
+		return fmt.Errorf("stop the container %s: %w", id, err)
+	}
+	return nil
 }
 
 // Create creates a container, and gives its ID.
@@ -95,7 +109,7 @@ func (e *Engine) Create(ctx context.Context, c Container) (string, error) {
 		Config: &container.Config{
 			Image: c.Image, Cmd: c.Arguments, Env: c.Env, Labels: c.Labels, ExposedPorts: exposed, Healthcheck: c.Health,
 		},
-		HostConfig: &container.HostConfig{PortBindings: bound, NetworkMode: container.NetworkMode(c.Network), RestartPolicy: container.RestartPolicy{Name: c.Restart}},
+		HostConfig: &container.HostConfig{Binds: c.Binds, PortBindings: bound, NetworkMode: container.NetworkMode(c.Network), RestartPolicy: container.RestartPolicy{Name: c.Restart}},
 	})
 	if err != nil {
 		return "", fmt.Errorf("create a container of %s: %w", c.Image, err)

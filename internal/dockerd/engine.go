@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/moby/moby/client"
@@ -63,11 +64,11 @@ func Lacks() string {
 
 // Start starts an engine, and waits until it answers.
 func Start(ctx context.Context, cfg Config) (*Engine, error) {
-	folder, err := os.MkdirTemp(cfg.Folder, "dk")
+	folder, err := os.MkdirTemp(cfg.Folder, prefix)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{folder: folder, Socket: filepath.Join(folder, "s"), cgroup: "heddle-" + filepath.Base(folder), network: cfg.Network}
+	e := &Engine{folder: folder, Socket: filepath.Join(folder, "s"), cgroup: cgroupOf(folder), network: cfg.Network}
 	if err := e.launch(ctx, cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("start a container engine: %w", err), e.Close())
 	}
@@ -92,6 +93,7 @@ func (e *Engine) launch(ctx context.Context, cfg Config) error {
 		"--config-file", settings, "--data-root", e.file("root"), "--exec-root", "/run/docker", "--pidfile", "/run/docker.pid", "--host", "unix://"+e.Socket,
 		"--log-level", "warn", "--cgroup-parent", "/"+e.cgroup, "--exec-opt", "native.cgroupdriver=cgroupfs")
 	e.keeper = exec.CommandContext(context.WithoutCancel(ctx), line[0], append(line[1:], cfg.Flags...)...) // it ends in order, by Close
+	e.keeper.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}                                             // a Ctrl-C at the terminal is for who started it
 	var err error
 	if e.tell, err = e.keeper.StdinPipe(); err != nil {
 		return err
@@ -181,6 +183,11 @@ func (e *Engine) Log() string {
 	return string(body[max(0, len(body)-8<<10):])
 }
 
+// Crash ends the engine and all its containers at once, as when a host loses its power.
+func (e *Engine) Crash() {
+	_ = e.keeper.Process.Kill() // fails only if it has ended
+}
+
 // Close ends the engine with all its containers, and leaves nothing of it.
 func (e *Engine) Close() error {
 	if e.Client != nil {
@@ -193,14 +200,30 @@ func (e *Engine) Close() error {
 		_ = e.tell.Close()
 		_ = e.keeper.Wait() // the status of a shell that was told no more
 	}
-	return errors.Join(e.removeCgroups(), os.RemoveAll(e.folder))
+	return errors.Join(removeCgroups(e.cgroup), os.RemoveAll(e.folder))
 }
 
+// Sweep removes what is left of engines that were started in a folder ([Config].Folder)
+// by a process that was killed.
+func Sweep(folder string) error {
+	var faults []error
+	left, _ := filepath.Glob(filepath.Join(folder, prefix+"*")) // the pattern is right
+	for _, one := range left {
+		faults = append(faults, removeCgroups(cgroupOf(one)), os.RemoveAll(one))
+	}
+	return errors.Join(faults...)
+}
+
+// prefix begins the names of engines' folders.
+const prefix = "dk"
+
+func cgroupOf(folder string) string { return "heddle-" + filepath.Base(folder) }
+
 // removeCgroups removes the groups of containers, which the kernel keeps.
-func (e *Engine) removeCgroups() error {
+func removeCgroups(cgroup string) error {
 	var faults []error
 	for _, pattern := range []string{"/sys/fs/cgroup/", "/sys/fs/cgroup/*/"} {
-		tops, _ := filepath.Glob(pattern + e.cgroup) // the pattern is right
+		tops, _ := filepath.Glob(pattern + cgroup) // the pattern is right
 		for _, top := range tops {
 			var folders []string
 			faults = append(faults, filepath.WalkDir(top, func(path string, entry fs.DirEntry, err error) error {

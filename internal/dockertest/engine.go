@@ -90,7 +90,7 @@ func (e *Engine) Whoami(c dockerd.Container) string {
 // StopContainer stops a container in order, as `docker stop` does.
 func (e *Engine) StopContainer(id string) {
 	e.t.Helper()
-	if _, err := e.Client.ContainerStop(e.t.Context(), id, client.ContainerStopOptions{}); err != nil {
+	if err := e.End(e.t.Context(), id); err != nil {
 		e.t.Fatal(err)
 	}
 }

@@ -11,6 +11,8 @@
 //	web ── orders ─┬─ payments ── ledger (TCP, a line protocol)
 //	               └─ stock (gRPC)
 //
+// [Whoami] makes an app that only says who it is, for the demo of hosts.
+//
 // Serve blocks and owns the app's goroutines; it ends when its context does,
 // after the requests under way.
 package shop

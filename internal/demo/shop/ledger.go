@@ -15,10 +15,15 @@ import (
 // The line protocol: "PAY\n" is answered by one line, an [Answer] as JSON whose
 // detail is the new balance. Any other line gets an Answer with an error.
 
-// ledger serves the line protocol until ctx ends, and then ends the
-// connections, which are idle or in the middle of one short line.
+// ledger serves the line protocol until ctx ends.
 func (a *App) ledger(ctx context.Context, l net.Listener) error {
 	var balance atomic.Int64
+	return serveTCP(ctx, l, func(conn net.Conn) { a.book(conn, &balance) })
+}
+
+// serveTCP serves until ctx ends, and then ends the connections, which are idle or in
+// the middle of one short line.
+func serveTCP(ctx context.Context, l net.Listener, talk func(net.Conn)) error {
 	var conns sync.WaitGroup
 	defer conns.Wait()
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
@@ -35,7 +40,7 @@ func (a *App) ledger(ctx context.Context, l net.Listener) error {
 			closeConn := context.AfterFunc(ctx, func() { _ = conn.Close() })
 			defer closeConn()
 			defer conn.Close()
-			a.book(conn, &balance)
+			talk(conn)
 		})
 	}
 }

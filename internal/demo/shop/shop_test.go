@@ -263,3 +263,37 @@ func TestThereAreOnlyTheSampleApps(t *testing.T) {
 		t.Error("an app that does not exist was made")
 	}
 }
+
+func TestWhoamiSaysWhoItIs(t *testing.T) {
+	serves := func(tcp bool) string {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, end := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- shop.Whoami(shop.Identity{Service: "db", Instance: "host-1"}, tcp).Serve(ctx, l) }()
+		t.Cleanup(func() {
+			end()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
+		return l.Addr().String()
+	}
+	const want = `{"service":"db","instance":"host-1"}`
+	if _, body := get(t, serves(false)+"/"); strings.TrimSpace(string(body)) != want {
+		t.Errorf("over HTTP: %s", body)
+	}
+	conn, err := net.Dial("tcp", serves(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	lines := bufio.NewScanner(conn)
+	for range 2 {
+		if _, err := io.WriteString(conn, "?\n"); err != nil || !lines.Scan() || lines.Text() != want {
+			t.Errorf("over TCP: %q, %v", lines.Text(), err)
+		}
+	}
+}

@@ -33,6 +33,7 @@ type Check struct {
 type Requests struct {
 	Sent     int       `json:"sent"`
 	Failed   int       `json:"failed"`
+	Lost     int       `json:"lost,omitempty"`     // under way at what was killed on purpose
 	Failures []Failure `json:"failures,omitempty"` // the first ones
 }
 
@@ -61,6 +62,25 @@ func (r Result) Concluded(err error) Result {
 		r.Error, _, _ = strings.Cut(err.Error(), "\n")
 	}
 	return r
+}
+
+// Report gives the result to a person, who has seen the checks, or as one JSON object.
+func (r Result) Report(w io.Writer, asJSON bool) error {
+	if asJSON {
+		if err := r.WriteJSON(w); err != nil {
+			return fmt.Errorf("write the result: %w", err)
+		}
+		return nil
+	}
+	lost := ""
+	if r.Requests.Lost > 0 {
+		lost = fmt.Sprintf(", %d lost that were under way at what was killed", r.Requests.Lost)
+	}
+	fmt.Fprintf(w, "requests: %d sent, %d failed%s\n", r.Requests.Sent, r.Requests.Failed, lost)
+	for _, failure := range r.Requests.Failures {
+		fmt.Fprintf(w, "  failed after %s, during %s: %s\n", failure.At, failure.During, failure.Why)
+	}
+	return nil
 }
 
 // WriteJSON writes the result as one object.

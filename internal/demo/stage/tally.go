@@ -27,6 +27,7 @@ type Tally struct {
 	during   string     // the check under way
 	sent     int
 	failed   int
+	lost     int
 	failures []Failure
 	answered map[string]int // by instance
 	lastGood time.Time
@@ -36,6 +37,7 @@ type Tally struct {
 // Count is what a tally had seen at one moment.
 type Count struct {
 	Sent, Failed int
+	Lost         int            // at what was killed on purpose, and not failed
 	Answered     map[string]int // by who answered
 	Pause        time.Duration  // longest without a good answer, since ResetPause
 }
@@ -66,6 +68,14 @@ func (t *Tally) Note(err error, answered ...string) {
 	}
 }
 
+// NoteLost counts one request that was under way at what was killed on purpose.
+func (t *Tally) NoteLost() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sent++
+	t.lost++
+}
+
 // Enter names the check that is under way, for failures.
 func (t *Tally) Enter(check string) {
 	t.mu.Lock()
@@ -84,14 +94,14 @@ func (t *Tally) ResetPause() {
 func (t *Tally) Count() Count {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return Count{t.sent, t.failed, maps.Clone(t.answered), max(t.pause, time.Since(t.lastGood))}
+	return Count{t.sent, t.failed, t.lost, maps.Clone(t.answered), max(t.pause, time.Since(t.lastGood))}
 }
 
 // Requests gives what was seen so far as the part of a result.
 func (t *Tally) Requests() Requests {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return Requests{Sent: t.sent, Failed: t.failed, Failures: slices.Clone(t.failures)}
+	return Requests{Sent: t.sent, Failed: t.failed, Lost: t.lost, Failures: slices.Clone(t.failures)}
 }
 
 // More waits until n more requests were answered than at before.
