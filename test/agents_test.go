@@ -58,6 +58,7 @@ type hostService struct {
 	Name              string
 	Port, ServicePort mesh.Port
 	Mode              string
+	Check             map[string]any // nil: it is not checked
 }
 
 // gossipKey draws a key, as a line of a file of keys.
@@ -72,7 +73,11 @@ func (h *fleetHost) runs(services ...hostService) {
 	h.t.Helper()
 	list := []any{}
 	for _, s := range services {
-		list = append(list, map[string]any{"Service": map[string]any{
+		check := s.Check
+		if check == nil {
+			check = map[string]any{"Type": "none"}
+		}
+		list = append(list, map[string]any{"Check": check, "Service": map[string]any{
 			"Name": s.Name, "ProxyMode": s.Mode, "Ports": []any{map[string]any{"Port": s.Port, "ServicePort": s.ServicePort}},
 		}})
 	}

@@ -274,7 +274,7 @@ func (v *view) away(err error) {
 		}
 	}
 	if doubts > 0 {
-		v.Logger.Warn("the container engine has been away for long; what only it speaks for is in doubt, and is called only if nothing better is there", "engine", v.Endpoint.Host, "services", doubts)
+		v.Logger.Warn("the container engine has been away for long; what only it speaks for is in doubt, and gets no requests", "engine", v.Endpoint.Host, "services", doubts)
 		v.say(services)
 	}
 }
