@@ -46,6 +46,7 @@ type agentCmd struct {
 	agentBridgeFlags
 	agentHAProxyFlags
 	agentAPI
+	agentInterceptFlags
 	InsecurePlain bool `name:"insecure-gossip" help:"Gossip in plain text, without keys: whoever reaches the port can read and forge what hosts say."`
 }
 
@@ -57,6 +58,7 @@ func (*agentCmd) Help() string {
   heddle agent --address 10.0.0.4 --key-file /etc/heddle/gossip.keys --seed 10.0.0.1 --docker
   heddle agent --address 10.0.0.9 --key-file /etc/heddle/gossip.keys --seed 10.0.0.1 --listener --expose web=80 --expose api
   heddle agent --address 10.0.0.4 --key-file /etc/heddle/gossip.keys --services /etc/heddle/services.json --seed 10.0.0.1 --proxy haproxy
+  heddle agent --address 10.0.0.4 --key-file /etc/heddle/gossip.keys --seed 10.0.0.1 --intercept
   heddle agent --address 10.0.0.3 --key-file /etc/heddle/gossip.keys --seed 10.0.0.1 --bridge --server https://mesh.example.org:7080 --token-file /etc/heddle/token
   heddle agent --address 10.0.0.3 --key-file /etc/heddle/gossip.keys --services /etc/heddle/services.json --default-check "http /healthz" --check-interval 1s --check-timeout 500ms`
 }
@@ -110,6 +112,16 @@ func (c *agentCmd) Run(ctx context.Context, line *globals, con *console, log *sl
 	if err := c.wrap(c.Name, cfg.Sources, log); err != nil {
 		return err
 	}
+	redirected, dns, err := c.open(c, log)
+	if err != nil {
+		return err
+	}
+	beside := &beside{dns: dns, log: log}
+	return beside.run(ctx, func(ctx context.Context) error { return c.live(ctx, line, cfg, redirected, con, log) })
+}
+
+// live is the life of the agent, once what it is made of is known.
+func (c *agentCmd) live(ctx context.Context, line *globals, cfg agent.Config, redirected *mesh.Intercept, con *console, log *slog.Logger) error {
 	file := readyFile{path: c.ReadyFile, log: log}
 	ports, err := c.ports(c.ProxyAddress)
 	if err != nil {
@@ -142,7 +154,7 @@ func (c *agentCmd) Run(ctx context.Context, line *globals, con *console, log *sl
 		cfg.Proxy = func(_ *catalog.Catalog, report func(proxy.Status)) (agent.Proxy, error) {
 			return proxy.New(proxy.Config{
 				Bootstrap: proxy.BootstrapConfig{
-					Proxy: mesh.Proxy{Service: agent.HostProxy, Profile: mesh.HostProfile, Instance: mesh.FitInstanceID(c.Name), OutboundAddress: c.ProxyAddress, OutboundPort: mesh.Port(c.OutboundPort)},
+					Proxy: mesh.Proxy{Service: agent.HostProxy, Profile: mesh.HostProfile, Instance: mesh.FitInstanceID(c.Name), OutboundAddress: c.ProxyAddress, OutboundPort: mesh.Port(c.OutboundPort), Intercept: redirected},
 					XDS:   []string{ready.XDS},
 				},
 				Envoy: binary, Stdout: con.out, Logger: log, Report: report,

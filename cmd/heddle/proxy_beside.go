@@ -20,10 +20,15 @@ import (
 
 // besideFlags are about what this program itself answers beside its Envoy.
 type besideFlags struct {
-	DNSPort    int    `at:"service" name:"dns-port" default:"${dnsPort}" placeholder:"PORT" help:"With --intercept: where DNS queries are answered on loopback: names such as orders.mesh, and all others by the machine's resolvers. 0: nowhere."`
-	ResolvConf string `at:"service" type:"path" default:"/etc/resolv.conf" placeholder:"FILE" help:"Names the machine's resolvers."`
+	dnsFlags
 	StatusPort int    `placeholder:"PORT" help:"Where /ready is answered to a kubelet, and /probe/CONTAINER/KIND by the application's own probe (those in $$HEDDLE_APP_PROBES). Default: nowhere."`
 	AppProbes  string `at:"service" hidden:"" env:"HEDDLE_APP_PROBES" empty:"fine" help:"The application's own probes, as JSON; the injector sets it."`
+}
+
+// dnsFlags are about the DNS server beside an Envoy to which connections are redirected.
+type dnsFlags struct {
+	DNSPort    int    `at:"service" name:"dns-port" default:"${dnsPort}" placeholder:"PORT" help:"With --intercept: where DNS queries are answered on loopback: names such as orders.mesh, and all others by the machine's resolvers. 0: nowhere."`
+	ResolvConf string `at:"service" type:"path" default:"/etc/resolv.conf" placeholder:"FILE" help:"Names the machine's resolvers."`
 }
 
 // beside is what answers beside Envoy, from before it is started until it has ended.
@@ -51,15 +56,8 @@ func (f *besideFlags) listen(intercepts bool, app string, log *slog.Logger) (*be
 			return nil, &usageError{message: fmt.Sprintf("%s %d is not a port", flag, port)}
 		}
 	}
-	if intercepts && f.DNSPort != 0 {
-		if err := intercept.NamesLeadHere(); err != nil {
-			log.Warn("names of the mesh lead nowhere", "error", err)
-		}
-		addresses := []netip.Addr{netip.MustParseAddr(mesh.DefaultLoopback)}
-		if proxy.HasIPv6() {
-			addresses = append(addresses, netip.IPv6Loopback())
-		}
-		if b.dns, err = meshdns.Listen(meshdns.Config{Addresses: addresses, Port: mesh.Port(f.DNSPort), ResolvConf: f.ResolvConf, Logger: log}); err != nil {
+	if intercepts {
+		if b.dns, err = f.listenDNS(log); err != nil {
 			return nil, err
 		}
 	}
@@ -72,6 +70,24 @@ func (f *besideFlags) listen(intercepts bool, app string, log *slog.Logger) (*be
 		}
 	}
 	return b, nil
+}
+
+// listenDNS takes the port; nil: queries are not answered.
+func (f *dnsFlags) listenDNS(log *slog.Logger) (*meshdns.Server, error) {
+	switch {
+	case f.DNSPort == 0:
+		return nil, nil //nolint:nilnil // none is no error
+	case f.DNSPort < 0 || f.DNSPort > 65535:
+		return nil, &usageError{message: fmt.Sprintf("--dns-port %d is not a port", f.DNSPort)}
+	}
+	if err := intercept.NamesLeadHere(); err != nil {
+		log.Warn("names of the mesh lead nowhere", "error", err)
+	}
+	addresses := []netip.Addr{netip.MustParseAddr(mesh.DefaultLoopback)}
+	if proxy.HasIPv6() {
+		addresses = append(addresses, netip.IPv6Loopback())
+	}
+	return meshdns.Listen(meshdns.Config{Addresses: addresses, Port: mesh.Port(f.DNSPort), ResolvConf: f.ResolvConf, Logger: log})
 }
 
 // run answers for as long as the sidecar lives, which is longer than ctx: it drains.
