@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/demo/stage"
@@ -15,6 +18,7 @@ import (
 
 const (
 	agentStart = 45 * time.Second // many start at once on few cores
+	apiAddress = "127.0.0.1:7777"
 	agentGrace = 20 * time.Second // its Envoy finishes its requests
 )
 
@@ -70,7 +74,7 @@ func (h *host) startAgent(ctx context.Context, t *town, more ...string) error {
 	}
 	arguments := append([]string{
 		"--net=" + h.net.path(), t.config.Heddle, "agent", "--name", h.name, "--address", h.address,
-		"--key-file", filepath.Join(t.folder.path, "keys"), "--envoy", t.config.Envoy, "--ready-file", ready,
+		"--key-file", filepath.Join(t.folder.path, "keys"), "--api-token-file", t.tokenFile(), "--envoy", t.config.Envoy, "--ready-file", ready,
 	}, more...)
 	for _, seed := range t.hosts[:min(2, len(t.hosts))] {
 		if seed != h {
@@ -85,6 +89,34 @@ func (h *host) startAgent(ctx context.Context, t *town, more ...string) error {
 		return err
 	}
 	return h.agent.AwaitFile(ctx, ready, agentStart, func(data []byte) error { return json.Unmarshal(data, &h.ready) })
+}
+
+// drain has the copies of a service here get no new calls, or get them again.
+func (h *host) drain(ctx context.Context, t *town, s service, drain bool) error {
+	token, err := os.ReadFile(t.tokenFile())
+	if err != nil {
+		return err
+	}
+	method := http.MethodDelete
+	if drain {
+		method = http.MethodPost
+	}
+	request, err := http.NewRequestWithContext(ctx, method, "http://"+apiAddress+"/api/services/"+h.backend.id(s)+"/drain", http.NoBody)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	client := http.Client{Transport: &http.Transport{DialContext: h.net.dial, DisableKeepAlives: true}, Timeout: 5 * time.Second}
+	response, err := client.Do(request)
+	if err != nil {
+		return fmt.Errorf("drain %s on %s: %w", s.name, h.name, err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
+	if err == nil && response.StatusCode != http.StatusAccepted {
+		err = fmt.Errorf("drain %s on %s: status %d: %s", s.name, h.name, response.StatusCode, body)
+	}
+	return err
 }
 
 // crash has the host end as when its power fails: nothing is said to anybody.

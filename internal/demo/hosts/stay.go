@@ -24,16 +24,24 @@ func (t *town) stay(ctx context.Context) error {
 		}
 		at[s.name] = address
 	}
+	page, err := t.pass(ctx, &passing, t.ingress.net, apiAddress)
+	if err != nil {
+		return err
+	}
 	fmt.Fprintf(t.config.Out, `
 Three hosts run the services web and api over HTTP, and db over TCP. None is a
 server: their agents tell each other what runs where. The host ingress runs
 nothing, and passes calls from outside to whoever can answer.
 
 Call the services through the host ingress; the answers say which host it was:
-  curl http://%s/
-  curl http://%s/
-  bash -c 'exec 3<>/dev/tcp/127.0.0.1/%s; echo >&3; head -1 <&3'
-`, at["web"], at["api"], port(at["db"]))
+  curl http://%[1]s/
+  curl http://%[2]s/
+  bash -c 'exec 3<>/dev/tcp/127.0.0.1/%[3]s; echo >&3; head -1 <&3'
+
+See the fleet as the agent of ingress does, in a browser or by its API:
+  http://localhost:%[4]s/
+  curl http://localhost:%[4]s/api/services.json
+`, at["web"], at["api"], port(at["db"]), port(page))
 	t.tellFaults()
 	fmt.Fprintf(t.config.Out, `
 Look into a host; each is a network of its own:

@@ -34,6 +34,38 @@ func (s *scenario) start(ctx context.Context) (string, time.Duration, error) {
 	return "it takes requests again", took, err
 }
 
+// drain: a copy finishes what it has, and gets nothing new until it may again.
+func (s *scenario) drain(ctx context.Context) (string, time.Duration, error) {
+	h, web := s.town.hosts[2], services()[0]
+	took, err := timed(func() error {
+		if err := h.drain(ctx, s.town, web, true); err != nil {
+			return err
+		}
+		return s.town.withdrawn(ctx, h, web)
+	})
+	if err != nil {
+		return "", 0, err
+	}
+	if err := s.load.ended(ctx); err != nil {
+		return "", 0, err
+	}
+	before := s.load.Count()
+	if err := wait(ctx, after); err != nil {
+		return "", 0, err
+	}
+	name := web.name + " on " + h.name
+	if now := s.load.Count(); now.Answered[name] != before.Answered[name] {
+		return "", 0, fmt.Errorf("%s got %d requests after it was drained", name, now.Answered[name]-before.Answered[name])
+	}
+	if err := h.drain(ctx, s.town, web, false); err != nil {
+		return "", 0, err
+	}
+	if err := s.town.routable(ctx, h, web); err != nil {
+		return "", 0, err
+	}
+	return "it got none while it was drained", took, s.answers(ctx, h)
+}
+
 // cut: a host is there no more, and nobody says so.
 func (s *scenario) cut(ctx context.Context) (string, time.Duration, error) {
 	h := s.town.hosts[1]

@@ -81,6 +81,9 @@ func (t *town) prepare(ctx context.Context) error {
 	if err := os.WriteFile(filepath.Join(t.folder.path, "keys"), []byte(base64.StdEncoding.EncodeToString(key)+"\n"), 0o600); err != nil {
 		return err
 	}
+	if err := os.WriteFile(t.tokenFile(), []byte(rand.Text()+"\n"), 0o600); err != nil {
+		return err
+	}
 	var err error
 	if t.hub, err = newNetwork(); err != nil {
 		return err
@@ -98,6 +101,9 @@ func (t *town) prepare(ctx context.Context) error {
 	}
 	return nil
 }
+
+// tokenFile has what writes to the agents' APIs need.
+func (t *town) tokenFile() string { return filepath.Join(t.folder.path, "token") }
 
 // addHost makes the next host, without anything running on it.
 func (t *town) addHost(ctx context.Context) (*host, error) {
