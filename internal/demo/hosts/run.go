@@ -43,7 +43,7 @@ func Run(ctx context.Context, config Config) error {
 	} else {
 		t.say("stopping …")
 	}
-	closing := t.close()
+	closing := t.close(context.WithoutCancel(ctx))
 	if closing == nil {
 		t.say("  nothing is left running")
 	}

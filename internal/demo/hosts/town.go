@@ -162,7 +162,7 @@ func (t *town) plug(ctx context.Context, h *host, connected bool) error {
 }
 
 // close ends everything, the ingress first, and returns when nothing is left.
-func (t *town) close() error {
+func (t *town) close(ctx context.Context) error {
 	var faults []error
 	if t.ingress != nil {
 		faults = append(faults, t.ingress.close(t.config.Hurry))
@@ -177,7 +177,7 @@ func (t *town) close() error {
 		t.hub.close()
 	}
 	faults = append(faults, failures...)
-	faults = append(faults, stage.Poll(context.Background(), 5*time.Second, "the demo's processes to be gone", func(context.Context) error {
+	faults = append(faults, stage.Poll(ctx, 5*time.Second, "the demo's processes to be gone", func(context.Context) error {
 		if left := stage.Leftovers(t.launch.EnvironmentMark()); len(left) > 0 {
 			return fmt.Errorf("still there: %v", left)
 		}
