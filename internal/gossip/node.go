@@ -117,7 +117,7 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, ready: make(chan struct{}), kick: make(chan struct{}, 1), letters: make(chan letter, 256), meet: make(chan struct{}, 1),
 		state: newState(cfg.Name, firstEpoch(rand.Uint32())), hosts: map[string]*member{},
-		strays: map[string]time.Time{}, rumors: rumors{}, lacks: map[string]*lack{},
+		strays: map[string]time.Time{}, rumors: rumors{}, lacks: map[string]*lack{}, settle: comparedFirst,
 	}
 	if len(cfg.Keys) > 0 {
 		var err error
