@@ -3,6 +3,7 @@ package hosts
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/heddle-mesh/heddle/internal/demo/stage"
 	"github.com/heddle-mesh/heddle/internal/present"
@@ -29,7 +30,11 @@ func (t *town) report(r stage.Result) error {
 	table := present.NewTable(present.Palette{}, "STEP", "KNOWN AFTER", "REQUESTS", "FAILED", "LOST", "RETRIED", "SLOWEST")
 	for _, c := range r.Checks {
 		if len(c.Figures) == 0 {
-			table.Add(present.Text(c.Name, "failed")...)
+			what, _, _ := strings.Cut(c.Detail, ":")
+			if what != "not played" {
+				what = "failed"
+			}
+			table.Add(present.Text(c.Name, what)...)
 			continue
 		}
 		count := func(name string) string { return strconv.FormatFloat(c.Figures[name], 'f', -1, 64) }
