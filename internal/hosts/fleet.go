@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net/netip"
 	"reflect"
 	"slices"
 
@@ -46,10 +47,16 @@ type host struct {
 	services []Service
 }
 
-// key tells copies apart: one host may run several, on several ports.
+// key tells copies apart: one host may run several, on several ports, and what two of
+// its sources found may have one ID.
 type key struct {
-	host, id string
-	port     mesh.Port
+	host, source, id string
+	port             mesh.Port
+	address          netip.Addr // of the port, if it has its own
+}
+
+func keyOf(host string, s Service, p Port) key {
+	return key{host: host, source: s.Source, id: s.ID, port: p.Port, address: p.Address}
 }
 
 type copyOf struct {
@@ -138,7 +145,7 @@ func (f *Fleet) forget(name string) {
 	for _, s := range f.hosts[name].services {
 		f.each(s, func(service mesh.ServiceName, port Port) {
 			f.touched[service] = struct{}{}
-			delete(f.copies[service], key{name, s.ID, port.Port})
+			delete(f.copies[service], keyOf(name, s, port))
 		})
 	}
 }
@@ -150,7 +157,7 @@ func (f *Fleet) add(name string, services []Service) {
 			if f.copies[service] == nil {
 				f.copies[service] = map[key]copyOf{}
 			}
-			f.copies[service][key{name, s.ID, port.Port}] = copyOf{name, s, port}
+			f.copies[service][keyOf(name, s, port)] = copyOf{name, s, port}
 		})
 	}
 }
@@ -238,7 +245,7 @@ func (f *Fleet) Problems() []Problem {
 }
 
 func compareKeys(a, b key) int {
-	return cmp.Or(cmp.Compare(a.host, b.host), cmp.Compare(a.id, b.id), cmp.Compare(a.port, b.port))
+	return cmp.Or(cmp.Compare(a.host, b.host), cmp.Compare(a.id, b.id), cmp.Compare(a.source, b.source), cmp.Compare(a.port, b.port), a.address.Compare(b.address))
 }
 
 // most gives what most copies say; of two said as often, the lesser.

@@ -71,9 +71,9 @@ func TestServicesOfHostsAreServicesOfTheMesh(t *testing.T) {
 	}
 	instances := map[mesh.InstanceKey]*mesh.Instance{}
 	for _, one := range []mesh.Instance{
-		{ID: "h1-a-31000", Service: "web", Address: "10.0.0.1", Port: 31000, Health: mesh.Healthy},
-		{ID: "h2-b-31001", Service: "web", Address: "10.0.0.1", Port: 31001, Health: mesh.Draining},
-		{ID: "h2-c-5432", Service: "some-db", Address: "10.0.0.2", Port: 5432, Health: mesh.Healthy},
+		{ID: "h1:a:31000", Service: "web", Address: "10.0.0.1", Port: 31000, Health: mesh.Healthy},
+		{ID: "h2:b:31001", Service: "web", Address: "10.0.0.1", Port: 31001, Health: mesh.Draining},
+		{ID: "h2:c:5432", Service: "some-db", Address: "10.0.0.2", Port: 5432, Health: mesh.Healthy},
 	} {
 		instances[one.Key()] = &one
 	}
@@ -94,7 +94,7 @@ func TestEndedAndLostAreNotTheSame(t *testing.T) {
 	w := newWorld(f)
 	w.told(f, "h1", Alive, []Service{web("a", 1, 8080), web("b", 2, 8080)})
 	w.told(f, "h1", Alive, []Service{web("a", 1, 8080)})
-	if !slices.Equal(w.removed, []mesh.InstanceID{"h1-b-2"}) {
+	if !slices.Equal(w.removed, []mesh.InstanceID{"h1:b:2"}) {
 		t.Errorf("ended: %v are said to be removed", w.removed)
 	}
 	w.told(f, "h1", Failed, nil)
@@ -109,7 +109,7 @@ func TestEndedAndLostAreNotTheSame(t *testing.T) {
 		t.Errorf("healed: %v", w.instances)
 	}
 	w.told(f, "h1", Left, nil)
-	if !slices.Equal(w.removed, []mesh.InstanceID{"h1-a-1"}) || len(w.services) != 1 {
+	if !slices.Equal(w.removed, []mesh.InstanceID{"h1:a:1"}) || len(w.services) != 1 {
 		t.Errorf("left: %v are said to be removed, services %v are left", w.removed, w.services)
 	}
 }
@@ -260,8 +260,15 @@ func TestWhatBridgesSay(t *testing.T) {
 
 func TestInstancesHaveNamesThatARegistryTakes(t *testing.T) {
 	seen := map[mesh.InstanceID]bool{}
-	for _, id := range []string{"a", "a/b", "a b", "", "-", "ü", "a\nb"} {
-		one := instance("web", key{host: "h", id: id, port: 1}, copyOf{host: "h", service: web(id, 1, 2), port: Port{Port: 1}})
+	for _, k := range []key{
+		{id: "a"}, {id: "a/b"}, {id: "a b"}, {id: ""}, {id: "-"}, {id: "ü"}, {id: "a\nb"}, {id: "a:b"}, {host: "h:a", id: "b"}, {host: "h-a", id: "b"}, {id: "a-b"},
+		{id: "a", source: "docker"}, {id: "a", source: "file"}, {id: "a", address: netip.MustParseAddr("10.0.0.2")}, {id: "a", address: netip.MustParseAddr("fd00::1")},
+	} {
+		if k.port = 1; k.host == "" {
+			k.host = "h"
+		}
+		id := fmt.Sprint(k)
+		one := instance("web", k, copyOf{host: k.host, service: web(k.id, 1, 2), port: Port{Port: 1}})
 		if fault := one.Validate(); len(fault) > 0 || seen[one.ID] {
 			t.Errorf("%q: %q: %v, seen %v", id, one.ID, fault, seen[one.ID])
 		}
@@ -288,11 +295,11 @@ func TestWhatEndedWhileItsHostWasLostIsToldAsEnded(t *testing.T) {
 		t.Errorf("h1 is back with what it ran, and %v are told as ended", w.removed)
 	}
 	w.told(f, "h2", Alive, nil)
-	if !slices.Equal(w.removed, []mesh.InstanceID{"h2-a-31000"}) {
+	if !slices.Equal(w.removed, []mesh.InstanceID{"h2:a:31000"}) {
 		t.Errorf("h2 is back with nothing, and %v are told as ended", w.removed)
 	}
 	w.told(f, "h3", Left, nil)
-	if !slices.Equal(w.removed, []mesh.InstanceID{"h3-a-31000"}) {
+	if !slices.Equal(w.removed, []mesh.InstanceID{"h3:a:31000"}) {
 		t.Errorf("h3 is forgotten, and %v are told as ended", w.removed)
 	}
 	if len(f.lost["web"]) > 0 {
@@ -300,7 +307,7 @@ func TestWhatEndedWhileItsHostWasLostIsToldAsEnded(t *testing.T) {
 	}
 	w.told(f, "h1", Failed, nil)
 	w.told(f, "h1", Left, nil)
-	if !slices.Equal(w.removed, []mesh.InstanceID{"h1-a-31000"}) || len(f.lost) > 0 {
+	if !slices.Equal(w.removed, []mesh.InstanceID{"h1:a:31000"}) || len(f.lost) > 0 {
 		t.Errorf("the last is gone, %v are told as ended, and noted as lost: %v", w.removed, f.lost)
 	}
 }

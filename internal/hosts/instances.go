@@ -94,18 +94,28 @@ func instance(name mesh.ServiceName, k key, c copyOf) *mesh.Instance {
 // instanceID is unique in the service, and one that a registry takes. What several
 // bridges say of one copy in a mesh with a server is one instance.
 func instanceID(k key, c copyOf) mesh.InstanceID {
-	parts := []string{k.host, k.id, fmt.Sprint(k.port)}
+	parts := []string{k.host}
 	if c.service.Source == FromMesh {
-		parts = parts[1:]
+		parts = nil
 	}
-	text := strings.Join(parts, "-")
-	plain := strings.TrimLeft(strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_.:-", r) {
-			return r
-		}
-		return '-'
-	}, text), "_.:-")
-	if plain != text {
+	if k.source != "" {
+		parts = append(parts, k.source)
+	}
+	parts = append(parts, k.id, fmt.Sprint(k.port))
+	if k.address.IsValid() {
+		parts = append(parts, k.address.String())
+	}
+	text := strings.Join(parts, "\x00")
+	for i, part := range parts {
+		parts[i] = strings.Map(func(r rune) rune {
+			if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_.-", r) {
+				return r
+			}
+			return '-'
+		}, part)
+	}
+	plain := strings.TrimLeft(strings.Join(parts, ":"), "_.:-")
+	if strings.ReplaceAll(plain, ":", "\x00") != text { // something is not as it was
 		sum := fnv.New64a()
 		_, _ = sum.Write([]byte(text)) // it never fails
 		plain = fmt.Sprintf("%016x-%s", sum.Sum64(), plain)

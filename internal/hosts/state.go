@@ -25,7 +25,7 @@ type Host struct {
 	Status   Status
 	Meta     Meta
 	Seen     time.Time // when this host last heard something new of it, by its own clock
-	Services []Service // sorted by ID; of a host that failed, what it ran last
+	Services []Service // sorted by ID and source; of a host that failed, what it ran last
 }
 
 // Host gives a host by name.
@@ -44,7 +44,7 @@ type Event struct {
 	Gone     bool    // it is not there any more, or its host is lost
 }
 
-// Events lists what differs between two snapshots, sorted by host and ID; old may be nil.
+// Events lists what differs between two snapshots, sorted by host, ID and source; old may be nil.
 // What is on a host that failed counts as gone.
 func Events(old, now *State) []Event {
 	before, after := old.copies(), now.copies()
@@ -64,7 +64,7 @@ func Events(old, now *State) []Event {
 		}
 	}
 	slices.SortStableFunc(events, func(a, b Event) int {
-		return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Service.ID, b.Service.ID))
+		return compareKeys(keyOf(a.Host, a.Service, Port{}), keyOf(b.Host, b.Service, Port{}))
 	})
 	return events
 }
@@ -79,7 +79,7 @@ func (s *State) copies() map[key]Service {
 			continue
 		}
 		for _, one := range h.Services {
-			list[key{host: h.Name, id: one.ID}] = one
+			list[keyOf(h.Name, one, Port{})] = one
 		}
 	}
 	return list

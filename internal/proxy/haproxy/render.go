@@ -116,12 +116,12 @@ func (w *writer) refusal(status int, reason, body, condition string) {
 	w.line(`http-request return status %d %s lf-string "%s\n" hdr %s %s%s`, status, textPlain, body, reasonHeader, reason, condition)
 }
 
-// unknown answers calls of names that no service has.
+// unknown answers calls of names that no service has, in the words of a host's Envoy.
 func (w *writer) unknown() {
 	w.section("backend unknown")
 	w.line("mode http")
-	w.refusal(400, "no-host", "heddle: the request has no host: name a service in its Host header (:authority in HTTP/2)", "!{ var(txn.name) -m found } || { var(txn.name) -m len 0 }")
-	w.refusal(503, "unknown", "heddle: no host runs a service %[var(txn.name)] that is served here", "")
+	w.refusal(400, "no-host", "heddle: the request has no host: name a service of the fleet in its Host header (:authority in HTTP/2)", "!{ var(txn.name) -m found } || { var(txn.name) -m len 0 }")
+	w.refusal(404, "unknown", `heddle: no host of the fleet runs a service \"%[var(txn.name)]\" that this host serves`, "")
 }
 
 func (w *writer) service(s service) {

@@ -133,10 +133,10 @@ func TestWhoCannotBeServedIsTold(t *testing.T) {
 	for name, want := range map[string]string{
 		"web":       "503 heddle: no copy of service web is ready\n",
 		"WEB.mesh.": "503 heddle: no copy of service web is ready\n",
-		"nowhere":   "503 heddle: no host runs a service nowhere that is served here\n",
+		"nowhere":   "404 heddle: no host of the fleet runs a service \"nowhere\" that this host serves\n",
 		"db":        "421 heddle: service db speaks tcp",
 		"dead":      "503 heddle: no copy of service dead could be reached\n",
-		"..":        "503 heddle: no host runs a service . that is served here\n",
+		"..":        "404 heddle: no host of the fleet runs a service \".\" that this host serves\n",
 	} {
 		if status, body := s.answer(s.port, name); !strings.HasPrefix(fmt.Sprint(status, " ", body), want) {
 			t.Errorf("%s: %d %s", name, status, body)
