@@ -85,6 +85,7 @@ var mayImport = map[string][]string{
 	"internal/lease/leasetest": {"internal/mesh"},
 
 	"internal/agent/docker":      {"internal/mesh", "internal/hosts"},
+	"internal/agent/systemd":     {"internal/mesh", "internal/hosts"},
 	"internal/dockerd":           {},
 	"internal/dockertest":        {"internal/dockerd", "internal/treetest"},
 	"internal/dockertest/whoami": {},
@@ -137,6 +138,7 @@ var confined = map[string][]string{
 	"sigs.k8s.io":                        {"internal/kubernetes/crd", "internal/kubernetes/v1alpha1", "internal/kubernetes/operator", "internal/kubernetes/install", "internal/kubernetes/gatewayapi", "internal/kubernetes/gatewayproxies"},
 	"github.com/hashicorp/memberlist":    {"internal/gossip"},
 	"github.com/fxamacker/cbor":          {"internal/gossip", "internal/hosts"},
+	"github.com/godbus/dbus":             {"internal/agent/systemd"},
 	"github.com/moby/moby":               {"internal/agent/docker", "internal/dockerd", "internal/dockertest"},
 	"github.com/Azure":                   {"internal/discovery/azure", "internal/azuretest"},
 	"github.com/redis/rueidis":           {"internal/authz"},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/agent"
 	"github.com/heddle-mesh/heddle/internal/agent/files"
+	"github.com/heddle-mesh/heddle/internal/agent/systemd"
 	"github.com/heddle-mesh/heddle/internal/catalog"
 	"github.com/heddle-mesh/heddle/internal/gossip"
 	"github.com/heddle-mesh/heddle/internal/hosts"
@@ -30,6 +31,8 @@ type agentCmd struct {
 	Fleet    string   `default:"default" placeholder:"NAME" help:"Hosts of another fleet are not heard."`
 	KeyFile  string   `type:"path" placeholder:"FILE" help:"The keys that gossip is encrypted and proven by: 32 random bytes in base64, a line each; the first is used, all are understood. Read again when it changes."`
 	Services string   `type:"path" placeholder:"FILE" help:"What this host runs, as JSON; read again when it changes."`
+
+	Systemd bool `help:"Find services among the units of this host's systemd: each that runs and has a section [X-Heddle] in its files."`
 
 	Listener bool     `help:"Run nothing and expose services to the outside: the proxy serves those that --expose names, on all addresses unless --proxy-address says otherwise."`
 	Expose   []string `placeholder:"NAME[=PORT]" help:"A service that --listener exposes, at its ServicePort or at this port. May be repeated."`
@@ -56,6 +59,7 @@ func (*agentCmd) Help() string {
   heddle agent --address 10.0.0.1 --key-file /etc/heddle/gossip.keys --services /etc/heddle/services.json
   heddle agent --address 10.0.0.2 --key-file /etc/heddle/gossip.keys --services /etc/heddle/services.json --seed 10.0.0.1
   heddle agent --address 10.0.0.4 --key-file /etc/heddle/gossip.keys --seed 10.0.0.1 --docker
+  heddle agent --address 10.0.0.5 --key-file /etc/heddle/gossip.keys --seed 10.0.0.1 --systemd
   heddle agent --address 10.0.0.9 --key-file /etc/heddle/gossip.keys --seed 10.0.0.1 --listener --expose web=80 --expose api
   heddle agent --address 10.0.0.4 --key-file /etc/heddle/gossip.keys --services /etc/heddle/services.json --seed 10.0.0.1 --proxy haproxy
   heddle agent --address 10.0.0.4 --key-file /etc/heddle/gossip.keys --seed 10.0.0.1 --intercept
@@ -108,6 +112,9 @@ func (c *agentCmd) Run(ctx context.Context, line *globals, con *console, log *sl
 		return err
 	} else if containers != nil {
 		cfg.Sources = append(cfg.Sources, containers)
+	}
+	if c.Systemd {
+		cfg.Sources = append(cfg.Sources, &systemd.Source{Address: address, Logger: log})
 	}
 	if err := c.wrap(c.Name, cfg.Sources, log); err != nil {
 		return err
@@ -223,8 +230,8 @@ func (c *agentCmd) exposed() (map[mesh.ServiceName]mesh.Port, error) {
 		return nil, &usageError{message: "--expose needs --listener"}
 	case len(c.Expose) == 0:
 		return nil, &usageError{message: "--listener exposes nothing: name services by --expose"}
-	case c.Services != "" || c.Docker:
-		return nil, &usageError{message: "a host that listens to the outside runs no services: --listener excludes --services and --docker"}
+	case c.Services != "" || c.Docker || c.Systemd:
+		return nil, &usageError{message: "a host that listens to the outside runs no services: --listener excludes --services, --docker and --systemd"}
 	}
 	exposed, taken := map[mesh.ServiceName]mesh.Port{}, map[mesh.Port]string{}
 	for _, one := range c.Expose {
