@@ -24,7 +24,8 @@ const (
 // Problem is something that cannot be as a host says it.
 type Problem struct {
 	Host, Service, Message string
-	port                   bool // it is about a port that another service has
+	Port                   mesh.Port        // that another service has; 0: it is about something else
+	Owner                  mesh.ServiceName // of the port
 }
 
 // Fleet follows what hosts run. It is not safe for concurrent use.

@@ -32,7 +32,7 @@ func (f *Fleet) settle(port mesh.Port) {
 	for _, name := range wanting {
 		want := *f.wanted[name] // what was given is not written to
 		want.ListenerPort = 0
-		f.problems[name] = slices.DeleteFunc(f.problems[name], func(p Problem) bool { return p.port })
+		f.problems[name] = slices.DeleteFunc(f.problems[name], func(p Problem) bool { return p.Port != 0 })
 		switch at := f.exposed[name]; {
 		case at != 0:
 			want.ListenerPort = at
@@ -61,7 +61,7 @@ func (f *Fleet) claim(name mesh.ServiceName, port mesh.Port) uint64 {
 func (f *Fleet) refuse(name mesh.ServiceName, port mesh.Port, owner mesh.ServiceName) {
 	for _, k := range slices.SortedFunc(maps.Keys(f.copies[name]), compareKeys) {
 		c := f.copies[name][k]
-		f.problems[name] = append(f.problems[name], Problem{Host: c.host, Service: c.service.Name, port: true,
+		f.problems[name] = append(f.problems[name], Problem{Host: c.host, Service: c.service.Name, Port: port, Owner: owner,
 			Message: fmt.Sprintf("port %d is %q's, which had it first: give the service another ServicePort", port, owner)})
 	}
 }

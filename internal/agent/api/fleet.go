@@ -33,9 +33,11 @@ type Member struct {
 
 // Problem is what cannot be as a host says it.
 type Problem struct {
-	Host    string `json:"host"`
-	Service string `json:"service"`
-	Message string `json:"message"`
+	Host    string           `json:"host"`
+	Service string           `json:"service"`
+	Message string           `json:"message"`
+	Port    mesh.Port        `json:"port,omitempty"`  // that another service has
+	Owner   mesh.ServiceName `json:"owner,omitempty"` // which has it
 }
 
 // Service is what a fleet runs under one name.
@@ -83,7 +85,7 @@ func FleetOf(state *hosts.State) Fleet {
 		f.Members = append(f.Members, one)
 	}
 	for _, p := range state.Problems {
-		f.Problems = append(f.Problems, Problem{Host: p.Host, Service: p.Service, Message: p.Message})
+		f.Problems = append(f.Problems, Problem{Host: p.Host, Service: p.Service, Message: p.Message, Port: p.Port, Owner: p.Owner})
 	}
 	return f
 }
@@ -119,7 +121,7 @@ func (f *Fleet) byName() map[string]*Service {
 				one.Healthy++
 			}
 			for _, p := range s.Ports {
-				if p.ServicePort != 0 && !slices.Contains(one.Ports, p.ServicePort) {
+				if p.ServicePort != 0 && !p.ByName && p.Type != "udp" && !f.refused(s.Name, p.ServicePort) && !slices.Contains(one.Ports, p.ServicePort) {
 					one.Ports = append(one.Ports, p.ServicePort)
 				}
 			}
@@ -127,6 +129,13 @@ func (f *Fleet) byName() map[string]*Service {
 		}
 	}
 	return services
+}
+
+// refused says whether a port that a service wants is another one's.
+func (f *Fleet) refused(service string, port mesh.Port) bool {
+	return slices.ContainsFunc(f.Problems, func(p Problem) bool {
+		return p.Port == port && hosts.MeshName(p.Service) == hosts.MeshName(service)
+	})
 }
 
 // Services gives what a fleet runs, sorted by name.

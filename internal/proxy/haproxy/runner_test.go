@@ -93,7 +93,7 @@ func TestAReloadLosesNothing(t *testing.T) {
 	s.apply([]mesh.Change{{Service: &mesh.Service{Name: "late"}, Deleted: true}})
 	s.eventually("a service to be gone", func() error {
 		status, body := s.answer(s.port, "late")
-		if _, err := net.Dial("tcp", heddletest.Loopback(other)); err == nil || status != http.StatusServiceUnavailable || body != "heddle: no host runs a service late that is served here\n" {
+		if _, err := net.Dial("tcp", heddletest.Loopback(other)); err == nil || status != http.StatusNotFound || !strings.Contains(body, `runs a service "late"`) {
 			return fmt.Errorf("%d %s, %w", status, body, err)
 		}
 		return nil

@@ -4,14 +4,23 @@
 const live = document.getElementById("live");
 const field = document.getElementById("q");
 const parts = ["tiles", "found"];
+const pause = 1000; // at least, between two pages asked for
 let asked = 0; // pages asked for; only the last one counts
+let waiting, last = 0;
 
 function say(state, text) {
   live.dataset.state = state;
   live.textContent = text;
 }
 
+// soon refreshes at once, or after the pause when changes follow each other.
+function soon() {
+  if (waiting) return;
+  waiting = setTimeout(() => { waiting = undefined; refresh(); }, Math.max(0, last + pause - Date.now()));
+}
+
 async function refresh() {
+  last = Date.now();
   const mine = ++asked;
   const query = field.value.trim();
   const address = "/ui/" + (query ? "?q=" + encodeURIComponent(query) : "");
@@ -25,6 +34,7 @@ async function refresh() {
       if (now && old && now.innerHTML !== old.innerHTML) old.replaceWith(document.importNode(now, true));
     }
     history.replaceState(null, "", address);
+    if (watch.readyState === EventSource.OPEN) say("live", "live");
   } catch {
     if (mine === asked) say("away", "the agent does not answer");
   }
@@ -44,5 +54,5 @@ field.form.querySelector("button").hidden = true;
 const watch = new EventSource("/api/v1/watch?brief=true");
 watch.onopen = () => say("live", "live");
 watch.onerror = () => say("away", "the agent is away; this is what it said last");
-watch.addEventListener("fleet", refresh);
-setInterval(() => { if (!document.hidden) refresh(); }, 15000); // ages grow
+watch.addEventListener("fleet", soon);
+setInterval(() => { if (!document.hidden) soon(); }, 15000); // ages grow
