@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -99,7 +100,7 @@ func (c *hostsMembersCmd) Run(ctx context.Context, g *globals, con *console) err
 		if c.Output == "json" {
 			return con.encodeMaybeLine(c.Repeat, f)
 		}
-		table := present.NewTable(con.palette, "HOST", "STATUS", "GOSSIP", "COPIES", "RUNS", "LAST NEWS")
+		table := present.NewTable(con.palette, "HOST", "STATUS", "GOSSIP", "NEWS", "COPIES", "RUNS")
 		for _, m := range f.Members {
 			status := present.Cell{Text: m.Status, Tone: present.Good}
 			if m.Status != api.MemberAlive {
@@ -117,8 +118,8 @@ func (c *hostsMembersCmd) Run(ctx context.Context, g *globals, con *console) err
 			if name == f.Host {
 				name += " (asked)"
 			}
-			table.Add(append(present.Text(name), status, present.Cell{Text: m.Address}, present.Cell{Text: fmt.Sprint(len(m.Services))}, present.Cell{Text: cutList(names)},
-				present.Cell{Text: present.Age(time.Since(m.Seen)) + " ago"})...)
+			table.Add(append(present.Text(name), status, present.Cell{Text: m.Address}, present.Cell{Text: present.Age(time.Since(m.Seen)) + " ago"},
+				present.Cell{Text: fmt.Sprint(len(m.Services))}, present.Cell{Text: cutList(names)})...)
 		}
 		if err := table.Write(con.out); err != nil {
 			return err
@@ -139,19 +140,30 @@ func hostsProblems(con *console, problems []api.Problem) error {
 	if len(problems) == 0 {
 		return nil
 	}
-	fmt.Fprintln(con.out, "\nProblems:")
-	table := present.NewTable(con.palette, "SERVICE", "HOST", "PROBLEM")
+	hosts, order := map[api.Problem][]string{}, []api.Problem{} // by problem, each once
 	for _, p := range problems {
-		table.Add(present.Cell{Text: p.Service}, present.Cell{Text: p.Host}, present.Cell{Text: p.Message, Tone: present.Warn})
+		host := present.Safe(p.Host)
+		if p.Host = ""; hosts[p] == nil {
+			order = append(order, p)
+		}
+		if !slices.Contains(hosts[p], host) {
+			hosts[p] = append(hosts[p], host)
+		}
 	}
-	return table.Write(con.out)
+	fmt.Fprintln(con.out, "\nProblems:")
+	for _, p := range order {
+		if _, err := fmt.Fprintf(con.out, "%s on %s: %s\n", present.Safe(p.Service), cutList(hosts[p]), con.palette.Paint(present.Warn, present.Safe(p.Message))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type hostsServicesCmd struct {
 	agentFlags `embed:""`
 	Names      []string `arg:"" optional:"" name:"name" help:"Services, as their owners or the mesh call them; none: all."`
 	Repeat     bool     `name:"watch" short:"w" help:"Show it anew after each change, until Ctrl-C."`
-	Output     string   `short:"o" enum:"table,json" default:"table" help:"table, or json."`
+	Output     string   `short:"o" enum:"table,wide,json" default:"table" help:"table; wide with more columns; or json."`
 }
 
 // Help shows examples below the flags.
@@ -160,6 +172,7 @@ func (hostsServicesCmd) Help() string {
 
   heddle hosts services
   heddle hosts services orders --watch
+  heddle hosts services -o wide
   heddle hosts services -o json`
 }
 
@@ -192,12 +205,36 @@ func (c *hostsServicesCmd) Run(ctx context.Context, g *globals, con *console) er
 			fmt.Fprintln(con.err, "no host of the fleet runs a service")
 			return nil
 		}
-		return hostsServicesTable(con.palette, list).Write(con.out)
+		if err := hostsServicesTable(con.palette, list, c.Output == "wide").Write(con.out); err != nil {
+			return err
+		}
+		return hostsReasons(con, list)
 	})
 }
 
-func hostsServicesTable(p present.Palette, list []api.Service) *present.Table {
-	table := present.NewTable(p, "SERVICE", "PORTS", "MODE", "HOST", "ID", "HEALTH", "REACHED AT", "IMAGE", "AGE")
+// hostsReasons tells why copies are not healthy.
+func hostsReasons(con *console, list []api.Service) error {
+	between := "\n"
+	for _, s := range list {
+		for _, c := range s.Copies {
+			if c.Reason == "" {
+				continue
+			}
+			if _, err := fmt.Fprintf(con.out, "%s%s on %s (%s): %s\n", between, present.Safe(s.Name), present.Safe(c.Host), present.Safe(c.ID), con.palette.Paint(present.Bad, present.Safe(c.Reason))); err != nil {
+				return err
+			}
+			between = ""
+		}
+	}
+	return nil
+}
+
+func hostsServicesTable(p present.Palette, list []api.Service, wide bool) *present.Table {
+	headings := []string{"SERVICE", "PORTS", "HOST", "ID", "HEALTH", "REACHED AT"}
+	if wide {
+		headings = append(headings, "MODE", "IMAGE", "AGE")
+	}
+	table := present.NewTable(p, headings...)
 	for _, s := range list {
 		var ports []string
 		for _, one := range s.Ports {
@@ -219,8 +256,11 @@ func hostsServicesTable(p present.Palette, list []api.Service) *present.Table {
 				}
 				at = append(at, fmt.Sprintf("%s:%d", address, port.Port))
 			}
-			cells := append(present.Text(s.Name, strings.Join(ports, ","), string(s.Mode), c.Host, c.ID), health)
-			table.Add(append(cells, present.Text(cutList(at), c.Image, age)...)...)
+			cells := append(present.Text(s.Name, strings.Join(ports, ","), c.Host, c.ID), health, present.Cell{Text: cutList(at)})
+			if wide {
+				cells = append(cells, present.Text(string(s.Mode), c.Image, age)...)
+			}
+			table.Add(cells...)
 		}
 	}
 	return table

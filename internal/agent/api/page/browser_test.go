@@ -178,8 +178,8 @@ func TestThePageFollowsTheFleet(t *testing.T) {
 	shows(t, ctx, "#found", "No host runs a service yet")
 
 	f.set(sick)
-	shows(t, ctx, ".rows", "no copy gets requests: unhealthy on one (the pool is exhausted)")
-	shows(t, ctx, ".rows", "this host does not answer")
+	shows(t, ctx, ".rows", "no copy is ready: unhealthy on one (the pool is exhausted)")
+	shows(t, ctx, ".rows", "this host has not answered")
 	shows(t, ctx, ".copies", "host is lost")
 
 	run(t, ctx, chromedp.SendKeys("#q", "basket"))
@@ -188,7 +188,7 @@ func TestThePageFollowsTheFleet(t *testing.T) {
 		sick(s)
 		s.Hosts[1].Status = hosts.Alive
 	})
-	shows(t, ctx, ".copies", "1 of 1 served")
+	shows(t, ctx, ".copies", "1 of 1 ready")
 	shows(t, ctx, "#services", "1 of 2")
 	var at string
 	run(t, ctx, chromedp.Location(&at))

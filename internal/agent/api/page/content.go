@@ -87,8 +87,8 @@ func contentOf(f api.Fleet, filter string, now time.Time) content {
 	problems := len(problemsOf(f))
 	c.Tiles = []tile{
 		{"Hosts", strconv.Itoa(len(f.Members) - failed), counted(failed, "all are there", "%d lost"), kindIf(failed > 0, "bad")},
-		{"Services", strconv.Itoa(len(services)), counted(down, "all are served", "%d not served"), kindIf(down > 0, "bad")},
-		{"Copies", strconv.Itoa(copies), counted(copies-served, "all get requests", "%d get none"), kindIf(copies > served, "warn")},
+		{"Services", strconv.Itoa(len(services)), counted(down, "all have a ready copy", "%d without a ready copy"), kindIf(down > 0, "bad")},
+		{"Copies", strconv.Itoa(copies), counted(copies-served, "all are ready", "%d not ready"), kindIf(copies > served, "warn")},
 		{"Problems", strconv.Itoa(problems), counted(problems, "with what hosts say", "with what hosts say"), kindIf(problems > 0, "warn")},
 	}
 	return c

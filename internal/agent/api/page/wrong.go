@@ -21,9 +21,9 @@ func wrongOf(f api.Fleet, now time.Time) []wrong {
 	for _, s := range f.Services() {
 		switch {
 		case s.Healthy == 0:
-			list = append(list, wrong{s.Name, "", "no copy gets requests: " + why(s), "bad"})
+			list = append(list, wrong{s.Name, "", "no copy is ready: " + why(s), "bad"})
 		case s.Healthy < len(s.Copies):
-			some = append(some, wrong{s.Name, "", fmt.Sprintf("%d of %d copies get requests: %s", s.Healthy, len(s.Copies), why(s)), "warn"})
+			some = append(some, wrong{s.Name, "", fmt.Sprintf("%d of %d copies are ready: %s", s.Healthy, len(s.Copies), why(s)), "warn"})
 		}
 	}
 	return slices.Concat(list, some, problemsOf(f))
@@ -40,7 +40,7 @@ func lostOf(f api.Fleet, now time.Time) []wrong {
 		if n := len(m.Services); n > 0 {
 			ran = fmt.Sprintf("it ran %s", copies(n))
 		}
-		list = append(list, wrong{m.Name, "", fmt.Sprintf("this host does not answer, since %s; %s", present.Age(now.Sub(m.Seen)), ran), "bad"})
+		list = append(list, wrong{m.Name, "", fmt.Sprintf("this host has not answered for %s; %s", present.Age(now.Sub(m.Seen)), ran), "bad"})
 	}
 	if lost := len(list); lost > 1 && lost >= len(f.Members)-1 {
 		list = slices.Insert(list, 0, wrong{f.Host, "", "this host reaches no other: perhaps it is the one that is cut off", "bad"})
@@ -55,7 +55,7 @@ func copies(n int) string {
 	return fmt.Sprintf("%d copies", n)
 }
 
-// why says of the copies that get no requests, at most three, why not.
+// why says of the copies that are not ready, at most three, why not.
 func why(s api.Service) string {
 	const most = 3
 	var list []string
