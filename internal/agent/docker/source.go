@@ -69,7 +69,7 @@ type view struct {
 }
 
 // Run implements agent.Source. An engine that is away changes nothing at first: its
-// containers may well live on. What only it speaks for is unknown after a while.
+// containers may well live on. What only it speaks for is said to be in doubt after a while.
 func (s *Source) Run(ctx context.Context, found func([]hosts.Service)) error {
 	if err := s.Endpoint.Check(); err != nil {
 		return err
@@ -269,12 +269,12 @@ func (v *view) away(err error) {
 	doubts := 0
 	for i := range services {
 		if one := &services[i]; (one.Check.Kind == hosts.CheckEngine || one.Check.Kind == hosts.CheckNone) && one.Health != hosts.Draining {
-			one.Health = hosts.Unknown
+			one.Reason = "the container engine cannot be asked" // it is called: an engine that is away takes no traffic down
 			doubts++
 		}
 	}
 	if doubts > 0 {
-		v.Logger.Warn("the container engine has been away for long; what only it speaks for is in doubt, and gets no requests", "engine", v.Endpoint.Host, "services", doubts)
+		v.Logger.Warn("the container engine has been away for long; what only it speaks for is taken to run on, and is in doubt", "engine", v.Endpoint.Host, "services", doubts)
 		v.say(services)
 	}
 }

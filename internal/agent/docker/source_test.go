@@ -79,6 +79,9 @@ func (f *finds) last() string {
 		if s.Health != "" {
 			line += " " + string(s.Health)
 		}
+		if s.Reason != "" {
+			line += " in doubt"
+		}
 		lines = append(lines, line)
 	}
 	slices.Sort(lines)
@@ -255,7 +258,7 @@ func TestEngineGoesAwayAndComesBack(t *testing.T) {
 	if err := e.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	f.comesTo("gone, keep unknown") // what the agent checks itself is not in doubt
+	f.comesTo("gone, keep in doubt") // what the agent checks itself is not in doubt
 	if err := e.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +266,7 @@ func TestEngineGoesAwayAndComesBack(t *testing.T) {
 	if err := e.Signal("STOP"); err != nil { // the source hears nothing, and asks in vain
 		t.Fatal(err)
 	}
-	f.comesTo("gone, keep unknown")
+	f.comesTo("gone, keep in doubt")
 	if err := e.Signal("CONT"); err != nil {
 		t.Fatal(err)
 	}

@@ -263,12 +263,12 @@ func (v *view) away(err error) {
 	doubts := 0
 	for i := range services {
 		if one := &services[i]; one.Check.Kind == hosts.CheckNone && one.Health != hosts.Draining {
-			one.Health, one.Reason = hosts.Unknown, "systemd cannot be asked"
+			one.Reason = "systemd cannot be asked" // it is called: a bus that is away takes no traffic down
 			doubts++
 		}
 	}
 	if doubts > 0 {
-		v.Logger.Warn("systemd could not be asked for long; what only it speaks for is in doubt, and gets no requests", "services", doubts)
+		v.Logger.Warn("systemd could not be asked for long; what only it speaks for is taken to run on, and is in doubt", "services", doubts)
 		v.say(services)
 	}
 }

@@ -27,7 +27,7 @@ func TestWhatOnlySystemdSpeaksForComesInDoubt(t *testing.T) {
 		told := ""
 		v := &view{Source: &Source{Logger: slog.New(slog.NewTextHandler(&log, nil))}, found: func(list []hosts.Service) {
 			for _, s := range list {
-				told += fmt.Sprintf("%s %s;", s.ID, s.Health)
+				told += fmt.Sprintf("%s %s%s;", s.ID, s.Health, s.Reason)
 			}
 		}}
 		none := hosts.Check{Kind: hosts.CheckNone}
@@ -43,7 +43,7 @@ func TestWhatOnlySystemdSpeaksForComesInDoubt(t *testing.T) {
 			v.away(errors.New("no"))
 			time.Sleep(time.Second)
 		}
-		if want := "checked ;ends draining;runs unknown;"; told != want {
+		if want := "checked ;ends draining;runs systemd cannot be asked;"; told != want {
 			t.Errorf("told %q, to be %q", told, want)
 		}
 		if got := strings.Count(log.String(), "level=WARN"); got != 2 {
