@@ -27,7 +27,7 @@ type agentCmd struct {
 	Name     string   `placeholder:"NAME" help:"The host's name, unique in the fleet. Default: the machine's."`
 	Address  string   `required:"" env:"HEDDLE_ADDRESS" placeholder:"IP" help:"The host's address, where the other hosts and their proxies reach it."`
 	Port     int      `default:"7946" help:"Where hosts gossip, by UDP and TCP."`
-	Seed     []string `env:"HEDDLE_SEEDS" placeholder:"HOST[:PORT]" help:"A host of the fleet to look for. May be repeated; more than one, so that a fleet is found while one is away."`
+	Seed     []string `env:"HEDDLE_SEEDS" placeholder:"HOST[:PORT]" help:"A host of the fleet to look for, at its port or else the one of --port. May be repeated; more than one, so that a fleet is found while one is away."`
 	Fleet    string   `default:"default" placeholder:"NAME" help:"Hosts of another fleet are not heard."`
 	KeyFile  string   `type:"path" placeholder:"FILE" help:"The keys that gossip is encrypted and proven by: 32 random bytes in base64, a line each; the first is used, all are understood. Read again when it changes."`
 	Services string   `type:"path" placeholder:"FILE" help:"What this host runs, as JSON; read again when it changes."`

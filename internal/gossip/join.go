@@ -1,10 +1,12 @@
 package gossip
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -109,7 +111,7 @@ func (n *Node) missing() []string {
 	n.back = nil
 	seeds := make([]string, len(n.cfg.Seeds))
 	for i, seed := range n.cfg.Seeds {
-		seeds[i] = withPort(seed)
+		seeds[i] = withPort(seed, n.cfg.Bind.Port())
 	}
 	alive := n.draw()
 	if len(alive) == 0 {
@@ -136,11 +138,12 @@ func (n *Node) missing() []string {
 	return try
 }
 
-func withPort(seed string) string {
+// withPort gives a seed that names no port this host's own: fleets have one for all.
+func withPort(seed string, own uint16) string {
 	if _, _, err := net.SplitHostPort(seed); err == nil {
 		return seed
 	}
-	return net.JoinHostPort(seed, strconv.Itoa(DefaultPort))
+	return net.JoinHostPort(strings.Trim(seed, "[]"), strconv.Itoa(cmp.Or(int(own), DefaultPort)))
 }
 
 // forget lets go who failed or left long ago, and what was said of hosts that never

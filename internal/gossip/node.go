@@ -28,7 +28,7 @@ type Config struct {
 	// private one of this host's.
 	Advertise netip.AddrPort
 	// Seeds are hosts to look for at first, and again whenever some have failed: names
-	// or addresses, with :PORT or [DefaultPort]. None: others come to this one.
+	// or addresses, with :PORT or the one of Bind. None: others come to this one.
 	Seeds []string
 	// Fleet keeps fleets apart that can reach each other: hosts of another one are not
 	// heard. At most 255 bytes.
