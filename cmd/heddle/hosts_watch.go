@@ -78,6 +78,9 @@ func hostEventLine(p present.Palette, at time.Time, e hosts.Event) string {
 	default:
 		said += ", changed"
 	}
+	if e.Service.Reason != "" && !e.Gone {
+		said += ": " + present.Safe(e.Service.Reason)
+	}
 	return fmt.Sprintf("%s %s on %s (%s): %s", p.Paint(present.Faint, at.Local().Format(time.TimeOnly)), present.Safe(e.Service.Name), present.Safe(e.Host), present.Safe(e.Service.ID), said)
 }
 
