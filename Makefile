@@ -12,9 +12,10 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
 
 .PHONY: build
-build: ## build bin/heddle
+build: ## build bin/heddle, and bin/heddle-agent for hosts that need no more
 	@[ -x $(BIN) ] || echo "building $(BIN): the first time this takes some minutes …" >&2
 	@go build -o $(BIN) ./cmd/heddle
+	@go build -o $(BIN)-agent ./cmd/heddle-agent
 
 .PHONY: demo
 demo: build ## run the sample mesh with real Envoys; ARGS='--once --json' plays the whole scenario

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,7 +27,7 @@ type fleetHost struct {
 	name, ip string
 	gossip   mesh.Port
 	file     string
-	ready    struct{ Host, Address, Outbound string }
+	ready    struct{ Host, Address, API, Outbound string }
 }
 
 // startHost starts a host's agent; seeds are hosts that it looks for.
@@ -38,17 +39,24 @@ func startHost(t *testing.T, number int, keys string, gossipPort mesh.Port, seed
 // startHostWith starts one with more flags.
 func startHostWith(t *testing.T, number int, keys string, gossipPort mesh.Port, flags []string, seeds ...*fleetHost) *fleetHost {
 	t.Helper()
+	return startHostOf(t, &heddle, number, keys, gossipPort, append([]string{"agent"}, flags...), seeds...)
+}
+
+// startHostOf starts one of a program, by the words that have it run an agent, and more flags.
+func startHostOf(t *testing.T, program *heddletest.Program, number int, keys string, gossipPort mesh.Port, words []string, seeds ...*fleetHost) *fleetHost {
+	t.Helper()
 	h := &fleetHost{t: t, name: fmt.Sprint("host-", number), ip: fmt.Sprint("127.77.0.", number), gossip: gossipPort, file: filepath.Join(t.TempDir(), "services.json")}
 	h.runs()
-	arguments := []string{
-		"agent", "--name", h.name, "--address", h.ip, "--port", fmt.Sprint(gossipPort), "--proxy-address", h.ip, "--api", "none", "--key-file", keys, "--services", h.file,
-		"--envoy", envoytest.Path(t),
+	arguments := append(slices.Clone(words),
+		"--name", h.name, "--address", h.ip, "--port", fmt.Sprint(gossipPort), "--proxy-address", h.ip, "--key-file", keys, "--services", h.file, "--envoy", envoytest.Path(t),
+	)
+	if !slices.Contains(words, "--api") {
+		arguments = append(arguments, "--api", "none")
 	}
-	arguments = append(arguments, flags...)
 	for _, seed := range seeds {
 		arguments = append(arguments, "--seed", fmt.Sprintf("%s:%d", seed.ip, gossipPort))
 	}
-	h.Process = heddle.Start(t, arguments...)
+	h.Process = program.Start(t, arguments...)
 	h.AwaitReady(&h.ready)
 	return h
 }

@@ -34,10 +34,13 @@ func TestMain(m *testing.M) {
 	if says := os.Getenv(podApp); says != "" {
 		os.Exit(runPodApp(says))
 	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) { heddle.Remove(); os.Exit(code) }))
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) { heddle.Remove(); heddleAgent.Remove(); os.Exit(code) }))
 }
 
-var heddle heddletest.Program
+var (
+	heddle      heddletest.Program
+	heddleAgent = heddletest.Program{Name: "heddle-agent"}
+)
 
 // deadline bounds each wait of these tests.
 const deadline = heddletest.Patience

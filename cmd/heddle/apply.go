@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/manifest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -59,9 +60,9 @@ type step struct {
 }
 
 // Run plans first, then writes.
-func (c *applyCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *applyCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	if c.TTL <= 0 {
-		return &usageError{message: "--instance-ttl has to be longer than nothing"}
+		return &cli.UsageError{Message: "--instance-ttl has to be longer than nothing"}
 	}
 	objects, err := readChecked(c.Files, con)
 	if err != nil {
@@ -105,8 +106,8 @@ func stops(err error) bool {
 }
 
 // readChecked reads files and makes sure that they can be meant together.
-func readChecked(files []string, con *console) ([]manifest.Object, error) {
-	objects, err := manifest.Read(files, con.in)
+func readChecked(files []string, con *cli.Console) ([]manifest.Object, error) {
+	objects, err := manifest.Read(files, con.In)
 	if err != nil {
 		return nil, invalid(err)
 	}
@@ -117,7 +118,7 @@ func readChecked(files []string, con *console) ([]manifest.Object, error) {
 }
 
 func invalid(err error) error {
-	return &hinted{err: err, hint: "nothing was changed"}
+	return &cli.Hinted{Err: err, Hint: "nothing was changed"}
 }
 
 // plan compares the objects with what the mesh holds, which it gives too, and puts
@@ -200,20 +201,20 @@ func (s *step) stale() error {
 }
 
 // report prints what came of each object.
-func (c *applyCmd) report(con *console, steps []step) error {
+func (c *applyCmd) report(con *cli.Console, steps []step) error {
 	if c.Output == "json" {
-		return con.encode("json", steps)
+		return con.Encode("json", steps)
 	}
 	tones := map[result]present.Tone{created: present.Good, changed: present.Warn, refused: present.Bad, unchanged: present.Faint}
 	for _, s := range steps {
-		fmt.Fprintf(con.out, "%s %s%s\n", present.Safe(s.Object), con.palette.Paint(tones[s.Result], string(s.Result)), s.note)
+		fmt.Fprintf(con.Out, "%s %s%s\n", present.Safe(s.Object), con.Palette.Paint(tones[s.Result], string(s.Result)), s.note)
 		for _, e := range s.Edits {
-			fmt.Fprintf(con.out, "  %s\n", present.Safe(e.String()))
+			fmt.Fprintf(con.Out, "  %s\n", present.Safe(e.String()))
 		}
 	}
 	for _, s := range steps {
 		for _, one := range s.Warnings {
-			con.warn(fmt.Sprintf("warning: %s: %s: %s: %s", s.object.Locate(one.Field, "").Place(), s.Object, one.Field, one.Message))
+			con.Warn(fmt.Sprintf("warning: %s: %s: %s: %s", s.object.Locate(one.Field, "").Place(), s.Object, one.Field, one.Message))
 		}
 	}
 	return nil

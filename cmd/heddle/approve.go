@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/present"
 )
@@ -33,27 +34,27 @@ Examples:
 }
 
 // Run does one of the four.
-func (c *approveCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *approveCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	switch {
 	case c.List && (c.Revoke || c.Refuse || c.Caller != ""):
-		return &usageError{message: "--list takes a CALLEE at most, and neither --refuse nor --revoke"}
+		return &cli.UsageError{Message: "--list takes a CALLEE at most, and neither --refuse nor --revoke"}
 	case c.Refuse && c.Revoke:
-		return &usageError{message: "--refuse decides, and --revoke takes a decision back: give one of them"}
+		return &cli.UsageError{Message: "--refuse decides, and --revoke takes a decision back: give one of them"}
 	case c.List:
 		return c.list(ctx, api, con)
 	case c.Callee == "" || c.Caller == "":
-		return &usageError{message: "say who may call whom: heddle approve CALLEE CALLER, or --list"}
+		return &cli.UsageError{Message: "say who may call whom: heddle approve CALLEE CALLER, or --list"}
 	case c.Refuse:
 		if _, err := api.RefuseCaller(ctx, c.Callee, c.Caller); err != nil {
 			return err
 		}
-		fmt.Fprintf(con.out, "%s is refused, and may not call %s\n", present.Safe(c.Caller), present.Safe(c.Callee))
+		fmt.Fprintf(con.Out, "%s is refused, and may not call %s\n", present.Safe(c.Caller), present.Safe(c.Callee))
 		return nil
 	case c.Revoke:
 		if err := api.RevokeApproval(ctx, c.Callee, c.Caller); err != nil {
 			return err
 		}
-		fmt.Fprintf(con.out, "%s may not call %s any more\n", present.Safe(c.Caller), present.Safe(c.Callee))
+		fmt.Fprintf(con.Out, "%s may not call %s any more\n", present.Safe(c.Caller), present.Safe(c.Callee))
 		return nil
 	}
 	approval, err := api.Approve(ctx, c.Callee, c.Caller)
@@ -64,23 +65,23 @@ func (c *approveCmd) Run(ctx context.Context, api *client.Client, con *console) 
 	if !approval.Declared {
 		note = ", once it declares the dependency"
 	}
-	fmt.Fprintf(con.out, "%s may call %s%s\n", present.Safe(c.Caller), present.Safe(c.Callee), note)
+	fmt.Fprintf(con.Out, "%s may call %s%s\n", present.Safe(c.Caller), present.Safe(c.Callee), note)
 	return nil
 }
 
-func (c *approveCmd) list(ctx context.Context, api *client.Client, con *console) error {
+func (c *approveCmd) list(ctx context.Context, api *client.Client, con *cli.Console) error {
 	approvals, err := api.Approvals(ctx, c.Callee)
 	if err != nil {
 		return err
 	}
 	if c.Output != "table" {
-		return con.encode(c.Output, append([]client.Approval{}, approvals...))
+		return con.Encode(c.Output, append([]client.Approval{}, approvals...))
 	}
 	if len(approvals) == 0 {
-		fmt.Fprintln(con.err, "no service takes approved callers only, or none has callers")
+		fmt.Fprintln(con.Err, "no service takes approved callers only, or none has callers")
 		return nil
 	}
-	table := present.NewTable(con.palette, "CALLEE", "OWNER", "CALLER", "CALLER OWNER", "STATE", "DECLARED")
+	table := present.NewTable(con.Palette, "CALLEE", "OWNER", "CALLER", "CALLER OWNER", "STATE", "DECLARED")
 	for _, a := range approvals {
 		state := present.Cell{Text: a.State, Tone: present.Good}
 		switch a.State {
@@ -95,5 +96,5 @@ func (c *approveCmd) list(ctx context.Context, api *client.Client, con *console)
 		}
 		table.Add(append(append(present.Text(string(a.Callee), a.Owner, a.Caller, a.CallerOwner), state), present.Text(declared)...)...)
 	}
-	return table.Write(con.out)
+	return table.Write(con.Out)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/workload"
 )
@@ -17,7 +18,7 @@ type attestFlags struct {
 func (f *attestFlags) attestor(of mesh.Identity, instance mesh.InstanceID) (*workload.Attestor, error) {
 	if f.AttestURL == "" {
 		if f.AttestTokenFile != "" || f.AttestCAFile != "" {
-			return nil, &usageError{message: "--attest-token-file and --attest-ca-file need --attest-url"}
+			return nil, &cli.UsageError{Message: "--attest-token-file and --attest-ca-file need --attest-url"}
 		}
 		return nil, nil //nolint:nilnil // nobody is no error
 	}
@@ -26,7 +27,7 @@ func (f *attestFlags) attestor(of mesh.Identity, instance mesh.InstanceID) (*wor
 		Identity: of, Instance: instance,
 	}
 	if err := mesh.Invalid("ask for join tokens", by.Validate()); err != nil {
-		return nil, wrongFlags(err)
+		return nil, cli.WrongFlags(err)
 	}
 	return by, nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/present"
@@ -34,9 +35,9 @@ Examples:
 }
 
 // Run prints the entries.
-func (c *auditCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *auditCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	if c.Since < 0 || c.Limit < 1 || c.Limit > 1000 {
-		return &usageError{message: fmt.Sprintf("--since %s, --limit %d: a time is more than nothing, and a limit 1 to 1000", c.Since, c.Limit)}
+		return &cli.UsageError{Message: fmt.Sprintf("--since %s, --limit %d: a time is more than nothing, and a limit 1 to 1000", c.Since, c.Limit)}
 	}
 	query := client.AuditQuery{Object: c.Object, Author: c.Author, Limit: c.Limit}
 	if c.Since > 0 {
@@ -50,9 +51,9 @@ func (c *auditCmd) Run(ctx context.Context, api *client.Client, con *console) er
 		return err
 	}
 	if c.Output != "table" {
-		return con.encode(c.Output, append([]mesh.AuditEntry{}, entries...))
+		return con.Encode(c.Output, append([]mesh.AuditEntry{}, entries...))
 	}
-	table := present.NewTable(con.palette, "TIME", "AUTHOR", "FROM", "ACTION", "OBJECT", "REVISION", "WHAT")
+	table := present.NewTable(con.Palette, "TIME", "AUTHOR", "FROM", "ACTION", "OBJECT", "REVISION", "WHAT")
 	for _, e := range entries {
 		action := present.Cell{Text: e.Action}
 		what := e.Reason
@@ -64,7 +65,7 @@ func (c *auditCmd) Run(ctx context.Context, api *client.Client, con *console) er
 				action.Text = fmt.Sprintf("%s to %d", e.Action, e.To)
 			}
 			if len(e.Dependents) > 0 {
-				what = "although " + cutList(e.Dependents) + " depended on it"
+				what = "although " + present.CutList(e.Dependents) + " depended on it"
 			}
 		}
 		revision := ""
@@ -73,7 +74,7 @@ func (c *auditCmd) Run(ctx context.Context, api *client.Client, con *console) er
 		}
 		table.Add(append(append(present.Text(e.Time.Local().Format(time.DateTime), e.Author, e.From), action), present.Text(e.Object, revision, what)...)...)
 	}
-	return table.Write(con.out)
+	return table.Write(con.Out)
 }
 
 // changesText says in few words which fields changed.

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/catalog"
 	"github.com/heddle-mesh/heddle/internal/identity"
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -46,17 +47,17 @@ Examples:
 }
 
 // Run serves until the context ends.
-func (c *authzCmd) Run(ctx context.Context, line *globals, logger *slog.Logger) (err error) {
-	defer askedToEnd(ctx, &err)
+func (c *authzCmd) Run(ctx context.Context, line *cli.Globals, logger *slog.Logger) (err error) {
+	defer cli.AskedToEnd(ctx, &err)
 	if len(c.EtcdEndpoints) == 0 {
 		return c.wrong("--etcd-endpoints is missing: what is declared is read from there; inside heddle server, with its embedded etcd, the service runs by --authz-listen")
 	}
 	if err := c.check(c.IdentityDir != "" || c.JoinTokenFile != "" || c.AttestURL != ""); err != nil {
 		return err
 	}
-	ready := readyFile{path: c.ReadyFile, log: logger}
+	ready := cli.ReadyFile{Path: c.ReadyFile, Log: logger}
 	var listener, web net.Listener
-	release, err := ready.claim(ctx, port{&listener, "--listen", c.Listen}, port{&web, "--http-listen", c.HTTPListen})
+	release, err := ready.Claim(ctx, cli.Port{Listener: &listener, Flag: "--listen", Address: c.Listen}, cli.Port{Listener: &web, Flag: "--http-listen", Address: c.HTTPListen})
 	if err != nil {
 		return err
 	}
@@ -115,7 +116,7 @@ func (c *authzCmd) Run(ctx context.Context, line *globals, logger *slog.Logger) 
 		return whenSynced(ctx, known, func() error {
 			node.serving()
 			logger.Info("ready", "grpc", listener.Addr().String(), "http", "http://"+web.Addr().String())
-			return ready.write(map[string]string{"grpc": listener.Addr().String(), "http": "http://" + web.Addr().String()})
+			return ready.Write(map[string]string{"grpc": listener.Addr().String(), "http": "http://" + web.Addr().String()})
 		})
 	})
 	return group.Wait()

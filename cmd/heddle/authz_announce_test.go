@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/logtest"
 	"github.com/heddle-mesh/heddle/internal/registry"
 )
@@ -108,14 +109,14 @@ func TestAuthzServicesMakeThemselvesKnown(t *testing.T) {
 		t.Errorf("published: %+v, were %+v", now, first)
 	}
 	for _, c := range []*command{stranger, one} {
-		if code := c.interrupt(t); code != exitOK {
+		if code := c.interrupt(t); code != cli.ExitOK {
 			t.Errorf("it ended with %d:\n%s", code, c.stderr.String())
 		}
 	}
 	if left := trust().Authorizers; len(left) != 1 || left[0].Address != "10.1.2.3" || left[0].Port != 18001 {
 		t.Errorf("announced are %+v", left)
 	}
-	if code := two.interrupt(t); code != exitOK {
+	if code := two.interrupt(t); code != cli.ExitOK {
 		t.Errorf("it ended with %d:\n%s", code, two.stderr.String())
 	}
 	if now := trust(); len(now.Authorizers) != 0 || now.Keys == nil {
@@ -130,7 +131,7 @@ func TestWhereSidecarsAskHasToBeKnown(t *testing.T) {
 		var stderr logtest.Buffer
 		args := append([]string{"server", "--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0", "--data-dir", filepath.Join(dir, "data"),
 			"--authz-listen", "0.0.0.0:0", "--authz-advertise", wrong}, callerFiles(t, "authz-")...)
-		if code := run(ctx, args, strings.NewReader(""), &stderr, &stderr); code != exitUsage || !strings.Contains(stderr.String(), "--advertise") {
+		if code := run(ctx, args, strings.NewReader(""), &stderr, &stderr); code != cli.ExitUsage || !strings.Contains(stderr.String(), "--advertise") {
 			t.Errorf("%s: %d, %s", wrong, code, stderr.String())
 		}
 		cancel()

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/authz"
 )
 
@@ -69,7 +70,7 @@ func TestUsersAtTheEdge(t *testing.T) {
 		"--authz-listen", "127.0.0.1:0", "--authz-http-listen", "127.0.0.1:0", "--authz-insecure-plain-callers", "--authz-edge-config", file("providers.json"))
 	said := awaitReady(t, server, file("ready.json"))
 	write("shop.yaml", threeServices+"---\nkind: Route\nname: shop\nowner: team-web\nhosts: [shop.example.com]\ngateways: [entry]\nbackends: [{service: orders, weight: 1}]\n")
-	if code := run(t.Context(), []string{"apply", "--server", said["rest"], "--token-file", file("token"), "-f", file("shop.yaml")}, strings.NewReader(""), os.Stderr, os.Stderr); code != exitOK {
+	if code := run(t.Context(), []string{"apply", "--server", said["rest"], "--token-file", file("token"), "-f", file("shop.yaml")}, strings.NewReader(""), os.Stderr, os.Stderr); code != cli.ExitOK {
 		t.Fatal("the route was not applied")
 	}
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/authz"
 	"github.com/heddle-mesh/heddle/internal/authz/edge"
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -75,7 +76,7 @@ func (f *authzFlags) keyStore(store *registry.Store, fallback string) (authz.Key
 
 // wrong is a combination of flags that cannot be.
 func (*authzFlags) wrong(message string) error {
-	return &hinted{err: &usageError{message: message}, hint: "see: heddle authz --help; in heddle server these flags begin with --authz-"}
+	return &cli.Hinted{Err: &cli.UsageError{Message: message}, Hint: "see: heddle authz --help; in heddle server these flags begin with --authz-"}
 }
 
 // check finds flags that make no sense. identity says that the service has one of

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/authz"
 	"github.com/heddle-mesh/heddle/internal/authz/edge"
 	"github.com/heddle-mesh/heddle/internal/catalog"
@@ -104,7 +105,7 @@ func newAuthzNode(ctx context.Context, s authzSetup) (_ *authzNode, err error) {
 		Entries: f.MemoryEntries, Remote: n.redis, Registerer: s.registerer, Logger: s.logger,
 	})
 	if err != nil {
-		return nil, wrongFlags(err)
+		return nil, cli.WrongFlags(err)
 	}
 	service := authz.ServiceConfig{
 		Issuer: n.issuer, Edges: &meshEdges{catalog: s.catalog}, TrustDomain: s.trustDomain,

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/authz"
 )
 
@@ -60,7 +61,7 @@ func awaitReady(t *testing.T, c *command, file string) map[string]string {
 		return err == nil && json.Unmarshal(data, &said) == nil
 	})
 	t.Cleanup(func() {
-		if code := c.interrupt(t); code != exitOK {
+		if code := c.interrupt(t); code != cli.ExitOK {
 			t.Errorf("it ended with %d:\n%s", code, c.stderr.String())
 		}
 	})
@@ -142,7 +143,7 @@ func TestAuthzInsideAndApart(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out, wrong bytes.Buffer
-		if code := run(t.Context(), []string{"apply", "--server", said["rest"], "--token-file", file("token"), "-f", file("services.yaml")}, strings.NewReader(""), &out, &wrong); code != exitOK {
+		if code := run(t.Context(), []string{"apply", "--server", said["rest"], "--token-file", file("token"), "-f", file("services.yaml")}, strings.NewReader(""), &out, &wrong); code != cli.ExitOK {
 			t.Fatalf("apply: %s", wrong.String())
 		}
 	}

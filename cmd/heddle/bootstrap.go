@@ -7,6 +7,8 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
+	"github.com/heddle-mesh/heddle/cmd/internal/interceptcli"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/present"
 	"github.com/heddle-mesh/heddle/internal/proxy"
@@ -49,7 +51,7 @@ With --cloud-init it prints what a virtual machine of any cloud takes as its use
 }
 
 // Run prints the bootstrap.
-func (c *bootstrapCmd) Run(ctx context.Context, parsed *kong.Context, con *console) error {
+func (c *bootstrapCmd) Run(ctx context.Context, parsed *kong.Context, con *cli.Console) error {
 	if err := c.checkCloudInit(parsed); err != nil {
 		return err
 	}
@@ -62,7 +64,7 @@ func (c *bootstrapCmd) Run(ctx context.Context, parsed *kong.Context, con *conso
 		}
 	}
 	if c.Service == "" && !given(parsed, "service") {
-		return usageOf(parsed, "missing flags: --service=NAME")
+		return cli.UsageOf(parsed, "missing flags: --service=NAME")
 	}
 	config, err := c.config()
 	if err != nil {
@@ -86,12 +88,12 @@ func (c *bootstrapCmd) Run(ctx context.Context, parsed *kong.Context, con *conso
 		data, err = proxy.Bootstrap(config)
 	}
 	if err != nil {
-		return wrongFlags(err)
+		return cli.WrongFlags(err)
 	}
 	if config.Identity != nil && !c.Proxyless {
-		fmt.Fprintf(con.err, "run Envoy in the folder %s: what the control plane sends names files there\n", present.Safe(config.Identity.Dir))
+		fmt.Fprintf(con.Err, "run Envoy in the folder %s: what the control plane sends names files there\n", present.Safe(config.Identity.Dir))
 	}
-	_, err = con.out.Write(data)
+	_, err = con.Out.Write(data)
 	return err
 }
 
@@ -106,7 +108,7 @@ func envoyFlags(parsed *kong.Context) error {
 	if len(given) == 0 {
 		return nil
 	}
-	return &usageError{message: fmt.Sprintf("%s: for an Envoy, and with --proxyless there is none: leave it out", strings.Join(given, ", "))}
+	return &cli.UsageError{Message: fmt.Sprintf("%s: for an Envoy, and with --proxyless there is none: leave it out", strings.Join(given, ", "))}
 }
 
 // sidecarFlags are what heddle bootstrap and heddle proxy share: who the
@@ -128,7 +130,7 @@ type sidecarFlags struct {
 	OutboundPort    int            `of:"envoy" at:"service" placeholder:"PORT" help:"The port there for HTTP and gRPC. Default: 15001."`
 	DependencyPort  map[string]int `of:"envoy" at:"service" placeholder:"NAME=PORT" mapsep:"none" help:"The port for a dependency that has a listener of its own (TCP), instead of the one it declares. May be repeated."`
 
-	interceptFlags
+	interceptcli.Flags
 	deliveryFlags
 
 	AdminPort      int `of:"envoy" placeholder:"PORT" help:"The port of Envoy's admin interface on loopback. Default: a free one."`
@@ -148,14 +150,14 @@ func (f *sidecarFlags) config() (proxy.BootstrapConfig, error) {
 	var appPort mesh.Port
 	if f.AppPort != nil {
 		if appPort = mesh.Port(*f.AppPort); appPort == 0 {
-			return proxy.BootstrapConfig{}, &usageError{message: "--app-port 0 is no port: name the application's, from 1 to 65535, or leave the flag out for a workload that only makes calls"}
+			return proxy.BootstrapConfig{}, &cli.UsageError{Message: "--app-port 0 is no port: name the application's, from 1 to 65535, or leave the flag out for a workload that only makes calls"}
 		}
 	}
 	ports := map[mesh.ServiceName]mesh.Port{}
 	for name, port := range f.DependencyPort {
 		ports[mesh.ServiceName(name)] = mesh.Port(port)
 	}
-	intercept, err := f.intercept()
+	intercept, err := f.Redirected()
 	if err != nil {
 		return proxy.BootstrapConfig{}, err
 	}

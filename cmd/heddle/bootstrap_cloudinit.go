@@ -9,6 +9,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/cloudinit"
 )
 
@@ -61,21 +62,21 @@ func (c *bootstrapCmd) checkCloudInit(parsed *kong.Context) error {
 	case len(wrong) == 0:
 		return nil
 	case c.CloudInit:
-		return usageOf(parsed, strings.Join(wrong, ", ")+": not with --cloud-init: leave it out, or give it in --proxy-flags")
+		return cli.UsageOf(parsed, strings.Join(wrong, ", ")+": not with --cloud-init: leave it out, or give it in --proxy-flags")
 	}
-	return usageOf(parsed, strings.Join(wrong, ", ")+": only with --cloud-init")
+	return cli.UsageOf(parsed, strings.Join(wrong, ", ")+": only with --cloud-init")
 }
 
 // cloudConfig prints the cloud-config of a machine.
-func (c *bootstrapCmd) cloudConfig(parsed *kong.Context, con *console) error {
+func (c *bootstrapCmd) cloudConfig(parsed *kong.Context, con *cli.Console) error {
 	role, is := map[string]cloudinit.Role{"server": cloudinit.ControlPlane, "gateway": cloudinit.Gateway, "backend": cloudinit.Backend}[c.Role]
 	switch {
 	case !is:
-		return usageOf(parsed, "missing flags: --role=server, gateway or backend")
+		return cli.UsageOf(parsed, "missing flags: --role=server, gateway or backend")
 	case role == cloudinit.Backend && c.Service == "" && !c.NoSidecar:
-		return usageOf(parsed, "missing flags: --service=NAME, or --no-sidecar for a backend that is found by its tags")
+		return cli.UsageOf(parsed, "missing flags: --service=NAME, or --no-sidecar for a backend that is found by its tags")
 	case c.NoSidecar && (role != cloudinit.Backend || c.Service != ""):
-		return usageOf(parsed, "--no-sidecar is for a backend alone, without --service: its tags name its service")
+		return cli.UsageOf(parsed, "--no-sidecar is for a backend alone, without --service: its tags name its service")
 	}
 	values, err := c.cloudInitValues(role)
 	if err != nil {
@@ -83,12 +84,12 @@ func (c *bootstrapCmd) cloudConfig(parsed *kong.Context, con *console) error {
 	}
 	text, err := cloudinit.Config(role, values)
 	if err != nil {
-		return &usageError{message: err.Error()}
+		return &cli.UsageError{Message: err.Error()}
 	}
 	if c.JoinTokenFile != "" {
-		fmt.Fprintln(con.err, "warning: what is printed holds the join token. Whoever may read the custom data of the machine, or a file that you write it to, can join with it until it is used up or has expired: let it live for minutes, or use --key-vault")
+		fmt.Fprintln(con.Err, "warning: what is printed holds the join token. Whoever may read the custom data of the machine, or a file that you write it to, can join with it until it is used up or has expired: let it live for minutes, or use --key-vault")
 	}
-	_, err = con.out.Write([]byte(text))
+	_, err = con.Out.Write([]byte(text))
 	return err
 }
 

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 )
 
 //go:embed shells
@@ -29,12 +31,12 @@ Names of services, instances and routes are completed too while the server can b
 }
 
 // Run prints the script.
-func (c completionCmd) Run(con *console) error {
+func (c completionCmd) Run(con *cli.Console) error {
 	script, err := shellScripts.ReadFile("shells/heddle." + c.Shell)
 	if err != nil {
 		return err
 	}
-	_, err = con.out.Write(script)
+	_, err = con.Out.Write(script)
 	return err
 }
 
@@ -47,7 +49,7 @@ type completeCmd struct {
 
 // Run prints the candidates. It never fails: a broken completion must not
 // disturb whoever types.
-func (c completeCmd) Run(app *kong.Kong, names nameSource, con *console) error { //nolint:unparam // kong's Run gives an error
+func (c completeCmd) Run(app *kong.Kong, names nameSource, con *cli.Console) error { //nolint:unparam // kong's Run gives an error
 	words := c.Words
 	if c.Shell == "bash" {
 		words = rejoin(words)
@@ -61,7 +63,7 @@ func (c completeCmd) Run(app *kong.Kong, names nameSource, con *console) error {
 				one.text = value
 			}
 		}
-		printCandidate(con.out, c.Shell, one)
+		printCandidate(con.Out, c.Shell, one)
 	}
 	return nil
 }

@@ -5,50 +5,31 @@ import (
 	"errors"
 	"time"
 
-	"github.com/heddle-mesh/heddle/internal/client"
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
-// connect makes the client of the server that the flags name.
-func (g *globals) connect() (*client.Client, error) {
-	token, err := g.token()
-	if err != nil {
-		return nil, err
-	}
-	return g.connectWith(client.Config{Token: token})
-}
-
-// connectWith adds to a client's settings which server it is of.
-func (g *globals) connectWith(cfg client.Config) (*client.Client, error) {
-	cfg.Address, cfg.UserAgent = g.Server, "heddle-cli"
-	c, err := client.New(cfg)
-	if err != nil {
-		return nil, &usageError{message: err.Error()}
-	}
-	return c, nil
-}
-
 // advise adds what the one who typed the command can do about err.
-func (g *globals) advise(err error) error {
-	token, unread := g.token()
+func advise(g *cli.Globals, err error) error {
+	token, unread := g.ReadToken()
 	switch {
 	case mesh.KindOf(err) == mesh.KindDenied && unread == nil && token == "":
-		return &hinted{err: err, hint: "no access token was given: set HEDDLE_TOKEN_FILE (or --token-file) to a file that holds one; the server writes the admin token at its first start (heddle server --admin-token-file)"}
+		return &cli.Hinted{Err: err, Hint: "no access token was given: set HEDDLE_TOKEN_FILE (or --token-file) to a file that holds one; the server writes the admin token at its first start (heddle server --admin-token-file)"}
 	case mesh.KindOf(err) == mesh.KindConflict && mesh.ReasonOf(err) != mesh.ReasonDependents && mesh.ReasonOf(err) != mesh.ReasonKept: // which have hints of their own
-		return &hinted{err: err, hint: "look at what is there now with \"heddle get\", and decide anew"}
+		return &cli.Hinted{Err: err, Hint: "look at what is there now with \"heddle get\", and decide anew"}
 	}
 	return err
 }
 
 // liveNames asks the server for names to complete. Whatever goes wrong, or
 // takes long, there are none.
-func (g *globals) liveNames(ctx context.Context) nameSource {
+func liveNames(ctx context.Context, g *cli.Globals) nameSource {
 	return func(server, what string) []string {
 		with := *g
 		if server != "" {
 			with.Server = server
 		}
-		c, err := with.connect()
+		c, err := with.Connect()
 		if err != nil {
 			return nil
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/manifest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -34,29 +35,29 @@ Examples:
 }
 
 // Run deletes what it can and tells the rest.
-func (c *deleteCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *deleteCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	if len(c.Files) > 0 {
 		if c.Kind != "" {
-			return &usageError{message: "name either files (-f) or a kind with names, not both"}
+			return &cli.UsageError{Message: "name either files (-f) or a kind with names, not both"}
 		}
 		return c.deleteFiles(ctx, api, con)
 	}
 	if c.Kind == "" || len(c.Names) == 0 {
-		return &usageError{message: "say what to delete: a kind with names, as in \"heddle delete service web\", or -f FILE"}
+		return &cli.UsageError{Message: "say what to delete: a kind with names, as in \"heddle delete service web\", or -f FILE"}
 	}
 	kind, err := parseKind(c.Kind)
 	if err != nil {
 		return err
 	}
 	if kind == kindRuntime {
-		return &usageError{message: "the runtime layer cannot be deleted: remove its keys with \"heddle runtime unset\""}
+		return &cli.UsageError{Message: "the runtime layer cannot be deleted: remove its keys with \"heddle runtime unset\""}
 	}
 	d := deleter{api: api, force: c.Force}
 	names := c.Names
 	if kind == kindServices || kind == kindUpstreams {
 		names = d.plan(ctx, c.Names, nil)
 	} else if c.Force {
-		return &usageError{message: "--force is for services: nothing depends on a " + singular(kind)}
+		return &cli.UsageError{Message: "--force is for services: nothing depends on a " + singular(kind)}
 	}
 	var wrong []error
 	for _, name := range names {
@@ -71,8 +72,8 @@ func (c *deleteCmd) Run(ctx context.Context, api *client.Client, con *console) e
 			}
 			continue
 		}
-		fmt.Fprintf(con.out, "%s/%s deleted\n", singular(kind), present.Safe(name))
-		con.warn(warning)
+		fmt.Fprintf(con.Out, "%s/%s deleted\n", singular(kind), present.Safe(name))
+		con.Warn(warning)
 	}
 	return joinErrors(wrong)
 }
@@ -86,8 +87,8 @@ func plural(n int, one, more string) string {
 
 // deleteFiles deletes in the reverse of the order in which apply writes, and of the
 // services the callers first.
-func (c *deleteCmd) deleteFiles(ctx context.Context, api *client.Client, con *console) error {
-	objects, err := manifest.Read(c.Files, con.in)
+func (c *deleteCmd) deleteFiles(ctx context.Context, api *client.Client, con *cli.Console) error {
+	objects, err := manifest.Read(c.Files, con.In)
 	if err != nil {
 		return invalid(err)
 	}
@@ -104,10 +105,10 @@ func (c *deleteCmd) deleteFiles(ctx context.Context, api *client.Client, con *co
 		warning, err := d.delete(ctx, kinds[o.Kind], o.Name())
 		switch {
 		case err == nil:
-			fmt.Fprintf(con.out, "%s deleted\n", o)
-			con.warn(warning)
+			fmt.Fprintf(con.Out, "%s deleted\n", o)
+			con.Warn(warning)
 		case mesh.KindOf(err) == mesh.KindNotFound:
-			fmt.Fprintf(con.out, "%s was not there\n", o)
+			fmt.Fprintf(con.Out, "%s was not there\n", o)
 		default:
 			wrong = append(wrong, fmt.Errorf("%s: %s: %w", o.Locate("", "").Place(), o, err))
 			d.failed = true

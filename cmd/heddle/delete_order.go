@@ -6,9 +6,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/manifest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/present"
 )
 
 // deleter deletes objects one by one.
@@ -129,9 +131,9 @@ func (d *deleter) delete(ctx context.Context, kind, name string) (warning string
 		err := d.deleteService(ctx, kind, service)
 		switch mesh.ReasonOf(err) {
 		case mesh.ReasonKept:
-			err = &hinted{err: err, hint: fmt.Sprintf("--force is no help against a keeper: delete it where it is kept, and it goes here too; if its keeper is gone for good, \"heddle release service %s\" first", name)}
+			err = &cli.Hinted{Err: err, Hint: fmt.Sprintf("--force is no help against a keeper: delete it where it is kept, and it goes here too; if its keeper is gone for good, \"heddle release service %s\" first", name)}
 		case mesh.ReasonDependents:
-			err = &hinted{err: err, hint: fmt.Sprintf("see what would become of them with \"heddle impact %s --delete\"; --force deletes it all the same", name)}
+			err = &cli.Hinted{Err: err, Hint: fmt.Sprintf("see what would become of them with \"heddle impact %s --delete\"; --force deletes it all the same", name)}
 		}
 		return warning, err
 	case kindRoutes:
@@ -139,7 +141,7 @@ func (d *deleter) delete(ctx context.Context, kind, name string) (warning string
 	}
 	service, id, one := strings.Cut(name, "/")
 	if !one {
-		return "", &usageError{message: fmt.Sprintf("an instance is named SERVICE/ID; %q has no \"/\"", name)}
+		return "", &cli.UsageError{Message: fmt.Sprintf("an instance is named SERVICE/ID; %q has no \"/\"", name)}
 	}
 	return "", d.api.Deregister(ctx, mesh.InstanceKey{Service: mesh.ServiceName(service), ID: mesh.InstanceID(id)}, "")
 }
@@ -168,10 +170,10 @@ func (d *deleter) deleteService(ctx context.Context, kind string, name mesh.Serv
 func (d *deleter) leftBehind(ctx context.Context, name mesh.ServiceName) string {
 	var parts []string
 	if still := d.callers[name]; len(still) > 0 {
-		parts = append(parts, fmt.Sprintf("%s still declared to call it, with a 503 from now on (%s)", plural(len(still), "service is", "services are"), cutList(still)))
+		parts = append(parts, fmt.Sprintf("%s still declared to call it, with a 503 from now on (%s)", plural(len(still), "service is", "services are"), present.CutList(still)))
 	}
 	if still := d.routes[name]; len(still) > 0 {
-		parts = append(parts, fmt.Sprintf("%s to it, with a 503 from now on (%s)", plural(len(still), "route still leads", "routes still lead"), cutList(still)))
+		parts = append(parts, fmt.Sprintf("%s to it, with a 503 from now on (%s)", plural(len(still), "route still leads", "routes still lead"), present.CutList(still)))
 	}
 	if instances, err := d.api.Instances(ctx, name); err == nil && len(instances) > 0 {
 		parts = append(parts, fmt.Sprintf("%s still registered, until the lease ends", plural(len(instances), "instance is", "instances are")))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/demo"
 	"github.com/heddle-mesh/heddle/internal/proxy"
 )
@@ -44,12 +45,12 @@ Examples:
 }
 
 // Run runs the demo.
-func (c *demoCmd) Run(ctx context.Context, con *console) error {
+func (c *demoCmd) Run(ctx context.Context, con *cli.Console) error {
 	if c.JSON && !c.Once {
-		return &usageError{message: "--json needs --once: only the scenario has a result"}
+		return &cli.UsageError{Message: "--json needs --once: only the scenario has a result"}
 	}
 	if err := demo.CheckBasePort(c.BasePort); err != nil {
-		return &usageError{message: "--base-port: " + err.Error()}
+		return &cli.UsageError{Message: "--base-port: " + err.Error()}
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -63,6 +64,6 @@ func (c *demoCmd) Run(ctx context.Context, con *console) error {
 	defer forget()
 	return demo.Run(ctx, demo.Config{
 		Heddle: self, Hurry: hurry, Envoy: envoy, BasePort: c.BasePort, DataDir: c.KeepData,
-		Once: c.Once, JSON: c.JSON, Out: con.out, Err: con.err,
+		Once: c.Once, JSON: c.JSON, Out: con.Out, Err: con.Err,
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/demo/hosts"
 	"github.com/heddle-mesh/heddle/internal/demo/shop"
 	"github.com/heddle-mesh/heddle/internal/proxy"
@@ -33,9 +34,9 @@ Examples:
 }
 
 // Run runs the demo.
-func (c *demoHostsCmd) Run(ctx context.Context, con *console) error {
+func (c *demoHostsCmd) Run(ctx context.Context, con *cli.Console) error {
 	if c.JSON && c.Stay {
-		return &usageError{message: "--json and --stay exclude each other: only the scenario has a result"}
+		return &cli.UsageError{Message: "--json and --stay exclude each other: only the scenario has a result"}
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -48,7 +49,7 @@ func (c *demoHostsCmd) Run(ctx context.Context, con *console) error {
 	hurry, forget := secondSignal()
 	defer forget()
 	return hosts.Run(ctx, hosts.Config{
-		Heddle: self, Envoy: envoy, WithoutDocker: c.WithoutDocker, Stay: c.Stay, JSON: c.JSON, Hurry: hurry, Out: con.out, Err: con.err,
+		Heddle: self, Envoy: envoy, WithoutDocker: c.WithoutDocker, Stay: c.Stay, JSON: c.JSON, Hurry: hurry, Out: con.Out, Err: con.Err,
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/present"
@@ -30,17 +31,17 @@ Examples:
 }
 
 // Run removes what it was told to.
-func (c *deregisterCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *deregisterCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	switch {
 	case c.Stale && (c.ID != "" || c.Epoch != nil):
-		return &usageError{message: "--stale means all stale instances of the service: give either that or one instance"}
+		return &cli.UsageError{Message: "--stale means all stale instances of the service: give either that or one instance"}
 	case c.Stale:
 		return c.stale(ctx, api, con)
 	case c.ID == "":
-		return &usageError{message: "say which instance: \"heddle deregister SERVICE ID\", or --stale for all that are stale"}
+		return &cli.UsageError{Message: "say which instance: \"heddle deregister SERVICE ID\", or --stale for all that are stale"}
 	}
 	key := mesh.InstanceKey{Service: mesh.ServiceName(c.Service), ID: mesh.InstanceID(c.ID)}
-	epoch, err := notEmpty("--epoch", c.Epoch, "give the epoch of the registration, or leave it out for whichever there is")
+	epoch, err := cli.NotEmpty("--epoch", c.Epoch, "give the epoch of the registration, or leave it out for whichever there is")
 	if err != nil {
 		return err
 	}
@@ -51,17 +52,17 @@ func (c *deregisterCmd) Run(ctx context.Context, api *client.Client, con *consol
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(con.out, "instance/%s deregistered\n", present.Safe(key.String()))
+	fmt.Fprintf(con.Out, "instance/%s deregistered\n", present.Safe(key.String()))
 	return nil
 }
 
-func (c *deregisterCmd) stale(ctx context.Context, api *client.Client, con *console) error {
+func (c *deregisterCmd) stale(ctx context.Context, api *client.Client, con *cli.Console) error {
 	gone, err := api.DeregisterStale(ctx, mesh.ServiceName(c.Service))
 	if err != nil {
 		return err
 	}
 	if len(gone) == 0 {
-		fmt.Fprintf(con.out, "%s has no stale instances\n", present.Safe(c.Service))
+		fmt.Fprintf(con.Out, "%s has no stale instances\n", present.Safe(c.Service))
 		warnUndeclared(ctx, api, con, c.Service, "")
 		return nil
 	}
@@ -69,6 +70,6 @@ func (c *deregisterCmd) stale(ctx context.Context, api *client.Client, con *cons
 	for i := range gone {
 		ids[i] = string(gone[i].ID)
 	}
-	fmt.Fprintf(con.out, "%s of %s deregistered: %s\n", plural(len(gone), "stale instance", "stale instances"), present.Safe(c.Service), present.Safe(cutList(ids)))
+	fmt.Fprintf(con.Out, "%s of %s deregistered: %s\n", plural(len(gone), "stale instance", "stale instances"), present.Safe(c.Service), present.Safe(present.CutList(ids)))
 	return nil
 }

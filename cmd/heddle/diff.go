@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/manifest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -35,9 +36,9 @@ Examples:
 }
 
 // Run asks and shows the answer.
-func (c *diffCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *diffCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	if len(c.Files)+len(c.Delete) == 0 {
-		return &usageError{message: "say what would change: --file FILE, or --delete KIND/NAME"}
+		return &cli.UsageError{Message: "say what would change: --file FILE, or --delete KIND/NAME"}
 	}
 	request := mesh.PlanRequest{Delete: c.Delete}
 	if len(c.Files) > 0 {
@@ -54,7 +55,7 @@ func (c *diffCmd) Run(ctx context.Context, api *client.Client, con *console) err
 		return err
 	}
 	if c.Output != "text" {
-		err = con.encode(c.Output, plan)
+		err = con.Encode(c.Output, plan)
 	} else {
 		printPlan(con, plan, !c.Summary)
 	}
@@ -78,39 +79,39 @@ func add(r *mesh.PlanRequest, o *manifest.Object) {
 }
 
 // printPlan shows what changes by sidecar, with the differences if wanted.
-func printPlan(con *console, plan mesh.Plan, differences bool) {
-	p := con.palette
+func printPlan(con *cli.Console, plan mesh.Plan, differences bool) {
+	p := con.Palette
 	for _, one := range plan.Faults {
-		fmt.Fprintf(con.out, "%s %s\n", p.Paint(present.Bad, "fault:"), present.Safe(plannedLine(one)))
+		fmt.Fprintf(con.Out, "%s %s\n", p.Paint(present.Bad, "fault:"), present.Safe(plannedLine(one)))
 	}
 	if len(plan.Faults) > 0 {
 		return
 	}
 	if len(plan.Sidecars) == 0 {
-		fmt.Fprintln(con.out, "no sidecar's configuration changes")
+		fmt.Fprintln(con.Out, "no sidecar's configuration changes")
 	}
 	for _, one := range plan.Sidecars {
-		fmt.Fprintln(con.out, present.Safe(sidecarLine(one)))
+		fmt.Fprintln(con.Out, present.Safe(sidecarLine(one)))
 		if !differences {
 			continue
 		}
 		for _, change := range one.Changes {
 			tone := map[string]present.Tone{"added": present.Good, "removed": present.Bad}[change.Change]
-			fmt.Fprintf(con.out, "\n  %s %s\n", present.Safe(change.Type+" "+change.Name), p.Paint(tone, change.Change))
+			fmt.Fprintf(con.Out, "\n  %s %s\n", present.Safe(change.Type+" "+change.Name), p.Paint(tone, change.Change))
 			for line := range strings.SplitSeq(change.Diff, "\n") {
-				fmt.Fprintf(con.out, "  %s\n", p.Paint(diffTone(line), present.Safe(line)))
+				fmt.Fprintf(con.Out, "  %s\n", p.Paint(diffTone(line), present.Safe(line)))
 			}
 		}
-		fmt.Fprintln(con.out)
+		fmt.Fprintln(con.Out)
 	}
 	if plan.Cut != "" {
-		fmt.Fprintln(con.out, present.Safe(plan.Cut))
+		fmt.Fprintln(con.Out, present.Safe(plan.Cut))
 	}
 	for _, one := range plan.Warnings {
-		fmt.Fprintf(con.out, "%s %s\n", p.Paint(present.Warn, "warning:"), present.Safe(plannedLine(mesh.PlannedFault{Object: one.Object, Field: one.Field, Message: one.Message})))
+		fmt.Fprintf(con.Out, "%s %s\n", p.Paint(present.Warn, "warning:"), present.Safe(plannedLine(mesh.PlannedFault{Object: one.Object, Field: one.Field, Message: one.Message})))
 	}
 	for _, one := range plan.Problems {
-		fmt.Fprintf(con.out, "%s %s\n", p.Paint(present.Warn, "problem:"), present.Safe(plannedLine(one)))
+		fmt.Fprintf(con.Out, "%s %s\n", p.Paint(present.Warn, "problem:"), present.Safe(plannedLine(one)))
 	}
 }
 
@@ -148,7 +149,7 @@ const mostPlanned = 100
 
 // announce says, before anything is written, in which connected sidecars and
 // gateways something changes. It is a help: whatever goes wrong with it, apply goes on.
-func announce(ctx context.Context, api *client.Client, con *console, steps []step) {
+func announce(ctx context.Context, api *client.Client, con *cli.Console, steps []step) {
 	var request mesh.PlanRequest
 	planned := 0
 	for i := range steps {
@@ -168,7 +169,7 @@ func announce(ctx context.Context, api *client.Client, con *console, steps []ste
 	}
 	for _, one := range plan.Sidecars {
 		if one.Proxies > 0 {
-			fmt.Fprintf(con.out, "%s %s\n", con.palette.Paint(present.Faint, "changes"), present.Safe(sidecarLine(one)))
+			fmt.Fprintf(con.Out, "%s %s\n", con.Palette.Paint(present.Faint, "changes"), present.Safe(sidecarLine(one)))
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/present"
@@ -62,33 +63,33 @@ Examples:
 }
 
 // Run shows the sources.
-func (c *discoveryListCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *discoveryListCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	all, err := api.Discovery(ctx)
 	if err != nil {
 		return err
 	}
 	if c.Output != "table" {
-		return con.encode(c.Output, all)
+		return con.Encode(c.Output, all)
 	}
 	if len(all.Sources) == 0 && len(all.Concerns) == 0 {
-		fmt.Fprintln(con.err, "no sources of virtual machines: name them in a file, and start the servers with --discovery")
+		fmt.Fprintln(con.Err, "no sources of virtual machines: name them in a file, and start the servers with --discovery")
 		return nil
 	}
-	table := present.NewTable(con.palette, "SOURCE", "KIND", "STATE", "LAST RUN", "TOOK", "CALLS", "THROTTLED", "MACHINES", "OF NOTHING")
+	table := present.NewTable(con.Palette, "SOURCE", "KIND", "STATE", "LAST RUN", "TOOK", "CALLS", "THROTTLED", "MACHINES", "OF NOTHING")
 	for i := range all.Sources {
 		one := &all.Sources[i]
 		cells := append(present.Text(one.Name, one.Kind), sourceCell(one))
 		cells = append(cells, present.Text(since(one.LastRun), fmt.Sprintf("%.0fms", one.DurationMS), strconv.Itoa(one.Calls), strconv.Itoa(one.Throttled), strconv.Itoa(one.VMs), strconv.Itoa(one.SkippedTotal))...)
 		table.Add(cells...)
 	}
-	if err := table.Write(con.out); err != nil {
+	if err := table.Write(con.Out); err != nil {
 		return err
 	}
 	for i := range all.Sources {
-		tellFaults(con.out, &all.Sources[i], time.Now())
+		tellFaults(con.Out, &all.Sources[i], time.Now())
 	}
 	for _, one := range all.Concerns {
-		fmt.Fprintf(con.out, "\n%s: %s\n", present.Safe(one.Source), present.Safe(one.Message))
+		fmt.Fprintf(con.Out, "\n%s: %s\n", present.Safe(one.Source), present.Safe(one.Message))
 	}
 	return nil
 }
@@ -127,7 +128,7 @@ func sourceCell(one *mesh.DiscoveryReport) present.Cell {
 }
 
 // Run has the source forgotten.
-func (c *discoveryForgetCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *discoveryForgetCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	if c.Force && c.Scope == "" {
 		return invalid(fmt.Errorf("--force is for a scope: give --scope; a source that a server refreshes cannot be forgotten"))
 	}
@@ -135,10 +136,10 @@ func (c *discoveryForgetCmd) Run(ctx context.Context, api *client.Client, con *c
 		return err
 	}
 	if c.Scope != "" {
-		fmt.Fprintf(con.out, "the machines of %s in source %s are forgotten\n", present.Safe(c.Scope), present.Safe(c.Source))
+		fmt.Fprintf(con.Out, "the machines of %s in source %s are forgotten\n", present.Safe(c.Scope), present.Safe(c.Source))
 		return nil
 	}
-	fmt.Fprintf(con.out, "source %s is forgotten, and its machines\n", present.Safe(c.Source))
+	fmt.Fprintf(con.Out, "source %s is forgotten, and its machines\n", present.Safe(c.Source))
 	return nil
 }
 

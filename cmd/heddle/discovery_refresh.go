@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/present"
@@ -28,7 +29,7 @@ Examples:
 }
 
 // Run asks for a refresh, and may wait for it.
-func (c *discoveryRefreshCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *discoveryRefreshCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	if c.Wait && c.Timeout <= 0 {
 		return invalid(fmt.Errorf("--timeout is how long to wait: give it more than 0"))
 	}
@@ -37,7 +38,7 @@ func (c *discoveryRefreshCmd) Run(ctx context.Context, api *client.Client, con *
 		return err
 	}
 	if !c.Wait {
-		fmt.Fprintf(con.out, "asked for a refresh of source %s\n", present.Safe(c.Source))
+		fmt.Fprintf(con.Out, "asked for a refresh of source %s\n", present.Safe(c.Source))
 		return nil
 	}
 	for end := time.Now().Add(c.Timeout); ; {
@@ -50,7 +51,7 @@ func (c *discoveryRefreshCmd) Run(ctx context.Context, api *client.Client, con *
 		case at >= 0 && all.Sources[at].Answered >= asked.Asked:
 			return toldOf(&all.Sources[at], con)
 		case time.Now().After(end):
-			return &hinted{err: mesh.Unavailable(nil, "source %q was asked to be refreshed, and after %s it is not done", c.Source, c.Timeout), hint: "a refresh of a large source takes minutes, and a server that takes over seconds: heddle discovery list"}
+			return &cli.Hinted{Err: mesh.Unavailable(nil, "source %q was asked to be refreshed, and after %s it is not done", c.Source, c.Timeout), Hint: "a refresh of a large source takes minutes, and a server that takes over seconds: heddle discovery list"}
 		}
 		select {
 		case <-ctx.Done():
@@ -61,10 +62,10 @@ func (c *discoveryRefreshCmd) Run(ctx context.Context, api *client.Client, con *
 }
 
 // toldOf says what a refresh came to.
-func toldOf(one *mesh.DiscoveryReport, con *console) error {
-	fmt.Fprintf(con.out, "source %s is refreshed: %s, %d new or changed, %d gone\n", present.Safe(one.Name), plural(one.VMs, "machine", "machines"), one.Written, one.Removed)
+func toldOf(one *mesh.DiscoveryReport, con *cli.Console) error {
+	fmt.Fprintf(con.Out, "source %s is refreshed: %s, %d new or changed, %d gone\n", present.Safe(one.Name), plural(one.VMs, "machine", "machines"), one.Written, one.Removed)
 	if one.Failing == "" {
 		return nil
 	}
-	return &hinted{err: mesh.Unavailable(nil, "source %q: %s: %s", one.Name, one.Kept(), one.Failing), hint: "heddle discovery list"}
+	return &cli.Hinted{Err: mesh.Unavailable(nil, "source %q: %s: %s", one.Name, one.Kept(), one.Failing), Hint: "heddle discovery list"}
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 )
 
 // commandLine finds calls of heddle in a line of shell: up to a pipe, a
@@ -148,8 +150,8 @@ func parseAll(t *testing.T, where, line string) int {
 			continue
 		}
 		found++
-		var line cli
-		parser, err := newParser(&line, newConsole(strings.NewReader(""), io.Discard, io.Discard))
+		var line commands
+		parser, err := newParser(&line, cli.NewConsole("heddle", strings.NewReader(""), io.Discard, io.Discard))
 		if err != nil {
 			t.Fatal(err)
 		}

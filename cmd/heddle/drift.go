@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/present"
@@ -40,19 +40,19 @@ Examples:
 }
 
 // errDrift is the verdict of --fail.
-var errDrift = errors.New("declarations and calls do not agree")
+var errDrift = &cli.Verdict{Message: "declarations and calls do not agree", Code: cli.ExitStopped}
 
 // Run shows the drift, or mends one of it.
-func (c *driftCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *driftCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	switch {
 	case c.Declare && (c.Caller == "" || c.Callee == ""):
-		return &usageError{message: "say who calls whom: heddle drift --declare CALLER CALLEE"}
+		return &cli.UsageError{Message: "say who calls whom: heddle drift --declare CALLER CALLEE"}
 	case c.Declare:
 		return c.declare(ctx, api, con)
 	case c.Caller != "":
-		return &usageError{message: fmt.Sprintf("to see what is about %s: heddle drift --service %s", c.Caller, c.Caller)}
+		return &cli.UsageError{Message: fmt.Sprintf("to see what is about %s: heddle drift --service %s", c.Caller, c.Caller)}
 	case c.UnusedDays < 1 || c.Since <= 0:
-		return &usageError{message: fmt.Sprintf("--unused-days %d, --since %s: both are more than nothing", c.UnusedDays, c.Since)}
+		return &cli.UsageError{Message: fmt.Sprintf("--unused-days %d, --since %s: both are more than nothing", c.UnusedDays, c.Since)}
 	}
 	drift, err := api.Drift(ctx, client.DriftQuery{Service: c.Service, UnusedDays: c.UnusedDays, Since: c.Since})
 	if err != nil {
@@ -60,7 +60,7 @@ func (c *driftCmd) Run(ctx context.Context, api *client.Client, con *console) er
 	}
 	failed := slices.ContainsFunc(drift.Items, func(i mesh.DriftItem) bool { return i.Kind.Fails() })
 	if c.Output != "table" {
-		err = con.encode(c.Output, drift)
+		err = con.Encode(c.Output, drift)
 	} else {
 		err = c.table(con, drift)
 	}
@@ -73,8 +73,8 @@ func (c *driftCmd) Run(ctx context.Context, api *client.Client, con *console) er
 // tones are how bad the kinds are.
 var tones = map[mesh.DriftKind]present.Tone{mesh.DriftUndeclared: present.Bad, mesh.DriftRefused: present.Bad, mesh.DriftUnused: present.Warn}
 
-func (c *driftCmd) table(con *console, drift mesh.Drift) error {
-	table := present.NewTable(con.palette, "KIND", "CALLER", "CALLEE", "COUNT", "LAST", "WHAT", "MEND")
+func (c *driftCmd) table(con *cli.Console, drift mesh.Drift) error {
+	table := present.NewTable(con.Palette, "KIND", "CALLER", "CALLEE", "COUNT", "LAST", "WHAT", "MEND")
 	shown, hidden := 0, 0
 	for _, one := range drift.Items {
 		if one.Kind == mesh.DriftUnseen && !c.All {
@@ -90,31 +90,31 @@ func (c *driftCmd) table(con *console, drift mesh.Drift) error {
 		table.Add(cells...)
 	}
 	if shown > 0 {
-		if err := table.Write(con.out); err != nil {
+		if err := table.Write(con.Out); err != nil {
 			return err
 		}
 	}
 	switch {
 	case drift.Since.IsZero():
-		fmt.Fprintln(con.err, "no sidecar is watched yet: each begins to be a few seconds after the first call through it, unless the server has --call-reports off")
+		fmt.Fprintln(con.Err, "no sidecar is watched yet: each begins to be a few seconds after the first call through it, unless the server has --call-reports off")
 	case shown == 0:
-		fmt.Fprintln(con.err, "declarations and calls agree, watched since "+drift.Since.Local().Format(time.DateTime))
+		fmt.Fprintln(con.Err, "declarations and calls agree, watched since "+drift.Since.Local().Format(time.DateTime))
 	}
 	if hidden > 0 {
-		fmt.Fprintf(con.err, "%d more are declared and were not seen, watched for too short a time to say that they are unused: --all shows them\n", hidden)
+		fmt.Fprintf(con.Err, "%d more are declared and were not seen, watched for too short a time to say that they are unused: --all shows them\n", hidden)
 	}
 	return nil
 }
 
 // declare adds a dependency. A write in between has it read anew.
-func (c *driftCmd) declare(ctx context.Context, api *client.Client, con *console) error {
+func (c *driftCmd) declare(ctx context.Context, api *client.Client, con *cli.Console) error {
 	for tries := 1; ; tries++ {
 		stored, err := api.Service(ctx, mesh.ServiceName(c.Caller))
 		if err != nil {
 			return err
 		}
 		if slices.Contains(stored.Dependencies, mesh.ServiceName(c.Callee)) {
-			fmt.Fprintf(con.out, "%s declares %s already\n", present.Safe(c.Caller), present.Safe(c.Callee))
+			fmt.Fprintf(con.Out, "%s declares %s already\n", present.Safe(c.Caller), present.Safe(c.Callee))
 			return nil
 		}
 		stored.Dependencies = append(stored.Dependencies, mesh.ServiceName(c.Callee))
@@ -125,7 +125,7 @@ func (c *driftCmd) declare(ctx context.Context, api *client.Client, con *console
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(con.out, "%s declares %s (revision %d)\n", present.Safe(c.Caller), present.Safe(c.Callee), written.Meta.Revision)
+		fmt.Fprintf(con.Out, "%s declares %s (revision %d)\n", present.Safe(c.Caller), present.Safe(c.Callee), written.Meta.Revision)
 		return nil
 	}
 }

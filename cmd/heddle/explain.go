@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/present"
@@ -43,18 +43,18 @@ Examples:
 
 // The verdicts of calls that do not arrive, or are not known to.
 var (
-	errStopped   = errors.New("the call is stopped")
-	errUncertain = errors.New("the call is not known to arrive")
+	errStopped   = &cli.Verdict{Message: "the call is stopped", Code: cli.ExitStopped}
+	errUncertain = &cli.Verdict{Message: "the call is not known to arrive", Code: cli.ExitUncertain}
 )
 
 // Run asks and shows the answer.
-func (c *explainCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *explainCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	answer, err := api.Explain(ctx, c.From, c.To, mesh.ExplainedRequest{Method: c.Method, Path: c.Path, Host: c.Host, Headers: c.Header, Scheme: c.Scheme})
 	if err != nil {
 		return err
 	}
 	if c.Output != "text" {
-		err = con.encode(c.Output, answer)
+		err = con.Encode(c.Output, answer)
 	} else {
 		c.print(con, answer)
 	}
@@ -71,9 +71,9 @@ func (c *explainCmd) Run(ctx context.Context, api *client.Client, con *console) 
 
 // print shows the steps below each other, and the verdict last, where a terminal
 // ends.
-func (c *explainCmd) print(con *console, a mesh.Explanation) {
-	p := con.palette
-	fmt.Fprintf(con.out, "%s\n\n", present.Safe(asked(a)))
+func (c *explainCmd) print(con *cli.Console, a mesh.Explanation) {
+	p := con.Palette
+	fmt.Fprintf(con.Out, "%s\n\n", present.Safe(asked(a)))
 	for _, step := range a.Steps {
 		mark, tone := markOf(step.Status)
 		text := step.Text
@@ -83,51 +83,51 @@ func (c *explainCmd) print(con *console, a mesh.Explanation) {
 		lines := present.Wrap(present.Safe(text), 80)
 		for i, line := range lines {
 			if i > 0 {
-				fmt.Fprintf(con.out, "%19s%s\n", "", p.Paint(textTone(step.Status), line))
+				fmt.Fprintf(con.Out, "%19s%s\n", "", p.Paint(textTone(step.Status), line))
 				continue
 			}
-			fmt.Fprintf(con.out, "%s %-15s  %s\n", p.Paint(tone, mark), step.ID, p.Paint(textTone(step.Status), line))
+			fmt.Fprintf(con.Out, "%s %-15s  %s\n", p.Paint(tone, mark), step.ID, p.Paint(textTone(step.Status), line))
 		}
 		if c.Evidence || step.Status == mesh.StepStops || step.Status == mesh.StepWarns {
 			for _, e := range step.Evidence {
-				fmt.Fprintf(con.out, "%19s%s\n", "", p.Paint(present.Faint, present.Safe(evidenceLine(e))))
+				fmt.Fprintf(con.Out, "%19s%s\n", "", p.Paint(present.Faint, present.Safe(evidenceLine(e))))
 			}
 		}
 		if step.Mend != "" && step.ID != a.Stopped {
-			fmt.Fprintf(con.out, "%19s%s\n", "", "see: "+present.Safe(step.Mend))
+			fmt.Fprintf(con.Out, "%19s%s\n", "", "see: "+present.Safe(step.Mend))
 		}
 	}
-	fmt.Fprintln(con.out)
+	fmt.Fprintln(con.Out)
 	if a.Verdict != mesh.CallStopped {
 		c.printAllowed(con, a)
 		return
 	}
-	fmt.Fprintf(con.out, "%s: the caller sees %s.\n", p.Paint(present.Bad, "stopped"), present.Safe(seen(stopOf(a))))
+	fmt.Fprintf(con.Out, "%s: the caller sees %s.\n", p.Paint(present.Bad, "stopped"), present.Safe(seen(stopOf(a))))
 	if a.Mend != "" {
-		fmt.Fprintf(con.out, "To mend it:\n\n  %s\n", present.Safe(a.Mend))
+		fmt.Fprintf(con.Out, "To mend it:\n\n  %s\n", present.Safe(a.Mend))
 	}
 }
 
 // printAllowed is the verdict of what nothing is known to stop.
-func (c *explainCmd) printAllowed(con *console, a mesh.Explanation) {
-	p := con.palette
+func (c *explainCmd) printAllowed(con *cli.Console, a mesh.Explanation) {
+	p := con.Palette
 	if a.Verdict == mesh.CallAllowed {
-		fmt.Fprintf(con.out, "%s: the request arrives at %s.\n", p.Paint(present.Good, "allowed"), present.Safe(string(a.To)))
+		fmt.Fprintf(con.Out, "%s: the request arrives at %s.\n", p.Paint(present.Good, "allowed"), present.Safe(string(a.To)))
 		for _, step := range a.Steps {
 			if step.ID == "calls" || step.Status == mesh.StepWarns {
-				fmt.Fprintf(con.out, "%s: %s\n", step.ID, present.Safe(step.Text))
+				fmt.Fprintf(con.Out, "%s: %s\n", step.ID, present.Safe(step.Text))
 			}
 		}
 		return
 	}
-	fmt.Fprintf(con.out, "%s: declared and allowed, but not known to arrive:\n", p.Paint(present.Warn, "uncertain"))
+	fmt.Fprintf(con.Out, "%s: declared and allowed, but not known to arrive:\n", p.Paint(present.Warn, "uncertain"))
 	for _, step := range a.Steps {
 		if step.Doubt {
-			fmt.Fprintf(con.out, "  %s: %s\n", step.ID, present.Safe(step.Text))
+			fmt.Fprintf(con.Out, "  %s: %s\n", step.ID, present.Safe(step.Text))
 		}
 	}
 	for _, one := range a.Some {
-		fmt.Fprintf(con.out, "%.4g %% of the requests get %s.\n", one.Percent, present.Safe(seen(one)))
+		fmt.Fprintf(con.Out, "%.4g %% of the requests get %s.\n", one.Percent, present.Safe(seen(one)))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/manifest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -110,7 +111,7 @@ func pickOne(ctx context.Context, c *client.Client, kind, name string, h *holdin
 		h.objects = append(h.objects, objectsOf(instances)...)
 		return nil
 	}
-	return &usageError{message: "there is one runtime layer, and it has no name"}
+	return &cli.UsageError{Message: "there is one runtime layer, and it has no name"}
 }
 
 // suggest adds the name that was probably meant to a not-found error. For an
@@ -132,7 +133,7 @@ func suggest(ctx context.Context, c *client.Client, kind, name string, notFound 
 			continue
 		}
 		if guess := didYouMean(try[1], names); guess != "" {
-			return &hinted{err: notFound, hint: guess}
+			return &cli.Hinted{Err: notFound, Hint: guess}
 		}
 	}
 	return notFound

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 )
 
 // session runs commands against one server.
@@ -34,7 +36,7 @@ func (s session) args(args []string) []string {
 func (s session) do(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
 	var out, wrong bytes.Buffer
-	if code := run(context.Background(), s.args(args), strings.NewReader(stdin), &out, &wrong); code != exitOK {
+	if code := run(context.Background(), s.args(args), strings.NewReader(stdin), &out, &wrong); code != cli.ExitOK {
 		t.Fatalf("heddle %s: exit code %d\n%s", strings.Join(args, " "), code, wrong.String())
 	}
 	return out.String()
@@ -56,7 +58,7 @@ func TestRegisterKeeps(t *testing.T) {
 	// An operator removes it: it comes back by itself.
 	s.do(t, "", "deregister", "web", "a")
 	await(t, "it to register again", func() bool { return strings.Contains(keep.stderr.String(), "registered again") })
-	if code := keep.interrupt(t); code != exitOK {
+	if code := keep.interrupt(t); code != cli.ExitOK {
 		t.Errorf("exit code %d: %s", code, keep.stderr.String())
 	}
 	if got := s.do(t, "", "get", "instances", "web", "-o", "name"); got != "" {
@@ -72,7 +74,7 @@ func TestRegisterKeepGivesWay(t *testing.T) {
 	await(t, "the registration", func() bool { return strings.Contains(keep.stdout.String(), "registered") })
 	s.do(t, "", "register", "web", "--id", "a", "--address", "10.0.0.2", "--port", "80", "--ttl", "1m")
 	await(t, "the first to end", keep.ended)
-	if code := keep.interrupt(t); code != exitConflict || !strings.Contains(keep.stderr.String(), "by somebody else") {
+	if code := keep.interrupt(t); code != cli.ExitConflict || !strings.Contains(keep.stderr.String(), "by somebody else") {
 		t.Errorf("exit code %d: %s", code, keep.stderr.String())
 	}
 	if got := s.do(t, "", "get", "instances", "web"); !strings.Contains(got, "10.0.0.2:80") {
@@ -98,7 +100,7 @@ func TestWatch(t *testing.T) {
 	})
 	await(t, "the deletion as JSON", func() bool { return strings.Contains(json.stdout.String(), `"deleted":true,"service":{`) })
 	for _, c := range []*command{lines, json} {
-		if code := c.interrupt(t); code != exitOK || c.stderr.String() != "" {
+		if code := c.interrupt(t); code != cli.ExitOK || c.stderr.String() != "" {
 			t.Errorf("exit code %d: %s", code, c.stderr.String())
 		}
 	}
@@ -109,7 +111,7 @@ func TestStatusWatch(t *testing.T) {
 	s := newSession(t)
 	looks := s.start("status", "--watch", "--interval", "100ms")
 	await(t, "a second look", func() bool { return strings.Count(looks.stdout.String(), "server   http") >= 2 })
-	if code := looks.interrupt(t); code != exitOK {
+	if code := looks.interrupt(t); code != cli.ExitOK {
 		t.Errorf("exit code %d: %s", code, looks.stderr.String())
 	}
 	if strings.Contains(looks.stdout.String(), "\x1b") {
@@ -117,7 +119,7 @@ func TestStatusWatch(t *testing.T) {
 	}
 	away := start("status", "--watch", "--interval", "100ms", "--server", "http://127.0.0.1:1")
 	await(t, "a second look at nothing", func() bool { return strings.Count(away.stdout.String(), "not ready: no Heddle server answers") >= 2 })
-	if code := away.interrupt(t); code != exitOK {
+	if code := away.interrupt(t); code != cli.ExitOK {
 		t.Errorf("exit code %d: %s", code, away.stderr.String())
 	}
 }
@@ -132,7 +134,7 @@ func TestRuntimeSetLosesNothing(t *testing.T) {
 		writers.Go(func() error {
 			c := s.start("runtime", "set", fmt.Sprintf("k%d=%d", i, i))
 			<-c.done
-			if c.code != exitOK {
+			if c.code != cli.ExitOK {
 				return errors.New(c.stderr.String())
 			}
 			return nil
@@ -160,7 +162,7 @@ func TestStatusOfServerThatIsNotReady(t *testing.T) {
 	defer syncing.Close()
 	var out, wrong bytes.Buffer
 	code := run(context.Background(), []string{"status", "--server", syncing.URL}, strings.NewReader(""), &out, &wrong)
-	if code != exitUnavailable || !strings.Contains(out.String(), "not ready: the mesh is still being read, heddle v9") ||
+	if code != cli.ExitUnavailable || !strings.Contains(out.String(), "not ready: the mesh is still being read, heddle v9") ||
 		!strings.Contains(wrong.String(), "heddle: the server is not ready: the mesh is still being read") {
 		t.Errorf("exit code %d\n%s%s", code, out.String(), wrong.String())
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/manifest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -34,7 +35,7 @@ Examples:
 }
 
 // Run asks for the objects and prints them.
-func (c *getCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *getCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	if isVMs(c.Kind) {
 		return c.vms(ctx, api, con)
 	}
@@ -57,16 +58,16 @@ func (c *getCmd) Run(ctx context.Context, api *client.Client, con *console) erro
 	return err // what was missing
 }
 
-func (c *getCmd) print(ctx context.Context, api *client.Client, con *console, kind string, held holding) error {
+func (c *getCmd) print(ctx context.Context, api *client.Client, con *cli.Console, kind string, held holding) error {
 	alone := len(c.Names) == 1 && (kind != kindInstances || strings.Contains(c.Names[0], "/"))
 	switch c.Output {
 	case "json":
-		return manifest.JSON(con.out, held.objects, alone || kind == kindRuntime)
+		return manifest.JSON(con.Out, held.objects, alone || kind == kindRuntime)
 	case "yaml":
-		return manifest.YAML(con.out, held.objects)
+		return manifest.YAML(con.Out, held.objects)
 	case "name":
 		for i := range held.objects {
-			fmt.Fprintln(con.out, &held.objects[i])
+			fmt.Fprintln(con.Out, &held.objects[i])
 		}
 		return nil
 	}
@@ -78,11 +79,11 @@ func (c *getCmd) print(ctx context.Context, api *client.Client, con *console, ki
 		if err != nil {
 			return err
 		}
-		table = servicesTable(con.palette, wide, held, instances)
+		table = servicesTable(con.Palette, wide, held, instances)
 	case kindUpstreams:
-		table = upstreamsTable(con.palette, wide, held.objects)
+		table = upstreamsTable(con.Palette, wide, held.objects)
 	case kindInstances:
-		table = instancesTable(con.palette, wide, held.objects)
+		table = instancesTable(con.Palette, wide, held.objects)
 	case kindRoutes:
 		services, err := api.Services(ctx)
 		if err != nil {
@@ -92,15 +93,15 @@ func (c *getCmd) print(ctx context.Context, api *client.Client, con *console, ki
 		for _, s := range services {
 			held.declared[s.Name] = true
 		}
-		table = routesTable(con.palette, wide, held)
+		table = routesTable(con.Palette, wide, held)
 	default:
-		table = runtimeTable(con.palette, *held.objects[0].Runtime)
+		table = runtimeTable(con.Palette, *held.objects[0].Runtime)
 	}
 	if len(held.objects) == 0 {
-		fmt.Fprintf(con.err, "no %s\n", kind)
+		fmt.Fprintf(con.Err, "no %s\n", kind)
 		return nil
 	}
-	return table.Write(con.out)
+	return table.Write(con.Out)
 }
 
 // tallies counts the instances of each service, and those of them that take requests.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/present"
@@ -20,7 +21,7 @@ func isVMs(word string) bool {
 }
 
 // vms shows virtual machines. A name is that of a machine, its ID, or its instance's.
-func (c *getCmd) vms(ctx context.Context, api *client.Client, con *console) error {
+func (c *getCmd) vms(ctx context.Context, api *client.Client, con *cli.Console) error {
 	list, err := api.VMs(ctx, "")
 	if err != nil {
 		return err
@@ -49,21 +50,21 @@ func isNamed(vm *mesh.ListedVM, name string) bool {
 	return vm.Name == name || vm.ID == name || slices.ContainsFunc(vm.Services, func(p mesh.VMPlace) bool { return string(p.Instance) == name })
 }
 
-func (c *getCmd) printVMs(con *console, list mesh.VMList) error {
+func (c *getCmd) printVMs(con *cli.Console, list mesh.VMList) error {
 	switch c.Output {
 	case "json", "yaml":
-		return con.encode(c.Output, list)
+		return con.Encode(c.Output, list)
 	case "name":
 		for i := range list.VMs {
-			fmt.Fprintln(con.out, "vm/"+present.Safe(list.VMs[i].Key().String()))
+			fmt.Fprintln(con.Out, "vm/"+present.Safe(list.VMs[i].Key().String()))
 		}
 		return nil
 	}
 	if len(list.VMs) == 0 {
-		fmt.Fprintln(con.err, "no virtual machines (heddle discovery list says how their sources do)")
+		fmt.Fprintln(con.Err, "no virtual machines (heddle discovery list says how their sources do)")
 		return nil
 	}
-	return vmsTable(con.palette, c.Output == "wide", list.VMs).Write(con.out)
+	return vmsTable(con.Palette, c.Output == "wide", list.VMs).Write(con.Out)
 }
 
 func vmsTable(p present.Palette, wide bool, list []mesh.ListedVM) *present.Table {
@@ -86,7 +87,7 @@ func vmsTable(p present.Palette, wide bool, list []mesh.ListedVM) *present.Table
 		if vm.Health == mesh.VMUnhealthy {
 			health.Tone = present.Bad
 		}
-		cells := append(present.Text(cmp.Or(vm.Name, vm.ID), cutList(services)), state, health)
+		cells := append(present.Text(cmp.Or(vm.Name, vm.ID), present.CutList(services)), state, health)
 		cells = append(cells, present.Text(vm.PrivateIP, vm.PublicIP, placeText(vm.Region, vm.Zone), vm.Source)...)
 		if wide {
 			cells = append(cells, present.Text(vm.ScaleSet, vm.ID)...)

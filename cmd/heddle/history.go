@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/manifest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -38,18 +39,18 @@ Examples:
 }
 
 // Run prints one of the three.
-func (c *historyCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *historyCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	of, err := keptObject(c.Kind, c.Name)
 	if err != nil {
 		return err
 	}
 	switch {
 	case c.Revision != 0 && c.Diff != "":
-		return &usageError{message: "--revision shows one state, and --diff compares two: give only one of them"}
+		return &cli.UsageError{Message: "--revision shows one state, and --diff compares two: give only one of them"}
 	case c.Revision < 0:
-		return &usageError{message: fmt.Sprintf("--revision %d: a revision is a number above 0", c.Revision)}
+		return &cli.UsageError{Message: fmt.Sprintf("--revision %d: a revision is a number above 0", c.Revision)}
 	case c.Diff != "" && c.Output != "table":
-		return &usageError{message: "--diff writes lines, and takes no -o"}
+		return &cli.UsageError{Message: "--diff writes lines, and takes no -o"}
 	case c.Revision != 0:
 		return c.show(ctx, api, con, of)
 	case c.Diff != "":
@@ -60,13 +61,13 @@ func (c *historyCmd) Run(ctx context.Context, api *client.Client, con *console) 
 		return err
 	}
 	if c.Output != "table" {
-		return con.encode(c.Output, append([]client.Past{}, states...))
+		return con.Encode(c.Output, append([]client.Past{}, states...))
 	}
 	if len(states) == 0 {
-		fmt.Fprintln(con.err, "nothing is kept")
+		fmt.Fprintln(con.Err, "nothing is kept")
 		return nil
 	}
-	table := present.NewTable(con.palette, "REVISION", "TIME", "AUTHOR", "ACTION", "CHANGED")
+	table := present.NewTable(con.Palette, "REVISION", "TIME", "AUTHOR", "ACTION", "CHANGED")
 	for _, one := range states {
 		tone := present.Faint
 		if one.Present {
@@ -78,7 +79,7 @@ func (c *historyCmd) Run(ctx context.Context, api *client.Client, con *console) 
 		}
 		table.Add(append([]present.Cell{{Text: fmt.Sprint(one.Revision), Tone: tone}}, present.Text(at, one.Author, actionText(one), changedText(one))...)...)
 	}
-	return table.Write(con.out)
+	return table.Write(con.Out)
 }
 
 // actionText says what was done.
@@ -100,23 +101,23 @@ func changedText(one client.Past) string {
 }
 
 // show writes the object as it was.
-func (c *historyCmd) show(ctx context.Context, api *client.Client, con *console, of client.Kept) error {
+func (c *historyCmd) show(ctx context.Context, api *client.Client, con *cli.Console, of client.Kept) error {
 	object, err := objectAt(ctx, api, of, c.Revision)
 	if err != nil {
 		return err
 	}
 	if c.Output == "json" {
-		return manifest.JSON(con.out, []manifest.Object{object}, true)
+		return manifest.JSON(con.Out, []manifest.Object{object}, true)
 	}
-	return manifest.YAML(con.out, []manifest.Object{object})
+	return manifest.YAML(con.Out, []manifest.Object{object})
 }
 
 // diff tells what differs between two states.
-func (c *historyCmd) diff(ctx context.Context, api *client.Client, con *console, of client.Kept) error {
+func (c *historyCmd) diff(ctx context.Context, api *client.Client, con *cli.Console, of client.Kept) error {
 	from, to, two := strings.Cut(c.Diff, "..")
 	first, err := strconv.ParseInt(from, 10, 64)
 	if !two || err != nil || first <= 0 {
-		return &usageError{message: fmt.Sprintf("--diff %s: write two revisions, such as 42..57, or 42.. for what differs from the newest", c.Diff)}
+		return &cli.UsageError{Message: fmt.Sprintf("--diff %s: write two revisions, such as 42..57, or 42.. for what differs from the newest", c.Diff)}
 	}
 	second, err := strconv.ParseInt(to, 10, 64)
 	if to == "" {
@@ -126,7 +127,7 @@ func (c *historyCmd) diff(ctx context.Context, api *client.Client, con *console,
 		}
 	}
 	if err != nil || second <= 0 {
-		return &usageError{message: fmt.Sprintf("--diff %s: %q is no revision", c.Diff, to)}
+		return &cli.UsageError{Message: fmt.Sprintf("--diff %s: %q is no revision", c.Diff, to)}
 	}
 	before, err := objectAt(ctx, api, of, first)
 	if err != nil {
@@ -139,16 +140,16 @@ func (c *historyCmd) diff(ctx context.Context, api *client.Client, con *console,
 	return printEdits(con, before, after)
 }
 
-func printEdits(con *console, before, after manifest.Object) error {
+func printEdits(con *cli.Console, before, after manifest.Object) error {
 	edits, err := editsBetween(before, after)
 	if err != nil {
 		return err
 	}
 	if len(edits) == 0 {
-		fmt.Fprintln(con.out, "no difference")
+		fmt.Fprintln(con.Out, "no difference")
 	}
 	for _, e := range edits {
-		fmt.Fprintln(con.out, present.Safe(e.String()))
+		fmt.Fprintln(con.Out, present.Safe(e.String()))
 	}
 	return nil
 }
@@ -160,11 +161,11 @@ func keptObject(word, name string) (client.Kept, error) {
 	case err != nil:
 		return client.Kept{}, err
 	case kind == kindInstances:
-		return client.Kept{}, &usageError{message: "instances have no history: they come and go with their leases"}
+		return client.Kept{}, &cli.UsageError{Message: "instances have no history: they come and go with their leases"}
 	case kind == kindRuntime && name != "":
-		return client.Kept{}, &usageError{message: "there is one runtime layer, and it has no name"}
+		return client.Kept{}, &cli.UsageError{Message: "there is one runtime layer, and it has no name"}
 	case kind != kindRuntime && name == "":
-		return client.Kept{}, &usageError{message: fmt.Sprintf("which one? heddle history %s NAME", word)}
+		return client.Kept{}, &cli.UsageError{Message: fmt.Sprintf("which one? heddle history %s NAME", word)}
 	case kind == kindUpstreams:
 		kind = kindServices
 	}

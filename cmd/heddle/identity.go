@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/identity"
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -40,9 +41,9 @@ Examples:
 }
 
 // Run keeps the identity until a signal ends it.
-func (c *identityCmd) Run(ctx context.Context, line *globals, con *console, log *slog.Logger) error {
+func (c *identityCmd) Run(ctx context.Context, line *cli.Globals, con *cli.Console, log *slog.Logger) error {
 	if c.pushes() && c.Once {
-		return &usageError{message: "--once and --token-delivery push cannot be used together: tokens are handed over as long as this runs"}
+		return &cli.UsageError{Message: "--once and --token-delivery push cannot be used together: tokens are handed over as long as this runs"}
 	}
 	own, err := c.openBy(ctx, line, mesh.Identity{Kind: mesh.ServiceIdentity, Name: mesh.ServiceName(c.Service)}, nil, log)
 	if err != nil && ctx.Err() != nil {
@@ -52,11 +53,11 @@ func (c *identityCmd) Run(ctx context.Context, line *globals, con *console, log 
 		return err
 	}
 	if own == nil {
-		return &usageError{message: "--identity-dir is missing: name a folder for the identity"}
+		return &cli.UsageError{Message: "--identity-dir is missing: name a folder for the identity"}
 	}
-	fmt.Fprintf(con.out, "%s\n", own.Files().Cert)
+	fmt.Fprintf(con.Out, "%s\n", own.Files().Cert)
 	if c.pushes() {
-		token, err := line.token()
+		token, err := line.ReadToken()
 		if err != nil {
 			return err
 		}
@@ -74,16 +75,16 @@ func (c *identityCmd) Run(ctx context.Context, line *globals, con *console, log 
 
 // openBy finds the identity or joins, with the tokens of somebody who gives them (nil:
 // nobody); nil when none was asked for.
-func (f *joinFlags) openBy(ctx context.Context, line *globals, of mesh.Identity, by *workload.Attestor, log *slog.Logger) (*workload.Identity, error) {
+func (f *joinFlags) openBy(ctx context.Context, line *cli.Globals, of mesh.Identity, by *workload.Attestor, log *slog.Logger) (*workload.Identity, error) {
 	if f.IdentityDir == "" && by != nil {
-		return nil, &usageError{message: "--attest-url needs --identity-dir, a folder for the identity that it gets"}
+		return nil, &cli.UsageError{Message: "--attest-url needs --identity-dir, a folder for the identity that it gets"}
 	}
 	if by != nil && f.JoinTokenFile != "" {
-		return nil, &usageError{message: "--attest-url and --join-token-file cannot be used together"}
+		return nil, &cli.UsageError{Message: "--attest-url and --join-token-file cannot be used together"}
 	}
 	if f.IdentityDir == "" {
 		if f.JoinTokenFile != "" {
-			return nil, &usageError{message: "--join-token-file needs --identity-dir, a folder for the identity that it gets"}
+			return nil, &cli.UsageError{Message: "--join-token-file needs --identity-dir, a folder for the identity that it gets"}
 		}
 		return nil, nil //nolint:nilnil // no identity is no error
 	}
@@ -110,14 +111,14 @@ func issueBy(server string) workload.Issue {
 // overTLS makes the client of a server that transport knows how to meet.
 func overTLS(server, token string, transport http.RoundTripper) (*client.Client, error) {
 	if !strings.HasPrefix(server, "https://") {
-		return nil, &usageError{message: fmt.Sprintf("--server %s: identities are given over TLS only: name the server's --tls-listen address, with https://", server)}
+		return nil, &cli.UsageError{Message: fmt.Sprintf("--server %s: identities are given over TLS only: name the server's --tls-listen address, with https://", server)}
 	}
 	api, err := client.New(client.Config{Address: server, Token: token, UserAgent: "heddle-cli", HTTPClient: &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}})
 	if err != nil {
-		return nil, &usageError{message: err.Error()}
+		return nil, &cli.UsageError{Message: err.Error()}
 	}
 	return api, nil
 }

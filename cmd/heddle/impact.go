@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/manifest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -32,25 +33,25 @@ Examples:
 }
 
 // Run asks and shows the answer.
-func (c *impactCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *impactCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	if c.Delete && c.Change != "" {
-		return &usageError{message: "--delete and --change exclude each other"}
+		return &cli.UsageError{Message: "--delete and --change exclude each other"}
 	}
 	impact, err := c.ask(ctx, api, con)
 	if err != nil {
 		return err
 	}
 	if c.Output != "text" {
-		return con.encode(c.Output, impact)
+		return con.Encode(c.Output, impact)
 	}
-	fmt.Fprintf(con.out, "%s\n", present.Safe(impact.Summary))
+	fmt.Fprintf(con.Out, "%s\n", present.Safe(impact.Summary))
 	if len(impact.Owners) > 0 {
-		fmt.Fprintf(con.out, "talk to: %s\n", present.Safe(strings.Join(impact.Owners, ", ")))
+		fmt.Fprintf(con.Out, "talk to: %s\n", present.Safe(strings.Join(impact.Owners, ", ")))
 	}
-	if err := section(con, len(impact.Callers), callersTable(con.palette, impact.Callers)); err != nil {
+	if err := section(con, len(impact.Callers), callersTable(con.Palette, impact.Callers)); err != nil {
 		return err
 	}
-	routes := present.NewTable(con.palette, "ROUTE", "OWNER", "HOSTS", "GATEWAYS", "VIA")
+	routes := present.NewTable(con.Palette, "ROUTE", "OWNER", "HOSTS", "GATEWAYS", "VIA")
 	for _, r := range impact.Routes {
 		gateways := "all"
 		if len(r.Gateways) > 0 {
@@ -61,12 +62,12 @@ func (c *impactCmd) Run(ctx context.Context, api *client.Client, con *console) e
 	if err := section(con, len(impact.Routes), routes); err != nil {
 		return err
 	}
-	fmt.Fprintln(con.out)
+	fmt.Fprintln(con.Out)
 	printPlan(con, impact.Plan, c.Diff)
 	return nil
 }
 
-func (c *impactCmd) ask(ctx context.Context, api *client.Client, con *console) (mesh.Impact, error) {
+func (c *impactCmd) ask(ctx context.Context, api *client.Client, con *cli.Console) (mesh.Impact, error) {
 	if c.Change == "" {
 		impact, err := api.DeletionImpact(ctx, mesh.ServiceName(c.Service))
 		if mesh.KindOf(err) == mesh.KindNotFound {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/insight"
 	"github.com/heddle-mesh/heddle/internal/manifest"
@@ -31,9 +32,9 @@ Examples:
 }
 
 // Run prints the proposals.
-func (c *importCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *importCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	if c.Since <= 0 {
-		return &usageError{message: fmt.Sprintf("--since %s: a time is more than nothing", c.Since)}
+		return &cli.UsageError{Message: fmt.Sprintf("--since %s: a time is more than nothing", c.Since)}
 	}
 	drift, err := api.Drift(ctx, client.DriftQuery{Service: c.Service, Since: c.Since})
 	if err != nil {
@@ -49,7 +50,7 @@ func (c *importCmd) Run(ctx context.Context, api *client.Client, con *console) e
 	}
 	proposals := insight.Propose(services, drift)
 	if len(proposals) == 0 {
-		fmt.Fprintln(con.err, "nothing to propose: no undeclared call was attempted lately that a declaration would allow")
+		fmt.Fprintln(con.Err, "nothing to propose: no undeclared call was attempted lately that a declaration would allow")
 		return nil
 	}
 	var out bytes.Buffer
@@ -62,6 +63,6 @@ func (c *importCmd) Run(ctx context.Context, api *client.Client, con *console) e
 			return err
 		}
 	}
-	_, err = con.out.Write(out.Bytes())
+	_, err = con.Out.Write(out.Bytes())
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/present"
@@ -88,18 +89,18 @@ type keysPublishCmd struct{ keysWait }
 func (keysPublishCmd) Help() string { return "Example:\n\n  heddle keys publish" }
 
 // Run lists the keys.
-func (c *keysListCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *keysListCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	keys, err := api.SigningKeys(ctx)
 	if err != nil {
 		return err
 	}
 	if c.Output != "table" {
-		return con.encode(c.Output, keys)
+		return con.Encode(c.Output, keys)
 	}
 	if keys.Withdrawn {
-		fmt.Fprintln(con.out, "The keys are withdrawn: sidecars neither ask for tokens nor check them. heddle keys publish ends that.")
+		fmt.Fprintln(con.Out, "The keys are withdrawn: sidecars neither ask for tokens nor check them. heddle keys publish ends that.")
 	}
-	table := present.NewTable(con.palette, "KEY", "ALGORITHM", "STATE", "SIGNS FROM")
+	table := present.NewTable(con.Palette, "KEY", "ALGORITHM", "STATE", "SIGNS FROM")
 	for _, key := range keys.Keys {
 		table.Add(present.Text(key.ID, key.Algorithm, key.State, key.SignsFrom.Local().Format(time.RFC3339))...)
 	}
@@ -108,19 +109,19 @@ func (c *keysListCmd) Run(ctx context.Context, api *client.Client, con *console)
 			table.Add(present.Text(key.ID, "", "revoked, gone", "")...)
 		}
 	}
-	if err := table.Write(con.out); err != nil {
+	if err := table.Write(con.Out); err != nil {
 		return err
 	}
-	fmt.Fprintln(con.out)
-	table = present.NewTable(con.palette, "AUTHZ SERVICE", "ADDRESS")
+	fmt.Fprintln(con.Out)
+	table = present.NewTable(con.Palette, "AUTHZ SERVICE", "ADDRESS")
 	for _, one := range keys.Authorizers {
 		table.Add(present.Text(one.ID, net.JoinHostPort(one.Address, strconv.Itoa(int(one.Port))))...)
 	}
-	return table.Write(con.out)
+	return table.Write(con.Out)
 }
 
 // Run has the next key sign.
-func (c *keysRotateCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *keysRotateCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	before, err := api.SigningKeys(ctx)
 	if err != nil {
 		return err
@@ -134,13 +135,13 @@ func (c *keysRotateCmd) Run(ctx context.Context, api *client.Client, con *consol
 		return signing != "" && signing != former
 	})
 	if err == nil && signing != "" {
-		fmt.Fprintf(con.out, "key %s signs\n", present.Safe(signing))
+		fmt.Fprintf(con.Out, "key %s signs\n", present.Safe(signing))
 	}
 	return err
 }
 
 // Run ends the key.
-func (c *keysRevokeCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *keysRevokeCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	if err := api.RevokeSigningKey(ctx, c.ID); err != nil {
 		return err
 	}
@@ -148,37 +149,37 @@ func (c *keysRevokeCmd) Run(ctx context.Context, api *client.Client, con *consol
 		return !slices.ContainsFunc(now.Keys, func(k client.SigningKey) bool { return k.ID == c.ID })
 	})
 	if err == nil && c.Timeout > 0 {
-		fmt.Fprintf(con.out, "key %s revoked: sidecars refuse its tokens\n", present.Safe(c.ID))
+		fmt.Fprintf(con.Out, "key %s revoked: sidecars refuse its tokens\n", present.Safe(c.ID))
 	}
 	return err
 }
 
 // Run takes the keys away.
-func (*keysWithdrawCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (*keysWithdrawCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	if err := api.OrderSigningKeys(ctx, "withdraw"); err != nil {
 		return err
 	}
-	fmt.Fprintln(con.out, "signing keys withdrawn: sidecars neither ask for tokens nor check them, and routes with auth answer 503, until heddle keys publish")
+	fmt.Fprintln(con.Out, "signing keys withdrawn: sidecars neither ask for tokens nor check them, and routes with auth answer 503, until heddle keys publish")
 	return nil
 }
 
 // Run gives the keys back.
-func (c *keysPublishCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *keysPublishCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	if err := api.OrderSigningKeys(ctx, "publish"); err != nil {
 		return err
 	}
 	err := c.await(ctx, api, con, "keys are published", func(now client.SigningKeys) bool { return len(now.Keys) > 0 })
 	if err == nil && c.Timeout > 0 {
-		fmt.Fprintln(con.out, "signing keys published")
+		fmt.Fprintln(con.Out, "signing keys published")
 	}
 	return err
 }
 
 // await waits until the AuthZ services have done what was ordered. That stays
 // ordered, whether they are at work now or later.
-func (w *keysWait) await(ctx context.Context, api *client.Client, con *console, what string, done func(client.SigningKeys) bool) error {
+func (w *keysWait) await(ctx context.Context, api *client.Client, con *cli.Console, what string, done func(client.SigningKeys) bool) error {
 	if w.Timeout <= 0 {
-		fmt.Fprintln(con.out, "ordered")
+		fmt.Fprintln(con.Out, "ordered")
 		return nil
 	}
 	end := time.Now().Add(w.Timeout)
@@ -190,9 +191,9 @@ func (w *keysWait) await(ctx context.Context, api *client.Client, con *console, 
 		case done(now):
 			return nil
 		case time.Now().After(end):
-			return &hinted{
-				err:  mesh.Unavailable(nil, "it is ordered, but after %s it cannot be said yet that %s; %d AuthZ services are announced", w.Timeout, what, len(now.Authorizers)),
-				hint: "is an AuthZ service at work, and does its log say that it cannot use the signing keys? heddle keys list",
+			return &cli.Hinted{
+				Err:  mesh.Unavailable(nil, "it is ordered, but after %s it cannot be said yet that %s; %d AuthZ services are announced", w.Timeout, what, len(now.Authorizers)),
+				Hint: "is an AuthZ service at work, and does its log say that it cannot use the signing keys? heddle keys list",
 			}
 		}
 		select {

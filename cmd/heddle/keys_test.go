@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 )
 
@@ -47,7 +48,7 @@ func TestKeysAreOrderedAbout(t *testing.T) {
 	does := func(args ...string) string {
 		t.Helper()
 		code, out, wrong := heddle(file("token"), args...)
-		if code != exitOK {
+		if code != cli.ExitOK {
 			t.Fatalf("heddle %s: %d\n%s", strings.Join(args, " "), code, wrong)
 		}
 		return out
@@ -104,14 +105,14 @@ func TestKeysAreOrderedAbout(t *testing.T) {
 		t.Errorf("published again: %+v", keys)
 	}
 
-	if code, _, wrong := heddle(file("token"), "keys", "revoke", "nothing"); code != exitNotFound {
+	if code, _, wrong := heddle(file("token"), "keys", "revoke", "nothing"); code != cli.ExitNotFound {
 		t.Errorf("a key that is not there: %d, %s", code, wrong)
 	}
 	if err := os.WriteFile(file("orders"), []byte(does("token", "create", "--service", "orders")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{{"rotate"}, {"revoke", first}, {"withdraw"}, {"publish"}} {
-		if code, _, wrong := heddle(file("orders"), append([]string{"keys"}, args...)...); code != exitDenied {
+		if code, _, wrong := heddle(file("orders"), append([]string{"keys"}, args...)...); code != cli.ExitDenied {
 			t.Errorf("a service's owner %v: %d, %s", args, code, wrong)
 		}
 	}
@@ -122,7 +123,7 @@ func TestAnOrderWaitsForAnAuthzService(t *testing.T) {
 	live := startServer(t, t.TempDir())
 	var stdout, stderr bytes.Buffer
 	code := run(t.Context(), []string{"keys", "rotate", "--timeout", "300ms", "--server", live.address, "--token-file", live.tokenFile}, strings.NewReader(""), &stdout, &stderr)
-	if code == exitOK || !strings.Contains(stderr.String(), "0 AuthZ services") {
+	if code == cli.ExitOK || !strings.Contains(stderr.String(), "0 AuthZ services") {
 		t.Errorf("%d: %s%s", code, stdout.String(), stderr.String())
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 )
 
 // The kinds of objects as commands name them.
@@ -35,5 +37,5 @@ func parseKind(word string) (string, error) {
 	if guess := didYouMean(word, slices.Clone(kindWords)); guess != "" {
 		wanted = guess
 	}
-	return "", &usageError{message: fmt.Sprintf("unknown kind %q: %s", word, wanted)}
+	return "", &cli.UsageError{Message: fmt.Sprintf("unknown kind %q: %s", word, wanted)}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/manifest"
 	"github.com/heddle-mesh/heddle/internal/present"
 )
@@ -25,35 +26,35 @@ Examples:
 }
 
 // Run prints what is wrong; errors fail it, warnings do not.
-func (c lintCmd) Run(con *console) error {
-	objects, err := manifest.Read(c.Files, con.in)
+func (c lintCmd) Run(con *cli.Console) error {
+	objects, err := manifest.Read(c.Files, con.In)
 	var unread *manifest.Error
 	switch {
 	case errors.As(err, &unread):
-		con.faults(present.Bad, "error", unread.Faults)
+		printFaults(con, present.Bad, "error", unread.Faults)
 		return fmt.Errorf("%s", unread.Summary())
 	case err != nil:
 		return err
 	}
 	report := manifest.Lint(objects)
-	con.faults(present.Bad, "error", report.Errors)
-	con.faults(present.Warn, "warning", report.Warnings)
+	printFaults(con, present.Bad, "error", report.Errors)
+	printFaults(con, present.Warn, "warning", report.Warnings)
 	if len(report.Errors) > 0 {
 		wrong := manifest.Error{Faults: report.Errors}
 		return fmt.Errorf("%s", wrong.Summary())
 	}
 	if unknown := report.Unknown; len(unknown) > 0 {
-		fmt.Fprintf(con.out, "not known from these files: whether %s deprecated, less critical or part of a cycle (%s); heddle apply --dry-run asks the mesh\n",
+		fmt.Fprintf(con.Out, "not known from these files: whether %s deprecated, less critical or part of a cycle (%s); heddle apply --dry-run asks the mesh\n",
 			plural(len(unknown), "service is", "services are"), present.Safe(namesText(unknown)))
 	}
-	fmt.Fprintf(con.out, "%s: no errors\n", count(len(objects), "object"))
+	fmt.Fprintf(con.Out, "%s: no errors\n", count(len(objects), "object"))
 	return nil
 }
 
-// faults prints faults as compilers do.
-func (c *console) faults(tone present.Tone, word string, faults []manifest.Fault) {
+// printFaults prints faults as compilers do.
+func printFaults(con *cli.Console, tone present.Tone, word string, faults []manifest.Fault) {
 	for _, fault := range faults {
-		fmt.Fprintf(c.out, "%s: %s\n", c.palette.Paint(tone, word), present.Safe(fault.String()))
+		fmt.Fprintf(con.Out, "%s: %s\n", con.Palette.Paint(tone, word), present.Safe(fault.String()))
 	}
 }
 

@@ -26,6 +26,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	heddlev1 "github.com/heddle-mesh/heddle/api/heddle/v1"
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/agent/api"
 	"github.com/heddle-mesh/heddle/internal/hosts"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/attest"
@@ -153,7 +154,7 @@ func startBusyMesh(t *testing.T) busyMesh {
 	cli := func(args ...string) {
 		t.Helper()
 		var out, wrong bytes.Buffer
-		if code := run(t.Context(), append(args, "--server", said["rest"], "--token-file", file("token")), strings.NewReader(""), &out, &wrong); code != exitOK {
+		if code := run(t.Context(), append(args, "--server", said["rest"], "--token-file", file("token")), strings.NewReader(""), &out, &wrong); code != cli.ExitOK {
 			t.Fatalf("heddle %s: %s%s", strings.Join(args, " "), out.String(), wrong.String())
 		}
 	}

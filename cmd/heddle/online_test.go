@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/logtest"
 )
 
@@ -69,7 +70,7 @@ func startServer(t testing.TB, dir string) liveServer {
 	c := start("--log-level", "warn", "server", "--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0",
 		"--data-dir", filepath.Join(dir, "data"), "--ready-file", ready, "--admin-token-file", token)
 	t.Cleanup(func() {
-		if code := c.interrupt(t); code != exitOK {
+		if code := c.interrupt(t); code != cli.ExitOK {
 			t.Errorf("the server ended with %d:\n%s", code, c.stderr.String())
 		}
 	})
@@ -87,7 +88,7 @@ func startServer(t testing.TB, dir string) liveServer {
 	}
 	await(t, "the server to serve", func() bool {
 		var out, wrong bytes.Buffer
-		return run(context.Background(), []string{"status", "--server", address}, strings.NewReader(""), &out, &wrong) == exitOK
+		return run(context.Background(), []string{"status", "--server", address}, strings.NewReader(""), &out, &wrong) == cli.ExitOK
 	})
 	return liveServer{address: address, xds: said.XDS, tokenFile: token}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/install"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/operator"
@@ -53,14 +54,14 @@ Examples:
 }
 
 // Run works until the context ends.
-func (c *operatorCmd) Run(ctx context.Context, line *globals, logger *slog.Logger) (err error) {
-	defer askedToEnd(ctx, &err)
+func (c *operatorCmd) Run(ctx context.Context, line *cli.Globals, logger *slog.Logger) (err error) {
+	defer cli.AskedToEnd(ctx, &err)
 	clusters, err := c.clusters()
 	if err != nil {
 		return err
 	}
 	if c.LeaseDuration < 3*time.Second {
-		return &usageError{message: fmt.Sprintf("--lease-duration %s is too short to be renewed in time: use 3s or more", c.LeaseDuration)}
+		return &cli.UsageError{Message: fmt.Sprintf("--lease-duration %s is too short to be renewed in time: use 3s or more", c.LeaseDuration)}
 	}
 	if err := c.checkPods(); err != nil {
 		return err
@@ -69,16 +70,16 @@ func (c *operatorCmd) Run(ctx context.Context, line *globals, logger *slog.Logge
 	if err != nil {
 		return err
 	}
-	ready := readyFile{path: c.ReadyFile, log: logger}
+	ready := cli.ReadyFile{Path: c.ReadyFile, Log: logger}
 	var web net.Listener
-	release, err := ready.claim(ctx, port{&web, "--http-listen", c.HTTPListen})
+	release, err := ready.Claim(ctx, cli.Port{Listener: &web, Flag: "--http-listen", Address: c.HTTPListen})
 	if err != nil {
 		return err
 	}
 	defer release()
 	metrics := prometheus.NewRegistry() // the library's has the collectors of Go and of the process
 	standing := operator.NewStanding(logger, metrics)
-	api, err := line.connectWith(client.Config{Tokens: line.token, RootsFile: c.ServerCAFile, Transport: standing.Watch})
+	api, err := line.ConnectWith(client.Config{Tokens: line.ReadToken, RootsFile: c.ServerCAFile, Transport: standing.Watch})
 	if err != nil {
 		return err
 	}
@@ -86,7 +87,7 @@ func (c *operatorCmd) Run(ctx context.Context, line *globals, logger *slog.Logge
 	operator.LogLibraries(logger)
 	joined, err := operator.New(operator.Config{Clusters: clusters, Registry: api, Proxies: proxies, Standing: standing, Namespace: c.electedIn(), Lease: c.LeaseDuration, Logger: logger, Metrics: metrics})
 	if err != nil {
-		return &usageError{message: "--cluster: " + err.Error()}
+		return &cli.UsageError{Message: "--cluster: " + err.Error()}
 	}
 	sidecars, err := c.injector(joined, clusters[0], c.ownNamespace(), line.Server, api, logger, metrics)
 	if err != nil {
@@ -108,23 +109,23 @@ func (c *operatorCmd) Run(ctx context.Context, line *globals, logger *slog.Logge
 			return nil
 		}
 		logger.Info("ready", "clusters", len(clusters), "http", "http://"+web.Addr().String())
-		return ready.write(map[string]string{"http": "http://" + web.Addr().String()})
+		return ready.Write(map[string]string{"http": "http://" + web.Addr().String()})
 	})
-	return line.advise(group.Wait())
+	return advise(line, group.Wait())
 }
 
 // proxies connects to the servers whose proxies are counted.
-func (c *operatorCmd) proxies(line *globals) ([]*client.Client, error) {
+func (c *operatorCmd) proxies(line *cli.Globals) ([]*client.Client, error) {
 	var out []*client.Client
 	for _, one := range c.ProxiesAt {
 		if !strings.Contains(one, ":") {
-			return nil, &usageError{message: fmt.Sprintf("--proxies-at %q is no URL of a server: use one such as https://heddle-server-each.heddle-system.svc:7443", one)}
+			return nil, &cli.UsageError{Message: fmt.Sprintf("--proxies-at %q is no URL of a server: use one such as https://heddle-server-each.heddle-system.svc:7443", one)}
 		}
 		at := *line
 		at.Server = one
-		connected, err := at.connectWith(client.Config{Tokens: at.token, RootsFile: c.ServerCAFile}) // which may be replaced
+		connected, err := at.ConnectWith(client.Config{Tokens: at.ReadToken, RootsFile: c.ServerCAFile}) // which may be replaced
 		if err != nil {
-			return nil, &usageError{message: "--proxies-at: " + err.Error()}
+			return nil, &cli.UsageError{Message: "--proxies-at: " + err.Error()}
 		}
 		out = append(out, connected)
 	}
@@ -137,11 +138,11 @@ func (c *operatorCmd) clusters() ([]operator.Cluster, error) {
 	for _, one := range c.Cluster {
 		name, kubeconfig, named := strings.Cut(one, "=")
 		if named && kubeconfig == "" {
-			return nil, &usageError{message: fmt.Sprintf("--cluster %s: the name of the kubeconfig is missing behind the =", one)}
+			return nil, &cli.UsageError{Message: fmt.Sprintf("--cluster %s: the name of the kubeconfig is missing behind the =", one)}
 		}
 		cluster, err := operator.Connect(name, kubeconfig)
 		if err != nil {
-			return nil, &usageError{message: "--cluster: " + err.Error()}
+			return nil, &cli.UsageError{Message: "--cluster: " + err.Error()}
 		}
 		out = append(out, cluster)
 	}
@@ -149,7 +150,7 @@ func (c *operatorCmd) clusters() ([]operator.Cluster, error) {
 		name, uid, _ := strings.Cut(one, "=")
 		at := slices.IndexFunc(out, func(cluster operator.Cluster) bool { return cluster.Name == name })
 		if at < 0 || uid == "" {
-			return nil, &usageError{message: fmt.Sprintf("--adopt-cluster %s: it wants NAME=UID, the name being that of a --cluster", one)}
+			return nil, &cli.UsageError{Message: fmt.Sprintf("--adopt-cluster %s: it wants NAME=UID, the name being that of a --cluster", one)}
 		}
 		out[at].Instead = uid
 	}
@@ -157,7 +158,7 @@ func (c *operatorCmd) clusters() ([]operator.Cluster, error) {
 		name, old, _ := strings.Cut(one, "=")
 		at := slices.IndexFunc(out, func(cluster operator.Cluster) bool { return cluster.Name == name })
 		if at < 0 || !mesh.OfCluster(old).OfInstances() {
-			return nil, &usageError{message: fmt.Sprintf("--rename-cluster %s: it wants NEW=OLD, the new name being that of a --cluster and the old one a DNS label", one)}
+			return nil, &cli.UsageError{Message: fmt.Sprintf("--rename-cluster %s: it wants NEW=OLD, the new name being that of a --cluster and the old one a DNS label", one)}
 		}
 		out[at].Renamed = old
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/operator"
 	"github.com/heddle-mesh/heddle/internal/present"
 )
@@ -30,10 +31,10 @@ Examples:
 }
 
 // Run names the objects, asks, and does it.
-func (c *operatorFinalizersCmd) Run(ctx context.Context, con *console) error {
+func (c *operatorFinalizersCmd) Run(ctx context.Context, con *cli.Console) error {
 	finalizers, err := operator.NewFinalizers(c.Kubeconfig)
 	if err != nil {
-		return &usageError{message: err.Error()}
+		return &cli.UsageError{Message: err.Error()}
 	}
 	held, err := finalizers.List(ctx, c.Namespace)
 	if err != nil {
@@ -44,20 +45,20 @@ func (c *operatorFinalizersCmd) Run(ctx context.Context, con *console) error {
 		if one.Deleted {
 			state = " (being deleted)"
 		}
-		fmt.Fprintf(con.out, "%s%s\n", present.Safe(one.String()), state)
+		fmt.Fprintf(con.Out, "%s%s\n", present.Safe(one.String()), state)
 	}
 	if len(held) == 0 || c.DryRun {
-		fmt.Fprintf(con.out, "%s with the finalizer; nothing was changed\n", plural(len(held), "object", "objects"))
+		fmt.Fprintf(con.Out, "%s with the finalizer; nothing was changed\n", plural(len(held), "object", "objects"))
 		return nil
 	}
 	if !c.Yes {
-		fmt.Fprintf(con.err, "Take the finalizer off? What they declared stays in the registry. Type yes: ")
-		answer, _ := bufio.NewReader(con.in).ReadString('\n')
+		fmt.Fprintf(con.Err, "Take the finalizer off? What they declared stays in the registry. Type yes: ")
+		answer, _ := bufio.NewReader(con.In).ReadString('\n')
 		if !strings.HasSuffix(answer, "\n") {
-			fmt.Fprintln(con.err) // nobody answered
+			fmt.Fprintln(con.Err) // nobody answered
 		}
 		if strings.TrimSpace(answer) != "yes" {
-			return &usageError{message: "nothing was changed: answer yes, or say --yes"}
+			return &cli.UsageError{Message: "nothing was changed: answer yes, or say --yes"}
 		}
 	}
 	var wrong []error
@@ -69,6 +70,6 @@ func (c *operatorFinalizersCmd) Run(ctx context.Context, con *console) error {
 		}
 		done++
 	}
-	fmt.Fprintf(con.out, "taken off %s\n", plural(done, "object", "objects"))
+	fmt.Fprintf(con.Out, "taken off %s\n", plural(done, "object", "objects"))
 	return errors.Join(wrong...)
 }

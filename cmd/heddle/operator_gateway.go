@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/gatewayproxies"
 )
 
@@ -37,9 +38,9 @@ Examples:
 }
 
 // Run prints the manifests, and says beside them what else there is to know.
-func (c *operatorGatewayCmd) Run(ctx context.Context, con *console) error {
+func (c *operatorGatewayCmd) Run(ctx context.Context, con *cli.Console) error {
 	if c.Replicas < 1 {
-		return &usageError{message: fmt.Sprintf("--replicas %d: there has to be one at least", c.Replicas)}
+		return &cli.UsageError{Message: fmt.Sprintf("--replicas %d: there has to be one at least", c.Replicas)}
 	}
 	config := gatewayproxies.Config{
 		Name: c.Name, Namespace: c.Namespace, Kubeconfig: c.Kubeconfig, Replicas: c.Replicas, Service: c.ServiceType,
@@ -48,12 +49,12 @@ func (c *operatorGatewayCmd) Run(ctx context.Context, con *console) error {
 		},
 	}
 	if c.File != "" && c.Kubeconfig != "" {
-		return &usageError{message: "--file and --kubeconfig cannot be used together: with a file no cluster is asked"}
+		return &cli.UsageError{Message: "--file and --kubeconfig cannot be used together: with a file no cluster is asked"}
 	}
 	var err error
 	if c.OperatorCA != "" {
 		if config.Roots, err = os.ReadFile(c.OperatorCA); err != nil {
-			return &usageError{message: "--operator-ca: " + err.Error()}
+			return &cli.UsageError{Message: "--operator-ca: " + err.Error()}
 		}
 	}
 	if config.File, err = c.manifest(con); err != nil {
@@ -64,27 +65,27 @@ func (c *operatorGatewayCmd) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	for _, note := range notes {
-		fmt.Fprintln(con.err, "note:", note)
+		fmt.Fprintln(con.Err, "note:", note)
 	}
-	_, err = con.out.Write(text)
+	_, err = con.Out.Write(text)
 	return err
 }
 
 // manifest is the file that has the Gateway; nil: the cluster is asked.
-func (c *operatorGatewayCmd) manifest(con *console) (text []byte, err error) {
+func (c *operatorGatewayCmd) manifest(con *cli.Console) (text []byte, err error) {
 	switch c.File {
 	case "":
 		if c.Name == "" {
-			return nil, &usageError{message: "say the name of the Gateway, or name its manifest with --file"}
+			return nil, &cli.UsageError{Message: "say the name of the Gateway, or name its manifest with --file"}
 		}
 		return nil, nil
 	case "-":
-		text, err = io.ReadAll(con.in)
+		text, err = io.ReadAll(con.In)
 	default:
 		text, err = os.ReadFile(c.File)
 	}
 	if err != nil {
-		return nil, &usageError{message: "--file: " + err.Error()}
+		return nil, &cli.UsageError{Message: "--file: " + err.Error()}
 	}
 	return append([]byte{}, text...), nil
 }

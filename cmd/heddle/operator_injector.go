@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/attest"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/inject"
@@ -41,12 +42,12 @@ type injectorFlags struct {
 func (f *injectorFlags) injector(joined *operator.Operator, cluster operator.Cluster, namespace, server string, api *client.Client, log *slog.Logger, metrics prometheus.Registerer) (*injector.Injector, error) {
 	if f.WebhookListen == "" {
 		if f.Image != "" || len(f.PodXDS) > 0 || len(f.Vouch) > 0 || f.iptables() != "" || !f.InterceptIPv6 {
-			return nil, &usageError{message: "--image, --pod-xds, --vouch, --intercept-iptables and --no-intercept-ipv6 are of pods that join: they need --webhook-listen"}
+			return nil, &cli.UsageError{Message: "--image, --pod-xds, --vouch, --intercept-iptables and --no-intercept-ipv6 are of pods that join: they need --webhook-listen"}
 		}
 		return nil, nil //nolint:nilnil // none is no error
 	}
 	if f.Image == "" || len(f.PodXDS) == 0 {
-		return nil, &usageError{message: "--webhook-listen needs --image and --pod-xds: what sidecars run, and whom they ask for their configuration"}
+		return nil, &cli.UsageError{Message: "--webhook-listen needs --image and --pod-xds: what sidecars run, and whom they ask for their configuration"}
 	}
 	accounts, err := f.accounts(namespace)
 	if err != nil {
@@ -65,7 +66,7 @@ func (f *injectorFlags) injector(joined *operator.Operator, cluster operator.Clu
 		},
 	})
 	if err != nil {
-		return nil, &usageError{message: "--cluster: " + err.Error()}
+		return nil, &cli.UsageError{Message: "--cluster: " + err.Error()}
 	}
 	return made, nil
 }
@@ -75,13 +76,13 @@ func (f *injectorFlags) checkPods() error {
 	for _, one := range f.PodXDS {
 		host, port, err := net.SplitHostPort(one)
 		if number, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || number == 0 || host == "" {
-			return &usageError{message: fmt.Sprintf("--pod-xds %q has to be HOST:PORT, such as heddle-server.heddle-system.svc:18443", one)}
+			return &cli.UsageError{Message: fmt.Sprintf("--pod-xds %q has to be HOST:PORT, such as heddle-server.heddle-system.svc:18443", one)}
 		}
 	}
 	for _, one := range []struct{ flag, value string }{{"--pod-server", f.PodServer}, {"--attest-url", f.AttestURL}} {
 		at, err := url.Parse(one.value)
 		if one.value != "" && (err != nil || at.Scheme != "https" || at.Hostname() == "") {
-			return &usageError{message: fmt.Sprintf("%s %q has to be an https:// URL, such as https://heddle-server.heddle-system.svc:7443", one.flag, one.value)}
+			return &cli.UsageError{Message: fmt.Sprintf("%s %q has to be an https:// URL, such as https://heddle-server.heddle-system.svc:7443", one.flag, one.value)}
 		}
 	}
 	return nil
@@ -101,7 +102,7 @@ func (f *injectorFlags) accounts(own string) (map[mesh.Identity][]attest.Account
 	for _, one := range f.Vouch {
 		of, account, err := attest.ParseAccount(one, own)
 		if err != nil {
-			return nil, &usageError{message: "--vouch " + err.Error()}
+			return nil, &cli.UsageError{Message: "--vouch " + err.Error()}
 		}
 		out[of] = append(out[of], account)
 	}
@@ -110,7 +111,7 @@ func (f *injectorFlags) accounts(own string) (map[mesh.Identity][]attest.Account
 
 // runInjector serves until ctx ends.
 func (f *injectorFlags) runInjector(ctx context.Context, one *injector.Injector) error {
-	listener, err := listen(ctx, "--webhook-listen", f.WebhookListen)
+	listener, err := cli.Listen(ctx, "--webhook-listen", f.WebhookListen)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/install"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -52,27 +53,27 @@ Examples:
 }
 
 // Run prints the manifests.
-func (c *operatorInstallCmd) Run(con *console) error {
+func (c *operatorInstallCmd) Run(con *cli.Console) error {
 	if mesh.OfCluster(c.Cluster).Fault() != "" {
-		return &usageError{message: fmt.Sprintf("--cluster %q: its name in the mesh has to be a DNS label such as \"prod\"", c.Cluster)}
+		return &cli.UsageError{Message: fmt.Sprintf("--cluster %q: its name in the mesh has to be a DNS label such as \"prod\"", c.Cluster)}
 	}
 	options := install.Options{
 		Namespace: c.Namespace, Image: c.Image, Cluster: c.Cluster, EtcdEndpoints: c.EtcdEndpoints, Servers: c.Servers, Operators: c.Operators, APIPort: c.APIPort,
 		FailurePolicy: install.FailurePolicy(c.FailurePolicy), Iptables: c.Iptables, InterceptIPv6: strconv.FormatBool(c.InterceptIPv6), NoInjector: !c.Injector, Authz: c.Authz, Redis: c.Redis, Gateway: c.Gateway,
 	}
 	if err := options.Validate(); err != nil {
-		return &usageError{message: err.Error()}
+		return &cli.UsageError{Message: err.Error()}
 	}
 	if !c.DryRun {
-		return &usageError{message: "manifests are printed here, and applied by kubectl: add --dry-run, and \"| kubectl apply --server-side -f -\" behind it; what to do then is said with them"}
+		return &cli.UsageError{Message: "manifests are printed here, and applied by kubectl: add --dry-run, and \"| kubectl apply --server-side -f -\" behind it; what to do then is said with them"}
 	}
 	text, err := install.Print(options)
 	if err != nil {
 		return err
 	}
-	if _, err = con.out.Write(text); err != nil {
+	if _, err = con.Out.Write(text); err != nil {
 		return err
 	}
-	fmt.Fprintf(con.err, "Apply this with: kubectl apply --server-side -f -\n%s", install.Steps(options))
+	fmt.Fprintf(con.Err, "Apply this with: kubectl apply --server-side -f -\n%s", install.Steps(options))
 	return nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"net/netip"
 	"os"
 	"os/signal"
 	"sync"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
@@ -61,7 +61,7 @@ Examples:
 }
 
 // Run runs the sidecar until a signal ends it.
-func (c *proxyCmd) Run(ctx context.Context, parsed *kong.Context, line *globals, con *console, api *client.Client, log *slog.Logger) error {
+func (c *proxyCmd) Run(ctx context.Context, parsed *kong.Context, line *cli.Globals, con *cli.Console, api *client.Client, log *slog.Logger) error {
 	beside, err := c.listen(c.Intercept, c.AppAddress, log)
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ func (c *proxyCmd) Run(ctx context.Context, parsed *kong.Context, line *globals,
 }
 
 // sidecar is the life of Envoy and of what speaks for it.
-func (c *proxyCmd) sidecar(ctx context.Context, parsed *kong.Context, line *globals, con *console, api *client.Client, beside *beside, log *slog.Logger) error {
+func (c *proxyCmd) sidecar(ctx context.Context, parsed *kong.Context, line *cli.Globals, con *cli.Console, api *client.Client, beside *beside, log *slog.Logger) error {
 	if c.AttestURL != "" { // the platform names it, as long as it likes
 		c.Instance = string(mesh.FitInstanceID(c.Instance))
 	}
@@ -88,16 +88,16 @@ func (c *proxyCmd) sidecar(ctx context.Context, parsed *kong.Context, line *glob
 	}
 	check, err := proxy.ParseAppCheck(c.AppReady, config.Proxy)
 	if err != nil {
-		return wrongFlags(err)
+		return cli.WrongFlags(err)
 	}
-	file := readyFile{path: c.ReadyFile, log: log}
-	release, err := file.claim(ctx)
+	file := cli.ReadyFile{Path: c.ReadyFile, Log: log}
+	release, err := file.Claim(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
 	report := func(status proxy.Status) {
-		if err := file.write(readyFrom(status)); err != nil {
+		if err := file.Write(readyFrom(status)); err != nil {
 			log.Error("the ready file cannot be written", "error", err)
 		}
 	}
@@ -110,7 +110,7 @@ func (c *proxyCmd) sidecar(ctx context.Context, parsed *kong.Context, line *glob
 	}
 	if own != nil {
 		// The certificate stands for the instance's registration, unless a token does.
-		token, err := line.token()
+		token, err := line.ReadToken()
 		if err != nil {
 			return err
 		}
@@ -140,17 +140,17 @@ func (c *proxyCmd) sidecar(ctx context.Context, parsed *kong.Context, line *glob
 		Envoy:        binary, Concurrency: c.Concurrency, EnvoyLogLevel: c.EnvoyLogLevel,
 		AdvertiseAddress: c.AdvertiseAddress, AdvertisePort: mesh.Port(c.AdvertisePort),
 		Labels: c.Label, Weight: c.Weight, TTL: c.TTL, AppReady: check,
-		DrainTimeout: drain, Propagation: c.propagation(), Report: report, Hurry: hurry, Stdout: con.out, Logger: log,
+		DrainTimeout: drain, Propagation: c.propagation(), Report: report, Hurry: hurry, Stdout: con.Out, Logger: log,
 	})
 	if err != nil {
-		return wrongFlags(c.named(err))
+		return cli.WrongFlags(c.named(err))
 	}
 	beside.runner.Store(runner)
 	return c.named(runner.Run(ctx))
 }
 
 // identify gives the proxy the identity that was asked for, or nil.
-func (c *proxyCmd) identify(ctx context.Context, line *globals, config *proxy.BootstrapConfig, log *slog.Logger) (*workload.Identity, error) {
+func (c *proxyCmd) identify(ctx context.Context, line *cli.Globals, config *proxy.BootstrapConfig, log *slog.Logger) (*workload.Identity, error) {
 	of := mesh.Identity{Kind: mesh.ServiceIdentity, Name: config.Proxy.Service}
 	if c.Gateway != "" {
 		of.Kind = mesh.GatewayIdentity
@@ -183,7 +183,7 @@ func keepIdentity(ctx context.Context, own *workload.Identity) (stop func()) {
 // from now on. The first ends the command's context.
 func secondSignal() (second <-chan struct{}, forget func()) {
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, endings()...)
+	signal.Notify(signals, cli.Endings()...)
 	closed, done := make(chan struct{}), make(chan struct{})
 	var counting sync.WaitGroup
 	counting.Go(func() {
@@ -220,14 +220,7 @@ type sidecarReady struct {
 func readyFrom(status proxy.Status) sidecarReady {
 	return sidecarReady{
 		Service: status.Instance.Service, Instance: status.Instance.ID, Epoch: status.Epoch,
-		Admin: listenerText(status.Admin), Inbound: listenerText(status.Inbound), Outbound: listenerText(status.Outbound),
-		HTTP: listenerText(status.HTTP), HTTPS: listenerText(status.HTTPS), PID: status.PID,
+		Admin: cli.AddressText(status.Admin), Inbound: cli.AddressText(status.Inbound), Outbound: cli.AddressText(status.Outbound),
+		HTTP: cli.AddressText(status.HTTP), HTTPS: cli.AddressText(status.HTTPS), PID: status.PID,
 	}
-}
-
-func listenerText(address netip.AddrPort) string {
-	if !address.IsValid() {
-		return ""
-	}
-	return address.String()
 }

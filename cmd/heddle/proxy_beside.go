@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"strconv"
-	"sync"
 	"sync/atomic"
 
-	"github.com/heddle-mesh/heddle/internal/intercept"
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
+	"github.com/heddle-mesh/heddle/cmd/internal/interceptcli"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/meshdns"
 	"github.com/heddle-mesh/heddle/internal/probes"
@@ -20,15 +19,9 @@ import (
 
 // besideFlags are about what this program itself answers beside its Envoy.
 type besideFlags struct {
-	dnsFlags
+	interceptcli.DNSFlags
 	StatusPort int    `placeholder:"PORT" help:"Where /ready is answered to a kubelet, and /probe/CONTAINER/KIND by the application's own probe (those in $$HEDDLE_APP_PROBES). Default: nowhere."`
 	AppProbes  string `at:"service" hidden:"" env:"HEDDLE_APP_PROBES" empty:"fine" help:"The application's own probes, as JSON; the injector sets it."`
-}
-
-// dnsFlags are about the DNS server beside an Envoy to which connections are redirected.
-type dnsFlags struct {
-	DNSPort    int    `at:"service" name:"dns-port" default:"${dnsPort}" placeholder:"PORT" help:"With --intercept: where DNS queries are answered on loopback: names such as orders.mesh, and all others by the machine's resolvers. 0: nowhere."`
-	ResolvConf string `at:"service" type:"path" default:"/etc/resolv.conf" placeholder:"FILE" help:"Names the machine's resolvers."`
 }
 
 // beside is what answers beside Envoy, from before it is started until it has ended.
@@ -49,15 +42,15 @@ func (f *besideFlags) listen(intercepts bool, app string, log *slog.Logger) (*be
 	}
 	var err error
 	if b.probes, err = probes.Parse(f.AppProbes); err != nil {
-		return nil, wrongFlags(err)
+		return nil, cli.WrongFlags(err)
 	}
 	for flag, port := range map[string]int{"--status-port": f.StatusPort, "--dns-port": f.DNSPort} {
 		if port < 0 || port > 65535 {
-			return nil, &usageError{message: fmt.Sprintf("%s %d is not a port", flag, port)}
+			return nil, &cli.UsageError{Message: fmt.Sprintf("%s %d is not a port", flag, port)}
 		}
 	}
 	if intercepts {
-		if b.dns, err = f.listenDNS(log); err != nil {
+		if b.dns, err = f.ListenDNS(log); err != nil {
 			return nil, err
 		}
 	}
@@ -72,53 +65,16 @@ func (f *besideFlags) listen(intercepts bool, app string, log *slog.Logger) (*be
 	return b, nil
 }
 
-// listenDNS takes the port; nil: queries are not answered.
-func (f *dnsFlags) listenDNS(log *slog.Logger) (*meshdns.Server, error) {
-	switch {
-	case f.DNSPort == 0:
-		return nil, nil //nolint:nilnil // none is no error
-	case f.DNSPort < 0 || f.DNSPort > 65535:
-		return nil, &usageError{message: fmt.Sprintf("--dns-port %d is not a port", f.DNSPort)}
-	}
-	if err := intercept.NamesLeadHere(); err != nil {
-		log.Warn("names of the mesh lead nowhere", "error", err)
-	}
-	addresses := []netip.Addr{netip.MustParseAddr(mesh.DefaultLoopback)}
-	if proxy.HasIPv6() {
-		addresses = append(addresses, netip.IPv6Loopback())
-	}
-	return meshdns.Listen(meshdns.Config{Addresses: addresses, Port: mesh.Port(f.DNSPort), ResolvConf: f.ResolvConf, Logger: log})
-}
-
 // run answers for as long as the sidecar lives, which is longer than ctx: it drains.
 func (b *beside) run(ctx context.Context, sidecar func(context.Context) error) error {
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	faults := make(chan error, 2)
-	var tasks sync.WaitGroup
-	answer := func(by func(context.Context) error) {
-		tasks.Go(func() {
-			if err := by(life); err != nil {
-				faults <- err
-				stop()
-			}
-		})
-	}
+	var others []func(context.Context) error
 	if b.dns != nil {
-		answer(b.dns.Run)
+		others = append(others, b.dns.Run)
 	}
 	if b.status != nil {
-		answer(b.serveStatus)
+		others = append(others, b.serveStatus)
 	}
-	err := sidecar(ctx)
-	end()
-	tasks.Wait()
-	close(faults)
-	for fault := range faults {
-		err = errors.Join(err, fault)
-	}
-	return err
+	return cli.Beside(ctx, sidecar, others...)
 }
 
 func (b *beside) serveStatus(ctx context.Context) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/present"
@@ -36,7 +37,7 @@ Examples:
 }
 
 // Run asks until it has all of it.
-func (c *proxyConfigCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *proxyConfigCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	q := mesh.ProxyQuery{Node: c.Node, Type: c.Type, Name: c.Name, Differ: c.Diff, Content: c.Output != "table" && !c.Diff, Limit: 1000}
 	config, err := api.ProxyConfig(ctx, q)
 	if err != nil {
@@ -54,18 +55,18 @@ func (c *proxyConfigCmd) Run(ctx context.Context, api *client.Client, con *conso
 	return c.print(con, config)
 }
 
-func (c *proxyConfigCmd) print(con *console, config mesh.ProxyConfig) error {
+func (c *proxyConfigCmd) print(con *cli.Console, config mesh.ProxyConfig) error {
 	if c.Output != "table" {
-		return con.encode(c.Output, config)
+		return con.Encode(c.Output, config)
 	}
 	if c.Diff {
 		return c.differences(con, config)
 	}
 	if len(config.Resources) == 0 {
-		fmt.Fprintln(con.err, "no resources")
+		fmt.Fprintln(con.Err, "no resources")
 		return nil
 	}
-	if err := c.table(con, config).Write(con.out); err != nil {
+	if err := c.table(con, config).Write(con.Out); err != nil {
 		return err
 	}
 	for i := range config.Resources {
@@ -94,8 +95,8 @@ func (c *proxyConfigCmd) suggest(ctx context.Context, api *client.Client, err er
 	return err
 }
 
-func (c *proxyConfigCmd) table(con *console, config mesh.ProxyConfig) *present.Table {
-	table := present.NewTable(con.palette, "TYPE", "NAME", "STATE", "HELD", "SENT", "CURRENT", "NEWEST", "BECAUSE OF", "REASON")
+func (c *proxyConfigCmd) table(con *cli.Console, config mesh.ProxyConfig) *present.Table {
+	table := present.NewTable(con.Palette, "TYPE", "NAME", "STATE", "HELD", "SENT", "CURRENT", "NEWEST", "BECAUSE OF", "REASON")
 	for _, one := range config.Resources {
 		origin := ""
 		if one.Origin != nil {
@@ -122,34 +123,34 @@ func toneOf(state mesh.ResourceState) present.Tone {
 }
 
 // differences shows what differs, one resource after the other.
-func (c *proxyConfigCmd) differences(con *console, config mesh.ProxyConfig) error {
+func (c *proxyConfigCmd) differences(con *cli.Console, config mesh.ProxyConfig) error {
 	if len(config.Resources) == 0 {
-		fmt.Fprintf(con.out, "%s has the newest version of everything\n", present.Safe(config.Node))
+		fmt.Fprintf(con.Out, "%s has the newest version of everything\n", present.Safe(config.Node))
 		return nil
 	}
 	for i := range config.Resources {
 		one := &config.Resources[i]
 		if i > 0 {
-			fmt.Fprintln(con.out)
+			fmt.Fprintln(con.Out)
 		}
-		fmt.Fprintf(con.out, "%s %s: %s\n", mesh.ResourceTypeName(one.Type), present.Safe(one.Name), con.palette.Paint(toneOf(one.State), string(one.State)))
+		fmt.Fprintf(con.Out, "%s %s: %s\n", mesh.ResourceTypeName(one.Type), present.Safe(one.Name), con.Palette.Paint(toneOf(one.State), string(one.State)))
 		if one.Reason != "" {
-			fmt.Fprintf(con.out, "  %s\n", present.Safe(one.Reason))
+			fmt.Fprintf(con.Out, "  %s\n", present.Safe(one.Reason))
 		}
 		c.refusal(con, one)
 		if one.Diff == "" {
-			fmt.Fprintf(con.out, "  held %s, newest %s%s\n", orNone(one.Held), orNone(one.Newest), notKept(one))
+			fmt.Fprintf(con.Out, "  held %s, newest %s%s\n", orNone(one.Held), orNone(one.Newest), notKept(one))
 			continue
 		}
 		for line := range strings.Lines(one.Diff) {
 			line = present.Safe(strings.TrimRight(line, "\n"))
 			switch {
 			case strings.HasPrefix(line, "+"):
-				line = con.palette.Paint(present.Good, line)
+				line = con.Palette.Paint(present.Good, line)
 			case strings.HasPrefix(line, "-"):
-				line = con.palette.Paint(present.Bad, line)
+				line = con.Palette.Paint(present.Bad, line)
 			}
-			fmt.Fprintln(con.out, line)
+			fmt.Fprintln(con.Out, line)
 		}
 	}
 	return nil
@@ -171,7 +172,7 @@ func orNone(version string) string {
 }
 
 // refusal tells what a proxy said, and who wrote what it did not take.
-func (c *proxyConfigCmd) refusal(con *console, one *mesh.ProxyResource) {
+func (c *proxyConfigCmd) refusal(con *cli.Console, one *mesh.ProxyResource) {
 	if one.Refusal == nil {
 		return
 	}
@@ -179,11 +180,11 @@ func (c *proxyConfigCmd) refusal(con *console, one *mesh.ProxyResource) {
 	if !one.Refusal.At.IsZero() {
 		ago = " " + since(one.Refusal.At) + " ago"
 	}
-	fmt.Fprintf(con.out, "\n%s refused %s %s%s\n", present.Safe(one.Refusal.Node), mesh.ResourceTypeName(one.Type), present.Safe(one.Name), ago)
+	fmt.Fprintf(con.Out, "\n%s refused %s %s%s\n", present.Safe(one.Refusal.Node), mesh.ResourceTypeName(one.Type), present.Safe(one.Name), ago)
 	for line := range strings.Lines(one.Refusal.Message) {
-		fmt.Fprintf(con.out, "  %s\n", present.Safe(strings.TrimRight(line, "\r\n")))
+		fmt.Fprintf(con.Out, "  %s\n", present.Safe(strings.TrimRight(line, "\r\n")))
 	}
 	if one.Origin != nil {
-		fmt.Fprintf(con.out, "  because of %s%s\n", present.Safe(one.Origin.Object), present.Safe(writtenBy(*one.Origin)))
+		fmt.Fprintf(con.Out, "  because of %s%s\n", present.Safe(one.Origin.Object), present.Safe(writtenBy(*one.Origin)))
 	}
 }

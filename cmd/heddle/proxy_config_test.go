@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -22,7 +23,7 @@ func TestProxyConfigIsReadable(t *testing.T) {
 		{Type: prefix + "route.v3.RouteConfiguration", Name: "direct.old", State: mesh.ResourceAbsent, Reason: "the proxy asks for it, but nothing that is declared gives it to this proxy"},
 	}}
 	var out bytes.Buffer
-	con := &console{out: &out, err: io.Discard}
+	con := &cli.Console{Out: &out, Err: io.Discard}
 	if err := (&proxyConfigCmd{Output: "table"}).print(con, config); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
 )
@@ -32,16 +33,16 @@ type gatewayFlags struct {
 func (c *proxyCmd) bootstrap(parsed *kong.Context) (proxy.BootstrapConfig, error) {
 	switch {
 	case c.Gateway == "" && c.Service == "" && !given(parsed, "service"):
-		return proxy.BootstrapConfig{}, usageOf(parsed, "missing flags: --service=NAME, or --gateway=NAME")
+		return proxy.BootstrapConfig{}, cli.UsageOf(parsed, "missing flags: --service=NAME, or --gateway=NAME")
 	case c.Gateway != "" && c.Service != "":
-		return proxy.BootstrapConfig{}, usageOf(parsed, "--service and --gateway cannot be used together: run two of them")
+		return proxy.BootstrapConfig{}, cli.UsageOf(parsed, "--service and --gateway cannot be used together: run two of them")
 	case c.Gateway != "":
 		if wrong := flagsAt(parsed, "service"); len(wrong) > 0 {
-			return proxy.BootstrapConfig{}, usageOf(parsed, strings.Join(wrong, ", ")+": for a sidecar, not for a gateway: leave it out")
+			return proxy.BootstrapConfig{}, cli.UsageOf(parsed, strings.Join(wrong, ", ")+": for a sidecar, not for a gateway: leave it out")
 		}
 	default:
 		if wrong := flagsAt(parsed, "gateway"); len(wrong) > 0 {
-			return proxy.BootstrapConfig{}, usageOf(parsed, strings.Join(wrong, ", ")+": for a gateway (--gateway NAME): leave it out")
+			return proxy.BootstrapConfig{}, cli.UsageOf(parsed, strings.Join(wrong, ", ")+": for a gateway (--gateway NAME): leave it out")
 		}
 	}
 	return c.sidecarFlags.config()
@@ -76,7 +77,7 @@ func (f *gatewayFlags) named(err error) error {
 		}
 	}
 	if slices.ContainsFunc(refused.Faults, func(one mesh.Fault) bool { return strings.HasPrefix(one.Path, "tlsCert") }) {
-		return wrongFlags(err)
+		return cli.WrongFlags(err)
 	}
 	return err
 }
@@ -99,7 +100,7 @@ func (f *gatewayFlags) config(of proxy.BootstrapConfig) (proxy.BootstrapConfig, 
 		return of, nil, nil
 	}
 	if len(f.TLSCert) != len(f.TLSKey) {
-		return of, nil, &usageError{message: fmt.Sprintf("--tls-cert is given %d times and --tls-key %d times: each certificate needs its key", len(f.TLSCert), len(f.TLSKey))}
+		return of, nil, &cli.UsageError{Message: fmt.Sprintf("--tls-cert is given %d times and --tls-key %d times: each certificate needs its key", len(f.TLSCert), len(f.TLSKey))}
 	}
 	var files []proxy.CertificateFiles
 	for i := range f.TLSCert {

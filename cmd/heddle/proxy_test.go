@@ -12,23 +12,24 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
 )
 
 func TestReadyFileIsReplacedAndRemoved(t *testing.T) {
-	file := readyFile{path: filepath.Join(t.TempDir(), "ready"), log: slog.New(slog.DiscardHandler)}
-	file.remove() // none is there yet
+	file := cli.ReadyFile{Path: filepath.Join(t.TempDir(), "ready"), Log: slog.New(slog.DiscardHandler)}
+	file.Remove() // none is there yet
 	status := proxy.Status{
 		Instance: mesh.InstanceKey{Service: "orders", ID: "orders-1"},
 		Admin:    netip.MustParseAddrPort("127.0.0.1:9901"), Inbound: netip.MustParseAddrPort("[::]:8080"), PID: 42,
 	}
 	for _, status.Epoch = range []string{"1", "2"} {
-		if err := file.write(readyFrom(status)); err != nil {
+		if err := file.Write(readyFrom(status)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	data, err := os.ReadFile(file.path)
+	data, err := os.ReadFile(file.Path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,8 +44,8 @@ func TestReadyFileIsReplacedAndRemoved(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	file.remove()
-	if left, err := os.ReadDir(filepath.Dir(file.path)); err != nil || len(left) != 0 {
+	file.Remove()
+	if left, err := os.ReadDir(filepath.Dir(file.Path)); err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 )
 
 var update = flag.Bool("update", false, "write docs/reference/cli.md anew")
@@ -20,7 +22,7 @@ const referencePage = "../../docs/reference/cli.md"
 // model gives the grammar of the whole command line.
 func model(t *testing.T) *kong.Application {
 	t.Helper()
-	parser, err := newParser(&cli{}, newConsole(strings.NewReader(""), io.Discard, io.Discard))
+	parser, err := newParser(&commands{}, cli.NewConsole("heddle", strings.NewReader(""), io.Discard, io.Discard))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,6 +84,7 @@ func renderReference(app *kong.Application) []byte {
 	var b bytes.Buffer
 	b.WriteString("# The command line\n\n<!-- Written by `go test ./cmd/heddle -update` from the commands themselves. -->\n\n")
 	b.WriteString("`heddle COMMAND --help` shows what is here.\n\n")
+	b.WriteString("`heddle-agent` is a program for hosts, with [`heddle agent`](#heddle-agent) (run when no command is named), `hosts`, `intercept` and `version`: their flags and exit codes are the same.\n\n")
 	commands := leaves(app.Node)
 	var group string
 	for _, command := range commands {

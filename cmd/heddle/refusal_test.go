@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/envoytest"
 )
 
@@ -31,7 +32,7 @@ func TestStatusShowsWhatEnvoyRefuses(t *testing.T) {
 	sidecar := s.start("proxy", "--service", "web", "--instance", "web-1", "--xds", s.server.xds,
 		"--envoy", envoy, "--ready-file", ready, "--outbound-port", fmt.Sprint(freePort(t)))
 	t.Cleanup(func() {
-		if code := sidecar.interrupt(t); code != exitOK {
+		if code := sidecar.interrupt(t); code != cli.ExitOK {
 			t.Errorf("the sidecar ended with %d: %s", code, sidecar.stderr.String())
 		}
 	})

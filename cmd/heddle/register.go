@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/manifest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -42,7 +43,7 @@ Examples:
 }
 
 // Run registers the instance and, if asked to, keeps it.
-func (c *registerCmd) Run(ctx context.Context, api *client.Client, con *console, log *slog.Logger) error {
+func (c *registerCmd) Run(ctx context.Context, api *client.Client, con *cli.Console, log *slog.Logger) error {
 	instance := mesh.Instance{
 		ID: mesh.InstanceID(c.ID), Service: mesh.ServiceName(c.Service),
 		Address: c.Address, Port: mesh.Port(c.Port), Weight: c.Weight, Labels: c.Label, MTLS: c.MTLS,
@@ -52,7 +53,7 @@ func (c *registerCmd) Run(ctx context.Context, api *client.Client, con *console,
 		return err
 	}
 	if c.TTL <= 0 {
-		return &usageError{message: "--ttl has to be longer than nothing"}
+		return &cli.UsageError{Message: "--ttl has to be longer than nothing"}
 	}
 	registered, err := registerOne(ctx, api, instance, c.TTL)
 	if err != nil {
@@ -60,8 +61,8 @@ func (c *registerCmd) Run(ctx context.Context, api *client.Client, con *console,
 	}
 	warnUndeclared(ctx, api, con, c.Service, ", so that nobody calls this instance until one is")
 	if c.Output == "lines" {
-		fmt.Fprintf(con.out, "instance/%s registered for %s\n", instance.Key(), present.Age(c.TTL))
-	} else if err := con.encode(c.Output, manifest.Of(registered)); err != nil {
+		fmt.Fprintf(con.Out, "instance/%s registered for %s\n", instance.Key(), present.Age(c.TTL))
+	} else if err := con.Encode(c.Output, manifest.Of(registered)); err != nil {
 		return err
 	}
 	if !c.Keep {
@@ -73,17 +74,17 @@ func (c *registerCmd) Run(ctx context.Context, api *client.Client, con *console,
 
 // warnUndeclared tells when no service has the name, and what follows: a
 // declaration may come later, but more often the name is mistyped.
-func warnUndeclared(ctx context.Context, api *client.Client, con *console, name, consequence string) {
+func warnUndeclared(ctx context.Context, api *client.Client, con *cli.Console, name, consequence string) {
 	_, err := api.Service(ctx, mesh.ServiceName(name))
 	if mesh.KindOf(err) != mesh.KindNotFound {
 		return
 	}
 	guess := ""
-	var advice *hinted
+	var advice *cli.Hinted
 	if errors.As(suggest(ctx, api, kindServices, name, err), &advice) {
-		guess = "; " + advice.hint
+		guess = "; " + advice.Hint
 	}
-	fmt.Fprintf(con.err, "warning: no service %q is declared%s%s\n", name, consequence, present.Safe(guess))
+	fmt.Fprintf(con.Err, "warning: no service %q is declared%s%s\n", name, consequence, present.Safe(guess))
 }
 
 func registerOne(ctx context.Context, api *client.Client, instance mesh.Instance, ttl time.Duration) (mesh.Instance, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/present"
@@ -28,12 +29,12 @@ Examples:
 }
 
 // Run releases the object.
-func (c *releaseCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *releaseCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	kind, err := parseKind(c.Kind)
 	if err != nil {
 		return err
 	}
-	keeper, err := notEmpty("--to", c.To, "name a keeper, or leave it out for nobody in particular")
+	keeper, err := cli.NotEmpty("--to", c.To, "name a keeper, or leave it out for nobody in particular")
 	if err != nil {
 		return err
 	}
@@ -44,7 +45,7 @@ func (c *releaseCmd) Run(ctx context.Context, api *client.Client, con *console) 
 	case kindRoutes:
 		_, err = api.ReleaseRoute(ctx, mesh.RouteName(c.Name), to)
 	default:
-		return &usageError{message: "keepers have services and routes to release; what instances there are of a service its keeper says, and they go with the service"}
+		return &cli.UsageError{Message: "keepers have services and routes to release; what instances there are of a service its keeper says, and they go with the service"}
 	}
 	if err != nil {
 		return err
@@ -53,6 +54,6 @@ func (c *releaseCmd) Run(ctx context.Context, api *client.Client, con *console) 
 	if to != "" {
 		whose = "it is kept by " + string(to) + " now"
 	}
-	fmt.Fprintf(con.out, "%s %s released: %s\n", present.Safe(c.Kind), present.Safe(c.Name), present.Safe(whose))
+	fmt.Fprintf(con.Out, "%s %s released: %s\n", present.Safe(c.Kind), present.Safe(c.Name), present.Safe(whose))
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/present"
@@ -53,36 +54,36 @@ func (revocationDeleteCmd) Help() string {
 }
 
 // Run revokes.
-func (c *revocationCreateCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *revocationCreateCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	made, err := api.Revoke(ctx, c.Of)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(con.out, "%s revoked, for all certificates of those who joined until %s\n", present.Safe(made.Of), made.At.Local().Format(time.RFC3339))
+	fmt.Fprintf(con.Out, "%s revoked, for all certificates of those who joined until %s\n", present.Safe(made.Of), made.At.Local().Format(time.RFC3339))
 	return nil
 }
 
 // Run lists the revocations.
-func (c *revocationListCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *revocationListCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	all, err := api.Revocations(ctx)
 	if err != nil {
 		return err
 	}
 	if c.Output != "table" {
-		return con.encode(c.Output, append([]mesh.Revocation{}, all...))
+		return con.Encode(c.Output, append([]mesh.Revocation{}, all...))
 	}
-	table := present.NewTable(con.palette, "OF", "JOINED UNTIL", "AUTHOR")
+	table := present.NewTable(con.Palette, "OF", "JOINED UNTIL", "AUTHOR")
 	for _, one := range all {
 		table.Add(present.Text(one.Of, one.At.Local().Format(time.RFC3339), one.Meta.Author)...)
 	}
-	return table.Write(con.out)
+	return table.Write(con.Out)
 }
 
 // Run takes it back.
-func (c *revocationDeleteCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *revocationDeleteCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	if err := api.Unrevoke(ctx, c.Of); err != nil {
 		return err
 	}
-	fmt.Fprintf(con.out, "%s is not revoked any more\n", present.Safe(c.Of))
+	fmt.Fprintf(con.Out, "%s is not revoked any more\n", present.Safe(c.Of))
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/present"
@@ -31,7 +32,7 @@ Examples:
 }
 
 // Run shows the difference, and does it.
-func (c *rollbackCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *rollbackCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	of, err := keptObject(c.Kind, c.Name)
 	if err != nil {
 		return err
@@ -56,7 +57,7 @@ func (c *rollbackCmd) Run(ctx context.Context, api *client.Client, con *console)
 	if now := presentOf(states); now != nil {
 		over = now.Revision
 		if now.Missing != "" {
-			fmt.Fprintf(con.out, "%s is not known as it is now: %s\n", present.Safe(title), present.Safe(now.Missing))
+			fmt.Fprintf(con.Out, "%s is not known as it is now: %s\n", present.Safe(title), present.Safe(now.Missing))
 		} else {
 			before, err := objectAt(ctx, api, of, over)
 			if err != nil {
@@ -67,17 +68,17 @@ func (c *rollbackCmd) Run(ctx context.Context, api *client.Client, con *console)
 			}
 		}
 	} else {
-		fmt.Fprintf(con.out, "%s was deleted, and comes back\n", present.Safe(title))
+		fmt.Fprintf(con.Out, "%s was deleted, and comes back\n", present.Safe(title))
 	}
 	if c.DryRun {
-		fmt.Fprintf(con.out, "%s would be rolled back to revision %d (dry run)\n", present.Safe(title), to)
+		fmt.Fprintf(con.Out, "%s would be rolled back to revision %d (dry run)\n", present.Safe(title), to)
 		return nil
 	}
 	at, err := api.Rollback(ctx, of, to, over)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(con.out, "%s rolled back to revision %d, as revision %d\n", present.Safe(title), to, at)
+	fmt.Fprintf(con.Out, "%s rolled back to revision %d, as revision %d\n", present.Safe(title), to, at)
 	return nil
 }
 
@@ -86,7 +87,7 @@ func (c *rollbackCmd) target(states []client.Past, title string) (int64, error) 
 	if c.To != "previous" {
 		to, err := strconv.ParseInt(c.To, 10, 64)
 		if err != nil || to <= 0 {
-			return 0, &usageError{message: fmt.Sprintf("--to %s: write a revision (heddle history lists them), or previous", c.To)}
+			return 0, &cli.UsageError{Message: fmt.Sprintf("--to %s: write a revision (heddle history lists them), or previous", c.To)}
 		}
 		return to, nil
 	}

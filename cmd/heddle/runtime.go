@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/manifest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -66,7 +67,7 @@ func (runtimeUnsetCmd) Help() string {
 }
 
 // Run shows the layer.
-func (c *runtimeGetCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *runtimeGetCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	runtime, err := api.Runtime(ctx)
 	if err != nil {
 		return err
@@ -74,23 +75,23 @@ func (c *runtimeGetCmd) Run(ctx context.Context, api *client.Client, con *consol
 	objects := []manifest.Object{manifest.Of(runtime)}
 	switch c.Output {
 	case "json":
-		return manifest.JSON(con.out, objects, true)
+		return manifest.JSON(con.Out, objects, true)
 	case "yaml":
-		return manifest.YAML(con.out, objects)
+		return manifest.YAML(con.Out, objects)
 	}
-	return runtimeTable(con.palette, runtime).Write(con.out)
+	return runtimeTable(con.Palette, runtime).Write(con.Out)
 }
 
 // Run sets keys.
-func (c *runtimeSetCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *runtimeSetCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	if len(c.Values) == 0 && c.TTL == nil {
-		return &usageError{message: "expected \"<key=value> ...\""}
+		return &cli.UsageError{Message: "expected \"<key=value> ...\""}
 	}
 	given := map[string]any{}
 	for _, word := range c.Values {
 		key, text, found := strings.Cut(word, "=")
 		if !found || key == "" {
-			return &usageError{message: fmt.Sprintf("%q is not KEY=VALUE", word)}
+			return &cli.UsageError{Message: fmt.Sprintf("%q is not KEY=VALUE", word)}
 		}
 		given[key] = runtimeValue(text)
 	}
@@ -104,7 +105,7 @@ func (c *runtimeSetCmd) Run(ctx context.Context, api *client.Client, con *consol
 }
 
 // Run removes keys, all or none.
-func (c *runtimeUnsetCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *runtimeUnsetCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	return changeRuntime(ctx, api, con, func(layer *mesh.Runtime) error {
 		values := layer.Values
 		var missing []error
@@ -112,7 +113,7 @@ func (c *runtimeUnsetCmd) Run(ctx context.Context, api *client.Client, con *cons
 			if _, there := values[key]; !there {
 				err := mesh.NotFound("the runtime layer has no key %q", key)
 				if guess := didYouMean(key, slices.Sorted(maps.Keys(values))); guess != "" {
-					err = &hinted{err: err, hint: guess}
+					err = &cli.Hinted{Err: err, Hint: guess}
 				}
 				missing = append(missing, err)
 			}
@@ -137,12 +138,12 @@ func runtimeValue(text string) any {
 
 // changeRuntime reads the layer, changes it and writes it, again when somebody
 // else wrote it in between.
-func changeRuntime(ctx context.Context, api *client.Client, con *console, change func(*mesh.Runtime) error) error {
+func changeRuntime(ctx context.Context, api *client.Client, con *cli.Console, change func(*mesh.Runtime) error) error {
 	const most = 20
 	for attempt := 1; ; attempt++ {
 		before, err := api.Runtime(ctx)
 		if mesh.ReasonOf(err) == mesh.ReasonCorrupt {
-			return &hinted{err: err, hint: "its keys are lost: write all that are to be there into a file of kind Runtime and run heddle apply -f FILE, which replaces the layer"}
+			return &cli.Hinted{Err: err, Hint: "its keys are lost: write all that are to be there into a file of kind Runtime and run heddle apply -f FILE, which replaces the layer"}
 		}
 		if err != nil {
 			return err
@@ -169,10 +170,10 @@ func changeRuntime(ctx context.Context, api *client.Client, con *console, change
 			return err
 		}
 		if len(edits) == 0 {
-			fmt.Fprintln(con.out, "runtime unchanged")
+			fmt.Fprintln(con.Out, "runtime unchanged")
 		}
 		for _, e := range edits {
-			fmt.Fprintln(con.out, present.Safe(e.String()))
+			fmt.Fprintln(con.Out, present.Safe(e.String()))
 		}
 		return nil
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/registry"
 )
 
@@ -70,8 +71,8 @@ Examples:
 }
 
 // Run serves until the context ends.
-func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) (err error) {
-	defer askedToEnd(ctx, &err)
+func (c *serverCmd) Run(ctx context.Context, con *cli.Console, logger *slog.Logger) (err error) {
+	defer cli.AskedToEnd(ctx, &err)
 	if err := c.check(); err != nil {
 		return err
 	}
@@ -86,9 +87,9 @@ func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) 
 		}
 		defer stop()
 	}
-	ready := readyFile{path: c.ReadyFile, log: logger}
+	ready := cli.ReadyFile{Path: c.ReadyFile, Log: logger}
 	var ports serverPorts
-	release, err := ready.claim(ctx, ports.of(c)...)
+	release, err := ready.Claim(ctx, ports.of(c)...)
 	if err != nil {
 		return err
 	}
@@ -134,13 +135,13 @@ func (c *serverCmd) Run(ctx context.Context, con *console, logger *slog.Logger) 
 		if authority != nil {
 			logger.Info("identities are given", "trustDomain", authority.TrustDomain().Name(), "rest", at["restTLS"], "xds", at["xdsTLS"], "root", authority.Pin())
 		}
-		return ready.write(at)
+		return ready.Write(at)
 	})
 }
 
 // wrongFlag is a value of a flag that cannot be.
 func (*serverCmd) wrongFlag(format string, args ...any) error {
-	return &hinted{err: &usageError{message: fmt.Sprintf(format, args...)}, hint: "see: heddle server --help"}
+	return &cli.Hinted{Err: &cli.UsageError{Message: fmt.Sprintf(format, args...)}, Hint: "see: heddle server --help"}
 }
 
 // check finds flags that make no sense.
@@ -165,7 +166,7 @@ func (c *serverCmd) check() error {
 		return c.wrongFlag("--authz-http-listen serves the keys of the AuthZ service: it needs --authz-listen")
 	}
 	for _, one := range []struct{ flag, address, secure string }{{"--listen", c.Listen, "--tls-listen"}, {"--xds-listen", c.XDSListen, "--xds-tls-listen"}} {
-		if !onLoopback(one.address) && !strings.HasPrefix(one.address, "localhost:") && !c.InsecurePlainText {
+		if !cli.OnLoopback(one.address) && !strings.HasPrefix(one.address, "localhost:") && !c.InsecurePlainText {
 			return c.wrongFlag("%s %q can be reached from other machines, and is plain text: whoever is on the way reads tokens, and changes what proxies are told. Give %s that address instead, or, on a network that you trust, add --insecure-plain-text", one.flag, one.address, one.secure)
 		}
 	}
@@ -184,7 +185,7 @@ func (c *serverCmd) check() error {
 		return c.wrongFlag("--max-streams %d is less than nothing; 0 is no limit", c.MaxStreams)
 	case len(c.EtcdEndpoints) > 0 && c.EtcdListen != "":
 		return c.wrongFlag("--etcd-listen is for the embedded etcd, and --etcd-endpoints is instead of it: give one of them")
-	case c.EtcdListen != "" && !onLoopback(c.EtcdListen):
+	case c.EtcdListen != "" && !cli.OnLoopback(c.EtcdListen):
 		return c.wrongFlag("--etcd-listen %q: whoever reaches it has full control of the mesh, so only a loopback address is taken, such as 127.0.0.1:2379; for other machines run an etcd cluster with TLS (--etcd-endpoints)", c.EtcdListen)
 	case len(c.EtcdEndpoints) > 0 && c.TLSListen != "" && c.CAKey == "":
 		return c.wrongFlag("--tls-listen with --etcd-endpoints needs --ca-key and --ca-cert: all servers on a cluster give identities of one authority")
@@ -201,17 +202,6 @@ func (c *serverCmd) check() error {
 		return err
 	}
 	return c.checkIdentity()
-}
-
-// onLoopback says whether only this machine can reach a host:port. A name is
-// not enough: what it stands for is not ours to say.
-func onLoopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
 }
 
 // hosts gives the names that the REST API goes by.

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 )
 
 // The first start makes the admin token that it is given; later ones bring back none
@@ -29,7 +31,7 @@ func TestTheAdminTokenThatIsGiven(t *testing.T) {
 		t.Helper()
 		c := serve()
 		await(t, "the server to refuse", c.ended)
-		if text := c.stderr.String(); c.code == exitOK || !strings.Contains(text, says) || secret != "" && strings.Contains(text, secret) {
+		if text := c.stderr.String(); c.code == cli.ExitOK || !strings.Contains(text, says) || secret != "" && strings.Contains(text, secret) {
 			t.Errorf("%q: it ended with %d:\n%s", secret, c.code, text)
 		}
 	}
@@ -41,7 +43,7 @@ func TestTheAdminTokenThatIsGiven(t *testing.T) {
 	}
 	if c := serve("--admin-token-file", file); true {
 		await(t, "the server to refuse", c.ended)
-		if c.code != exitUsage {
+		if c.code != cli.ExitUsage {
 			t.Errorf("with both files it ended with %d:\n%s", c.code, c.stderr.String())
 		}
 	}
@@ -67,11 +69,11 @@ func TestTheAdminTokenThatIsGiven(t *testing.T) {
 			if data, err := os.ReadFile(ready); err != nil || json.Unmarshal(data, &said) != nil {
 				t.Fatal(err, string(data))
 			}
-			if code := run(t.Context(), []string{"token", "revoke", "0123456789ab", "--server", said["rest"], "--token", first}, strings.NewReader(""), os.Stderr, os.Stderr); code != exitOK {
+			if code := run(t.Context(), []string{"token", "revoke", "0123456789ab", "--server", said["rest"], "--token", first}, strings.NewReader(""), os.Stderr, os.Stderr); code != cli.ExitOK {
 				t.Fatalf("revoke ended with %d", code)
 			}
 		}
-		if code := c.interrupt(t); code != exitOK {
+		if code := c.interrupt(t); code != cli.ExitOK {
 			t.Errorf("it ended with %d:\n%s", code, c.stderr.String())
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/catalog"
 	"github.com/heddle-mesh/heddle/internal/controlplane"
 	"github.com/heddle-mesh/heddle/internal/identity"
@@ -98,7 +99,7 @@ func newServerNode(c *serverCmd, ports serverPorts, store *registry.Store, autho
 	n.restAPI, err = server.New(server.Config{
 		Registry: store, Catalog: n.catalog, Proxies: n.proxies, ProxyConfig: n.proxyConfig, Problems: n.problems, Mesh: n.mesh, Machines: n.machines, Turns: n.turns, Observed: observed,
 		Hosts: c.hosts(), Identities: authority, RequireReadToken: c.RequireReadToken, UI: pages, Registerer: metrics,
-		Metrics: promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}), Version: versionLine(), Logger: logger,
+		Metrics: promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}), Version: cli.VersionLine(), Logger: logger,
 	})
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
 )
@@ -26,7 +27,7 @@ func TestAServerWhoseEtcdFailedEnds(t *testing.T) {
 	defer store.Close()
 	c := &serverCmd{Listen: "127.0.0.1:0", XDSListen: "127.0.0.1:0"}
 	var ports serverPorts
-	release, err := readyFile{}.claim(t.Context(), ports.of(c)...)
+	release, err := cli.ReadyFile{}.Claim(t.Context(), ports.of(c)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	websession "github.com/heddle-mesh/heddle/internal/server/session"
 )
@@ -43,7 +44,7 @@ func (f *oidcFlags) check(wrong func(string, ...any) error) error {
 			continue
 		}
 		at, err := url.Parse(value)
-		if err != nil || at.Host == "" || at.Scheme != "https" && (at.Scheme != "http" || !onLoopback(at.Host) && at.Hostname() != "localhost") {
+		if err != nil || at.Host == "" || at.Scheme != "https" && (at.Scheme != "http" || !cli.OnLoopback(at.Host) && at.Hostname() != "localhost") {
 			return wrong("%s %q is no https:// address (http:// is taken on a loopback address only)", flag, value)
 		}
 	}

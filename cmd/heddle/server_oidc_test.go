@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 )
 
 func TestFlagsOfAProviderThatCannotBe(t *testing.T) {
@@ -24,7 +26,7 @@ func TestFlagsOfAProviderThatCannotBe(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			if code := run(t.Context(), append([]string{"server"}, strings.Fields(c.args)...), strings.NewReader(""), &stdout, &stderr); code == exitOK || !strings.Contains(stderr.String(), c.want) {
+			if code := run(t.Context(), append([]string{"server"}, strings.Fields(c.args)...), strings.NewReader(""), &stdout, &stderr); code == cli.ExitOK || !strings.Contains(stderr.String(), c.want) {
 				t.Errorf("%d %s", code, stderr.String())
 			}
 		})

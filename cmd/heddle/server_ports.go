@@ -3,6 +3,8 @@ package main
 import (
 	"net"
 	"slices"
+
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 )
 
 // serverPorts are what a server listens on.
@@ -13,10 +15,10 @@ type serverPorts struct {
 }
 
 // of lists those that the flags ask for.
-func (p *serverPorts) of(c *serverCmd) []port {
-	return slices.DeleteFunc([]port{
-		{&p.restListener, "--listen", c.Listen}, {&p.xdsListener, "--xds-listen", c.XDSListen},
-		{&p.restTLSListener, "--tls-listen", c.TLSListen}, {&p.xdsTLSListener, "--xds-tls-listen", c.XDSTLSListen},
-		{&p.authzListener, "--authz-listen", c.AuthzListen}, {&p.keysListener, "--authz-http-listen", c.AuthzHTTPListen},
-	}, func(one port) bool { return one.address == "" })
+func (p *serverPorts) of(c *serverCmd) []cli.Port {
+	return slices.DeleteFunc([]cli.Port{
+		{Listener: &p.restListener, Flag: "--listen", Address: c.Listen}, {Listener: &p.xdsListener, Flag: "--xds-listen", Address: c.XDSListen},
+		{Listener: &p.restTLSListener, Flag: "--tls-listen", Address: c.TLSListen}, {Listener: &p.xdsTLSListener, Flag: "--xds-tls-listen", Address: c.XDSTLSListen},
+		{Listener: &p.authzListener, Flag: "--authz-listen", Address: c.AuthzListen}, {Listener: &p.keysListener, Flag: "--authz-http-listen", Address: c.AuthzHTTPListen},
+	}, func(one cli.Port) bool { return one.Address == "" })
 }

@@ -6,16 +6,18 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"time"
+
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 )
 
 // serveProfiles serves Go's profiles on a loopback address until stop is called.
 // Whoever reaches it can read what the server holds in memory, so no other
 // address is taken.
 func serveProfiles(ctx context.Context, address string) (stop func(), err error) {
-	if !onLoopback(address) {
-		return nil, usage(fmt.Errorf("--pprof %q: profiles show what is in memory, so only a loopback address is taken, such as 127.0.0.1:6060", address))
+	if !cli.OnLoopback(address) {
+		return nil, cli.Usage("heddle", fmt.Errorf("--pprof %q: profiles show what is in memory, so only a loopback address is taken, such as 127.0.0.1:6060", address))
 	}
-	listener, err := listen(ctx, "--pprof", address)
+	listener, err := cli.Listen(ctx, "--pprof", address)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 )
 
 func TestProfilesAreServedOnLoopbackOnly(t *testing.T) {
@@ -17,7 +19,7 @@ func TestProfilesAreServedOnLoopbackOnly(t *testing.T) {
 }
 
 func TestProfilesCanBeRead(t *testing.T) {
-	reserved, err := listen(t.Context(), "test", "127.0.0.1:0")
+	reserved, err := cli.Listen(t.Context(), "test", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

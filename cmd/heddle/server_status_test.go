@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/present"
 	"github.com/heddle-mesh/heddle/internal/server"
@@ -58,7 +59,7 @@ func TestServerFlagAtTheXDSPortIsExplained(t *testing.T) {
 	s := newSession(t)
 	var out, problems bytes.Buffer
 	code := run(t.Context(), []string{"status", "--server", "http://" + s.server.xds}, strings.NewReader(""), &out, &problems)
-	if code != exitUnavailable || !strings.Contains(problems.String(), "is not a Heddle REST API: is it the xDS port?") || strings.Contains(problems.String(), "x00") {
+	if code != cli.ExitUnavailable || !strings.Contains(problems.String(), "is not a Heddle REST API: is it the xDS port?") || strings.Contains(problems.String(), "x00") {
 		t.Errorf("exit code %d: %s", code, problems.String())
 	}
 	page := httptest.NewServer(http.NotFoundHandler())
@@ -66,7 +67,7 @@ func TestServerFlagAtTheXDSPortIsExplained(t *testing.T) {
 	for _, command := range [][]string{{"status"}, {"get", "service", "web"}} {
 		problems.Reset()
 		code := run(t.Context(), append(command, "--server", page.URL), strings.NewReader(""), &out, &problems)
-		if code != exitUnavailable || !strings.Contains(problems.String(), "is not a Heddle REST API") {
+		if code != cli.ExitUnavailable || !strings.Contains(problems.String(), "is not a Heddle REST API") {
 			t.Errorf("%s at any web server: exit code %d: %s", command, code, problems.String())
 		}
 	}
@@ -88,8 +89,8 @@ func TestStatusOfAServerThatHangsIsSoonTold(t *testing.T) {
 			t.Fatal(err)
 		}
 		began := time.Now()
-		err = (&statusCmd{Output: "table"}).Run(t.Context(), api, &console{})
-		if took := time.Since(began); exitCode(err) != exitUnavailable || !strings.Contains(err.Error(), "did not answer in time") || took > 5*time.Second {
+		err = (&statusCmd{Output: "table"}).Run(t.Context(), api, &cli.Console{})
+		if took := time.Since(began); cli.ExitCode(err) != cli.ExitUnavailable || !strings.Contains(err.Error(), "did not answer in time") || took > 5*time.Second {
 			t.Errorf("after %s: %v", took, err)
 		}
 	})

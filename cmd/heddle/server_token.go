@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
 )
@@ -67,7 +68,7 @@ func (f *tokenFile) discard() {
 }
 
 // announceAdminToken makes the first token of an empty registry, and tells it.
-func announceAdminToken(ctx context.Context, con *console, store *registry.Store, path string, logger *slog.Logger) error {
+func announceAdminToken(ctx context.Context, con *cli.Console, store *registry.Store, path string, logger *slog.Logger) error {
 	tokens, err := store.Tokens(ctx)
 	if err != nil {
 		return err
@@ -98,9 +99,9 @@ func announceAdminToken(ctx context.Context, con *console, store *registry.Store
 }
 
 // tell gives the secret to the one who started the server.
-func (f *tokenFile) tell(con *console, secret string, logger *slog.Logger) error {
+func (f *tokenFile) tell(con *cli.Console, secret string, logger *slog.Logger) error {
 	if f.path == "" {
-		_, err := fmt.Fprintf(con.out, "Admin token, shown this once: %s\nUse it with  export HEDDLE_TOKEN=%s\n", secret, secret)
+		_, err := fmt.Fprintf(con.Out, "Admin token, shown this once: %s\nUse it with  export HEDDLE_TOKEN=%s\n", secret, secret)
 		return err
 	}
 	if err := f.write(secret); err != nil {

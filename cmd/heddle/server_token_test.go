@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 )
 
 // An admin token that is made and cannot be kept is lost: nobody gets in again.
@@ -18,7 +20,7 @@ func TestTheAdminTokenIsNotLost(t *testing.T) {
 	}
 	refused := serve(filepath.Join(dir, "nowhere", "token"))
 	await(t, "the server to refuse", refused.ended)
-	if refused.code != exitFailed || strings.Contains(refused.stderr.String(), "hdl_") || !strings.Contains(refused.stderr.String(), "could not be written") {
+	if refused.code != cli.ExitFailed || strings.Contains(refused.stderr.String(), "hdl_") || !strings.Contains(refused.stderr.String(), "could not be written") {
 		t.Errorf("it ended with %d:\n%s", refused.code, refused.stderr.String())
 	}
 
@@ -27,7 +29,7 @@ func TestTheAdminTokenIsNotLost(t *testing.T) {
 		c := serve(file)
 		await(t, want, func() bool { return strings.Contains(c.stderr.String(), want) || c.ended() })
 		await(t, "the server to be ready", func() bool { return strings.Contains(c.stderr.String(), "msg=ready") || c.ended() })
-		if code := c.interrupt(t); code != exitOK || !strings.Contains(c.stderr.String(), want) {
+		if code := c.interrupt(t); code != cli.ExitOK || !strings.Contains(c.stderr.String(), want) {
 			t.Errorf("%d, and not %q:\n%s", code, want, c.stderr.String())
 		}
 		_ = os.Remove(file) // as the first start's was lost
@@ -59,14 +61,14 @@ func TestAServerThatIsStoppedWhileItStartsEndsWell(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	c := start("server", "--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0", "--data-dir", data)
 	await(t, "the server to begin", func() bool { _, err := os.Stat(data); return err == nil })
-	if code := c.interrupt(t); code != exitOK {
+	if code := c.interrupt(t); code != cli.ExitOK {
 		t.Errorf("it ended with %d:\n%s", code, c.stderr.String())
 	}
 }
 
 // A terminal that is closed ends what runs in it as Ctrl-C does, unless nohup is before it.
 func TestHangingUpEndsACommandInOrder(t *testing.T) {
-	if !slices.Contains(endings(), os.Signal(syscall.SIGHUP)) {
+	if !slices.Contains(cli.Endings(), os.Signal(syscall.SIGHUP)) {
 		t.Skip("the tests run under nohup")
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/registry"
 	"github.com/heddle-mesh/heddle/internal/tracing"
@@ -42,7 +43,7 @@ func (f *tracingFlags) tracer(ctx context.Context, logger *slog.Logger) (*tracin
 	}
 	replica, _ := os.Hostname()
 	return tracing.New(ctx, tracing.Config{
-		Endpoint: f.TracingEndpoint, Sample: f.TracingSample, Service: "heddle-server", Version: versionLine(), Replica: replica, Logger: logger,
+		Endpoint: f.TracingEndpoint, Sample: f.TracingSample, Service: "heddle-server", Version: cli.VersionLine(), Replica: replica, Logger: logger,
 	})
 }
 

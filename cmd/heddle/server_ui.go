@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/insight"
 	websession "github.com/heddle-mesh/heddle/internal/server/session"
 	"github.com/heddle-mesh/heddle/internal/server/ui"
@@ -19,7 +20,7 @@ func (n *serverNode) pages(c *serverCmd, observed func(context.Context) (insight
 	owners := func() map[string]bool { return n.catalog.View().Owners() }
 	return ui.New(ui.Config{
 		Registry: n.store, Catalog: n.catalog, Sessions: websession.New(websession.Config{Registry: n.store, OIDC: provider, Owners: owners, Logger: n.logger}),
-		RequireReadToken: c.RequireReadToken, Version: versionLine(), Logger: n.logger,
+		RequireReadToken: c.RequireReadToken, Version: cli.VersionLine(), Logger: n.logger,
 		Mesh: n.mesh, Machines: n.machines, Turns: n.turns, Streams: n.proxies, ProxyConfig: n.proxyConfig,
 		Observed: observed,
 		Problems: func() []ui.Problem {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/present"
@@ -65,7 +66,7 @@ type proxyStatus struct {
 }
 
 // Run looks once, or until ctx ends.
-func (c *statusCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *statusCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	if !c.Watch {
 		status, notReady := c.look(ctx, api)
 		if status == nil {
@@ -77,7 +78,7 @@ func (c *statusCmd) Run(ctx context.Context, api *client.Client, con *console) e
 		return notReady
 	}
 	if c.Interval < 100*time.Millisecond {
-		return &usageError{message: "--interval has to be at least 100ms"}
+		return &cli.UsageError{Message: "--interval has to be at least 100ms"}
 	}
 	tick := time.NewTicker(c.Interval)
 	defer tick.Stop()
@@ -94,7 +95,7 @@ func (c *statusCmd) Run(ctx context.Context, api *client.Client, con *console) e
 }
 
 // again is one look of many: a server that is away is told, and waited for.
-func (c *statusCmd) again(ctx context.Context, api *client.Client, con *console) error {
+func (c *statusCmd) again(ctx context.Context, api *client.Client, con *cli.Console) error {
 	status, err := c.look(ctx, api)
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // Ctrl-C is how it ends
@@ -107,15 +108,15 @@ func (c *statusCmd) again(ctx context.Context, api *client.Client, con *console)
 	}
 	switch {
 	case c.Output == "json":
-		enc := json.NewEncoder(con.out)
+		enc := json.NewEncoder(con.Out)
 		enc.SetEscapeHTML(false)
 		return enc.Encode(status)
 	case c.Output == "yaml":
-		fmt.Fprintln(con.out, "---")
-	case con.terminal:
-		fmt.Fprint(con.out, "\x1b[H\x1b[2J\x1b[3J") // home, and clear (ECMA-48, 8.3.21 and 8.3.39)
+		fmt.Fprintln(con.Out, "---")
+	case con.Terminal:
+		fmt.Fprint(con.Out, "\x1b[H\x1b[2J\x1b[3J") // home, and clear (ECMA-48, 8.3.21 and 8.3.39)
 	default:
-		fmt.Fprintf(con.out, "\n%s\n", time.Now().Format(time.RFC3339))
+		fmt.Fprintf(con.Out, "\n%s\n", time.Now().Format(time.RFC3339))
 	}
 	return c.print(con, *status)
 }
@@ -194,11 +195,11 @@ func concerns(object, service string) bool {
 	return object == "service/"+service || strings.HasPrefix(object, "instance/"+service+"/")
 }
 
-func (c *statusCmd) print(con *console, status meshStatus) error {
+func (c *statusCmd) print(con *cli.Console, status meshStatus) error {
 	if c.Output != "table" {
-		return con.encode(c.Output, status)
+		return con.Encode(c.Output, status)
 	}
-	p := con.palette
+	p := con.Palette
 	server := status.Server
 	state := p.Paint(present.Good, "ready")
 	if !server.Ready {
@@ -207,17 +208,17 @@ func (c *statusCmd) print(con *console, status meshStatus) error {
 	if server.Version != "" {
 		state += ", " + present.Safe(server.Version)
 	}
-	fmt.Fprintf(con.out, "server   %s %s\n", present.Safe(server.Address), state)
-	fmt.Fprintf(con.out, "proxies  %s\n", proxiesLine(p, status.Proxies))
+	fmt.Fprintf(con.Out, "server   %s %s\n", present.Safe(server.Address), state)
+	fmt.Fprintf(con.Out, "proxies  %s\n", proxiesLine(p, status.Proxies))
 	if status.Tokens != nil {
-		fmt.Fprintf(con.out, "tokens   %s\n", tokensLine(p, *status.Tokens))
+		fmt.Fprintf(con.Out, "tokens   %s\n", tokensLine(p, *status.Tokens))
 	}
 	if status.Discovery != nil {
-		fmt.Fprintf(con.out, "machines %s\n", sourcesLine(p, *status.Discovery))
+		fmt.Fprintf(con.Out, "machines %s\n", sourcesLine(p, *status.Discovery))
 	}
-	fmt.Fprintf(con.out, "problems %s\n", problemsLine(p, status.Problems))
+	fmt.Fprintf(con.Out, "problems %s\n", problemsLine(p, status.Problems))
 	if len(status.Warnings) > 0 {
-		fmt.Fprintf(con.out, "warnings %d\n", len(status.Warnings))
+		fmt.Fprintf(con.Out, "warnings %d\n", len(status.Warnings))
 	}
 	rows := rowsOf(status.Proxies)
 	left := 0
@@ -232,7 +233,7 @@ func (c *statusCmd) print(con *console, status meshStatus) error {
 		if len(rows) == 0 {
 			lead = "\n"
 		}
-		fmt.Fprintf(con.out, "%s%s up to date (--all shows them)\n", lead, plural(left, "that is", "that are"))
+		fmt.Fprintf(con.Out, "%s%s up to date (--all shows them)\n", lead, plural(left, "that is", "that are"))
 	}
 	rejections(con, rows)
 	if err := section(con, len(status.Problems), problemsTable(p, status.Problems)); err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/present"
@@ -151,15 +152,15 @@ func shortVersion(version string) string {
 }
 
 // rejections tells what proxies refused, and whether that is mended.
-func rejections(con *console, rows []proxyRow) {
+func rejections(con *cli.Console, rows []proxyRow) {
 	for _, row := range rows {
 		for _, t := range row.Types {
 			if t.Rejected == nil {
 				continue
 			}
-			state := con.palette.Paint(present.Faint, "mended since")
+			state := con.Palette.Paint(present.Faint, "mended since")
 			if !t.BehindSince.IsZero() {
-				state = con.palette.Paint(present.Bad, "behind for "+since(t.BehindSince))
+				state = con.Palette.Paint(present.Bad, "behind for "+since(t.BehindSince))
 			}
 			ago := ""
 			if !t.Rejected.At.IsZero() {
@@ -169,12 +170,12 @@ func rejections(con *console, rows []proxyRow) {
 			if t.Rejections > 1 {
 				times = fmt.Sprintf(", %d times", t.Rejections)
 			}
-			fmt.Fprintf(con.out, "\n%s refused %s%s%s, %s\n", present.Safe(row.Node), typeColumn(t.Type), ago, times, state)
+			fmt.Fprintf(con.Out, "\n%s refused %s%s%s, %s\n", present.Safe(row.Node), typeColumn(t.Type), ago, times, state)
 			for line := range strings.Lines(t.Rejected.Message) {
-				fmt.Fprintf(con.out, "  %s\n", present.Safe(strings.TrimRight(line, "\r\n")))
+				fmt.Fprintf(con.Out, "  %s\n", present.Safe(strings.TrimRight(line, "\r\n")))
 			}
 			for _, o := range t.Rejected.Objects {
-				fmt.Fprintf(con.out, "  because of %s%s\n", present.Safe(o.Object), present.Safe(writtenBy(o)))
+				fmt.Fprintf(con.Out, "  because of %s%s\n", present.Safe(o.Object), present.Safe(writtenBy(o)))
 			}
 		}
 	}
@@ -211,10 +212,10 @@ func warningsTable(p present.Palette, warnings []mesh.Warning) *present.Table {
 }
 
 // section writes a table below an empty line, unless it has no rows.
-func section(con *console, rows int, table *present.Table) error {
+func section(con *cli.Console, rows int, table *present.Table) error {
 	if rows == 0 {
 		return nil
 	}
-	fmt.Fprintln(con.out)
-	return table.Write(con.out)
+	fmt.Fprintln(con.Out)
+	return table.Write(con.Out)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/present"
@@ -56,7 +57,7 @@ func aMesh() meshStatus {
 
 func TestStatusTable(t *testing.T) {
 	var out bytes.Buffer
-	con := &console{out: &out, err: io.Discard}
+	con := &cli.Console{Out: &out, Err: io.Discard}
 	if err := (&statusCmd{Output: "table"}).print(con, aMesh()); err != nil {
 		t.Fatal(err)
 	}
@@ -83,14 +84,14 @@ func golden(t *testing.T, name string, got []byte) {
 
 func TestStatusHasColoursForPersonsOnly(t *testing.T) {
 	var out bytes.Buffer
-	con := &console{out: &out, err: io.Discard, palette: present.Palette{Color: true}}
+	con := &cli.Console{Out: &out, Err: io.Discard, Palette: present.Palette{Color: true}}
 	if err := (&statusCmd{Output: "table"}).print(con, aMesh()); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(out.String(), "\x1b[31m2 behind\x1b[0m") {
 		t.Errorf("no red for what is behind:\n%s", out.String())
 	}
-	if piped := newConsole(strings.NewReader(""), &out, io.Discard); piped.palette.Color || piped.terminal {
+	if piped := cli.NewConsole("heddle", strings.NewReader(""), &out, io.Discard); piped.Palette.Color || piped.Terminal {
 		t.Error("a buffer was taken for a terminal")
 	}
 }
@@ -105,7 +106,7 @@ func TestStatusOfManyProxiesCountsThoseThatAreUpToDate(t *testing.T) {
 	show := func(c statusCmd, status meshStatus) string {
 		t.Helper()
 		var out bytes.Buffer
-		if err := c.print(&console{out: &out, err: io.Discard}, status); err != nil {
+		if err := c.print(&cli.Console{Out: &out, Err: io.Discard}, status); err != nil {
 			t.Fatal(err)
 		}
 		return out.String()
@@ -142,7 +143,7 @@ func TestStatusOfManyProxiesCountsThoseThatAreUpToDate(t *testing.T) {
 // Scripts read these names.
 func TestStatusJSON(t *testing.T) {
 	var out bytes.Buffer
-	if err := (&statusCmd{Output: "json"}).print(&console{out: &out}, aMesh()); err != nil {
+	if err := (&statusCmd{Output: "json"}).print(&cli.Console{Out: &out}, aMesh()); err != nil {
 		t.Fatal(err)
 	}
 	var got struct {

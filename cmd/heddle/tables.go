@@ -67,7 +67,7 @@ func servicesTable(p present.Palette, wide bool, held holding, instances []mesh.
 			}
 			names = append(names, string(name))
 		}
-		dependencies.Text = cutList(names)
+		dependencies.Text = present.CutList(names)
 		cells := append(present.Text(string(s.Name), s.Owner, string(s.Protocol), portText(s.Port)), tally, dependencies)
 		r.add(s.Meta, cells, present.Text(s.Description))
 	}
@@ -93,7 +93,7 @@ func upstreamsTable(p present.Palette, wide bool, objects []manifest.Object) *pr
 		if s.Traffic.TLS != nil {
 			tls = "yes"
 		}
-		cells := present.Text(string(s.Name), s.Owner, string(s.Protocol), portText(s.Port), upstreamType(s), cutList(addresses), portText(s.OwnPort()))
+		cells := present.Text(string(s.Name), s.Owner, string(s.Protocol), portText(s.Port), upstreamType(s), present.CutList(addresses), portText(s.OwnPort()))
 		r.add(s.Meta, cells, present.Text(tls))
 	}
 	return r.table
@@ -163,8 +163,8 @@ func routesTable(p present.Palette, wide bool, held holding) *present.Table {
 		if route.Timeout != 0 {
 			timeout = route.Timeout.String()
 		}
-		cells := present.Text(string(route.Name), route.Owner, cutList(route.Hosts), matchText(route.Match))
-		cells = append(cells, present.Cell{Text: cutList(backends), Tone: tone})
+		cells := present.Text(string(route.Name), route.Owner, present.CutList(route.Hosts), matchText(route.Match))
+		cells = append(cells, present.Cell{Text: present.CutList(backends), Tone: tone})
 		r.add(route.Meta, cells, present.Text(gatewaysText(route.Gateways), route.RewriteHost+route.Rewrite, timeout))
 	}
 	return r.table
@@ -192,22 +192,7 @@ func namesText(names []mesh.ServiceName) string {
 	for i, name := range names {
 		texts[i] = string(name)
 	}
-	return cutList(texts)
-}
-
-// cutList joins names, and of many tells the first ones and how many more there are.
-func cutList(names []string) string {
-	const most, width = 8, 100
-	shown, length := 0, 0
-	for shown < len(names) && shown < most && (shown == 0 || length+len(names[shown]) < width) {
-		length += len(names[shown]) + 1
-		shown++
-	}
-	text := strings.Join(names[:shown], ",")
-	if more := len(names) - shown; more > 0 {
-		text += fmt.Sprintf(",+%d more", more)
-	}
-	return text
+	return present.CutList(texts)
 }
 
 // matchText shortens a match to what fits into a column.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/present"
@@ -72,9 +73,9 @@ type tokenRevokeCmd struct {
 func (tokenRevokeCmd) Help() string { return "Example:\n\n  heddle token revoke 4f2a9c" }
 
 // Run prints the secret alone on standard output, so that it can go into a file.
-func (c *tokenCreateCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *tokenCreateCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	if (len(c.Vouch) > 0 || c.VouchGateways) && c.Keeper == nil {
-		return &usageError{message: "--vouch and --vouch-gateways are of a keeper's token: they need --keeper"}
+		return &cli.UsageError{Message: "--vouch and --vouch-gateways are of a keeper's token: they need --keeper"}
 	}
 	of, err := c.joining()
 	if err != nil {
@@ -84,12 +85,12 @@ func (c *tokenCreateCmd) Run(ctx context.Context, api *client.Client, con *conso
 		return c.join(ctx, api, con, of)
 	}
 	if c.TTL != nil || c.Uses != nil {
-		return &usageError{message: "--ttl and --uses are of join tokens: they need --join SERVICE, --join-gateway NAME or --join-authz"}
+		return &cli.UsageError{Message: "--ttl and --uses are of join tokens: they need --join SERVICE, --join-gateway NAME or --join-authz"}
 	}
 	if len(c.Owner) > 0 || c.Instances != nil || c.Keeper != nil {
 		return c.limited(ctx, api, con)
 	}
-	service, err := notEmpty("--service", c.Service, "name a service, or leave it out for a token that may write everything")
+	service, err := cli.NotEmpty("--service", c.Service, "name a service, or leave it out for a token that may write everything")
 	if err != nil {
 		return err
 	}
@@ -102,13 +103,13 @@ func (c *tokenCreateCmd) Run(ctx context.Context, api *client.Client, con *conso
 }
 
 // tellToken prints a token: the secret alone goes to standard output.
-func tellToken(con *console, token client.Token, secret string) {
-	fmt.Fprintln(con.out, secret)
-	fmt.Fprintf(con.err, "token %s may write %s; its secret is not shown again; end it with: heddle token revoke %s\n", token.ID, mayWrite(token), token.ID)
+func tellToken(con *cli.Console, token client.Token, secret string) {
+	fmt.Fprintln(con.Out, secret)
+	fmt.Fprintf(con.Err, "token %s may write %s; its secret is not shown again; end it with: heddle token revoke %s\n", token.ID, mayWrite(token), token.ID)
 }
 
 // limited prints a token for owners, for a keeper, or for the instances of a service.
-func (c *tokenCreateCmd) limited(ctx context.Context, api *client.Client, con *console) error {
+func (c *tokenCreateCmd) limited(ctx context.Context, api *client.Client, con *cli.Console) error {
 	limits := 0
 	for _, given := range []bool{c.Service != nil, len(c.Owner) > 0, c.Instances != nil, c.Keeper != nil} {
 		if given {
@@ -116,10 +117,10 @@ func (c *tokenCreateCmd) limited(ctx context.Context, api *client.Client, con *c
 		}
 	}
 	if limits > 1 {
-		return &usageError{message: "--owner, --instances, --keeper and --service contradict each other: a token has one of these limits"}
+		return &cli.UsageError{Message: "--owner, --instances, --keeper and --service contradict each other: a token has one of these limits"}
 	}
 	if c.Keeper != nil {
-		keeper, err := notEmpty("--keeper", c.Keeper, "name the keeper, such as kubernetes/prod")
+		keeper, err := cli.NotEmpty("--keeper", c.Keeper, "name the keeper, such as kubernetes/prod")
 		if err != nil {
 			return err
 		}
@@ -136,7 +137,7 @@ func (c *tokenCreateCmd) limited(ctx context.Context, api *client.Client, con *c
 		}
 		return err
 	}
-	service, err := notEmpty("--instances", c.Instances, "name the service")
+	service, err := cli.NotEmpty("--instances", c.Instances, "name the service")
 	if err != nil {
 		return err
 	}
@@ -162,7 +163,7 @@ func (c *tokenCreateCmd) joining() (mesh.Identity, error) {
 		if one.name == nil {
 			continue
 		}
-		name, err := notEmpty(one.flag, one.name, one.hint)
+		name, err := cli.NotEmpty(one.flag, one.name, one.hint)
 		if err != nil {
 			return mesh.Identity{}, err
 		}
@@ -175,15 +176,15 @@ func (c *tokenCreateCmd) joining() (mesh.Identity, error) {
 	case len(all) == 0:
 		return mesh.Identity{}, nil
 	case len(all) > 1:
-		return mesh.Identity{}, &usageError{message: "--join, --join-gateway and --join-authz contradict each other: a join token is for one of them"}
+		return mesh.Identity{}, &cli.UsageError{Message: "--join, --join-gateway and --join-authz contradict each other: a join token is for one of them"}
 	case c.Service != nil || c.Instances != nil || c.Keeper != nil || len(c.Owner) > 0:
-		return mesh.Identity{}, &usageError{message: "--join and --service, --instances, --keeper or --owner contradict each other: the one makes a join token, the others a token to write"}
+		return mesh.Identity{}, &cli.UsageError{Message: "--join and --service, --instances, --keeper or --owner contradict each other: the one makes a join token, the others a token to write"}
 	}
 	return all[0], nil
 }
 
 // join prints a join token.
-func (c *tokenCreateCmd) join(ctx context.Context, api *client.Client, con *console, of mesh.Identity) error {
+func (c *tokenCreateCmd) join(ctx context.Context, api *client.Client, con *cli.Console, of mesh.Identity) error {
 	ttl, uses := registry.DefaultJoinTTL, 1
 	if c.TTL != nil {
 		ttl = *c.TTL
@@ -192,14 +193,14 @@ func (c *tokenCreateCmd) join(ctx context.Context, api *client.Client, con *cons
 		uses = *c.Uses
 	}
 	if ttl <= 0 || uses <= 0 { // 0 is the server's default, which nobody means who says 0
-		return &usageError{message: fmt.Sprintf("--ttl %s, --uses %d: both have to be more than nothing", ttl, uses)}
+		return &cli.UsageError{Message: fmt.Sprintf("--ttl %s, --uses %d: both have to be more than nothing", ttl, uses)}
 	}
 	token, secret, err := api.CreateJoinToken(ctx, of, c.Description, ttl, uses)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(con.out, secret)
-	fmt.Fprintf(con.err, "join token %s: %d of %s may join with it until %s; it is not shown again; end it with: heddle token revoke %s\n",
+	fmt.Fprintln(con.Out, secret)
+	fmt.Fprintf(con.Err, "join token %s: %d of %s may join with it until %s; it is not shown again; end it with: heddle token revoke %s\n",
 		token.ID, token.Uses, of.Phrase(), token.ExpiresAt.Local().Format(time.RFC3339), token.ID)
 	return nil
 }
@@ -232,19 +233,19 @@ func vouchesOf(token client.Token) []string {
 }
 
 // Run lists the tokens.
-func (c *tokenListCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *tokenListCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	tokens, err := api.Tokens(ctx)
 	if err != nil {
 		return err
 	}
 	if c.Output != "table" {
-		return con.encode(c.Output, append([]client.Token{}, tokens...))
+		return con.Encode(c.Output, append([]client.Token{}, tokens...))
 	}
-	table := present.NewTable(con.palette, "ID", "RIGHT", "FOR", "OWNERS", "DESCRIPTION", "AUTHOR", "AGE")
+	table := present.NewTable(con.Palette, "ID", "RIGHT", "FOR", "OWNERS", "DESCRIPTION", "AUTHOR", "AGE")
 	for _, token := range tokens {
 		table.Add(present.Text(token.ID, rightOf(token), holderOf(token), strings.Join(token.Owners, ","), token.Description, token.Author, since(token.CreatedAt))...)
 	}
-	return table.Write(con.out)
+	return table.Write(con.Out)
 }
 
 // holderOf says whose a token is.
@@ -280,10 +281,10 @@ func rightOf(token client.Token) string {
 }
 
 // Run ends the token.
-func (c *tokenRevokeCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *tokenRevokeCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	if err := api.RevokeToken(ctx, c.ID); err != nil {
 		return err
 	}
-	fmt.Fprintf(con.out, "token %s revoked\n", present.Safe(c.ID))
+	fmt.Fprintf(con.Out, "token %s revoked\n", present.Safe(c.ID))
 	return nil
 }

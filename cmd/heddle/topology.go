@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/picture"
@@ -37,9 +38,9 @@ Examples:
 }
 
 // Run prints the topology.
-func (c *topologyCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *topologyCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	if c.Depth < 0 || c.Depth > 100 {
-		return &usageError{message: fmt.Sprintf("--depth %d is not from 0 to 100", c.Depth)}
+		return &cli.UsageError{Message: fmt.Sprintf("--depth %d is not from 0 to 100", c.Depth)}
 	}
 	t, err := api.Topology(ctx, c.Focus, c.Depth, c.Output == "svg")
 	if err != nil {
@@ -47,18 +48,18 @@ func (c *topologyCmd) Run(ctx context.Context, api *client.Client, con *console)
 	}
 	switch c.Output {
 	case "svg":
-		_, err = con.out.Write(picture.SVG(&t, picture.Options{}))
+		_, err = con.Out.Write(picture.SVG(&t, picture.Options{}))
 		return err
 	case "dot":
-		_, err = fmt.Fprint(con.out, picture.DOT(&t))
+		_, err = fmt.Fprint(con.Out, picture.DOT(&t))
 		return err
 	case "mermaid":
-		_, err = fmt.Fprint(con.out, picture.Mermaid(&t))
+		_, err = fmt.Fprint(con.Out, picture.Mermaid(&t))
 		return err
 	case "table":
 		return topologyTables(con, &t)
 	}
-	return con.encode(c.Output, t)
+	return con.Encode(c.Output, t)
 }
 
 var edgeTones = map[mesh.EdgeState]present.Tone{
@@ -70,8 +71,8 @@ var healthTones = map[mesh.NodeHealth]present.Tone{
 }
 
 // topologyTables prints the nodes, and below them the calls.
-func topologyTables(con *console, t *mesh.Topology) error {
-	nodes := present.NewTable(con.palette, "NODE", "OWNER", "HEALTH", "INSTANCES", "REQUESTS")
+func topologyTables(con *cli.Console, t *mesh.Topology) error {
+	nodes := present.NewTable(con.Palette, "NODE", "OWNER", "HEALTH", "INSTANCES", "REQUESTS")
 	for i := range t.Nodes {
 		n := &t.Nodes[i]
 		instances := ""
@@ -80,12 +81,12 @@ func topologyTables(con *console, t *mesh.Topology) error {
 		}
 		nodes.Add(append(append(present.Text(n.ID, n.Owner), present.Cell{Text: string(n.Health), Tone: healthTones[n.Health]}), present.Text(instances, rateText(n.RequestRate))...)...)
 	}
-	if err := nodes.Write(con.out); err != nil {
+	if err := nodes.Write(con.Out); err != nil {
 		return err
 	}
 	edges := slices.Clone(t.Edges)
 	slices.SortStableFunc(edges, func(a, b mesh.TopologyEdge) int { return cmp.Compare(a.State.Urgency(), b.State.Urgency()) })
-	calls := present.NewTable(con.palette, "CALLER", "CALLEE", "STATE", "REQUESTS", "ERRORS", "LAST SEEN", "REASON")
+	calls := present.NewTable(con.Palette, "CALLER", "CALLEE", "STATE", "REQUESTS", "ERRORS", "LAST SEEN", "REASON")
 	for i := range edges {
 		e := &edges[i]
 		seen := ""

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/manifest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -31,17 +32,17 @@ Examples:
 }
 
 // Run prints events until ctx ends, which is no error.
-func (c *watchCmd) Run(ctx context.Context, api *client.Client, con *console) error {
+func (c *watchCmd) Run(ctx context.Context, api *client.Client, con *cli.Console) error {
 	if c.Since < 0 {
-		return &usageError{message: "--since is a revision: a whole number from 0"}
+		return &cli.UsageError{Message: "--since is a revision: a whole number from 0"}
 	}
-	enc := json.NewEncoder(con.out)
+	enc := json.NewEncoder(con.Out)
 	enc.SetEscapeHTML(false)
 	err := api.Events(ctx, c.Since, func(e client.Event) error {
 		if c.Output == "json" {
 			return enc.Encode(e)
 		}
-		_, err := fmt.Fprintln(con.out, eventLine(con.palette, e))
+		_, err := fmt.Fprintln(con.Out, eventLine(con.Palette, e))
 		return err
 	})
 	if errors.Is(err, context.Canceled) {

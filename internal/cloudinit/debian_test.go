@@ -84,6 +84,7 @@ func TestUnitsAreGoodAndHardened(t *testing.T) {
 		write("etc/systemd/system/"+target+".target", "[Unit]\nDescription="+target+"\n", 0o600)
 	}
 	write("usr/local/bin/heddle", "#!/bin/sh\n", 0o700)
+	write("usr/local/bin/heddle-agent", "#!/bin/sh\n", 0o700)
 	run := func(arguments ...string) string {
 		command := exec.CommandContext(t.Context(), analyze, append([]string{"--root=" + root}, arguments...)...)
 		command.Env = append(os.Environ(), "LD_LIBRARY_PATH="+libraries)

@@ -43,7 +43,7 @@ var units = []unit{
 	{
 		file: "heddle-agent.service", about: "Heddle's agent of this host", page: "hosts.md",
 		settings: "agent.env", keeps: "agent", own: "Environment=HEDDLE_ENVOY=/usr/local/bin/envoy\n",
-		run: "/usr/local/bin/heddle agent --state-file /var/lib/heddle/agent/state.json --ready-file /run/heddle/agent/ready.json $HEDDLE_FLAGS", envoy: true,
+		run: "/usr/local/bin/heddle-agent --state-file /var/lib/heddle/agent/state.json --ready-file /run/heddle/agent/ready.json $HEDDLE_FLAGS", envoy: true,
 	},
 }
 

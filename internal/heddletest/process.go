@@ -67,10 +67,10 @@ func (p *Process) Run() {
 // AwaitReady waits until it serves, and reads into said what its ready file holds.
 func (p *Process) AwaitReady(said any) {
 	p.t.Helper()
-	Eventually(p.t, "heddle "+p.name()+" to be ready", func() error {
+	Eventually(p.t, p.name()+" to be ready", func() error {
 		select {
 		case <-p.child.Exited():
-			p.t.Fatalf("heddle %s ended:\n%s", p.name(), p.Log.String())
+			p.t.Fatalf("%s ended:\n%s", p.name(), p.Log.String())
 		default:
 		}
 		data, err := os.ReadFile(p.Ready)
@@ -81,7 +81,14 @@ func (p *Process) AwaitReady(said any) {
 	})
 }
 
-func (p *Process) name() string { return p.Arguments[0] }
+// name is the program's with its command, if one is named.
+func (p *Process) name() string {
+	name := filepath.Base(p.path)
+	if command := p.Arguments[0]; !strings.HasPrefix(command, "-") {
+		name += " " + command
+	}
+	return name
+}
 
 // Argument is the value of a flag, "" without.
 func (p *Process) Argument(flag string) string {
@@ -113,7 +120,7 @@ func (p *Process) End() {
 	p.t.Helper()
 	_ = p.Signal(syscall.SIGCONT) // a test may have stopped it
 	if !p.child.Stop(Patience) {
-		p.t.Errorf("heddle %s did not end within %s", p.name(), Patience)
+		p.t.Errorf("%s did not end within %s", p.name(), Patience)
 	}
 }
 
@@ -133,8 +140,8 @@ func (p *Process) end() {
 	p.End()
 	switch log := p.Log.String(); {
 	case strings.Contains(log, "DATA RACE"):
-		p.t.Errorf("heddle %s has a data race:\n%s", p.name(), log)
+		p.t.Errorf("%s has a data race:\n%s", p.name(), log)
 	case p.t.Failed():
-		p.t.Logf("log of heddle %s:\n%s", p.name(), log)
+		p.t.Logf("log of %s:\n%s", p.name(), log)
 	}
 }

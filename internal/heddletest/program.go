@@ -1,6 +1,7 @@
 package heddletest
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"sync"
@@ -19,6 +20,8 @@ type Program struct {
 	// Plain leaves the race detector out, which heddle has when the tests have it: such a
 	// program needs libraries that images do not have.
 	Plain bool
+	// Name is the program's; "": heddle.
+	Name string
 
 	once sync.Once
 	dir  string
@@ -35,7 +38,9 @@ func (p *Program) Path(t testing.TB) string {
 	return p.file()
 }
 
-func (p *Program) file() string { return filepath.Join(p.dir, "heddle") }
+func (p *Program) file() string { return filepath.Join(p.dir, p.name()) }
+
+func (p *Program) name() string { return cmp.Or(p.Name, "heddle") }
 
 func (p *Program) build() {
 	if p.dir, p.err = os.MkdirTemp("", "heddle-test-"); p.err != nil {
@@ -45,7 +50,7 @@ func (p *Program) build() {
 	if raceEnabled && !p.Plain {
 		flags = append(flags, "-race")
 	}
-	p.err = treetest.Build("cmd/heddle", p.file(), flags...)
+	p.err = treetest.Build("cmd/"+p.name(), p.file(), flags...)
 }
 
 // Remove deletes the program, if it was built.

@@ -18,7 +18,7 @@ import (
 )
 
 // heddle is without the race detector: thirty agents would need ten times the memory.
-var heddle = heddletest.Program{Plain: true}
+var heddle = heddletest.Program{Plain: true, Name: "heddle-agent"}
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) { heddle.Remove(); os.Exit(code) }))

@@ -23,10 +23,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) { heddle.Remove(); os.Exit(code) }))
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) { heddle.Remove(); heddleAgent.Remove(); os.Exit(code) }))
 }
 
-var heddle heddletest.Program
+var (
+	heddle      heddletest.Program
+	heddleAgent = heddletest.Program{Name: "heddle-agent"}
+)
 
 const (
 	hubVariable = "HEDDLE_TEST_MACHINES"

@@ -56,7 +56,7 @@ func startUnitHost(t *testing.T) *unitHost {
 	write(t, none, "")
 	h := &unitHost{build(t, "units", "10.77.0.40", none, ""), "10.77.0.40"}
 	h.on()
-	host(t, "cp", heddle.Path(t), h.path("/usr/local/bin/heddle"))
+	host(t, "cp", heddleAgent.Path(t), h.path("/usr/local/bin/heddle-agent"))
 	h.run("useradd", "--system", "heddle")
 	unit, err := os.ReadFile("../../deploy/systemd/heddle-agent.service")
 	if err != nil {

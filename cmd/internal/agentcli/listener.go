@@ -1,0 +1,55 @@
+package agentcli
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
+	"github.com/heddle-mesh/heddle/internal/hosts"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// listenerFlags make a host one that others' clients call.
+type listenerFlags struct {
+	Listener bool     `help:"Run nothing and expose services to the outside: the proxy serves those that --expose names, on all addresses unless --proxy-address says otherwise."`
+	Expose   []string `placeholder:"NAME[=PORT]" help:"A service that --listener exposes, at its ServicePort or at this port. May be repeated."`
+}
+
+// exposedServices reads what is exposed to the outside; nil: this host serves itself, with all.
+func (c *listenerFlags) exposedServices(runs bool) (map[mesh.ServiceName]mesh.Port, error) {
+	switch {
+	case !c.Listener && len(c.Expose) == 0:
+		return nil, nil
+	case !c.Listener:
+		return nil, &cli.UsageError{Message: "--expose needs --listener"}
+	case len(c.Expose) == 0:
+		return nil, &cli.UsageError{Message: "--listener exposes nothing: name services by --expose"}
+	case runs:
+		return nil, &cli.UsageError{Message: "a host that listens to the outside runs no services: --listener excludes --services, --docker and --systemd"}
+	}
+	exposed, taken := map[mesh.ServiceName]mesh.Port{}, map[mesh.Port]string{}
+	for _, one := range c.Expose {
+		text, number, given := strings.Cut(one, "=")
+		name := hosts.MeshName(text)
+		if name == "" {
+			return nil, &cli.UsageError{Message: fmt.Sprintf("--expose %q: the name of a service is missing", one)}
+		}
+		if _, twice := exposed[name]; twice {
+			return nil, &cli.UsageError{Message: fmt.Sprintf("--expose %q: %s is exposed twice", one, name)}
+		}
+		exposed[name] = 0
+		if !given {
+			continue
+		}
+		port, err := strconv.ParseUint(number, 10, 16)
+		if err != nil || port == 0 {
+			return nil, &cli.UsageError{Message: fmt.Sprintf("--expose %q: %q is no port: use 1 to 65535", one, number)}
+		}
+		if other := taken[mesh.Port(port)]; other != "" {
+			return nil, &cli.UsageError{Message: fmt.Sprintf("--expose %q: port %d is %s's", one, port, other)}
+		}
+		exposed[name], taken[mesh.Port(port)] = mesh.Port(port), text
+	}
+	return exposed, nil
+}

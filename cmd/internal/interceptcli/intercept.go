@@ -1,0 +1,138 @@
+package interceptcli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/heddle-mesh/heddle/cmd/internal/cli"
+	"github.com/heddle-mesh/heddle/internal/intercept"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// Command is about the rules by which connections reach the proxy of a machine.
+type Command struct {
+	Install installCmd `cmd:"" help:"Redirect the connections of this machine's applications to its proxy."`
+	Remove  removeCmd  `cmd:"" help:"Take the rules away, and what installs them at each start of the machine."`
+	Show    showCmd    `cmd:"" help:"Show the rules that the kernel has, and how they differ from those that it should have."`
+}
+
+// installCmd sets the rules.
+type installCmd struct {
+	rules
+
+	Persist bool `xor:"way" help:"Set them at each start of the machine, too, by a unit of systemd (heddle-intercept.service)."`
+	DryRun  bool `xor:"way" help:"Print the rules as nft -f takes them, or iptables-restore and ip6tables-restore, and change nothing."`
+}
+
+// Help shows examples below the flags.
+func (*installCmd) Help() string {
+	return `Has the kernel redirect what the applications of this machine, container or pod connect to, and their DNS queries, to heddle proxy --intercept or heddle agent --intercept, and calls to their ports to it first. Needs root (in a container NET_ADMIN and NET_RAW) and nft or iptables. The rules are in a table, or in chains, of their own; run again, they are replaced. Without --persist they are gone after a restart of the machine.
+
+The proxy runs as a user of its own (--proxy-uid), whose connections are left alone, as is what goes to this machine itself.
+
+Examples:
+  heddle intercept install --inbound-ports 8080
+  heddle intercept install --inbound-ports 8080 --exclude-outbound-ports 5432 --exclude-outbound-cidrs 169.254.169.254/32
+  heddle intercept install --exclude-user root --exclude-group backup --exclude-interface docker0 --persist
+  heddle intercept install --only-user shop --dry-run
+  setpriv --reuid 1337 --regid 1337 --clear-groups heddle proxy --service web --app-port 8080 --intercept`
+}
+
+// Run sets the rules or prints them.
+func (c *installCmd) Run(ctx context.Context, con *cli.Console, log *slog.Logger) error {
+	config, err := c.config()
+	if err != nil {
+		return err
+	}
+	if err := mesh.Invalid("intercept connections", config.Validate()); err != nil {
+		return cli.WrongFlags(err)
+	}
+	if c.DryRun {
+		c.print(ctx, con, config, log)
+		return nil
+	}
+	if config.DNSPort != 0 {
+		if err := intercept.NamesLeadHere(); err != nil {
+			return err
+		}
+	}
+	if c.Persist {
+		if err := c.persist(ctx, config, log); err != nil {
+			return err
+		}
+	} else if err := c.kernel(log).Install(ctx, config); err != nil {
+		return err
+	}
+	dns := ""
+	if config.DNSPort != 0 {
+		dns = fmt.Sprintf(", DNS to port %d", config.DNSPort)
+	}
+	fmt.Fprintf(con.Out, "connections are redirected: out to port %d, in to port %d%s\n", config.OutboundPort, config.InboundPort, dns)
+	return nil
+}
+
+func (c *installCmd) print(ctx context.Context, con *cli.Console, config intercept.Config, log *slog.Logger) {
+	if c.kernel(log).UsesNFT(ctx) {
+		fmt.Fprintf(con.Out, "# nft -f -\n%s", intercept.Table(config, c.NoIPv6))
+		return
+	}
+	fmt.Fprintf(con.Out, "# iptables-restore --noflush\n%s", intercept.Rules(config, intercept.IPv4, ""))
+	if !c.NoIPv6 {
+		fmt.Fprintf(con.Out, "# ip6tables-restore --noflush\n%s", intercept.Rules(config, intercept.IPv6, ""))
+	}
+}
+
+// persist sets the rules now and at each start of the machine; neither if one fails.
+func (c *installCmd) persist(ctx context.Context, config intercept.Config, log *slog.Logger) error {
+	program, err := os.Executable()
+	if err == nil {
+		program, err = filepath.EvalSymlinks(program)
+	}
+	if err != nil {
+		return err
+	}
+	unit, err := intercept.Unit(program, c.arguments())
+	if err != nil {
+		return err
+	}
+	systemd := intercept.Systemd{}
+	undo, err := systemd.Keep(ctx, unit)
+	if err != nil {
+		return err
+	}
+	if err := c.kernel(log).Install(ctx, config); err != nil {
+		return errors.Join(err, undo())
+	}
+	return systemd.Start(ctx)
+}
+
+// removeCmd takes the rules away.
+type removeCmd struct {
+	KeepUnit bool `help:"Leave what installs them at each start of the machine (heddle-intercept.service), which runs this when it is stopped."`
+}
+
+// Help shows an example below the flags.
+func (*removeCmd) Help() string {
+	return `Takes away the rules of nft and of each kind of iptables, whatever set them; without any there is nothing to do. Others' rules are left alone.
+
+Examples:
+  heddle intercept remove`
+}
+
+// Run takes them away.
+func (c *removeCmd) Run(ctx context.Context, con *cli.Console, log *slog.Logger) error {
+	if !c.KeepUnit {
+		if err := (intercept.Systemd{}).Forget(ctx); err != nil {
+			return err
+		}
+	}
+	if err := (intercept.Kernel{Log: log}).Remove(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintln(con.Out, "connections are no longer redirected")
+	return nil
+}
