@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
 	"sync"
 	"time"
 
@@ -72,8 +71,10 @@ type Agent struct {
 	gossip  *gossip.Node
 	catalog *catalog.Catalog
 	plane   plane
-	fleet   *hosts.Fleet // of the goroutine that follows gossip
 	state   states
+	// of the goroutine that follows gossip:
+	fleet     *hosts.Fleet
+	forgotten forgotten
 
 	mu    sync.Mutex
 	found found // guarded by mu
@@ -86,13 +87,13 @@ func New(cfg Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.Gossip.Seeds = append(slices.Clone(cfg.Gossip.Seeds), before.Hosts...)
+	cfg.Gossip.Places = before.Hosts
 	node, err := gossip.New(cfg.Gossip)
 	if err != nil {
 		return nil, err
 	}
 	a := &Agent{
-		cfg: cfg, gossip: node, catalog: catalog.New(catalog.Config{Logger: cfg.Logger}), fleet: hosts.NewFleet(HostProxy, cfg.Exposed),
+		cfg: cfg, gossip: node, catalog: catalog.New(catalog.Config{Logger: cfg.Logger}), fleet: hosts.NewFleet(HostProxy, cfg.Exposed), forgotten: forgotten{},
 		found: found{sources: map[string][]hosts.Service{}, drained: map[string]struct{}{}},
 	}
 	for _, name := range before.Drained {

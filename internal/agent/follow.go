@@ -22,6 +22,8 @@ func (a *Agent) follow(ctx context.Context) error {
 	feed := a.gossip.Subscribe()
 	defer feed.Close()
 	pace := rate.NewLimiter(rate.Every(a.cfg.PushInterval), burst)
+	minutes := time.NewTicker(time.Minute)
+	defer minutes.Stop()
 	var told []hosts.Problem
 	var turn *rate.Reservation
 	var at time.Time         // of the turn
@@ -45,6 +47,12 @@ func (a *Agent) follow(ctx context.Context) error {
 			}
 		case <-due:
 			due = nil
+		case now := <-minutes.C:
+			for _, name := range a.forgotten.over(now) {
+				a.fleet.Set(name, hosts.Left, nil)
+			}
+			a.catalog.Apply(0, true, a.fleet.Changes())
+			continue
 		}
 		if changes := a.fleet.Changes(); len(changes) > 0 {
 			a.catalog.Apply(0, true, changes)
@@ -66,6 +74,13 @@ func (a *Agent) heard(changed []gossip.Host) {
 	list := make([]hosts.Host, 0, len(changed))
 	for _, host := range changed {
 		one := hosts.Host{Name: host.Name, Address: host.Address, Status: statusOf(host.Status), Meta: hosts.DecodeMeta(host.Meta), Seen: now, Services: a.servicesOf(host)}
+		delete(a.forgotten, one.Name)
+		if one.Status == hosts.Forgotten {
+			one.Services = nil // the fleet has what it ran last
+			for _, oldest := range a.forgotten.add(one.Name, now) {
+				a.fleet.Set(oldest, hosts.Left, nil)
+			}
+		}
 		a.fleet.Set(one.Name, one.Status, one.Services)
 		list = append(list, one)
 	}
@@ -75,7 +90,7 @@ func (a *Agent) heard(changed []gossip.Host) {
 			known[h.Name] = h
 		}
 		for _, one := range list {
-			if one.Status == hosts.Left {
+			if one.Status == hosts.Left || one.Status == hosts.Forgotten {
 				delete(known, one.Name)
 			} else {
 				known[one.Name] = one
@@ -105,8 +120,10 @@ func statusOf(s gossip.Status) hosts.Status {
 	switch s {
 	case gossip.Failed:
 		return hosts.Failed
-	case gossip.Left, gossip.Gone:
+	case gossip.Left:
 		return hosts.Left
+	case gossip.Gone:
+		return hosts.Forgotten
 	default:
 		return hosts.Alive
 	}

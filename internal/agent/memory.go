@@ -7,19 +7,19 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/netip"
 	"os"
 	"reflect"
 	"slices"
 	"time"
 
-	"github.com/heddle-mesh/heddle/internal/hosts"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
 // memory is what an agent has to know when it starts again.
 type memory struct {
-	Hosts   []string `json:"hosts"`             // where the others gossip, host:port
-	Drained []string `json:"drained,omitempty"` // "source/id"
+	Hosts   []netip.AddrPort `json:"hosts"`             // where the others gossip, or did
+	Drained []string         `json:"drained,omitempty"` // "source/id"
 }
 
 // recall reads what was remembered; a file that is not there is no fault.
@@ -56,9 +56,6 @@ func (a *Agent) remember(ctx context.Context) {
 		case <-time.After(rememberInterval):
 		}
 		now := a.memory()
-		if len(now.Hosts) == 0 {
-			now.Hosts = written.Hosts // alone is what a host that is cut off is too
-		}
 		if reflect.DeepEqual(now, written) {
 			continue
 		}
@@ -74,17 +71,9 @@ func (a *Agent) remember(ctx context.Context) {
 }
 
 func (a *Agent) memory() memory {
-	state := a.State()
-	m := memory{Hosts: []string{}}
-	for _, h := range state.Hosts {
-		if h.Name != state.Self && h.Status != hosts.Left {
-			m.Hosts = append(m.Hosts, h.Address.String())
-		}
-	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	m.Drained = slices.Sorted(maps.Keys(a.found.drained))
-	return m
+	return memory{Hosts: a.gossip.Places(), Drained: slices.Sorted(maps.Keys(a.found.drained))}
 }
 
 // write replaces the file in one step, which a machine that loses its power does not halve.

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ import (
 )
 
 func TestWhatIsNotWhatAnAgentRemembers(t *testing.T) {
-	for name, body := range map[string]string{"half written": `{"hosts":["127.0.0.1:79`, "garbage": "\x00\x01", "empty": "", "another type": `{"hosts": 3}`} {
+	for name, body := range map[string]string{"half written": `{"hosts":["127.0.0.1:79`, "garbage": "\x00\x01", "empty": "", "another type": `{"hosts": 3}`, "no address": `{"hosts": ["orders"]}`} {
 		path := filepath.Join(t.TempDir(), "state")
 		if err := os.WriteFile(path, []byte(body), 0o600); err != nil {
 			t.Fatal(err)
@@ -80,7 +81,7 @@ func TestAHostThatIsRestartedFindsItsFleet(t *testing.T) {
 	own.lists <- []hosts.Service{one("1", "web", 1000)}
 	a.sees(t, "b", "1")
 	remembered(t, path, func(m memory) error {
-		if len(m.Hosts) != 1 || m.Hosts[0] != b.gossip.Address().String() {
+		if len(m.Hosts) != 1 || m.Hosts[0] != b.gossip.Address() {
 			return fmt.Errorf("%+v", m)
 		}
 		return nil
@@ -90,9 +91,9 @@ func TestAHostThatIsRestartedFindsItsFleet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	away := []string{}
+	away := []netip.AddrPort{}
 	for range 5 {
-		away = append(away, blackHole(t))
+		away = append(away, netip.MustParseAddrPort(blackHole(t)))
 	}
 	m.Hosts = append(away, m.Hosts...)
 	if err := m.write(path); err != nil {
@@ -109,6 +110,53 @@ func TestAHostThatIsRestartedFindsItsFleet(t *testing.T) {
 	again.stop()
 	if took := time.Since(since); took > 5*time.Second {
 		t.Errorf("it took %v to leave, while hosts were tried that are away", took)
+	}
+}
+
+// A host that starts while it is alone, with something to write besides, still knows where
+// the others were.
+func TestAHostThatStartsAloneRemembersTheOthers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	before := memory{Hosts: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.9:1")}, Drained: []string{"test/1"}}
+	if err := before.write(path); err != nil {
+		t.Fatal(err)
+	}
+	own := newSource("test")
+	a := start(t, Config{Gossip: quick("a", "127.0.0.1:0"), Sources: []Source{own}, Remember: path})
+	own.lists <- []hosts.Service{one("2", "web", 1000)} // what was drained has ended
+	b := start(t, Config{Gossip: quick("b", "127.0.0.1:0", a.gossip.Address().String())})
+	want := []netip.AddrPort{before.Hosts[0], b.gossip.Address()}
+	slices.SortFunc(want, netip.AddrPort.Compare)
+	remembered(t, path, func(m memory) error {
+		if len(m.Drained) > 0 || !slices.Equal(m.Hosts, want) && len(m.Hosts) > 1 {
+			return fmt.Errorf("%+v", m)
+		}
+		if !slices.Contains(m.Hosts, before.Hosts[0]) {
+			t.Fatalf("the others are lost: %+v", m)
+		}
+		return nil
+	})
+	remembered(t, path, func(m memory) error {
+		if !slices.Equal(m.Hosts, want) {
+			return fmt.Errorf("%+v", m)
+		}
+		return nil
+	})
+}
+
+// What was forgotten is let go after a day, and the oldest for what is more than fits.
+func TestForgottenHostsGoSomeDay(t *testing.T) {
+	f, now := forgotten{}, time.Now()
+	for i := range mostForgotten {
+		if list := f.add(fmt.Sprint(i), now.Add(time.Duration(i)*time.Minute)); len(list) > 0 {
+			t.Fatalf("%v have to go for the one that is number %d", list, i)
+		}
+	}
+	if list := f.add("new", now.Add(24*time.Hour)); !slices.Equal(list, []string{"0"}) {
+		t.Errorf("%v have to go for one that is too many", list)
+	}
+	if list := f.over(now.Add(lostFor + 30*time.Second + 2*time.Minute)); len(list) != 2 || len(f) != mostForgotten-2 {
+		t.Errorf("%v are over after a day, %d are left", list, len(f))
 	}
 }
 

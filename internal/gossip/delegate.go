@@ -120,6 +120,7 @@ func (n *Node) noted(node *memberlist.Node, status Status) {
 	defer n.mu.Unlock()
 	copied := *node
 	delete(n.strays, node.Name)
+	delete(n.places, addressOf(node))
 	if r, known := n.state.records[node.Name]; known && r.leaving && status == Failed {
 		status = Left // memberlist does not tell which
 	}

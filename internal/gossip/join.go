@@ -5,6 +5,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -14,8 +15,8 @@ import (
 )
 
 // join looks for the fleet until ctx ends: for the seeds at first, and from then on
-// for hosts that failed, which memberlist never does by itself: after a partition
-// both sides would stay apart.
+// for hosts that failed or were forgotten, which memberlist never does by itself: after
+// a partition both sides would stay apart.
 func (n *Node) join(ctx context.Context) {
 	wait := time.Duration(0)
 	told := false
@@ -27,7 +28,7 @@ func (n *Node) join(ctx context.Context) {
 		case <-n.meet:
 		}
 		n.forget()
-		try := n.missing()
+		try := n.missing(ctx)
 		if len(try) > 0 {
 			reached, err := n.reach(try)
 			switch {
@@ -78,7 +79,7 @@ func (n *Node) reach(try []string) (int, error) {
 // not try all at once.
 func (n *Node) pause() time.Duration {
 	interval := n.cfg.RetryInterval
-	if n.alone() && len(n.cfg.Seeds) > 0 || n.settling() {
+	if n.alone() && len(n.cfg.Seeds)+len(n.cfg.Places) > 0 || n.settling() {
 		interval = min(interval, time.Second)
 	}
 	return interval/2 + rand.N(interval)
@@ -98,42 +99,34 @@ func (n *Node) settling() bool {
 	return n.settle > 0
 }
 
-// missing gives whom to try: all seeds while this host is alone; those that are back;
-// one of the hosts that failed, and one seed, while some have; and some of the others
-// while this host is new: what was told before they knew of it went past it.
-func (n *Node) missing() []string {
+// missing gives whom to try: all who might be there while this host is alone; those that
+// are back; always one of the hosts that failed, of the places where others were and of the
+// seeds, but for members: who was forgotten after a long partition is missed by nobody; and
+// some of the others while this host is new: what was told before they knew of it went past it.
+func (n *Node) missing(ctx context.Context) []string {
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	var try []string
 	for _, one := range n.back {
 		try = append(try, one.String())
 	}
 	n.back = nil
-	seeds := make([]string, len(n.cfg.Seeds))
-	for i, seed := range n.cfg.Seeds {
-		seeds[i] = withPort(seed, n.cfg.Bind.Port())
-	}
+	met := n.met()
+	failed, elsewhere := n.away(met)
+	seeds := n.seeds(met)
 	alive := n.draw()
 	if len(alive) == 0 {
 		n.settle = comparedFirst
-		return seeds
+		n.mu.Unlock()
+		return slices.Concat(try, seeds, failed, elsewhere)
 	}
 	if n.settle > 0 {
 		n.settle--
 		try = append(try, addressOf(alive[rand.IntN(len(alive))]).String())
 	}
-	var failed []string
-	for _, m := range n.hosts {
-		if m.status == Failed {
-			failed = append(failed, m.address.String())
-		}
-	}
-	if len(failed) == 0 {
-		return try
-	}
-	try = append(try, failed[rand.IntN(len(failed))])
-	if len(seeds) > 0 {
-		try = append(try, seeds[rand.IntN(len(seeds))])
+	n.mu.Unlock()
+	try = slices.Concat(try, one(failed), one(elsewhere))
+	for _, seed := range one(seeds) {
+		try = append(try, n.unmet(ctx, seed)...)
 	}
 	return try
 }
@@ -154,12 +147,16 @@ func (n *Node) forget() {
 	for name, m := range n.hosts {
 		age := time.Since(m.since)
 		if m.status == Failed && age > n.cfg.Lifespan || m.status == Left && age > leftFor {
+			if m.status == Failed {
+				n.places.add(m.address, time.Now())
+			}
 			delete(n.hosts, name)
 			n.state.drop(name)
 			delete(n.lacks, name)
 			n.changed(name)
 		}
 	}
+	n.places.forget(time.Now())
 	for name, since := range n.strays {
 		if time.Since(since) > leftFor {
 			delete(n.strays, name)

@@ -27,9 +27,11 @@ type Config struct {
 	// Advertise is where the others reach it; default the bound address, or else a
 	// private one of this host's.
 	Advertise netip.AddrPort
-	// Seeds are hosts to look for at first, and again whenever some have failed: names
+	// Seeds are hosts to look for at first, and again while they are no members: names
 	// or addresses, with :PORT or the one of Bind. None: others come to this one.
 	Seeds []string
+	// Places are where other hosts were when this one ran last ([Node.Places]).
+	Places []netip.AddrPort
 	// Fleet keeps fleets apart that can reach each other: hosts of another one are not
 	// heard. At most 255 bytes.
 	Fleet string
@@ -37,7 +39,8 @@ type Config struct {
 	// too. None: plain text, which everybody in reach can forge.
 	Keys Keys
 	Meta []byte // told to the others; at most 512 bytes
-	// Lifespan is how long a host that failed is remembered; default 10 minutes.
+	// Lifespan is how long a host that failed is remembered; default 10 minutes. After it
+	// what it ran is forgotten; where it was is tried for some days.
 	Lifespan time.Duration
 	// ProbeInterval is how often a host asks another one whether it is alive; default 1 s.
 	// Failures are noticed in proportion to it.
@@ -76,6 +79,7 @@ type Node struct {
 	rumors rumors               // guarded by mu
 	lacks  map[string]*lack     // guarded by mu: by host
 	back   []netip.AddrPort     // guarded by mu: of hosts that failed and are alive again
+	places places               // guarded by mu
 	settle int                  // guarded by mu: how many others are still to be compared with, as this host is new
 	feeds  []*Feed              // guarded by mu
 }
@@ -117,7 +121,10 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, ready: make(chan struct{}), kick: make(chan struct{}, 1), letters: make(chan letter, 256), meet: make(chan struct{}, 1),
 		state: newState(cfg.Name, firstEpoch(rand.Uint32())), hosts: map[string]*member{},
-		strays: map[string]time.Time{}, rumors: rumors{}, lacks: map[string]*lack{}, settle: comparedFirst,
+		strays: map[string]time.Time{}, rumors: rumors{}, lacks: map[string]*lack{}, places: places{}, settle: comparedFirst,
+	}
+	for _, at := range cfg.Places {
+		n.places.add(at, time.Now())
 	}
 	if len(cfg.Keys) > 0 {
 		var err error

@@ -19,6 +19,9 @@ const (
 	Alive  Status = iota
 	Failed        // perhaps it is only out of reach
 	Left          // with what it ran
+	// Forgotten failed so long ago that nobody counts on it. What it ran is ended, unless
+	// most of a service's copies are lost: then it may be this host that is cut off.
+	Forgotten
 )
 
 // Problem is something that cannot be as a host says it.
@@ -83,14 +86,14 @@ func NewFleet(self mesh.ServiceName, exposed map[mesh.ServiceName]mesh.Port) *Fl
 func (f *Fleet) Start() []mesh.Change { return f.declareSelf() }
 
 // Set takes what a host runs, all of it; Changes gives what follows. A host that failed
-// may be without services: those that it ran last count.
+// or is forgotten may be without services: those that it ran last count.
 func (f *Fleet) Set(name string, status Status, services []Service) {
 	f.forget(name)
-	if status == Left {
+	if _, known := f.hosts[name]; status == Left || status == Forgotten && !known {
 		delete(f.hosts, name)
 		return
 	}
-	if status == Failed && services == nil {
+	if (status == Failed || status == Forgotten) && services == nil {
 		services = f.hosts[name].services
 	}
 	f.hosts[name] = host{status, services}
@@ -192,6 +195,7 @@ func (p Port) proxied() bool { return p.ServicePort != 0 && p.Port != 0 && p.Typ
 // describe makes the declaration that stands for what hosts run under a name; where
 // they differ, most count. It notes the ports that it wanted before and wants now.
 func (f *Fleet) describe(name mesh.ServiceName, ports map[mesh.Port]struct{}) {
+	f.bury(name)
 	copies := f.copies[name]
 	if old := f.wanted[name]; old != nil {
 		ports[old.Port] = struct{}{}

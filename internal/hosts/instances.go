@@ -27,7 +27,7 @@ func (f *Fleet) instances(name mesh.ServiceName, copies map[key]copyOf) []mesh.C
 	failed := map[mesh.InstanceID]bool{}
 	for k, c := range copies {
 		one := instance(name, k, c)
-		if f.hosts[k.host].status == Failed {
+		if f.hosts[k.host].status != Alive {
 			failed[one.ID] = true
 			continue
 		}
@@ -64,6 +64,21 @@ func (f *Fleet) instances(name mesh.ServiceName, copies map[key]copyOf) []mesh.C
 		}
 	}
 	return changes
+}
+
+// bury ends a service's copies on forgotten hosts, unless more are lost than are there: the
+// catalog keeps those, and lets them go by the same rule once most are there again.
+func (f *Fleet) bury(name mesh.ServiceName) {
+	alive := 0
+	for k := range f.copies[name] {
+		if f.hosts[k.host].status == Alive {
+			alive++
+		}
+	}
+	if alive < len(f.copies[name])-alive {
+		return
+	}
+	maps.DeleteFunc(f.copies[name], func(k key, _ copyOf) bool { return f.hosts[k.host].status == Forgotten })
 }
 
 // ended tells that an instance is gone for sure: the catalog keeps none of which only the

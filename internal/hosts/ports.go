@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -46,11 +47,11 @@ func (f *Fleet) settle(port mesh.Port) {
 	}
 }
 
-// claim is the earliest of a service's copies.
+// claim is the earliest of a service's copies; what ran on forgotten hosts alone comes last.
 func (f *Fleet) claim(name mesh.ServiceName, port mesh.Port) uint64 {
-	first, any := uint64(0), false
+	first, any := uint64(math.MaxUint64), false
 	for _, c := range f.copies[name] {
-		if c.port.ServicePort == port && !c.port.ByName && (!any || c.service.Claim < first) {
+		if f.hosts[c.host].status != Forgotten && c.port.ServicePort == port && !c.port.ByName && (!any || c.service.Claim < first) {
 			first, any = c.service.Claim, true
 		}
 	}
