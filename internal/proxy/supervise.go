@@ -30,10 +30,11 @@ type envoy struct {
 	address netip.AddrPort
 
 	// Of watch alone.
-	given    bool      // the control plane has given it its listeners
-	answered bool      // its admin interface has answered
-	silent   time.Time // since when that does not; zero: it does
-	unheard  int       // how many questions in a row it did not answer
+	given    bool          // the control plane has given it its listeners
+	answered bool          // its admin interface has answered
+	silent   time.Time     // since when that does not; zero: it does
+	worked   time.Duration // how long its main thread had run by then
+	unheard  int           // how many questions in a row it did not answer
 }
 
 func newPauses(longest time.Duration) *backoff.ExponentialBackOff {

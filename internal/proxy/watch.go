@@ -27,6 +27,11 @@ const (
 	// that has only begun reads its configuration first.
 	hungAfter      = 15 * time.Second
 	hungAfterStart = time.Minute
+	// busyAfter is the same for one whose main thread works meanwhile: it takes up a large
+	// configuration, and its other threads serve.
+	busyAfter = 3 * time.Minute
+	// busyShare is how much of a silence, at least, the main thread of a busy Envoy ran.
+	busyShare = 0.005
 )
 
 // watch looks after one Envoy until it ends (an [ended] error), ctx ends (nil),
@@ -147,14 +152,18 @@ func (e *envoy) heard(asked time.Time, answered bool) error {
 		e.answered, e.silent, e.unheard = true, time.Time{}, 0
 		return nil
 	}
+	worked := mainThread(e.pid)
 	if e.unheard++; e.unheard == 1 {
-		e.silent = asked
+		e.silent, e.worked = asked, worked
 	}
 	bound := hungAfter
 	if !e.answered {
 		bound = hungAfterStart
 	}
 	silence := time.Since(e.silent)
+	if (worked - e.worked).Seconds() > busyShare*silence.Seconds() {
+		bound = max(bound, busyAfter)
+	}
 	if e.unheard <= patience || silence < bound || e.gone() {
 		return nil
 	}
