@@ -143,43 +143,6 @@ func exposed(c container.Summary, wanted map[private]mesh.Port) map[private]host
 	return all
 }
 
-// published gives where the host publishes ports. One published several times is reached
-// at all addresses of the host rather than at one, and at the lowest port.
-func (r *reading) published(c container.Summary) map[private]hosts.Port {
-	all := map[private]hosts.Port{}
-	var local []mesh.Port
-	for _, p := range c.Ports {
-		if p.PublicPort == 0 || p.Type != "tcp" && p.Type != "udp" {
-			continue
-		}
-		at := hosts.Port{Type: p.Type, Port: mesh.Port(p.PublicPort)}
-		if p.IP.IsValid() && !p.IP.IsUnspecified() && p.IP != r.rules.Address {
-			at.Address = p.IP
-		}
-		if at.Address.IsLoopback() && !r.rules.Address.IsLoopback() {
-			local = append(local, mesh.Port(p.PrivatePort))
-			continue
-		}
-		key := private{mesh.Port(p.PrivatePort), p.Type}
-		if had, is := all[key]; !is || better(at, had) {
-			all[key] = at
-		}
-	}
-	for _, port := range local {
-		if _, is := all[private{port, "tcp"}]; !is {
-			r.fault("port %d of the container is published on the host's loopback alone: other hosts do not reach it", port)
-		}
-	}
-	return all
-}
-
-func better(a, b hosts.Port) bool {
-	if a.Address.IsValid() != b.Address.IsValid() {
-		return b.Address.IsValid()
-	}
-	return a.Port < b.Port || a.Port == b.Port && a.Address.Less(b.Address)
-}
-
 // ownAddress is the container's, in the network chosen; without a choice that of its
 // network first by name, of the host's family if it has one.
 func (r *reading) ownAddress(c container.Summary) netip.Addr {
