@@ -3,6 +3,7 @@ package agentcli
 import (
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"time"
 
@@ -29,8 +30,8 @@ func (c *checkFlags) checked(host string, sources []agent.Source, log *slog.Logg
 	switch {
 	case err != nil:
 		return nil, &cli.UsageError{Message: "--default-check: " + err.Error()}
-	case c.CheckInterval < health.LeastInterval:
-		return nil, &cli.UsageError{Message: fmt.Sprintf("--check-interval %s: use %s or more", c.CheckInterval, health.LeastInterval)}
+	case c.CheckInterval < hosts.LeastInterval:
+		return nil, &cli.UsageError{Message: fmt.Sprintf("--check-interval %s: use %s or more", c.CheckInterval, hosts.LeastInterval)}
 	case c.CheckTimeout <= 0 || c.CheckTimeout > c.CheckInterval:
 		return nil, &cli.UsageError{Message: fmt.Sprintf("--check-timeout %s: use more than 0 and at most --check-interval, %s", c.CheckTimeout, c.CheckInterval)}
 	case c.CheckHealthy < 1 || c.CheckUnhealthy < 1:
@@ -39,7 +40,7 @@ func (c *checkFlags) checked(host string, sources []agent.Source, log *slog.Logg
 		return nil, &cli.UsageError{Message: "--check-workers: use 2 or more"}
 	}
 	monitor := health.New(health.Config{
-		Host: host, Workers: c.CheckWorkers, Logger: log,
+		Host: host, Workers: c.CheckWorkers, Environment: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, Logger: log,
 		Defaults: hosts.Check{
 			Kind: kind, Args: strings.TrimSpace(args), Interval: c.CheckInterval, Timeout: c.CheckTimeout,
 			Healthy: c.CheckHealthy, Unhealthy: c.CheckUnhealthy,

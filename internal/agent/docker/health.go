@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -56,6 +55,10 @@ func engineHealth(c container.Summary) (word hosts.Health, has bool) {
 	}
 }
 
+// leastInterval is how often labels may have something checked: anybody may write them,
+// and the agent's work is for all.
+const leastInterval = 100 * time.Millisecond
+
 // check reads the labels of a check.
 func (r *reading) check() hosts.Check {
 	var check hosts.Check
@@ -69,33 +72,30 @@ func (r *reading) check() hosts.Check {
 			check.Kind = hosts.CheckNone
 		default:
 			check.Kind = kind
+			check.Own = !r.rules.Remote && (kind == hosts.CheckHTTP || kind == hosts.CheckGRPC || kind == hosts.CheckTCP)
 		}
 		if err == nil && check.Kind == kind {
 			_, check.Args = r.label("heddle.check.args", "HealthCheckArgs")
 		}
 	}
-	check.Interval, check.Timeout = r.duration("interval"), r.duration("timeout")
+	check.Interval, check.Timeout = r.duration("interval", leastInterval), r.duration("timeout", hosts.LeastInterval)
 	check.Healthy, check.Unhealthy = r.count("healthy"), r.count("unhealthy")
-	if name, value := r.label("heddle.check.initial"); value != "" {
-		switch initial := hosts.Health(value); initial {
-		case hosts.Healthy, hosts.Unhealthy, hosts.Unknown:
-			check.Initial = initial
-		default:
-			r.fault("%s=%q is none of healthy, unhealthy, unknown", name, value)
-		}
+	name, value := r.label("heddle.check.initial")
+	var err error
+	if check.Initial, err = hosts.ParseInitial(value); err != nil {
+		r.fault("%s: %v", name, err)
 	}
 	return check
 }
 
-func (r *reading) duration(of string) time.Duration {
+func (r *reading) duration(of string, least time.Duration) time.Duration {
 	name, value := r.label("heddle.check." + of)
 	if name == "" {
 		return 0
 	}
-	d, err := time.ParseDuration(value)
-	if err != nil || d <= 0 || d > time.Hour {
-		r.fault("%s=%q is no time from 1ns to 1h, such as 10s", name, value)
-		return 0
+	d, err := hosts.ParseCheckTime(value, least)
+	if err != nil {
+		r.fault("%s: %v: it is as without the label", name, err)
 	}
 	return d
 }
@@ -105,10 +105,9 @@ func (r *reading) count(of string) int {
 	if name == "" {
 		return 0
 	}
-	n, err := strconv.Atoi(value)
-	if err != nil || n < 1 || n > 1000 {
-		r.fault("%s=%q is no number from 1 to 1000", name, value)
-		return 0
+	n, err := hosts.ParseOutcomes(value)
+	if err != nil {
+		r.fault("%s: %v", name, err)
 	}
 	return n
 }

@@ -48,6 +48,9 @@ type Rules struct {
 	// Exec lets labels name commands that are run on this host as checks. Whoever makes an
 	// image sets labels of its containers.
 	Exec bool
+	// Remote lets labels name any URL or HOST:PORT as what checks ask, from this host, and
+	// not the container's own ports alone.
+	Remote bool
 }
 
 // reading is one container being read.

@@ -60,7 +60,7 @@ func TestServicesOfContainers(t *testing.T) {
 			c: running("ServiceName=Shop_Web", "ServicePort_8080=9001", "HealthCheck=HttpGet", "HealthCheckArgs=http://{{ host }}:{{ tcp 9001 }}/", "ProxyMode=tcp", "SidecarListener=9001"),
 			want: with(func(s *hosts.Service) {
 				s.Name, s.Mode, s.Listener, s.Ports = "Shop_Web", hosts.TCPMode, "http://10.0.0.1:31000/sidecar/update", port(hosts.Port{Type: "tcp", Port: 31000, ServicePort: 9001})
-				s.Check = hosts.Check{Kind: hosts.CheckHTTP, Args: "http://{{ host }}:{{ tcp 9001 }}/"}
+				s.Check = hosts.Check{Kind: hosts.CheckHTTP, Args: "http://{{ host }}:{{ tcp 9001 }}/", Own: true}
 			}),
 		},
 		"labels of ours come first": {
@@ -69,7 +69,7 @@ func TestServicesOfContainers(t *testing.T) {
 			want: with(func(s *hosts.Service) {
 				s.Name, s.Mode, s.Labels, s.Listener = "ours", hosts.GRPCMode, map[string]string{"version": "7"}, "http://10.0.0.1:31000/sidecar/update"
 				s.Ports = []hosts.Port{{Type: "tcp", Port: 31000, ServicePort: 9002}, {Type: "udp", Port: 53, ServicePort: 1053}}
-				s.Check = hosts.Check{Kind: hosts.CheckTCP, Interval: 2 * time.Second, Timeout: 500 * time.Millisecond, Healthy: 2, Unhealthy: 3, Initial: hosts.Healthy}
+				s.Check = hosts.Check{Kind: hosts.CheckTCP, Interval: 2 * time.Second, Timeout: 500 * time.Millisecond, Healthy: 2, Unhealthy: 3, Initial: hosts.Healthy, Own: true}
 			}),
 		},
 		"a label of the user's choice": {
@@ -141,6 +141,10 @@ func TestServicesOfContainers(t *testing.T) {
 			c: running(), change: func(c *container.Summary) { c.State, c.Status = container.StatePaused, "Up 2 hours (Paused)" },
 			want: with(func(s *hosts.Service) { s.Health = hosts.Unhealthy }),
 		},
+		"a check of anything that is allowed": {
+			rules: func(r *Rules) { r.Remote = true }, c: running("HealthCheck=HttpGet", "HealthCheckArgs=http://example.test/"),
+			want: with(func(s *hosts.Service) { s.Check = hosts.Check{Kind: hosts.CheckHTTP, Args: "http://example.test/"} }),
+		},
 		"a command that is allowed": {
 			rules: func(r *Rules) { r.Exec = true }, c: running("HealthCheck=External", "HealthCheckArgs=/bin/true"),
 			want: with(func(s *hosts.Service) { s.Check = hosts.Check{Kind: hosts.CheckExec, Args: "/bin/true"} }),
@@ -172,7 +176,7 @@ func TestBadLabelsLoseOnlyWhatTheySay(t *testing.T) {
 		"ServicePort_8081=9002": "ServicePort_8081 asks for port 9002, but port 8081 of the container is not published", "ServicePort_x=1": `ServicePort_x: "x" is no port`,
 		"heddle.port.8080=web": `heddle.port.8080="web": "web" is no port`, "heddle.port.53/sctp=1": `"sctp" is neither tcp nor udp`, "heddle.port.8080=0": "is no port", "heddle.port.8080=65536": "is no port",
 		"ProxyMode=smtp": `ProxyMode="smtp" is none of http, tcp`, "HealthCheck=Ping": `HealthCheck: "Ping" is none of`, "heddle.check=exec": "--docker-exec-checks allows it",
-		"heddle.check=engine": "has no HEALTHCHECK", "heddle.check.interval=10": `heddle.check.interval="10" is no time`, "heddle.check.timeout=-1s": "is no time", "heddle.check.healthy=0": "is no number",
+		"heddle.check=engine": "has no HEALTHCHECK", "heddle.check.interval=10": `heddle.check.interval: "10" is no time from 100ms`, "heddle.check.interval=99ms": "is no time", "heddle.check.timeout=-1s": "is no time", "heddle.check.healthy=0": "is no number",
 		"heddle.check.initial=maybe": "is none of healthy", "heddle.discover=perhaps": "is neither true nor false", "SidecarListener=9009": "no TCP port of it has this ServicePort",
 		"heddle.label.=x": "may have 63 bytes", "heddle.label.a b=x": "has characters", "heddle.chekc=http": "there is no label heddle.chekc", "heddle.name=___": "is no name",
 	} {

@@ -13,14 +13,11 @@ type check struct {
 	Type, Args         string
 	Interval, Timeout  string // durations, such as 500ms
 	Healthy, Unhealthy int
-	Initial            hosts.Health
+	Initial            string
 }
 
-// leastInterval is how often a service may be checked at most.
-const leastInterval = 10 * time.Millisecond
-
 func (c check) read() (hosts.Check, error) {
-	read := hosts.Check{Args: c.Args, Healthy: c.Healthy, Unhealthy: c.Unhealthy, Initial: c.Initial}
+	read := hosts.Check{Args: c.Args, Healthy: c.Healthy, Unhealthy: c.Unhealthy}
 	var err error
 	if c.Type != "" {
 		if read.Kind, err = hosts.ParseCheckKind(c.Type); err != nil {
@@ -34,14 +31,12 @@ func (c check) read() (hosts.Check, error) {
 		if one.text == "" {
 			continue
 		}
-		if *one.to, err = time.ParseDuration(one.text); err != nil || *one.to < leastInterval {
-			return read, fmt.Errorf("its %s %q is no duration of %s or more, such as \"3s\"", one.name, one.text, leastInterval)
+		if *one.to, err = hosts.ParseCheckTime(one.text, hosts.LeastInterval); err != nil {
+			return read, fmt.Errorf("its %s: %w", one.name, err)
 		}
 	}
-	switch c.Initial {
-	case "", hosts.Healthy, hosts.Unhealthy, hosts.Unknown:
-	default:
-		return read, fmt.Errorf("its Initial %q is none of healthy, unhealthy, unknown", c.Initial)
+	if read.Initial, err = hosts.ParseInitial(c.Initial); err != nil {
+		return read, fmt.Errorf("its Initial: %w", err)
 	}
 	switch {
 	case c.Args != "" && c.Type == "":

@@ -20,11 +20,11 @@ const (
 )
 
 // execProbe runs a command without a shell. Exit code 0 is a success. What it started
-// ends with it.
-func execProbe(words []string) probe {
+// ends with it. Of the agent's environment, which may hold secrets, it has what is given.
+func execProbe(words, environment []string) probe {
 	return func(ctx context.Context) error {
 		command := exec.CommandContext(ctx, words[0], words[1:]...)
-		command.Dir = "/"
+		command.Dir, command.Env = "/", append([]string{"LC_ALL=C.UTF-8"}, environment...)
 		command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		end := func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
 		command.Cancel, command.WaitDelay = end, leaves

@@ -17,7 +17,6 @@ const (
 	DefaultInterval  = 3 * time.Second
 	DefaultTimeout   = 2 * time.Second
 	DefaultWorkers   = 32
-	LeastInterval    = 10 * time.Millisecond
 	defaultUnhealthy = 2 // one failure may be the network's, or a machine's that stood still
 )
 
@@ -30,6 +29,8 @@ const (
 	soon = 100 * time.Millisecond
 	// vary is the part of an interval by which one is longer or shorter than another.
 	vary = 0.1
+	// leastPause is between two checks of a service, whatever is said of its interval.
+	leastPause = hosts.LeastInterval / 2
 )
 
 // Config says what checks have in common.
@@ -40,7 +41,10 @@ type Config struct {
 	// connection to the first port.
 	Defaults hosts.Check
 	Workers  int // checks at a time; default 32
-	Logger   *slog.Logger
+	// Environment is what commands have, besides LC_ALL: NAME=VALUE each. None is the
+	// agent's own.
+	Environment []string
+	Logger      *slog.Logger
 }
 
 // Monitor checks services of sources that it wraps.
@@ -62,12 +66,12 @@ func New(cfg Config) *Monitor {
 func (m *Monitor) checkOf(s hosts.Service) hosts.Check {
 	check, d := s.Check, m.cfg.Defaults
 	if check.Kind == "" {
-		check.Kind, check.Args = d.Kind, d.Args
+		check.Kind, check.Args, check.Own = d.Kind, d.Args, false // what the host says of all
 		if s.FirstTCP() == 0 && d.Kind != hosts.CheckExec {
 			check.Kind, check.Args = hosts.CheckNone, ""
 		}
 	}
-	check.Interval, check.Timeout = cmp.Or(check.Interval, d.Interval), cmp.Or(check.Timeout, d.Timeout)
+	check.Interval, check.Timeout = max(cmp.Or(check.Interval, d.Interval), hosts.LeastInterval), cmp.Or(check.Timeout, d.Timeout)
 	check.Timeout = min(check.Timeout, check.Interval)
 	check.Healthy, check.Unhealthy = cmp.Or(check.Healthy, d.Healthy), cmp.Or(check.Unhealthy, d.Unhealthy)
 	check.Initial = cmp.Or(check.Initial, d.Initial)
@@ -104,7 +108,7 @@ func (m *Monitor) follow(ctx context.Context, ask probe, check hosts.Check, j ju
 			wait = min(wait, again)
 			again = min(2*again, check.Interval)
 		}
-		wait = max(wait-took, 0)
+		wait = max(wait-took, leastPause)
 	}
 }
 

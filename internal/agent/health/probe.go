@@ -20,33 +20,53 @@ type probe func(ctx context.Context) error
 
 // probeOf makes what a check asks; the check has no zero fields. nil: it asks nothing,
 // and what the source says counts.
-func probeOf(s hosts.Service, check hosts.Check, host string) (probe, error) {
+func probeOf(s hosts.Service, check hosts.Check, host string, environment []string) (probe, error) {
 	args, err := fill(check.Args, s, host)
 	if err != nil {
 		return nil, err
+	}
+	may := anything
+	if check.Own {
+		may = own(s)
 	}
 	switch check.Kind {
 	case hosts.CheckNone, hosts.CheckEngine:
 		return nil, nil
 	case hosts.CheckHTTP:
-		return httpProbe(s, args)
+		return httpProbe(s, args, may)
 	case hosts.CheckTCP:
 		address, rest, err := target(s, args)
 		if err == nil && rest != "" {
 			err = fmt.Errorf("%q is no HOST:PORT", args)
 		}
-		return tcpProbe(address), err
+		return tcpProbe(address), cmp.Or(err, may(address))
 	case hosts.CheckGRPC:
 		address, service, err := target(s, args)
-		return grpcProbe(address, service), err
+		return grpcProbe(address, service), cmp.Or(err, may(address))
 	case hosts.CheckExec:
 		words, err := split(args)
 		if err == nil && len(words) == 0 {
 			err = errors.New("its check is a command, and none is given")
 		}
-		return execProbe(words), err
+		return execProbe(words, environment), err
 	}
 	return nil, fmt.Errorf("its check is of the unknown kind %q", check.Kind)
+}
+
+// permit says why a check may not ask at HOST:PORT.
+type permit func(address string) error
+
+func anything(string) error { return nil }
+
+// own permits to ask a service itself, by addresses alone: what a name leads to is said by
+// whoever serves it.
+func own(s hosts.Service) permit {
+	return func(address string) error {
+		if at, err := netip.ParseAddrPort(address); err == nil && s.Has(at) {
+			return nil
+		}
+		return fmt.Errorf("its label has %.60q asked, which is no TCP port of its own: use {{host}}:{{tcp N}} (--docker-remote-checks allows others)", address)
+	}
 }
 
 // target reads [HOST:PORT | PORT][/REST]; without a port it is the service's first of TCP.

@@ -37,7 +37,7 @@ func at(address string) hosts.Service {
 // outcome makes a check once.
 func outcome(t *testing.T, s hosts.Service, kind hosts.CheckKind, args string) string {
 	t.Helper()
-	ask, err := probeOf(s, hosts.Check{Kind: kind, Args: args}, "h1")
+	ask, err := probeOf(s, hosts.Check{Kind: kind, Args: args}, "h1", []string{"PATH=" + os.Getenv("PATH")})
 	if err != nil {
 		return "never: " + err.Error()
 	}
@@ -133,7 +133,7 @@ func TestChecksOfGRPC(t *testing.T) {
 	})
 	s := at(listener.Addr().String())
 	for args, want := range map[string]string{
-		"": "", "{{host}}:{{tcp 80}}": "", "/orders": "it is NOT_SERVING", "/other": "NotFound: unknown service",
+		"": "", "{{host}}:{{tcp 80}}": "", "/orders": "it is NOT_SERVING", "/other": "it answers NotFound",
 	} {
 		if got := outcome(t, s, hosts.CheckGRPC, args); got != want {
 			t.Errorf("%q: %q, to be %q", args, got, want)
@@ -164,7 +164,7 @@ func TestChecksByCommands(t *testing.T) {
 // Whatever a command has started is gone when its time is over.
 func TestACommandLeavesNothingBehind(t *testing.T) {
 	pids := filepath.Join(t.TempDir(), "pids")
-	ask, err := probeOf(at("127.0.0.1:1"), hosts.Check{Kind: hosts.CheckExec, Args: fmt.Sprintf(`sh -c 'sleep 77 & echo $! $$ > %s; trap "" TERM; wait; sleep 77'`, pids)}, "h1")
+	ask, err := probeOf(at("127.0.0.1:1"), hosts.Check{Kind: hosts.CheckExec, Args: fmt.Sprintf(`sh -c 'sleep 77 & echo $! $$ > %s; trap "" TERM; wait; sleep 77'`, pids)}, "h1", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

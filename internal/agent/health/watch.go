@@ -83,7 +83,7 @@ func (w *watch) listed(ctx context.Context, list []hosts.Service) {
 // start begins to check a service. added is how many were found with it.
 func (w *watch) start(ctx context.Context, s hosts.Service, o *one, j judge, added int) {
 	ctx, o.cancel = context.WithCancel(ctx)
-	ask, err := probeOf(s, o.check, w.monitor.cfg.Host)
+	ask, err := probeOf(s, o.check, w.monitor.cfg.Host, w.monitor.cfg.Environment)
 	switch {
 	case err != nil:
 		o.verdict = verdict{Health: hosts.Unhealthy, Reason: hosts.ShortReason(err.Error())}

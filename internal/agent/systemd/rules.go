@@ -20,8 +20,6 @@ const (
 	maxImage = 255 // bytes of an Image
 	maxPorts = 32
 	maxValue = 4 << 10 // bytes of any value
-
-	leastInterval, mostInterval = 10 * time.Millisecond, time.Hour
 )
 
 // reading is a unit's section being read.
@@ -210,7 +208,7 @@ func (r *reading) check() hosts.Check {
 	kind, args := r.last["Check"], r.last["CheckArgs"]
 	check := hosts.Check{
 		Args: args.value, Interval: r.duration("Interval"), Timeout: r.duration("Timeout"),
-		Healthy: r.count("Healthy"), Unhealthy: r.count("Unhealthy"), Initial: hosts.Health(r.last["Initial"].value),
+		Healthy: r.count("Healthy"), Unhealthy: r.count("Unhealthy"),
 	}
 	if kind.value != "" {
 		var err error
@@ -231,10 +229,10 @@ func (r *reading) check() hosts.Check {
 	if check.Interval != 0 && check.Timeout > check.Interval {
 		r.fault(r.last["Timeout"], "%s is longer than the Interval, %s", check.Timeout, check.Interval)
 	}
-	switch check.Initial {
-	case "", hosts.Healthy, hosts.Unhealthy, hosts.Unknown:
-	default:
-		r.fault(r.last["Initial"], "%.40q is none of healthy, unhealthy, unknown", check.Initial)
+	initial := r.last["Initial"]
+	var err error
+	if check.Initial, err = hosts.ParseInitial(initial.value); err != nil {
+		r.fault(initial, "%v", err)
 	}
 	return check
 }
@@ -244,10 +242,9 @@ func (r *reading) duration(key string) time.Duration {
 	if l.value == "" {
 		return 0
 	}
-	d, err := time.ParseDuration(l.value)
-	if err != nil || d < leastInterval || d > mostInterval {
-		r.fault(l, "%.40q is no time from %s to %s, such as 3s", l.value, leastInterval, mostInterval)
-		return 0
+	d, err := hosts.ParseCheckTime(l.value, hosts.LeastInterval)
+	if err != nil {
+		r.fault(l, "%v", err)
 	}
 	return d
 }
@@ -257,10 +254,9 @@ func (r *reading) count(key string) int {
 	if l.value == "" {
 		return 0
 	}
-	n, err := strconv.Atoi(l.value)
-	if err != nil || n < 1 || n > 1000 {
-		r.fault(l, "%.40q is no number from 1 to 1000", l.value)
-		return 0
+	n, err := hosts.ParseOutcomes(l.value)
+	if err != nil {
+		r.fault(l, "%v", err)
 	}
 	return n
 }
