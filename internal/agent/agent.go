@@ -76,6 +76,8 @@ type Agent struct {
 	fleet     *hosts.Fleet
 	forgotten forgotten
 
+	problems problems
+
 	mu    sync.Mutex
 	found found // guarded by mu
 }

@@ -24,7 +24,6 @@ func (a *Agent) follow(ctx context.Context) error {
 	pace := rate.NewLimiter(rate.Every(a.cfg.PushInterval), burst)
 	minutes := time.NewTicker(time.Minute)
 	defer minutes.Stop()
-	var told []hosts.Problem
 	var turn *rate.Reservation
 	var at time.Time         // of the turn
 	var due <-chan time.Time // nil: there is nothing to tell the proxy
@@ -59,12 +58,7 @@ func (a *Agent) follow(ctx context.Context) error {
 		} else {
 			turn.CancelAt(at) // what the proxy need not know takes no turn from what it has to
 		}
-		problems := a.fleet.Problems()
-		a.state.set(func(next *hosts.State) bool {
-			next.Problems = problems
-			return !slices.Equal(problems, told)
-		})
-		told = a.tell(problems, told)
+		a.wrong(ofFleet, a.fleet.Problems())
 	}
 }
 
@@ -73,15 +67,17 @@ func (a *Agent) heard(changed []gossip.Host) {
 	now := time.Now()
 	list := make([]hosts.Host, 0, len(changed))
 	for _, host := range changed {
-		one := hosts.Host{Name: host.Name, Address: host.Address, Status: statusOf(host.Status), Meta: hosts.DecodeMeta(host.Meta), Seen: now, Services: a.servicesOf(host)}
+		one := hosts.Host{Name: host.Name, Address: host.Address, Status: statusOf(host.Status), Meta: hosts.DecodeMeta(host.Meta), Seen: now}
+		var refused []hosts.Problem
+		one.Services, refused = servicesOf(host)
 		delete(a.forgotten, one.Name)
 		if one.Status == hosts.Forgotten {
-			one.Services = nil // the fleet has what it ran last
+			one.Services, refused = nil, nil // the fleet has what it ran last
 			for _, oldest := range a.forgotten.add(one.Name, now) {
 				a.fleet.Set(oldest, hosts.Left, nil)
 			}
 		}
-		a.fleet.Set(one.Name, one.Status, one.Services)
+		a.fleet.Set(one.Name, one.Status, one.Services, refused...)
 		list = append(list, one)
 	}
 	a.state.set(func(next *hosts.State) bool {
@@ -101,21 +97,6 @@ func (a *Agent) heard(changed []gossip.Host) {
 	})
 }
 
-// tell logs the problems that are new, and those that are over.
-func (a *Agent) tell(problems, told []hosts.Problem) []hosts.Problem {
-	for _, p := range problems {
-		if !slices.Contains(told, p) {
-			a.cfg.Logger.Warn("a service is not served as its host says it", "host", p.Host, "service", p.Service, "problem", p.Message)
-		}
-	}
-	for _, p := range told {
-		if !slices.Contains(problems, p) {
-			a.cfg.Logger.Info("a problem of a service is over", "host", p.Host, "service", p.Service, "problem", p.Message)
-		}
-	}
-	return problems
-}
-
 func statusOf(s gossip.Status) hosts.Status {
 	switch s {
 	case gossip.Failed:
@@ -129,15 +110,16 @@ func statusOf(s gossip.Status) hosts.Status {
 	}
 }
 
-func (a *Agent) servicesOf(host gossip.Host) []hosts.Service {
-	list := make([]hosts.Service, 0, len(host.Entries))
+// servicesOf reads what a host says that it runs, and what of that cannot be.
+func servicesOf(host gossip.Host) (list []hosts.Service, refused []hosts.Problem) {
+	list = make([]hosts.Service, 0, len(host.Entries))
 	for _, key := range slices.Sorted(maps.Keys(host.Entries)) {
 		s, err := hosts.Decode(host.Entries[key])
 		if err != nil {
-			a.cfg.Logger.Warn("a host tells of a service that is not understood", "host", host.Name, "entry", key, "error", err)
+			refused = append(refused, hosts.Refused(host.Name, cmp.Or(s.Name, key), err))
 			continue
 		}
 		list = append(list, s)
 	}
-	return list
+	return list, refused
 }

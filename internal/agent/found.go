@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/heddle-mesh/heddle/internal/gossip"
 	"github.com/heddle-mesh/heddle/internal/hosts"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -39,6 +41,7 @@ func (a *Agent) publish() {
 	now := time.Now().Truncate(time.Second)
 	claims := a.claims()
 	entries, said := map[string][]byte{}, map[string]hosts.Service{}
+	var refused []hosts.Problem
 	for _, source := range slices.Sorted(maps.Keys(a.found.sources)) {
 		for _, s := range a.found.sources[source] {
 			name := entry(source, s.ID)
@@ -49,19 +52,35 @@ func (a *Agent) publish() {
 			if before, there := a.found.said[name]; there && before.Same(s) {
 				s.Updated = before.Updated
 			}
-			body, err := s.Encode()
+			body, err := encode(s)
+			if err == nil && len(entries) == gossip.MaxEntries {
+				err = fmt.Errorf("this host runs more than %d", gossip.MaxEntries)
+			}
 			if err != nil {
-				a.cfg.Logger.Error("a service cannot be told to the other hosts", "service", s.Name, "id", s.ID, "error", err)
+				refused = append(refused, hosts.Refused(a.cfg.Gossip.Name, cmp.Or(s.Name, name), err))
 				continue
 			}
 			entries[name], said[name] = body, s
 		}
 	}
+	a.wrong(ofFound, refused)
 	if err := a.gossip.Publish(entries); err != nil {
 		a.cfg.Logger.Error("the other hosts are not told what this one runs; they have what was told before", "error", err)
 		return
 	}
 	a.found.said = said
+}
+
+// encode gives the bytes of what the other hosts would take.
+func encode(s hosts.Service) ([]byte, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	body, err := s.Encode()
+	if err == nil && len(body) > gossip.MaxBytes {
+		err = fmt.Errorf("what is said of it has %d bytes; at most %d are allowed", len(body), gossip.MaxBytes)
+	}
+	return body, err
 }
 
 // claims gives this host's claim of each service's ports: as before for what it runs
@@ -116,8 +135,9 @@ func (a *Agent) Drain(id string, drain bool) ([]hosts.Service, error) {
 	var names []string
 	for source, list := range a.found.sources {
 		for _, s := range list {
-			if s.ID == id {
-				names = append(names, entry(source, id))
+			name := entry(source, id)
+			if _, told := a.found.said[name]; told && s.ID == id {
+				names = append(names, name)
 			}
 		}
 	}

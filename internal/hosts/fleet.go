@@ -49,6 +49,7 @@ type Fleet struct {
 type host struct {
 	status   Status
 	services []Service
+	refused  []Problem
 }
 
 // key tells copies apart: one host may run several, on several ports, and what two of
@@ -86,8 +87,9 @@ func NewFleet(self mesh.ServiceName, exposed map[mesh.ServiceName]mesh.Port) *Fl
 func (f *Fleet) Start() []mesh.Change { return f.declareSelf() }
 
 // Set takes what a host runs, all of it; Changes gives what follows. A host that failed
-// or is forgotten may be without services: those that it ran last count.
-func (f *Fleet) Set(name string, status Status, services []Service) {
+// or is forgotten may be without services: those that it ran last count. refused is what
+// the host says beside that cannot be.
+func (f *Fleet) Set(name string, status Status, services []Service, refused ...Problem) {
 	f.forget(name)
 	if _, known := f.hosts[name]; status == Left || status == Forgotten && !known {
 		delete(f.hosts, name)
@@ -96,7 +98,7 @@ func (f *Fleet) Set(name string, status Status, services []Service) {
 	if (status == Failed || status == Forgotten) && services == nil {
 		services = f.hosts[name].services
 	}
-	f.hosts[name] = host{status, services}
+	f.hosts[name] = host{status, services, refused}
 	f.add(name, services)
 }
 
@@ -190,7 +192,9 @@ func (f *Fleet) each(s Service, call func(mesh.ServiceName, Port)) {
 	}
 }
 
-func (p Port) proxied() bool { return p.ServicePort != 0 && p.Port != 0 && p.Type != "udp" }
+func (p Port) proxied() bool {
+	return p.ServicePort != 0 && p.Port != 0 && (p.Type == "" || p.Type == "tcp")
+}
 
 // describe makes the declaration that stands for what hosts run under a name; where
 // they differ, most count. It notes the ports that it wanted before and wants now.
@@ -240,11 +244,15 @@ func (f *Fleet) problem(name mesh.ServiceName, c copyOf, message string) {
 	f.problems[name] = append(f.problems[name], Problem{Host: c.host, Service: c.service.Name, Message: message})
 }
 
-// Problems lists what cannot be as hosts say it, sorted by service.
+// Problems lists what cannot be as hosts say it: sorted by service, and then by host what
+// is of no service.
 func (f *Fleet) Problems() []Problem {
 	var list []Problem
 	for _, name := range slices.Sorted(maps.Keys(f.problems)) {
 		list = append(list, f.problems[name]...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.hosts)) {
+		list = append(list, f.hosts[name].refused...)
 	}
 	return list
 }

@@ -3,6 +3,7 @@ package hosts
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -116,12 +117,18 @@ func (s Service) Encode() ([]byte, error) {
 	return encoding.Marshal(s)
 }
 
-// Decode reads them. Fields that a later version adds are not read.
+// Decode reads them. Fields that a later version adds are not read. With an error comes
+// what could be read of a service that is not to be believed.
 func Decode(body []byte) (Service, error) {
 	var s Service
-	err := decoding.Unmarshal(body, &s)
-	s.Reason = ShortReason(s.Reason)
-	return s, err
+	if err := decoding.Unmarshal(body, &s); err != nil {
+		return s, fmt.Errorf("what its host says is not understood: %s", ShortReason(err.Error()))
+	}
+	if err := s.Validate(); err != nil {
+		return s, err
+	}
+	s.understood()
+	return s, nil
 }
 
 // MeshName is how the mesh calls a service of a name that may be no DNS label, as

@@ -1,0 +1,68 @@
+package agent
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/heddle-mesh/heddle/internal/hosts"
+)
+
+// hasProblem says whether a snapshot's only problem is of a host and says what it is to.
+func hasProblem(s *hosts.State, host, service, says string) error {
+	if len(s.Problems) != 1 || s.Problems[0].Host != host || s.Problems[0].Service != service || !strings.Contains(s.Problems[0].Message, says) {
+		return fmt.Errorf("problems: %+v", s.Problems)
+	}
+	return nil
+}
+
+// What another host says that Envoy would refuse, with all that a service has on other
+// hosts, is a problem of that host and is no endpoint.
+func TestAHostThatSaysNonsenseHarmsNobody(t *testing.T) {
+	own := newSource("test")
+	a := start(t, Config{Gossip: quick("a", "127.0.0.1:0"), Sources: []Source{own}})
+	own.lists <- []hosts.Service{one("1", "web", 1000)}
+	evil := newPeer(t, "evil")
+	evil.start(a.gossip.Address().String())
+	bad := one("2", "web", 700000)
+	evil.says([]hosts.Service{bad, one("3", "web", 1001)})
+	a.until(t, "the nonsense to be a problem", func(s *hosts.State) error { return hasProblem(s, "evil", "web", "700000 is not a port") })
+	a.sees(t, "evil", "3")
+	for _, i := range a.Catalog().View().Instances("web") {
+		if i.Port > 65535 {
+			t.Errorf("%+v", i)
+		}
+	}
+	evil.says([]hosts.Service{one("3", "web", 1001)})
+	a.until(t, "the problem to be over", func(s *hosts.State) error {
+		if len(s.Problems) > 0 {
+			return fmt.Errorf("problems: %+v", s.Problems)
+		}
+		return nil
+	})
+}
+
+// A service that no host could take is this host's problem, and holds up nothing of what
+// its other services do.
+func TestOneBadServiceHoldsUpNoOthers(t *testing.T) {
+	file, docker := newSource("file"), newSource("docker")
+	a := start(t, Config{Gossip: quick("a", "127.0.0.1:0"), Sources: []Source{file, docker}})
+	docker.lists <- []hosts.Service{one("old", "old", 1000)}
+	a.sees(t, "a", "old")
+	long := one(strings.Repeat("x", 300), "bad", 1001)
+	file.lists <- []hosts.Service{long}
+	a.until(t, "the service to be a problem", func(s *hosts.State) error { return hasProblem(s, "a", "bad", "id: has 300 bytes") })
+	docker.lists <- []hosts.Service{{ID: "new", Name: "new", Address: long.Address}} // old has ended
+	a.sees(t, "a", "new")
+	if _, err := a.Drain(long.ID, true); err == nil {
+		t.Error("what nobody is told of is said to be drained")
+	}
+	large := one("large", "large", 1001)
+	large.Labels = map[string]string{}
+	for i := range 60 {
+		large.Labels[fmt.Sprintf("%0250d", i)] = strings.Repeat("x", 255)
+	}
+	file.lists <- []hosts.Service{large, one("fine", "fine", 1002)}
+	a.sees(t, "a", "new", "fine")
+	a.until(t, "the large one to be a problem", func(s *hosts.State) error { return hasProblem(s, "a", "large", "at most 16384 are allowed") })
+}
