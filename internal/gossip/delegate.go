@@ -13,7 +13,7 @@ import (
 type delegate struct{ node *Node }
 
 // NodeMeta implements memberlist's Delegate.
-func (d delegate) NodeMeta(int) []byte { return d.node.cfg.Meta }
+func (d delegate) NodeMeta(int) []byte { return metaOf(d.node.run, d.node.cfg.Meta) }
 
 // GetBroadcasts implements memberlist's Delegate. News are spread by rounds of our
 // own: at once, not with memberlist's next tick.
@@ -21,12 +21,10 @@ func (d delegate) GetBroadcasts(int, int) [][]byte { return nil }
 
 // NotifyMsg implements memberlist's Delegate.
 func (d delegate) NotifyMsg(body []byte) {
-	m, err := decode(body)
-	if err != nil {
-		d.node.cfg.Logger.Warn("a message of gossip is not understood, and ignored", "error", err)
-		return
+	m, understood := d.decode(body)
+	if understood && m.From != d.node.cfg.Name {
+		d.node.receive(m)
 	}
-	d.node.receive(m)
 }
 
 // LocalState implements memberlist's Delegate: what the other side of a push-pull is
@@ -38,11 +36,29 @@ func (d delegate) LocalState(bool) []byte {
 	// Only of members: a host that is forgotten here must not come back from another
 	// that has not forgotten it yet.
 	alive := func(host string) bool { m, there := n.hosts[host]; return there && m.status == Alive }
-	return encode(message{From: n.cfg.Name, Digest: n.state.digest(alive)})
+	up := uint64(time.Since(n.started).Milliseconds())
+	return encode(message{From: n.cfg.Name, Digest: n.state.digest(alive), Run: n.run, Up: up})
 }
 
 // MergeRemoteState implements memberlist's Delegate.
-func (d delegate) MergeRemoteState(body []byte, _ bool) { d.NotifyMsg(body) }
+func (d delegate) MergeRemoteState(body []byte, _ bool) {
+	m, understood := d.decode(body)
+	switch {
+	case !understood:
+	case m.From == d.node.cfg.Name:
+		d.node.meets(m)
+	default:
+		d.node.receive(m)
+	}
+}
+
+func (d delegate) decode(body []byte) (message, bool) {
+	m, err := decode(body)
+	if err != nil {
+		d.node.warn.Do(func() { d.node.cfg.Logger.Warn("a message of gossip is not understood, and ignored", "error", err) })
+	}
+	return m, err == nil
+}
 
 // receive takes what another host says.
 func (n *Node) receive(m message) {
@@ -56,7 +72,7 @@ func (n *Node) receive(m message) {
 	}
 	for _, one := range m.Digest {
 		at := position{one.Epoch, one.Version}
-		if one.Host == n.cfg.Name && n.state.refute(at) == applied {
+		if one.Host == n.cfg.Name && n.refute(at) == applied {
 			n.spreadNews(n.cfg.Name, 0)
 		}
 		ask = append(ask, n.want(one.Host, at)...)
@@ -68,7 +84,12 @@ func (n *Node) receive(m message) {
 // learn takes one delta. n.mu is held.
 func (n *Node) learn(d Delta) outcome {
 	from := n.state.at(d.Host).Version
-	came := n.state.merge(d)
+	var came outcome
+	if d.Host == n.cfg.Name {
+		came = n.refute(position{d.Epoch, d.To})
+	} else {
+		came = n.state.merge(d)
+	}
 	if came != applied {
 		return came
 	}
@@ -127,10 +148,23 @@ func (n *Node) noted(node *memberlist.Node, status Status) {
 	if before, known := n.hosts[node.Name]; known && before.status != Alive && status == Alive {
 		n.welcome(addressOf(node))
 	}
-	n.hosts[node.Name] = &member{node: &copied, address: addressOf(node), meta: node.Meta, status: status, since: time.Now()}
+	run, meta := splitMeta(node.Meta)
+	if node.Name != n.cfg.Name && status == Alive {
+		n.expect(node.Name, run)
+	}
+	n.hosts[node.Name] = &member{node: &copied, address: addressOf(node), meta: meta, status: status, since: time.Now()}
 	n.changed(node.Name)
 	if node.Name != n.cfg.Name {
 		n.cfg.Logger.Info("host "+string(status), "host", node.Name, "address", addressOf(node))
+	}
+}
+
+// expect has a host's record believed of one run alone, and asked for if it does not come
+// by itself. n.mu is held.
+func (n *Node) expect(host string, run uint32) {
+	n.state.runs[host] = run
+	if first := (position{firstEpoch(run), 1}); run != 0 && first.compare(n.state.at(host)) > 0 {
+		n.lacks[host] = &lack{known: first}
 	}
 }
 
@@ -150,13 +184,4 @@ func (n *Node) welcome(address netip.AddrPort) {
 func addressOf(node *memberlist.Node) netip.AddrPort {
 	address, _ := netip.AddrFromSlice(node.Addr)
 	return netip.AddrPortFrom(address.Unmap(), node.Port)
-}
-
-// conflicts is told of two hosts with one name.
-type conflicts struct{ node *Node }
-
-// NotifyConflict implements memberlist's ConflictDelegate.
-func (c conflicts) NotifyConflict(existing, other *memberlist.Node) {
-	c.node.cfg.Logger.Error("two hosts have the same name: give one of them another, by its --name",
-		"host", existing.Name, "address", addressOf(existing), "other", addressOf(other))
 }

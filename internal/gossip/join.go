@@ -28,6 +28,7 @@ func (n *Node) join(ctx context.Context) {
 		case <-n.meet:
 		}
 		n.forget()
+		n.confront()
 		try := n.missing(ctx)
 		if len(try) > 0 {
 			reached, err := n.reach(try)

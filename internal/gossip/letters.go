@@ -52,7 +52,7 @@ func (n *Node) mail(l letter) {
 // somebody was asked for it just now. n.mu is held.
 func (n *Node) want(host string, known position) []Known {
 	at := n.state.at(host)
-	if host == n.cfg.Name || known.compare(at) <= 0 {
+	if host == n.cfg.Name || known.compare(at) <= 0 || !n.state.believes(host, known.Epoch) {
 		return nil
 	}
 	l, there := n.lacks[host]

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/hashicorp/memberlist"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 )
 
 // DefaultPort is where hosts gossip, by UDP and TCP, as memberlist's users do.
@@ -38,7 +40,7 @@ type Config struct {
 	// Keys encrypt and prove what is sent: the first is used, the others are understood
 	// too. None: plain text, which everybody in reach can forge.
 	Keys Keys
-	Meta []byte // told to the others; at most 512 bytes
+	Meta []byte // told to the others; at most 508 bytes
 	// Lifespan is how long a host that failed is remembered; default 10 minutes. After it
 	// what it ran is forgotten; where it was is tried for some days.
 	Lifespan time.Duration
@@ -71,17 +73,23 @@ type Node struct {
 	kick    chan struct{} // capacity 1: there is something to tell
 	letters chan letter   // to be sent over connections
 	meet    chan struct{} // capacity 1: somebody is back
+	run     uint32        // the number of this run of the host
+	started time.Time
+	ousted  chan struct{}  // capacity 1: another host has this one's name
+	warn    rate.Sometimes // of what others say
 
-	mu     sync.Mutex
-	state  *state               // guarded by mu
-	hosts  map[string]*member   // guarded by mu: members, and those that failed or left
-	strays map[string]time.Time // guarded by mu: told of since then, no members yet
-	rumors rumors               // guarded by mu
-	lacks  map[string]*lack     // guarded by mu: by host
-	back   []netip.AddrPort     // guarded by mu: of hosts that failed and are alive again
-	places places               // guarded by mu
-	settle int                  // guarded by mu: how many others are still to be compared with, as this host is new
-	feeds  []*Feed              // guarded by mu
+	mu       sync.Mutex
+	state    *state               // guarded by mu
+	hosts    map[string]*member   // guarded by mu: members, and those that failed or left
+	strays   map[string]time.Time // guarded by mu: told of since then, no members yet
+	rumors   rumors               // guarded by mu
+	lacks    map[string]*lack     // guarded by mu: by host
+	back     []netip.AddrPort     // guarded by mu: of hosts that failed and are alive again
+	places   places               // guarded by mu
+	refuted  time.Time            // guarded by mu: when this host last had to answer what was said of it
+	namesake netip.AddrPort       // guarded by mu: where another host of this one's name is said to be
+	settle   int                  // guarded by mu: how many others are still to be compared with, as this host is new
+	feeds    []*Feed              // guarded by mu
 }
 
 // member is a host as memberlist sees it.
@@ -101,8 +109,8 @@ func New(cfg Config) (*Node, error) {
 	if len(cfg.Fleet) > memberlist.LabelMaxSize {
 		return nil, fmt.Errorf("the name of the fleet has %d bytes, and may have %d", len(cfg.Fleet), memberlist.LabelMaxSize)
 	}
-	if len(cfg.Meta) > memberlist.MetaMaxSize {
-		return nil, fmt.Errorf("the host tells %d bytes of itself, and may tell %d", len(cfg.Meta), memberlist.MetaMaxSize)
+	if most := memberlist.MetaMaxSize - runBytes; len(cfg.Meta) > most {
+		return nil, fmt.Errorf("the host tells %d bytes of itself, and may tell %d", len(cfg.Meta), most)
 	}
 	if !cfg.Bind.IsValid() {
 		cfg.Bind = netip.AddrPortFrom(netip.IPv4Unspecified(), DefaultPort)
@@ -118,9 +126,10 @@ func New(cfg Config) (*Node, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	run := 1 + rand.Uint32N(math.MaxUint32) // 0 is none
 	n := &Node{
-		cfg: cfg, ready: make(chan struct{}), kick: make(chan struct{}, 1), letters: make(chan letter, 256), meet: make(chan struct{}, 1),
-		state: newState(cfg.Name, firstEpoch(rand.Uint32())), hosts: map[string]*member{},
+		cfg: cfg, run: run, started: time.Now(), ousted: make(chan struct{}, 1), warn: rate.Sometimes{Interval: sayAgain}, ready: make(chan struct{}), kick: make(chan struct{}, 1), letters: make(chan letter, 256), meet: make(chan struct{}, 1),
+		state: newState(cfg.Name, firstEpoch(run)), hosts: map[string]*member{},
 		strays: map[string]time.Time{}, rumors: rumors{}, lacks: map[string]*lack{}, places: places{}, settle: comparedFirst,
 	}
 	for _, at := range cfg.Places {
@@ -155,7 +164,7 @@ func (n *Node) Publish(entries map[string][]byte) error {
 }
 
 // Run joins the fleet and stays until ctx ends; then it says good-bye. It fails only
-// when the host's own address cannot be had. It may be called once.
+// when the host's own address cannot be had, or its name is another host's. It may be called once.
 func (n *Node) Run(ctx context.Context) error {
 	settings := n.settings()
 	if n.cfg.transport == nil {
@@ -179,11 +188,19 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	group.Go(func() error { n.remind(ctx); return nil })
 	group.Go(func() error { n.join(ctx); return nil })
-	_ = group.Wait() // they end with ctx, and with nothing else
-	if !n.cfg.silent {
+	group.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-n.ousted:
+			return n.endedByNamesake()
+		}
+	})
+	err = group.Wait()
+	if !n.cfg.silent && err == nil { // a good-bye would be taken for the other one's
 		n.goodbye()
 	}
-	return list.Shutdown()
+	return errors.Join(err, list.Shutdown())
 }
 
 // goodbye tells the others that this host leaves, so that they do not look for it.

@@ -11,10 +11,11 @@ import (
 type state struct {
 	self    string
 	records map[string]*record // by host; self is always there
+	runs    map[string]uint32  // of members, as memberlist tells: records of others are not believed; 0: any
 }
 
 func newState(self string, epoch uint64) *state {
-	return &state{self: self, records: map[string]*record{self: {position: position{epoch, 1}, floor: 1}}}
+	return &state{self: self, runs: map[string]uint32{}, records: map[string]*record{self: {position: position{epoch, 1}, floor: 1}}}
 }
 
 func (s *state) own() *record { return s.records[s.self] }
@@ -41,8 +42,11 @@ func (s *state) merge(d Delta) outcome {
 	if d.Host == s.self {
 		return s.refute(position{d.Epoch, d.To})
 	}
+	if !s.believes(d.Host, d.Epoch) {
+		return known
+	}
 	r, there := s.records[d.Host]
-	if !there {
+	if !there || !s.believes(d.Host, r.Epoch) {
 		r = &record{}
 	}
 	came := r.merge(d)
@@ -63,9 +67,16 @@ func (s *state) refute(claimed position) outcome {
 	return applied
 }
 
-// at says how far a host's record is known; the zero position if not at all.
+// believes says whether an epoch is of the run that memberlist tells of, if it does.
+func (s *state) believes(host string, epoch uint64) bool {
+	of := s.runs[host]
+	return of == 0 || uint32(epoch%run) == of
+}
+
+// at says how far a host's record is known; the zero position if not at all, or of an
+// earlier run only.
 func (s *state) at(host string) position {
-	if r, there := s.records[host]; there {
+	if r, there := s.records[host]; there && s.believes(host, r.Epoch) {
 		return r.position
 	}
 	return position{}
@@ -120,5 +131,6 @@ func (s *state) answer(asked []Known) []Delta {
 func (s *state) drop(host string) {
 	if host != s.self {
 		delete(s.records, host)
+		delete(s.runs, host)
 	}
 }

@@ -14,6 +14,9 @@ type message struct {
 	Deltas []Delta `cbor:"2,keyasint,omitempty"` // what changed, or what was asked for
 	Ask    []Known `cbor:"3,keyasint,omitempty"` // what the sender would like to have, and how far it knows it
 	Digest []Known `cbor:"4,keyasint,omitempty"` // how far the sender knows all
+	// With a digest: the number of the sender's run, and for how many milliseconds it goes on.
+	Run uint32 `cbor:"5,keyasint,omitempty"`
+	Up  uint64 `cbor:"6,keyasint,omitempty"`
 }
 
 // decoding bounds what a stranger can make this host allocate; a message is at

@@ -177,7 +177,7 @@ func (f *fleet) killed() {
 	agree(f.t, "when they run all again", f.list)
 }
 
-// sameName has a second host come with the name of one that is there.
+// sameName has a second host come with the name of one that is there: it ends, and says why.
 func (f *fleet) sameName() {
 	each(f.list, func(h *host) { h.since() })
 	first := f.list[5]
@@ -185,7 +185,14 @@ func (f *fleet) sameName() {
 	second.services = map[string]int{"twice": 6667}
 	second.write(f.t)
 	second.Run()
-	second.watch(f.t)
+	select {
+	case <-second.Exited():
+	case <-time.After(heddletest.Patience):
+		f.t.Fatal("the second host of a name goes on")
+	}
+	if log := second.Log.String(); second.Err() == nil || !strings.Contains(log, "give this host another name") {
+		f.t.Errorf("the second host of a name ended with %v:\n%s", second.Err(), log)
+	}
 	heddletest.Eventually(f.t, "the name to be told of", func() error {
 		for _, h := range f.list {
 			if strings.Contains(h.Log.String(), "two hosts have the same name") {
@@ -195,15 +202,8 @@ func (f *fleet) sameName() {
 		return fmt.Errorf("no host says so")
 	})
 	time.Sleep(5 * time.Second)
-	second.End()
 	agree(f.t, "when the second of a name is gone", f.list)
-	lost := 0
-	for _, h := range f.list {
-		h.mu.Lock()
-		lost = max(lost, len(h.losses))
-		h.mu.Unlock()
-	}
-	f.t.Logf("while two had one name, a host was told of at most %d copies that went", lost)
+	steady(f.t, "two hosts had one name", f.list)
 }
 
 // parted cuts the network in two for a minute, in which each part goes on.
