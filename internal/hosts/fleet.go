@@ -171,8 +171,14 @@ func (f *Fleet) add(name string, services []Service) {
 // each calls with the mesh's services that a host's service is a copy of: one for each
 // of its ports that proxies listen for. The lowest has the plain name.
 func (f *Fleet) each(s Service, call func(mesh.ServiceName, Port)) {
+	if MeshName(s.Name) != f.self {
+		s.each(call)
+	}
+}
+
+func (s Service) each(call func(mesh.ServiceName, Port)) {
 	name := MeshName(s.Name)
-	if name == "" || name == f.self {
+	if name == "" {
 		return
 	}
 	lowest := mesh.Port(0)

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
 // State is a snapshot of a fleet, as one host sees it. It is not written to.
@@ -83,6 +85,23 @@ func (s *State) copies() map[key]Service {
 		}
 	}
 	return list
+}
+
+// Lost gives the copies of hosts that failed: whether they have ended nobody knows.
+func (s *State) Lost() map[mesh.InstanceKey]struct{} {
+	lost := map[mesh.InstanceKey]struct{}{}
+	for _, h := range s.Hosts {
+		if h.Status == Alive {
+			continue
+		}
+		for _, one := range h.Services {
+			one.each(func(service mesh.ServiceName, p Port) {
+				id := instanceID(keyOf(h.Name, one, p), copyOf{h.Name, one, p})
+				lost[mesh.InstanceKey{Service: service, ID: id}] = struct{}{}
+			})
+		}
+	}
+	return lost
 }
 
 func (s Service) health() Health { return cmp.Or(s.Health, Healthy) }

@@ -19,7 +19,8 @@ type export struct {
 	instance mesh.Instance // without health
 	lease    *lease.Lease
 	end      context.CancelFunc
-	refused  time.Time // when the server refused it; zero: it did not
+	ended    chan struct{} // closed when nothing of it is under way any more
+	refused  time.Time     // when the server refused it; zero: it did not
 }
 
 // exporter owns the leases; Export's goroutine alone touches it.
@@ -27,6 +28,7 @@ type exporter struct {
 	*Bridge
 	fleet   Fleet
 	exports map[mesh.InstanceKey]*export
+	ending  map[mesh.InstanceKey]chan struct{} // of exports that were ended
 	refused chan mesh.InstanceKey
 	tasks   sync.WaitGroup
 }
@@ -40,7 +42,7 @@ const (
 // then stay for the rest of their leases: another bridge, or this one when it is back,
 // takes them over.
 func (b *Bridge) Export(ctx context.Context, fleet Fleet) error {
-	e := &exporter{Bridge: b, fleet: fleet, exports: map[mesh.InstanceKey]*export{}, refused: make(chan mesh.InstanceKey)}
+	e := &exporter{Bridge: b, fleet: fleet, exports: map[mesh.InstanceKey]*export{}, ending: map[mesh.InstanceKey]chan struct{}{}, refused: make(chan mesh.InstanceKey)}
 	defer e.tasks.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -63,14 +65,19 @@ func (b *Bridge) Export(ctx context.Context, fleet Fleet) error {
 			continue
 		case <-time.After(lookAgain):
 		}
-		e.bring(ctx, e.wanted())
+		wanted, lost := e.wanted()
+		e.bring(ctx, wanted, lost)
 	}
 }
 
-// wanted gives what this bridge is to have registered.
-func (e *exporter) wanted() map[mesh.InstanceKey]mesh.Instance {
-	wanted := map[mesh.InstanceKey]mesh.Instance{}
+// wanted gives what this bridge is to have registered, and what the fleet has lost sight
+// of: nobody knows whether that has ended, so it is neither renewed nor taken away.
+func (e *exporter) wanted() (wanted map[mesh.InstanceKey]mesh.Instance, lost map[mesh.InstanceKey]struct{}) {
+	wanted, lost = map[mesh.InstanceKey]mesh.Instance{}, map[mesh.InstanceKey]struct{}{}
 	bridges := e.bridges()
+	for key := range e.fleet.State().Lost() { // the catalog hears of it later
+		lost[mesh.InstanceKey{Service: key.Service, ID: e.exportedID(key.ID)}] = struct{}{}
+	}
 	view := e.fleet.Catalog().View()
 	for s := range view.Services() {
 		if !e.cfg.Exports(s.Name) || !e.mirror.declared(s.Name) {
@@ -81,8 +88,14 @@ func (e *exporter) wanted() map[mesh.InstanceKey]mesh.Instance {
 				continue
 			}
 			export := mesh.Instance{
-				ID: mesh.FitInstanceID(e.cfg.Fleet + "." + string(one.ID)), Service: s.Name, Address: one.Address, Port: one.Port,
+				ID: e.exportedID(one.ID), Service: s.Name, Address: one.Address, Port: one.Port,
 				Health: cmp.Or(one.Health, mesh.Healthy), Labels: map[string]string{},
+			}
+			if one.Stale {
+				lost[export.Key()] = struct{}{}
+			}
+			if _, is := lost[export.Key()]; is {
+				continue
 			}
 			maps.Copy(export.Labels, one.Labels)
 			export.Labels[FleetLabel], export.Labels[SourceLabel] = e.cfg.Fleet, one.Meta.Source
@@ -91,7 +104,11 @@ func (e *exporter) wanted() map[mesh.InstanceKey]mesh.Instance {
 			}
 		}
 	}
-	return wanted
+	return wanted, lost
+}
+
+func (e *exporter) exportedID(id mesh.InstanceID) mesh.InstanceID {
+	return mesh.FitInstanceID(e.cfg.Fleet + "." + string(id))
 }
 
 // bridges lists the hosts that are bridges now, this one among them.
@@ -121,27 +138,45 @@ func responsible(bridges []string, key mesh.InstanceKey) string {
 	return best
 }
 
-// bring makes the registrations what is wanted.
-func (e *exporter) bring(ctx context.Context, wanted map[mesh.InstanceKey]mesh.Instance) {
+// bring makes the registrations what is wanted. What was lost sight of stays for the rest
+// of its lease: the mesh's own guard then judges how much that is.
+func (e *exporter) bring(ctx context.Context, wanted map[mesh.InstanceKey]mesh.Instance, lost map[mesh.InstanceKey]struct{}) {
 	ended, cancel := context.WithCancel(ctx)
 	cancel() // what has not settled is looked at again, and not waited for
+	maps.DeleteFunc(e.ending, func(_ mesh.InstanceKey, ended chan struct{}) bool { return isClosed(ended) })
 	for key, one := range e.exports {
 		_, still := wanted[key]
+		_, unseen := lost[key]
 		switch {
 		case still:
-		case !one.refused.IsZero(), e.isElsewheres(key):
-			one.end() // another bridge has it, or nobody does: it is not taken away
-			delete(e.exports, key)
+		case unseen, !one.refused.IsZero(), e.isElsewheres(key):
+			e.stop(key) // nobody knows, another bridge has it, or nobody does: it is not taken away
 		default:
 			one.lease.Set(lease.State{})
 			if one.lease.Settle(ended) {
-				one.end()
-				delete(e.exports, key)
+				e.stop(key)
 			}
 		}
 	}
 	for key, instance := range wanted {
 		e.keep(ctx, key, instance)
+	}
+}
+
+// stop lets go of a copy. Something of it may still be under way.
+func (e *exporter) stop(key mesh.InstanceKey) {
+	one := e.exports[key]
+	one.end()
+	e.ending[key] = one.ended
+	delete(e.exports, key)
+}
+
+func isClosed(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -157,14 +192,20 @@ func (e *exporter) keep(ctx context.Context, key mesh.InstanceKey, instance mesh
 	instance.Health = ""
 	one := e.exports[key]
 	if one != nil && (!reflect.DeepEqual(one.instance, instance) || !one.refused.IsZero() && time.Since(one.refused) > refusedPause) {
-		one.end()
+		e.stop(key)
 		one = nil
 	}
 	if one == nil {
+		before := e.ending[key]
+		delete(e.ending, key)
 		life, end := context.WithCancel(ctx)
-		one = &export{instance: instance, end: end, lease: lease.New(e.cfg.Mesh, instance, e.cfg.TTL, e.cfg.Logger)}
+		one = &export{instance: instance, end: end, ended: make(chan struct{}), lease: lease.New(e.cfg.Mesh, instance, e.cfg.TTL, e.cfg.Logger)}
 		e.exports[key] = one
 		e.tasks.Go(func() {
+			defer close(one.ended)
+			if before != nil {
+				<-before // a registration of it that came after this one's would be what counts
+			}
 			if err := one.lease.Run(life); err != nil {
 				e.cfg.Logger.Error("the mesh refuses a copy of the fleet; it is tried again in a minute", "instance", key.String(), "error", err)
 				select {
