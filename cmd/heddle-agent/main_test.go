@@ -19,6 +19,12 @@ func TestEndsWithTheExitCodesOfHeddle(t *testing.T) {
 		t.Setenv(name, "")
 		os.Unsetenv(name) //nolint:errcheck // Setenv has it set anew at the end
 	}
+	empty, short := filepath.Join(t.TempDir(), "empty"), filepath.Join(t.TempDir(), "short")
+	for file, text := range map[string]string{empty: "", short: "a-token-of-some-length\nshort\n"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for line, want := range map[string]struct {
 		code int
 		says string
@@ -30,21 +36,25 @@ func TestEndsWithTheExitCodesOfHeddle(t *testing.T) {
 		"--address=":             {cli.ExitUsage, "heddle-agent: --address is empty"},
 		"--seeds 127.0.0.1":      {cli.ExitUsage, `heddle-agent: unknown flag --seeds, did you mean "--seed"?`},
 		"status":                 {cli.ExitUsage, "heddle-agent: unexpected argument status"},
-		"--address 127.0.0.1 --insecure-gossip --expose web":                        {cli.ExitUsage, "--expose needs --listener"},
-		"--address 127.0.0.1 --insecure-gossip --listener --expose web --systemd":   {cli.ExitUsage, "--listener excludes --services, --docker and --systemd"},
-		"--address 127.0.0.1 --insecure-gossip --proxy none --intercept":            {cli.ExitUsage, "--intercept needs --proxy envoy"},
-		"--address 127.0.0.1 --insecure-gossip --proxy none --bridge-import orders": {cli.ExitUsage, "need --bridge"},
-		"--address 127.0.0.1 --insecure-gossip --proxy none --xds 192.0.2.1:1":      {cli.ExitUnavailable, "listen on 192.0.2.1:1 (--xds)"},
-		"hosts --agent http://127.0.0.1:1":                                          {cli.ExitUnavailable, "heddle-agent: the agent at 127.0.0.1:1 does not answer"},
-		"hosts drain":                                                               {cli.ExitUsage, "see: heddle-agent hosts drain --help"},
-		"version":                                                                   {cli.ExitOK, ""},
-		"--version":                                                                 {cli.ExitOK, ""},
-		"--help":                                                                    {cli.ExitOK, ""},
-		"help intercept install":                                                    {cli.ExitOK, ""},
+		"--address 127.0.0.1 --insecure-gossip --expose web":                          {cli.ExitUsage, "--expose needs --listener"},
+		"--address 127.0.0.1 --insecure-gossip --listener --expose web --systemd":     {cli.ExitUsage, "--listener excludes --services, --docker and --systemd"},
+		"--address 127.0.0.1 --insecure-gossip --proxy none --intercept":              {cli.ExitUsage, "--intercept needs --proxy envoy"},
+		"--address 127.0.0.1 --insecure-gossip --proxy none --bridge-import orders":   {cli.ExitUsage, "need --bridge"},
+		"--address 127.0.0.1 --insecure-gossip --proxy none --xds 192.0.2.1:1":        {cli.ExitUnavailable, "listen on 192.0.2.1:1 (--xds)"},
+		"hosts --agent http://127.0.0.1:1":                                            {cli.ExitUnavailable, "heddle-agent: the agent at 127.0.0.1:1 does not answer"},
+		"--address 127.0.0.1 --insecure-gossip --proxy none --services /nowhere.json": {cli.ExitFailed, "--services: open /nowhere.json: no such file or directory: a host that runs nothing yet has a file with [] in it"},
+		"--address 127.0.0.1 --insecure-gossip --proxy none --services EMPTY":         {cli.ExitFailed, "it is empty: a host that runs nothing has [] in it"},
+		"--address 127.0.0.1 --insecure-gossip --proxy none --api-token-file EMPTY":   {cli.ExitFailed, "there is no token in it: put one of 16 characters or more on a line"},
+		"--address 127.0.0.1 --insecure-gossip --proxy none --api-token-file SHORT":   {cli.ExitFailed, "line 2: a token has 16 characters or more, and this one has 5"},
+		"hosts drain":            {cli.ExitUsage, "see: heddle-agent hosts drain --help"},
+		"version":                {cli.ExitOK, ""},
+		"--version":              {cli.ExitOK, ""},
+		"--help":                 {cli.ExitOK, ""},
+		"help intercept install": {cli.ExitOK, ""},
 	} {
 		t.Run(line, func(t *testing.T) {
 			var errs bytes.Buffer
-			code := run(t.Context(), strings.Fields(line), strings.NewReader(""), io.Discard, &errs)
+			code := run(t.Context(), strings.Fields(strings.NewReplacer("EMPTY", empty, "SHORT", short).Replace(line)), strings.NewReader(""), io.Discard, &errs)
 			if code != want.code || !strings.Contains(errs.String(), want.says) {
 				t.Errorf("exit code %d, want %d; says\n%s\nwant in it: %s", code, want.code, errs.String(), want.says)
 			}

@@ -63,6 +63,7 @@ func keyFile(t *testing.T) string {
 func (f *fleet) add(name, address, key string) *host {
 	dir := f.t.TempDir()
 	h := &host{namespace: f.lan.plug(address), name: name, address: address, file: filepath.Join(dir, "services.json")}
+	h.write(f.t)
 	arguments := []string{"--name", name, "--address", address, "--key-file", key, "--proxy", "none", "--services", h.file, "--state-file", filepath.Join(dir, "state.json")}
 	for i := range min(3, len(f.list)) {
 		arguments = append(arguments, "--seed", f.list[i].address)

@@ -2,6 +2,7 @@ package agentcli
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -54,7 +55,13 @@ func (c *apiFlags) apiPorts(proxyAddress string) ([]cli.Port, error) {
 		return nil, nil
 	}
 	if c.TokenFile != "" {
-		if _, err := os.ReadFile(c.TokenFile); err != nil {
+		body, err := os.ReadFile(c.TokenFile)
+		if err == nil {
+			if err = api.CheckTokens(body); err != nil {
+				err = fmt.Errorf("%s: %w", c.TokenFile, err)
+			}
+		}
+		if err != nil {
 			return nil, &mesh.Error{Kind: mesh.KindInvalid, Message: "--api-token-file", Err: err}
 		}
 	}

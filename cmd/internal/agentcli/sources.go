@@ -8,6 +8,7 @@ import (
 	"github.com/heddle-mesh/heddle/internal/agent"
 	"github.com/heddle-mesh/heddle/internal/agent/files"
 	"github.com/heddle-mesh/heddle/internal/agent/systemd"
+	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
 // sourceFlags say where the agent finds what its host runs.
@@ -25,7 +26,11 @@ func (c *sourceFlags) sources(address netip.Addr, log *slog.Logger) ([]agent.Sou
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, &files.Source{Path: path, Address: address, Logger: log})
+		file := &files.Source{Path: path, Address: address, Logger: log}
+		if err := file.Check(); err != nil {
+			return nil, &mesh.Error{Kind: mesh.KindInvalid, Message: "--services", Err: err}
+		}
+		all = append(all, file)
 	}
 	containers, err := c.containers(address, log)
 	if err != nil {

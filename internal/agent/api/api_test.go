@@ -316,11 +316,16 @@ func TestWritesNeedAToken(t *testing.T) {
 	f, base := serve(t, func(c *api.Config) { c.Tokens = func() []byte { return []byte(tokens.Load().(string)) } })
 	drain := base + "/api/services/web-1/drain"
 	for name, header := range map[string][]string{
-		"none": nil, "another": {"Authorization", "Bearer 0123456789abcdef0124"}, "short": {"Authorization", "Bearer short"}, "empty": {"Authorization", "Bearer "},
+		"none": nil, "empty": {"Authorization", "Bearer "},
 		"another scheme": {"Authorization", "Basic " + token},
 	} {
 		if got := ask(t, "POST", drain, header...); got.status != http.StatusUnauthorized || got.header.Get("WWW-Authenticate") == "" {
 			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+	}
+	for _, unknown := range []string{"0123456789abcdef0124", "short"} {
+		if got := ask(t, "POST", drain, "Authorization", "Bearer "+unknown); got.status != http.StatusUnauthorized || !strings.Contains(got.body, "the token is not known") {
+			t.Errorf("%s: %d %s", unknown, got.status, got.body)
 		}
 	}
 	if got := ask(t, "POST", drain, "Authorization", "Bearer "+token, "Sec-Fetch-Site", "cross-site"); got.status != http.StatusForbidden {

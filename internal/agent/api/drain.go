@@ -71,6 +71,25 @@ func (s *Server) elsewhere(id string) string {
 
 const minToken = 16 // characters
 
+// CheckTokens says what is wrong with a file of tokens.
+func CheckTokens(body []byte) error {
+	number, tokens := 0, 0
+	for line := range bytes.Lines(body) {
+		number++
+		switch line = bytes.TrimSpace(line); {
+		case len(line) == 0:
+		case len(line) < minToken:
+			return fmt.Errorf("line %d: a token has %d characters or more, and this one has %d: make one with openssl rand -hex 16", number, minToken, len(line))
+		default:
+			tokens++
+		}
+	}
+	if tokens == 0 {
+		return fmt.Errorf("there is no token in it: put one of %d characters or more on a line, such as openssl rand -hex 16 makes", minToken)
+	}
+	return nil
+}
+
 // mayWrite says why a request may not write; 0: it may.
 func (s *Server) mayWrite(r *http.Request) (status int, message string) {
 	if s.cfg.Tokens == nil {
@@ -82,7 +101,7 @@ func (s *Server) mayWrite(r *http.Request) (status int, message string) {
 	}
 	scheme, token, _ := strings.Cut(values[0], " ")
 	token = strings.TrimSpace(token)
-	if !strings.EqualFold(scheme, "Bearer") || len(token) < minToken {
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return http.StatusUnauthorized, "the Authorization header is not of the form \"Bearer TOKEN\""
 	}
 	// Hashes have one length, so that the time of comparing says nothing of the tokens.
@@ -94,7 +113,7 @@ func (s *Server) mayWrite(r *http.Request) (status int, message string) {
 		}
 	}
 	if known != 1 {
-		return http.StatusUnauthorized, "the token is none of --api-token-file"
+		return http.StatusUnauthorized, "the token is not known: it is none of the agent's --api-token-file"
 	}
 	return 0, ""
 }

@@ -18,8 +18,8 @@ func (r *reading) health(one *hosts.Service, c container.Summary) {
 	one.Check = r.check()
 	switch {
 	case one.Check.Kind == hosts.CheckEngine && !has:
-		r.fault("it is to be checked by the engine, but has no HEALTHCHECK: it is not checked")
-		one.Check.Kind = hosts.CheckNone
+		r.fault("it is to be checked by the engine, but has no HEALTHCHECK: it is checked as without the label")
+		one.Check.Kind = ""
 	case one.Check.Kind == "" && has:
 		one.Check.Kind = hosts.CheckEngine
 	}
@@ -68,8 +68,7 @@ func (r *reading) check() hosts.Check {
 		case err != nil:
 			r.fault("%s: %v: it is checked as without the label", name, err)
 		case kind == hosts.CheckExec && !r.rules.Exec:
-			r.fault("%s=%s: commands that labels name are not run on this host (--docker-exec-checks allows it): it is not checked", name, value)
-			check.Kind = hosts.CheckNone
+			r.fault("%s=%s: commands that labels name are not run on this host (--docker-exec-checks allows it): it is checked as without the label", name, value)
 		default:
 			check.Kind = kind
 			check.Own = !r.rules.Remote && (kind == hosts.CheckHTTP || kind == hosts.CheckGRPC || kind == hosts.CheckTCP)

@@ -187,6 +187,9 @@ func TestBadLabelsLoseOnlyWhatTheySay(t *testing.T) {
 		if !is || got.Ports[0].ServicePort != 9001 || got.Mode != "" || len(got.Labels) > 0 || (got.Name != "shop" && !strings.HasPrefix(label, "heddle.name")) {
 			t.Errorf("%s: made %+v", label, got)
 		}
+		if got.Check.Kind != "" {
+			t.Errorf("%s: checked by %q, and not as one that says nothing", label, got.Check.Kind)
+		}
 	}
 	direct := plain
 	direct.Direct, direct.Network = true, "shop"

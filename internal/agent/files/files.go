@@ -1,8 +1,8 @@
 // Package files finds the services of a host in a file: JSON as Sidecar's static
 // discovery has it.
 //
-// Main type: [Source]. A file that cannot be read or makes no sense changes nothing:
-// what it said last stays.
+// Main type: [Source]. A file that cannot be read or makes no sense is an error when the
+// agent starts ([Source.Check]). Later it changes nothing: what it said last stays.
 package files
 
 import (
@@ -12,7 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -35,6 +35,22 @@ type Source struct {
 
 // Name implements agent.Source.
 func (s *Source) Name() string { return "file" }
+
+// Check says what is wrong with the file. There is nothing yet that it said last, and a
+// host that seems to run nothing would be taken for one that does.
+func (s *Source) Check() error {
+	body, err := os.ReadFile(s.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: a host that runs nothing yet has a file with [] in it", err)
+	}
+	if err != nil {
+		return err
+	}
+	if _, err = s.parse(body); err != nil {
+		return fmt.Errorf("%s: %w", s.Path, err)
+	}
+	return nil
+}
 
 // Run implements agent.Source. What is wrong with the file is told once.
 func (s *Source) Run(ctx context.Context, found func([]hosts.Service)) error {
@@ -86,14 +102,9 @@ type entry struct {
 
 // parse reads the file, all or nothing.
 func (s *Source) parse(body []byte) ([]hosts.Service, error) {
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.DisallowUnknownFields()
-	var entries []entry
-	if err := decoder.Decode(&entries); err != nil {
+	entries, err := decode(body)
+	if err != nil {
 		return nil, err
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("there is something after the list")
 	}
 	list := make([]hosts.Service, 0, len(entries))
 	ids := map[string]int{}

@@ -57,6 +57,40 @@ func TestFilesThatMakeNoSense(t *testing.T) {
 	}
 }
 
+func TestErrorsOfFilesSayWhereAndWhat(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "services.json")
+	s := &Source{Path: path}
+	if err := s.Check(); err == nil || !strings.Contains(err.Error(), "no such file or directory: a host that runs nothing yet has a file with [] in it") {
+		t.Errorf("missing: %v", err)
+	}
+	for file, want := range map[string]string{
+		"": "it is empty: a host that runs nothing has [] in it", " \n": "it is empty", "null": "it has null where a list belongs",
+		`{"Service": {}}`: `line 1, column 1: there is a JSON object where a list of services, or one of them, belongs: write [{"Service"`,
+		"[\n  1]":         "line 2, column 3: there is a JSON number",
+		"[{\"Service\": {\"Name\": \"ü\", \"Ports\": [{\"Port\": 1},\n ]}}]":    "line 2, column 2: the comma before it has nothing after it",
+		"[{\"Service\": {\"Name\": \"ü\",}}]":                                   "line 1, column 27: the comma before it has nothing after it",
+		"[{\"Service\"":                                                         "line 1, column 11: it ends before the list does",
+		"[{\"Service\": {Name: 1}}]":                                            "line 1, column 15: it is no JSON: invalid character 'N'",
+		"[]\n\n  []":                                                            "line 3, column 3: there is something after the list",
+		"[{\"Service\": {\"Name\": \"a\"},\n \"Chekc\": {}}]":                   `line 2, column 2: there is no field "Chekc"`,
+		"[{\"Service\": {\"Name\": \"a\",\n \"Ports\": [{\"Port\": \"80\"}]}}]": "line 2, column 24: Service.Ports.Port cannot be a JSON string",
+		`[{"Service": {"Name": "_"}}]`:                                          `service 1 ("_"): its Service.Name is missing`,
+	} {
+		if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Check(); err == nil || !strings.Contains(err.Error(), path+": "+want) {
+			t.Errorf("%q: %v, to say %q", file, err, want)
+		}
+	}
+	if err := os.WriteFile(path, []byte("[]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Check(); err != nil {
+		t.Errorf("nothing yet: %v", err)
+	}
+}
+
 // A file that is gone, or half written, changes nothing.
 func TestWhatAFileSaidLastStays(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "services.json")
