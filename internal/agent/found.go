@@ -2,6 +2,7 @@ package agent
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -19,6 +20,7 @@ type found struct {
 	sources map[string][]hosts.Service // by source
 	drained map[string]struct{}        // entries that are to finish what they have
 	said    map[string]hosts.Service   // by entry, as the other hosts were told last
+	refused map[string]error           // by entry: why the other hosts cannot be told
 }
 
 func entry(source, id string) string { return source + "/" + id }
@@ -36,12 +38,17 @@ func (a *Agent) has(source string, list []hosts.Service) {
 	a.publish()
 }
 
-// publish tells the other hosts what this one runs. a.mu is held.
+// publish tells the other hosts what this one runs. What cannot be told is left out, and a
+// problem. a.mu is held.
 func (a *Agent) publish() {
 	now := time.Now().Truncate(time.Second)
 	claims := a.claims()
-	entries, said := map[string][]byte{}, map[string]hosts.Service{}
-	var refused []hosts.Problem
+	entries, said, refused := map[string][]byte{}, map[string]hosts.Service{}, map[string]error{}
+	var problems []hosts.Problem
+	refuse := func(name, service string, err error) {
+		refused[name] = err
+		problems = append(problems, hosts.Refused(a.cfg.Gossip.Name, cmp.Or(service, name), err))
+	}
 	for _, source := range slices.Sorted(maps.Keys(a.found.sources)) {
 		for _, s := range a.found.sources[source] {
 			name := entry(source, s.ID)
@@ -53,22 +60,21 @@ func (a *Agent) publish() {
 				s.Updated = before.Updated
 			}
 			body, err := encode(s)
-			if err == nil && len(entries) == gossip.MaxEntries {
-				err = fmt.Errorf("this host runs more than %d", gossip.MaxEntries)
-			}
 			if err != nil {
-				refused = append(refused, hosts.Refused(a.cfg.Gossip.Name, cmp.Or(s.Name, name), err))
+				refuse(name, s.Name, err)
 				continue
 			}
 			entries[name], said[name] = body, s
 		}
 	}
-	a.wrong(ofFound, refused)
-	if err := a.gossip.Publish(entries); err != nil {
-		a.cfg.Logger.Error("the other hosts are not told what this one runs; they have what was told before", "error", err)
-		return
+	var left gossip.Refused
+	errors.As(a.gossip.Publish(entries), &left)
+	for _, name := range slices.Sorted(maps.Keys(left)) {
+		refuse(name, said[name].Name, left[name])
+		delete(said, name)
 	}
-	a.found.said = said
+	a.wrong(ofFound, problems)
+	a.found.said, a.found.refused = said, refused
 }
 
 // encode gives the bytes of what the other hosts would take.
@@ -135,15 +141,15 @@ func (a *Agent) Drain(id string, drain bool) ([]hosts.Service, error) {
 	var names []string
 	for source, list := range a.found.sources {
 		for _, s := range list {
-			name := entry(source, id)
-			if _, told := a.found.said[name]; told && s.ID == id {
-				names = append(names, name)
+			if s.ID == id {
+				names = append(names, entry(source, id))
 			}
 		}
 	}
 	if len(names) == 0 {
 		return nil, &mesh.Error{Kind: mesh.KindNotFound, Message: fmt.Sprintf("this host runs nothing with the ID %q", id)}
 	}
+	before := maps.Clone(a.found.drained)
 	for _, name := range names {
 		if drain {
 			a.found.drained[name] = struct{}{}
@@ -152,6 +158,13 @@ func (a *Agent) Drain(id string, drain bool) ([]hosts.Service, error) {
 		}
 	}
 	a.publish()
+	for _, name := range names {
+		if why, refused := a.found.refused[name]; refused {
+			a.found.drained = before
+			a.publish()
+			return nil, &mesh.Error{Kind: mesh.KindInvalid, Message: fmt.Sprintf("the other hosts cannot be told of %.60q, and so go on as before: %v", name, why)}
+		}
+	}
 	var list []hosts.Service
 	for _, name := range slices.Sorted(slices.Values(names)) {
 		list = append(list, a.found.said[name])

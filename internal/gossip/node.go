@@ -151,7 +151,7 @@ func (n *Node) Ready() <-chan struct{} { return n.ready }
 func (n *Node) Address() netip.AddrPort { return addressOf(n.list.LocalNode()) }
 
 // Publish sets what this host runs: all of it. What is the same as before costs
-// nothing. Errors say which entry no host may have; nothing is published then.
+// nothing. What no host may have is left out, and told by a [Refused].
 func (n *Node) Publish(entries map[string][]byte) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()

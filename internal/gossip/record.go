@@ -10,10 +10,12 @@ import (
 // Bounds of what a host may say. What exceeds them is refused where it comes from,
 // and not believed where it arrives.
 const (
-	MaxEntries   = 4096
-	MaxKeyBytes  = 256
-	MaxBytes     = 16 << 10 // of one entry
-	maxHostBytes = 253      // a DNS name
+	MaxEntries  = 4096
+	MaxKeyBytes = 256
+	MaxBytes    = 16 << 10 // of one entry
+	// MaxRecordBytes is for the keys and values of all that one host runs.
+	MaxRecordBytes = 8 << 20
+	maxHostBytes   = 253 // a DNS name
 )
 
 // keptTombstones is how many removed entries a record remembers, so that a change

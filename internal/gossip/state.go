@@ -3,7 +3,9 @@ package gossip
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 )
 
 // state is what one host knows of all: its own record, and what the others say of
@@ -20,20 +22,55 @@ func newState(self string, epoch uint64) *state {
 
 func (s *state) own() *record { return s.records[s.self] }
 
-// publish sets this host's entries; it says whether that changed anything.
-func (s *state) publish(entries map[string][]byte) (bool, error) {
-	if len(entries) > MaxEntries {
-		return false, fmt.Errorf("publish %d entries: a host has at most %d", len(entries), MaxEntries)
+// Refused are entries that no host may have, by key: why.
+type Refused map[string]error
+
+// Error implements error.
+func (r Refused) Error() string {
+	texts := make([]string, 0, len(r))
+	for _, key := range slices.Sorted(maps.Keys(r)) {
+		texts = append(texts, fmt.Sprintf("entry %.60q: %v", key, r[key]))
 	}
-	for key, value := range entries {
+	return strings.Join(texts, "; ")
+}
+
+// publish sets this host's entries, but for those that are refused; it says whether that
+// changed anything. Of more than a host may have those stay that others were told already.
+func (s *state) publish(entries map[string][]byte) (bool, error) {
+	keys := slices.SortedFunc(maps.Keys(entries), func(a, b string) int {
+		return cmp.Or(cmp.Compare(s.isNew(a), s.isNew(b)), cmp.Compare(a, b))
+	})
+	taken, refused, bytes := make(map[string][]byte, len(entries)), Refused{}, 0
+	for _, key := range keys {
+		value := entries[key]
+		needs := len(key) + len(value)
 		switch {
 		case key == "" || len(key) > MaxKeyBytes:
-			return false, fmt.Errorf("publish entry %q: its key has %d bytes, and may have 1 to %d", key, len(key), MaxKeyBytes)
+			refused[key] = fmt.Errorf("its key has %d bytes, and may have 1 to %d", len(key), MaxKeyBytes)
 		case len(value) > MaxBytes:
-			return false, fmt.Errorf("publish entry %q: it has %d bytes, and may have %d", key, len(value), MaxBytes)
+			refused[key] = fmt.Errorf("it has %d bytes, and may have %d", len(value), MaxBytes)
+		case len(taken) == MaxEntries:
+			refused[key] = fmt.Errorf("it is one of %d entries: a host may have %d", len(entries), MaxEntries)
+		case bytes+needs > MaxRecordBytes:
+			refused[key] = fmt.Errorf("with it the host would tell %d bytes, and may tell %d", bytes+needs, MaxRecordBytes)
+		default:
+			taken[key] = value
+			bytes += needs
 		}
 	}
-	return s.own().set(entries), nil
+	changed := s.own().set(taken)
+	if len(refused) > 0 {
+		return changed, refused
+	}
+	return changed, nil
+}
+
+// isNew is 1 for an entry that nobody was told of yet.
+func (s *state) isNew(key string) int {
+	if entry, there := s.own().entries[key]; there && !entry.Removed {
+		return 0
+	}
+	return 1
 }
 
 // merge takes what somebody said. What it says of this host itself that this host

@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"testing"
@@ -157,7 +158,7 @@ func TestPublishRefusesWhatIsTooMuch(t *testing.T) {
 		"entries": many, "no key": {"": nil}, "long key": {string(make([]byte, MaxKeyBytes+1)): nil}, "large": {"a": make([]byte, MaxBytes+1)},
 	} {
 		s := newState("a", firstEpoch(1))
-		if changed, err := s.publish(entries); err == nil || changed {
+		if changed, err := s.publish(entries); err == nil || changed != (name == "entries") || len(s.own().live()) > MaxEntries {
 			t.Errorf("%s: changed %v, error %v", name, changed, err)
 		}
 	}
@@ -181,5 +182,31 @@ func TestARestartedHostIsBelieved(t *testing.T) {
 	talk(after, peer)
 	if got := peer.records["a"].live(); !sameEntries(got, after.own().live()) {
 		t.Errorf("the peer knows %v", got)
+	}
+}
+
+// A host that has too much to tell goes on telling what others know, and tells the rest as
+// far as it fits.
+func TestOfTooManyEntriesThoseStayThatAreKnown(t *testing.T) {
+	s := newState("self", firstEpoch(1))
+	old := map[string][]byte{"zz-old": nil}
+	if _, err := s.publish(old); err != nil {
+		t.Fatal(err)
+	}
+	for i := range MaxEntries {
+		old[fmt.Sprintf("new-%05d", i)] = nil
+	}
+	var refused Refused
+	_, err := s.publish(old)
+	live := s.own().live()
+	if _, kept := live["zz-old"]; !errors.As(err, &refused) || len(refused) != 1 || len(live) != MaxEntries || !kept {
+		t.Errorf("%d are told, the old one: %v; %v", len(live), kept, err)
+	}
+	large := map[string][]byte{}
+	for i := range MaxRecordBytes/MaxBytes + 1 {
+		large[fmt.Sprint(i)] = make([]byte, MaxBytes)
+	}
+	if _, err := s.publish(large); !errors.As(err, &refused) || len(s.own().live()) != MaxRecordBytes/MaxBytes-1 {
+		t.Errorf("%d large ones are told: %v", len(s.own().live()), err)
 	}
 }

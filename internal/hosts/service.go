@@ -110,8 +110,21 @@ var decoding = func() cbor.DecMode {
 	return mode
 }()
 
-// Encode gives the bytes that hosts tell each other: the same for the same service.
+// Encode gives the bytes that hosts tell each other: the same for the same service. It
+// fails for what others would not understand: more than 1,024 ports or labels, text that is
+// not UTF-8.
 func (s Service) Encode() ([]byte, error) {
+	body, err := s.encode()
+	if err != nil {
+		return nil, err
+	}
+	if err := decoding.Unmarshal(body, new(Service)); err != nil {
+		return nil, fmt.Errorf("other hosts would not understand it: %w", err)
+	}
+	return body, nil
+}
+
+func (s Service) encode() ([]byte, error) {
 	s.Ports = slices.Clone(s.Ports)
 	slices.SortFunc(s.Ports, func(a, b Port) int { return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Port, b.Port)) })
 	return encoding.Marshal(s)
@@ -153,10 +166,10 @@ const maxLabel = 57
 // Same says whether two services are told alike but for when they were.
 func (s Service) Same(other Service) bool {
 	s.Updated, other.Updated = time.Time{}, time.Time{}
-	a, err := s.Encode()
+	a, err := s.encode()
 	if err != nil {
 		return false
 	}
-	b, err := other.Encode()
+	b, err := other.encode()
 	return err == nil && bytes.Equal(a, b)
 }
