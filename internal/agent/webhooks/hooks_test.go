@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"go.uber.org/goleak"
 
@@ -27,6 +28,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type fleet struct {
 	mu      sync.Mutex
 	state   *hosts.State
+	clock   func() time.Time
 	local   []hosts.Service
 	watches []chan struct{}
 }
@@ -36,7 +38,7 @@ func (f *fleet) get() *hosts.State { f.mu.Lock(); defer f.mu.Unlock(); return f.
 func (f *fleet) runs(list ...hosts.Service) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.state = &hosts.State{Self: "one", Version: f.state.Version + 1, Changed: time.Unix(1e9, 0), Hosts: []hosts.Host{{Name: "one", Services: list}}}
+	f.state = &hosts.State{Self: "one", Version: f.state.Version + 1, Changed: f.clock(), Hosts: []hosts.Host{{Name: "one", Services: list}}}
 	for _, w := range f.watches {
 		select {
 		case w <- struct{}{}:
@@ -122,7 +124,7 @@ func fine(int) int { return http.StatusOK }
 
 func start(t *testing.T, urls ...string) *fleet {
 	t.Helper()
-	f := &fleet{state: &hosts.State{Self: "one"}}
+	f := &fleet{state: &hosts.State{Self: "one"}, clock: func() time.Time { return time.Unix(1e9, 0) }}
 	hooks := webhooks.New(webhooks.Config{State: f.get, Local: func() []hosts.Service { f.mu.Lock(); defer f.mu.Unlock(); return f.local }, URLs: urls, Logger: slog.New(slog.DiscardHandler),
 		Watch: func() webhooks.Watch {
 			f.mu.Lock()
@@ -172,6 +174,32 @@ func TestAListenerIsToldWhatChanges(t *testing.T) {
 	if got := r.next(t); got.ChangeEvent.Service.Status != 1 || got.ChangeEvent.PreviousStatus != 2 || len(got.State.Servers) != 0 {
 		t.Errorf("gone: %+v", got)
 	}
+}
+
+// After a step back of the host's clock receivers left out all that they were told: they
+// see the time of its wall alone.
+func TestReceiversHearAfterTheClockWasSetBack(t *testing.T) {
+	r := newReceiver(t, fine)
+	f := start(t, r.URL)
+	f.clock = time.Now
+	f.runs(hosts.Service{ID: "one", Name: "web"})
+	r.next(t)
+	f.clock = func() time.Time { return setBack(t, time.Now(), time.Hour) }
+	f.runs(hosts.Service{ID: "two", Name: "web"})
+	r.next(t)
+	r.next(t)
+}
+
+// setBack gives a time as a clock tells it that was set back since the process began: its
+// monotonic reading goes on.
+func setBack(t *testing.T, now time.Time, by time.Duration) time.Time {
+	t.Helper()
+	then := now
+	*(*uint64)(unsafe.Pointer(&then)) -= uint64(by/time.Second) << 30 //nolint:gosec // how Go keeps it
+	if then.Sub(now) != 0 || now.Unix()-then.Unix() != int64(by/time.Second) {
+		t.Skipf("Go keeps times in another way: %v of %v", then, now)
+	}
+	return then
 }
 
 // Sidecar sent an empty body when it tried again.

@@ -168,7 +168,9 @@ func (e *refusedError) Error() string { return "it answers " + e.status }
 // post tells one event, with the fleet as it is now.
 func (l *listener) post(ctx context.Context, event hosts.Event) error {
 	// A receiver takes no event whose time is not after that of the one before.
-	l.last = maxTime(l.told.Changed, l.last.Add(time.Microsecond))
+	// It reads the time of the clock on the wall, so that is what counts here, too: a
+	// monotonic reading goes on where that clock was set back.
+	l.last = maxTime(l.told.Changed.Round(0), l.last.Add(time.Microsecond))
 	body, err := json.Marshal(sidecar.EventOf(event, l.told, l.last))
 	if err != nil {
 		return err
