@@ -3,6 +3,7 @@ package docker
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -119,6 +120,24 @@ func TestFaultsOfAnEngineChangeNothing(t *testing.T) {
 				t.Errorf("told %d times:\n%s", told, f.log)
 			}
 		})
+	}
+}
+
+// An engine whose clock is another than the host's had containers that end taken for such
+// that do not heed their stop signal, or for ending for hours.
+func TestTheClockOfAnEngineDecidesNothing(t *testing.T) {
+	for name, now := range map[string]time.Time{"behind": time.Now().Add(-time.Hour), "ahead": time.Now().Add(time.Hour), "not told": time.Unix(0, 0)} {
+		engine := startFaulty(t)
+		engine.streams(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, `{"Type":"container","Action":"kill","Actor":{"ID":"0123456789abcdef0123","Attributes":{"signal":"15"}},"timeNano":%d}`+"\n", now.UnixNano())
+			engine.quiet(w, r)
+		})
+		f := start(t, &Source{Endpoint: engine.at, Interval: never})
+		f.comesTo("good draining")
+		v := &view{Source: &Source{Logger: slog.New(slog.DiscardHandler)}, stopping: map[string]signaled{"a": {sent: now, heard: time.Now().Add(-lingerLimit)}}}
+		if v.ends(container.Summary{ID: "a"}) {
+			t.Errorf("a clock that is %s: it ends after %s still", name, lingerLimit)
+		}
 	}
 }
 

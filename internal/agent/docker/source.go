@@ -58,8 +58,8 @@ func (*Source) Name() string { return "docker" }
 type view struct {
 	*Source
 	found    func([]hosts.Service)
-	said     []hosts.Service      // nil: nothing yet
-	stopping map[string]time.Time // when the engine sent their stop signals, by its clock
+	said     []hosts.Service // nil: nothing yet
+	stopping map[string]signaled
 	ended    map[string]time.Time // when it was heard that they had
 	faults   map[string][]string  // told of, by container
 	awayFrom time.Time            // zero: the engine is there
@@ -68,13 +68,17 @@ type view struct {
 	doubted  bool
 }
 
+// signaled is when a container was sent its stop signal: by the engine's clock, to compare
+// with what the engine says of other times, and when that was heard, by this host's.
+type signaled struct{ sent, heard time.Time }
+
 // Run implements agent.Source. An engine that is away changes nothing at first: its
 // containers may well live on. What only it speaks for is said to be in doubt after a while.
 func (s *Source) Run(ctx context.Context, found func([]hosts.Service)) error {
 	if err := s.Endpoint.Check(); err != nil {
 		return err
 	}
-	v := &view{Source: s, found: found, stopping: map[string]time.Time{}, ended: map[string]time.Time{}, faults: map[string][]string{}}
+	v := &view{Source: s, found: found, stopping: map[string]signaled{}, ended: map[string]time.Time{}, faults: map[string][]string{}}
 	pause := firstRetry
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -155,7 +159,7 @@ func (v *view) heard(ctx context.Context, engine *client.Client, event events.Me
 		v.ended[event.Actor.ID] = time.Now()
 	default:
 		if stopping(ctx, engine, event) {
-			v.stopping[event.Actor.ID] = time.Unix(0, event.TimeNano)
+			v.stopping[event.Actor.ID] = signaled{time.Unix(0, event.TimeNano), time.Now()}
 		}
 	}
 }
@@ -166,7 +170,7 @@ func (v *view) recheck(ctx context.Context, engine *client.Client) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	for id, when := range v.stopping {
-		if startedSince(ctx, engine, id, when) {
+		if startedSince(ctx, engine, id, when.sent) {
 			delete(v.stopping, id)
 		}
 	}
@@ -214,7 +218,7 @@ func (v *view) ends(c container.Summary) bool {
 	if !is {
 		return false
 	}
-	if time.Since(when) > lingerLimit {
+	if time.Since(when.heard) > lingerLimit {
 		delete(v.stopping, c.ID)
 		v.Logger.Warn("a container was sent its stop signal and goes on: it gets requests again", "container", nameOf(c))
 		return false
