@@ -92,19 +92,29 @@ func (k iptables) families() []Family {
 	return []Family{IPv4, IPv6}
 }
 
-// change has both families take what it makes of what is there.
+// change has the families that are redirected take what it makes of what is there. One
+// that is left out has nothing of ours afterwards: an earlier run may have redirected it.
 func (k iptables) change(ctx context.Context, of func(Family, string) string) error {
-	families := k.families()
+	redirected := k.families()
+	var families []Family
 	before := map[Family]string{}
-	for _, f := range families {
+	for _, f := range []Family{IPv4, IPv6} {
 		saved, err := k.save(ctx, f)
-		if err != nil {
+		switch {
+		case err == nil:
+			families, before[f] = append(families, f), saved
+		case slices.Contains(redirected, f):
 			return err
+		default: // the machine may have nothing for it, which is why it is left out
+			k.log.Debug("it is not known whether an earlier run redirected a family that is left out", "family", f, "error", err)
 		}
-		before[f] = saved
 	}
 	for i, f := range families {
-		err := k.restore(ctx, f, of(f, before[f]))
+		rules := Removal(before[f])
+		if slices.Contains(redirected, f) {
+			rules = of(f, before[f])
+		}
+		err := k.restore(ctx, f, rules)
 		if err == nil {
 			continue
 		}

@@ -239,6 +239,46 @@ func TestAllOrNothing(t *testing.T) {
 	}
 }
 
+// TestAFamilyThatIsLeftOut later was redirected on: its rules of the earlier run stayed.
+func TestAFamilyThatIsLeftOut(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	for _, backend := range backends {
+		kernel := kernelBy(backend)
+		if err := kernel.Install(t.Context(), everything()); err != nil {
+			t.Fatal(err)
+		}
+		kernel.NoIPv6 = true
+		if backend == intercept.IPTablesNFT { // what cannot be taken away leaves all as it was
+			folder, path := t.TempDir(), os.Getenv("PATH")
+			if err := os.WriteFile(folder+"/ip6tables-nft-restore", []byte("#!/bin/sh\nexit 1\n"), 0o700); err != nil { //nolint:gosec // a program
+				t.Fatal(err)
+			}
+			t.Setenv("PATH", folder+":"+path)
+			if err := kernel.Install(t.Context(), usual()); err == nil || !strings.Contains(err.Error(), "ip6tables-nft-restore failed") {
+				t.Errorf("got %v", err)
+			}
+			t.Setenv("PATH", path)
+			if state := shows(t, backend, everything()); !state.AsMeant {
+				t.Errorf("not as before: %+v", state)
+			}
+		}
+		if err := kernel.Install(t.Context(), usual()); err != nil {
+			t.Fatal(err)
+		}
+		for _, program := range []string{"ip6tables-nft-save", "ip6tables-legacy-save"} {
+			if left := run(t, program, "-t", "nat"); strings.Contains(left, "HEDDLE") {
+				t.Errorf("%s: IPv6 is redirected still:\n%s", backend, left)
+			}
+		}
+		state, err := kernel.Show(t.Context(), usual())
+		if err != nil || !state.AsMeant {
+			t.Errorf("%s: not as meant (%v): %+v", backend, err, state)
+		}
+	}
+}
+
 // TestWhoMayNot is told what is missing.
 func TestWhoMayNot(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
