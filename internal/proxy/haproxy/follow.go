@@ -32,6 +32,9 @@ func (r *Runner) follow(ctx context.Context) error {
 	var due <-chan time.Time // nil: no reload is
 	r.apply(ctx)             // servers that drain, and what changed since it was started
 	for {
+		if r.broken && due == nil { // by what was applied after it began: nobody may say anything again
+			due = time.After(pauses.NextBackOff())
+		}
 		reload := false
 		select {
 		case <-ctx.Done():
@@ -72,8 +75,9 @@ func (r *Runner) follow(ctx context.Context) error {
 		}
 		switch err := r.reload(ctx, next); {
 		case err == nil:
-			pauses.Reset()
-			r.apply(ctx)
+			if r.apply(ctx); !r.broken {
+				pauses.Reset()
+			}
 		case ctx.Err() != nil:
 			return nil
 		case !errors.Is(err, errRefused):

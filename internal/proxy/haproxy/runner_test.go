@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -214,6 +215,37 @@ func TestAPortOfAnothersSpoilsNothing(t *testing.T) {
 			})
 			l.endsWithoutFailure(t)
 		})
+	}
+}
+
+// An HAProxy that refused to change its servers right after a reload stayed unlike what was
+// wanted until something else changed.
+func TestRefusedChangesAreMended(t *testing.T) {
+	s := newSide(t)
+	folder := t.TempDir()
+	// The real one, that does not know its servers by their names after one reload.
+	script := fmt.Sprintf("#!/bin/sh\nif [ \"$1\" = -c ] && rm %s/once 2>/dev/null; then sed -i 's/server s/server x/' \"$4\"; fi\nexec %s \"$@\"\n", folder, binary(t))
+	if err := os.WriteFile(folder+"/haproxy", []byte(script), 0o700); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
+	s.run(func(cfg *Config) { cfg.HAProxy = folder + "/haproxy" })
+	if err := os.WriteFile(folder+"/once", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	at := heddletest.FreePort(t)
+	late, stays, ends := web("web", at), s.whoami("web", "stays"), s.whoami("web", "ends")
+	ends.Health = mesh.Draining // by a command, once it is loaded
+	s.services["web"] = late
+	s.apply([]mesh.Change{{Service: &late}, {Instance: &stays}, {Instance: &ends}})
+	s.eventually("another reload", func() error {
+		if now := s.processes(); now.reloads != 2 {
+			return fmt.Errorf("%d reloads", now.reloads)
+		}
+		return nil
+	})
+	s.reaches(at, "", "stays")
+	if got := strings.Count(s.log.String(), "HAProxy does not change its servers"); got != 1 {
+		t.Errorf("it refused %d times", got)
 	}
 }
 
