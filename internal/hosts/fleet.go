@@ -24,19 +24,13 @@ const (
 	Forgotten
 )
 
-// Problem is something that cannot be as a host says it.
-type Problem struct {
-	Host, Service, Message string
-	Port                   mesh.Port        // that another service has; 0: it is about something else
-	Owner                  mesh.ServiceName // of the port
-}
-
 // Fleet follows what hosts run. It is not safe for concurrent use.
 type Fleet struct {
 	self     mesh.ServiceName               // the host proxy, which calls all that are exposed
 	exposed  map[mesh.ServiceName]mesh.Port // nil: all
 	hosts    map[string]host
 	copies   map[mesh.ServiceName]map[key]copyOf // what is wanted, by service
+	served   map[mesh.ServiceName]map[key]copyOf // of those, without namesakes
 	wanted   map[mesh.ServiceName]*mesh.Service  // as they are to be
 	wants    map[mesh.Port]map[mesh.ServiceName]struct{}
 	services map[mesh.ServiceName]*mesh.Service // as last given
@@ -75,7 +69,7 @@ type copyOf struct {
 // port given or else at its own (0); nil exposes all.
 func NewFleet(self mesh.ServiceName, exposed map[mesh.ServiceName]mesh.Port) *Fleet {
 	return &Fleet{
-		self: self, exposed: exposed, hosts: map[string]host{}, copies: map[mesh.ServiceName]map[key]copyOf{},
+		self: self, exposed: exposed, hosts: map[string]host{}, copies: map[mesh.ServiceName]map[key]copyOf{}, served: map[mesh.ServiceName]map[key]copyOf{},
 		wanted: map[mesh.ServiceName]*mesh.Service{}, wants: map[mesh.Port]map[mesh.ServiceName]struct{}{},
 		services: map[mesh.ServiceName]*mesh.Service{}, given: map[mesh.ServiceName]map[mesh.InstanceID]*mesh.Instance{},
 		lost:     map[mesh.ServiceName]map[mesh.InstanceID]*mesh.Instance{},
@@ -138,7 +132,7 @@ func (f *Fleet) changes(touched []mesh.ServiceName) []mesh.Change {
 			f.services[name] = want
 			changes = append(changes, mesh.Change{Service: want})
 		}
-		changes = append(changes, f.instances(name, f.copies[name])...)
+		changes = append(changes, f.instances(name, f.served[name])...)
 	}
 	if others {
 		changes = append(changes, f.declareSelf()...)
@@ -215,8 +209,11 @@ func (f *Fleet) describe(name mesh.ServiceName, ports map[mesh.Port]struct{}) {
 	delete(f.problems, name)
 	if len(copies) == 0 {
 		delete(f.copies, name)
+		delete(f.served, name)
 		return
 	}
+	copies = f.namesakes(name, copies)
+	f.served[name] = copies
 	port := most(copies, func(c copyOf) mesh.Port { return c.port.ServicePort })
 	protocol := most(copies, func(c copyOf) mesh.Protocol { return c.service.Mode.protocol() })
 	for _, k := range slices.SortedFunc(maps.Keys(copies), compareKeys) {
@@ -244,23 +241,6 @@ func byName(copies map[key]copyOf) bool {
 		}
 	}
 	return true
-}
-
-func (f *Fleet) problem(name mesh.ServiceName, c copyOf, message string) {
-	f.problems[name] = append(f.problems[name], Problem{Host: c.host, Service: c.service.Name, Message: message})
-}
-
-// Problems lists what cannot be as hosts say it: sorted by service, and then by host what
-// is of no service.
-func (f *Fleet) Problems() []Problem {
-	var list []Problem
-	for _, name := range slices.Sorted(maps.Keys(f.problems)) {
-		list = append(list, f.problems[name]...)
-	}
-	for _, name := range slices.Sorted(maps.Keys(f.hosts)) {
-		list = append(list, f.hosts[name].refused...)
-	}
-	return list
 }
 
 func compareKeys(a, b key) int {

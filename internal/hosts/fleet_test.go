@@ -264,6 +264,26 @@ func TestWhatBridgesSay(t *testing.T) {
 	}
 }
 
+// While two bridges differ on a copy all hosts heed the same one: the worst that is said.
+func TestBridgesThatDifferAreHeededAlike(t *testing.T) {
+	say := func(h Health) []Service {
+		return []Service{{ID: "pay/1", Name: "pay", Source: FromMesh, Health: h, Address: netip.MustParseAddr("10.1.0.1"), Ports: []Port{{Port: 9, ServicePort: 8080}}}}
+	}
+	for range 50 {
+		for _, both := range [][2]Health{{Healthy, Draining}, {Draining, Healthy}} {
+			f := NewFleet("self", nil)
+			w := newWorld(f)
+			f.Set("h1", Alive, say(both[0]))
+			w.told(f, "h2", Alive, say(both[1]))
+			for _, one := range w.instances {
+				if one.Health != mesh.Draining {
+					t.Fatalf("%q are said: %+v", both, one)
+				}
+			}
+		}
+	}
+}
+
 func TestInstancesHaveNamesThatARegistryTakes(t *testing.T) {
 	seen := map[mesh.InstanceID]bool{}
 	for _, k := range []key{

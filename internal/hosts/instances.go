@@ -25,13 +25,15 @@ func (f *Fleet) instances(name mesh.ServiceName, copies map[key]copyOf) []mesh.C
 	}
 	wanted := map[mesh.InstanceID]*mesh.Instance{}
 	failed := map[mesh.InstanceID]bool{}
-	for k, c := range copies {
-		one := instance(name, k, c)
+	for _, k := range slices.SortedFunc(maps.Keys(copies), compareKeys) {
+		one := instance(name, k, copies[k])
 		if f.hosts[k.host].status != Alive {
 			failed[one.ID] = true
 			continue
 		}
-		wanted[one.ID] = one
+		if other := wanted[one.ID]; other == nil || severity[one.Health] > severity[other.Health] {
+			wanted[one.ID] = one
+		}
 	}
 	var changes []mesh.Change
 	for _, id := range slices.Sorted(maps.Keys(given)) {
@@ -80,6 +82,10 @@ func (f *Fleet) bury(name mesh.ServiceName) {
 	}
 	maps.DeleteFunc(f.copies[name], func(k key, _ copyOf) bool { return f.hosts[k.host].status == Forgotten })
 }
+
+// severity orders what several bridges say of one copy: the worst is heeded, as it is
+// what the one that heard last says while a copy drains or falls ill.
+var severity = map[mesh.Health]int{mesh.Healthy: 0, mesh.Draining: 1, mesh.Unhealthy: 2}
 
 // ended tells that an instance is gone for sure: the catalog keeps none of which only the
 // lease has ended, if most of a service's do at once.

@@ -50,7 +50,7 @@ func (f *Fleet) settle(port mesh.Port) {
 // claim is the earliest of a service's copies; what ran on forgotten hosts alone comes last.
 func (f *Fleet) claim(name mesh.ServiceName, port mesh.Port) uint64 {
 	first, any := uint64(math.MaxUint64), false
-	for _, c := range f.copies[name] {
+	for _, c := range f.served[name] {
 		if f.hosts[c.host].status != Forgotten && c.port.ServicePort == port && !c.port.ByName && (!any || c.service.Claim < first) {
 			first, any = c.service.Claim, true
 		}
@@ -60,8 +60,8 @@ func (f *Fleet) claim(name mesh.ServiceName, port mesh.Port) uint64 {
 
 // refuse tells the hosts of a service's copies that its port is another one's.
 func (f *Fleet) refuse(name mesh.ServiceName, port mesh.Port, owner mesh.ServiceName) {
-	for _, k := range slices.SortedFunc(maps.Keys(f.copies[name]), compareKeys) {
-		c := f.copies[name][k]
+	for _, k := range slices.SortedFunc(maps.Keys(f.served[name]), compareKeys) {
+		c := f.served[name][k]
 		f.problems[name] = append(f.problems[name], Problem{Host: c.host, Service: c.service.Name, Port: port, Owner: owner,
 			Message: fmt.Sprintf("port %d is %q's, which had it first: give the service another ServicePort", port, owner)})
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
@@ -143,25 +142,6 @@ func Decode(body []byte) (Service, error) {
 	s.understood()
 	return s, nil
 }
-
-// MeshName is how the mesh calls a service of a name that may be no DNS label, as
-// other systems allow: "Some_Service" is "some-service". It is "" if nothing is left.
-func MeshName(name string) mesh.ServiceName {
-	var label strings.Builder
-	for _, r := range strings.ToLower(strings.TrimPrefix(name, "/")) {
-		switch {
-		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
-			label.WriteRune(r)
-		case label.Len() > 0 && !strings.HasSuffix(label.String(), "-"):
-			label.WriteByte('-')
-		}
-	}
-	text := strings.Trim(label.String()[:min(label.Len(), maxLabel)], "-")
-	return mesh.ServiceName(text)
-}
-
-// maxLabel leaves room in a DNS label of 63 bytes for "-" and a port.
-const maxLabel = 57
 
 // Same says whether two services are told alike but for when they were.
 func (s Service) Same(other Service) bool {

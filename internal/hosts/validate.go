@@ -126,8 +126,3 @@ func (s *Service) understood() {
 		}
 	}
 }
-
-// Refused is the problem of a host that tells of a service what cannot be.
-func Refused(host, service string, why error) Problem {
-	return Problem{Host: host, Service: ShortReason(service), Message: "no proxy calls it: " + why.Error()}
-}

@@ -1,0 +1,37 @@
+package hosts
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// Problem is something that cannot be as a host says it.
+type Problem struct {
+	Host, Service, Message string
+	Port                   mesh.Port        // that another service has; 0: it is about something else
+	Owner                  mesh.ServiceName // of the port
+}
+
+// Refused is the problem of a host that tells of a service what cannot be.
+func Refused(host, service string, why error) Problem {
+	return Problem{Host: host, Service: ShortReason(service), Message: "no proxy calls it: " + why.Error()}
+}
+
+func (f *Fleet) problem(name mesh.ServiceName, c copyOf, message string) {
+	f.problems[name] = append(f.problems[name], Problem{Host: c.host, Service: c.service.Name, Message: message})
+}
+
+// Problems lists what cannot be as hosts say it: sorted by service, and then by host what
+// is of no service.
+func (f *Fleet) Problems() []Problem {
+	var list []Problem
+	for _, name := range slices.Sorted(maps.Keys(f.problems)) {
+		list = append(list, f.problems[name]...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.hosts)) {
+		list = append(list, f.hosts[name].refused...)
+	}
+	return list
+}
