@@ -78,8 +78,9 @@ type Agent struct {
 
 	problems problems
 
-	mu    sync.Mutex
-	found found // guarded by mu
+	mu       sync.Mutex
+	found    found    // guarded by mu
+	claiming claiming // guarded by mu
 }
 
 // New puts an agent together, and starts nothing.
@@ -98,6 +99,8 @@ func New(cfg Config) (*Agent, error) {
 		cfg: cfg, gossip: node, catalog: catalog.New(catalog.Config{Logger: cfg.Logger}), fleet: hosts.NewFleet(HostProxy, cfg.Exposed), forgotten: forgotten{},
 		found: found{sources: map[string][]hosts.Service{}, drained: map[string]struct{}{}},
 	}
+	alone := len(cfg.Gossip.Seeds)+len(cfg.Gossip.Places) == 0
+	a.claiming = claiming{begun: alone, recalled: before.Claims, until: time.Now().Add(recalledFor)}
 	for _, name := range before.Drained {
 		a.found.drained[name] = struct{}{}
 	}

@@ -22,6 +22,7 @@ func (a *Agent) follow(ctx context.Context) error {
 	feed := a.gossip.Subscribe()
 	defer feed.Close()
 	pace := rate.NewLimiter(rate.Every(a.cfg.PushInterval), burst)
+	compared, patience := a.gossip.Compared(), time.After(comparingTime)
 	minutes := time.NewTicker(time.Minute)
 	defer minutes.Stop()
 	var turn *rate.Reservation
@@ -46,6 +47,15 @@ func (a *Agent) follow(ctx context.Context) error {
 			}
 		case <-due:
 			due = nil
+		case <-compared:
+			compared = nil
+			a.heard(feed.Take())
+			a.claim()
+			a.catalog.Apply(0, true, a.fleet.Changes())
+			continue
+		case <-patience:
+			a.claim()
+			continue
 		case now := <-minutes.C:
 			for _, name := range a.forgotten.over(now) {
 				a.fleet.Set(name, hosts.Left, nil)

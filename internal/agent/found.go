@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +21,19 @@ type found struct {
 	said    map[string]hosts.Service   // by entry, as the other hosts were told last
 	refused map[string]error           // by entry: why the other hosts cannot be told
 }
+
+// claiming is what this host knows of claims. It is guarded by Agent.mu.
+type claiming struct {
+	begun    bool                        // new ones may be drawn: what others claim is known
+	recalled map[mesh.ServiceName]uint64 // of an earlier run
+	until    time.Time                   // when what has not begun by then has lost its claim
+}
+
+// What is waited for: others that are there, and services that begin again.
+const (
+	comparingTime = 5 * time.Second
+	recalledFor   = 10 * time.Minute
+)
 
 func entry(source, id string) string { return source + "/" + id }
 
@@ -89,37 +101,65 @@ func encode(s hosts.Service) ([]byte, error) {
 	return body, err
 }
 
-// claims gives this host's claim of each service's ports: as before for what it runs
-// already, and after all that are known for what is new. a.mu is held.
+// claims gives this host's claim of each service's ports: as before, or in an earlier run,
+// for what it runs already; for what is new after all that are known, once they are. a.mu is held.
 func (a *Agent) claims() map[mesh.ServiceName]uint64 {
-	claims := map[mesh.ServiceName]uint64{}
-	for _, s := range a.found.said {
-		claims[hosts.MeshName(s.Name)] = s.Claim
+	claims := a.claimed()
+	next := uint64(hosts.Unclaimed)
+	if a.claiming.begun {
+		next = a.nextClaim(claims)
 	}
-	next := uint64(0)
 	for _, list := range a.found.sources {
 		for _, s := range list {
 			name := hosts.MeshName(s.Name)
-			if _, has := claims[name]; has {
-				continue
+			if _, has := claims[name]; !has {
+				claims[name] = next
 			}
-			if next == 0 {
-				next = a.nextClaim()
-			}
-			claims[name] = next
 		}
 	}
 	return claims
 }
 
-func (a *Agent) nextClaim() uint64 {
-	last := uint64(0)
-	for _, host := range a.State().Hosts {
-		for _, s := range host.Services {
-			last = max(last, s.Claim)
+// claimed gives the claims that this host has. a.mu is held.
+func (a *Agent) claimed() map[mesh.ServiceName]uint64 {
+	if time.Now().After(a.claiming.until) {
+		a.claiming.recalled = nil
+	}
+	claims := map[mesh.ServiceName]uint64{}
+	maps.Copy(claims, a.claiming.recalled)
+	for _, s := range a.found.said {
+		if name := hosts.MeshName(s.Name); s.Claim < hosts.Unclaimed {
+			claims[name] = s.Claim
+			delete(a.claiming.recalled, name)
 		}
 	}
-	return min(last, math.MaxUint64-1) + 1
+	return claims
+}
+
+// nextClaim is one more than all that are known, and than this host's own.
+func (a *Agent) nextClaim(own map[mesh.ServiceName]uint64) uint64 {
+	last := uint64(0)
+	for _, claim := range own {
+		last = max(last, claim)
+	}
+	for _, host := range a.State().Hosts {
+		for _, s := range host.Services {
+			if s.Claim < hosts.Unclaimed {
+				last = max(last, s.Claim)
+			}
+		}
+	}
+	return min(last, hosts.Unclaimed-2) + 1
+}
+
+// claim has new claims drawn from now on, and those that waited.
+func (a *Agent) claim() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.claiming.begun {
+		a.claiming.begun = true
+		a.publish()
+	}
 }
 
 // Local gives what this host runs as its sources found it, with what is told to nobody.

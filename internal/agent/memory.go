@@ -20,6 +20,8 @@ import (
 type memory struct {
 	Hosts   []netip.AddrPort `json:"hosts"`             // where the others gossip, or did
 	Drained []string         `json:"drained,omitempty"` // "source/id"
+	// Claims orders who wanted a port first, by service.
+	Claims map[mesh.ServiceName]uint64 `json:"claims,omitempty"`
 }
 
 // recall reads what was remembered; a file that is not there is no fault.
@@ -73,7 +75,7 @@ func (a *Agent) remember(ctx context.Context) {
 func (a *Agent) memory() memory {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return memory{Hosts: a.gossip.Places(), Drained: slices.Sorted(maps.Keys(a.found.drained))}
+	return memory{Hosts: a.gossip.Places(), Drained: slices.Sorted(maps.Keys(a.found.drained)), Claims: a.claimed()}
 }
 
 // write replaces the file in one step, which a machine that loses its power does not halve.

@@ -162,3 +162,54 @@ func TestClaimsAreCounted(t *testing.T) {
 		})
 	}
 }
+
+// A host that starts again, before it has heard of others, takes no port from who had it;
+// and has its own again.
+func TestClaimsOutliveAnAgent(t *testing.T) {
+	for _, remembers := range []bool{true, false} {
+		t.Run(fmt.Sprintf("remembers=%v", remembers), func(t *testing.T) {
+			first, second := newSource("test"), newSource("test")
+			a := start(t, Config{Gossip: quick("a", "127.0.0.1:0"), Sources: []Source{first}})
+			first.lists <- []hosts.Service{one("1", "zeta", 1000)}
+			config := Config{Gossip: quick("b", "127.0.0.1:0", a.gossip.Address().String()), Sources: []Source{second}}
+			if remembers {
+				config.Remember = t.TempDir() + "/state"
+			}
+			b := start(t, config)
+			b.sees(t, "a", "1")
+			second.lists <- []hosts.Service{one("2", "alpha", 1000)}
+			claim := uint64(0)
+			b.until(t, "the later one to have its claim", func(s *hosts.State) error {
+				if h, _ := s.Host("b"); len(h.Services) != 1 || h.Services[0].Claim != 2 {
+					return fmt.Errorf("%+v", h)
+				}
+				claim = 2
+				return nil
+			})
+			if remembers {
+				remembered(t, config.Remember, func(m memory) error {
+					if m.Claims["alpha"] != claim {
+						return fmt.Errorf("%+v", m)
+					}
+					return nil
+				})
+			}
+			b.stop()
+			first.lists <- []hosts.Service{one("1", "zeta", 1000), one("3", "later", 1002)}
+			again := start(t, config)
+			second.lists <- []hosts.Service{one("2", "alpha", 1000)}
+			a.until(t, "the later one to have a claim again", func(s *hosts.State) error {
+				if h, _ := s.Host("b"); len(h.Services) != 1 || h.Services[0].Claim >= hosts.Unclaimed {
+					return fmt.Errorf("%+v", h)
+				}
+				return nil
+			})
+			if list := again.sees(t, "b", "2"); list[0].Claim < claim || remembers && list[0].Claim != claim {
+				t.Errorf("after the restart the claim is %d, and was %d", list[0].Claim, claim)
+			}
+			if problems := again.State().Problems; len(problems) == 0 || slices.ContainsFunc(problems, func(p hosts.Problem) bool { return p.Service == "zeta" }) {
+				t.Errorf("who had the port first has lost it: %+v", problems)
+			}
+		})
+	}
+}

@@ -79,6 +79,10 @@ func (n *Node) receive(m message) {
 	}
 	n.mail(letter{to: m.From, ask: ask})
 	n.mail(letter{to: m.From, answer: m.Ask})
+	n.told = n.told || len(m.Digest) > 0
+	if n.told && len(n.lacks) == 0 {
+		n.compare()
+	}
 }
 
 // learn takes one delta. n.mu is held.

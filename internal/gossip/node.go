@@ -66,17 +66,19 @@ const (
 
 // Node is this host's part in the fleet. Make it with [New]; Run owns all goroutines.
 type Node struct {
-	cfg     Config
-	list    *memberlist.Memberlist // set before ready is closed
-	keyring *memberlist.Keyring    // nil: plain text
-	ready   chan struct{}
-	kick    chan struct{} // capacity 1: there is something to tell
-	letters chan letter   // to be sent over connections
-	meet    chan struct{} // capacity 1: somebody is back
-	run     uint32        // the number of this run of the host
-	started time.Time
-	ousted  chan struct{}  // capacity 1: another host has this one's name
-	warn    rate.Sometimes // of what others say
+	cfg      Config
+	list     *memberlist.Memberlist // set before ready is closed
+	keyring  *memberlist.Keyring    // nil: plain text
+	ready    chan struct{}
+	kick     chan struct{} // capacity 1: there is something to tell
+	letters  chan letter   // to be sent over connections
+	meet     chan struct{} // capacity 1: somebody is back
+	run      uint32        // the number of this run of the host
+	started  time.Time
+	ousted   chan struct{}  // capacity 1: another host has this one's name
+	compared chan struct{}  // closed once this host knows what another one did
+	compare  func()         // closes it
+	warn     rate.Sometimes // of what others say
 
 	mu       sync.Mutex
 	state    *state               // guarded by mu
@@ -86,6 +88,7 @@ type Node struct {
 	lacks    map[string]*lack     // guarded by mu: by host
 	back     []netip.AddrPort     // guarded by mu: of hosts that failed and are alive again
 	places   places               // guarded by mu
+	told     bool                 // guarded by mu: a digest of another host has come
 	refuted  time.Time            // guarded by mu: when this host last had to answer what was said of it
 	namesake netip.AddrPort       // guarded by mu: where another host of this one's name is said to be
 	settle   int                  // guarded by mu: how many others are still to be compared with, as this host is new
@@ -128,10 +131,11 @@ func New(cfg Config) (*Node, error) {
 	}
 	run := 1 + rand.Uint32N(math.MaxUint32) // 0 is none
 	n := &Node{
-		cfg: cfg, run: run, started: time.Now(), ousted: make(chan struct{}, 1), warn: rate.Sometimes{Interval: sayAgain}, ready: make(chan struct{}), kick: make(chan struct{}, 1), letters: make(chan letter, 256), meet: make(chan struct{}, 1),
+		cfg: cfg, run: run, started: time.Now(), ousted: make(chan struct{}, 1), compared: make(chan struct{}), warn: rate.Sometimes{Interval: sayAgain}, ready: make(chan struct{}), kick: make(chan struct{}, 1), letters: make(chan letter, 256), meet: make(chan struct{}, 1),
 		state: newState(cfg.Name, firstEpoch(run)), hosts: map[string]*member{},
 		strays: map[string]time.Time{}, rumors: rumors{}, lacks: map[string]*lack{}, places: places{}, settle: comparedFirst,
 	}
+	n.compare = sync.OnceFunc(func() { close(n.compared) })
 	for _, at := range cfg.Places {
 		n.places.add(at, time.Now())
 	}
@@ -146,6 +150,9 @@ func New(cfg Config) (*Node, error) {
 
 // Ready is closed when the host can be reached, which is before it has found others.
 func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+// Compared is closed when this host has been told all that another host knew of the fleet.
+func (n *Node) Compared() <-chan struct{} { return n.compared }
 
 // Address is where the others reach this host, once it is ready.
 func (n *Node) Address() netip.AddrPort { return addressOf(n.list.LocalNode()) }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -40,6 +41,10 @@ func (m Mode) protocol() mesh.Protocol {
 
 // FromMesh is the source of copies that a mesh with a server runs: a bridge tells of them.
 const FromMesh = "mesh"
+
+// Unclaimed is the claim of what has to wait for its turn: its host does not know yet what
+// others claim.
+const Unclaimed = math.MaxUint64 - 1
 
 // Health is what is known of a service's copy.
 type Health string
