@@ -30,8 +30,8 @@ func TestEndsWithTheExitCodesOfHeddle(t *testing.T) {
 		says string
 	}{
 		"":                       {cli.ExitUsage, "heddle-agent: missing flags: --address=IP\nsee: heddle-agent agent --help"},
-		"--address 10.0.0":       {cli.ExitUsage, "heddle-agent: --address: ParseAddr"},
-		"agent --address 10.0.0": {cli.ExitUsage, "heddle-agent: --address: ParseAddr"},
+		"--address 10.0.0":       {cli.ExitUsage, "heddle-agent: --address \"10.0.0\" is no IP address"},
+		"agent --address 10.0.0": {cli.ExitUsage, "heddle-agent: --address \"10.0.0\" is no IP address"},
 		"--address 127.0.0.1":    {cli.ExitUsage, "heddle-agent: --key-file is missing"},
 		"--address=":             {cli.ExitUsage, "heddle-agent: --address is empty"},
 		"--seeds 127.0.0.1":      {cli.ExitUsage, `heddle-agent: unknown flag --seeds, did you mean "--seed"?`},

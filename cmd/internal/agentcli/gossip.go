@@ -1,6 +1,7 @@
 package agentcli
 
 import (
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -23,9 +24,9 @@ type gossipFlags struct {
 
 // gossipConfig reads them. again reads the keys anew; nil: there are none.
 func (c *gossipFlags) gossipConfig(log *slog.Logger) (cfg gossip.Config, again func() (gossip.Keys, error), err error) {
-	address, err := netip.ParseAddr(c.Address)
+	at, err := c.at()
 	if err != nil {
-		return cfg, nil, &cli.UsageError{Message: "--address: " + err.Error()}
+		return cfg, nil, err
 	}
 	name := c.Name
 	if name == "" {
@@ -40,7 +41,30 @@ func (c *gossipFlags) gossipConfig(log *slog.Logger) (cfg gossip.Config, again f
 	if c.KeyFile != "" {
 		again = c.readKeys
 	}
-	return gossip.Config{Name: name, Bind: netip.AddrPortFrom(address, uint16(c.Port)), Seeds: c.Seed, Fleet: c.Fleet, Keys: keys, Logger: log}, again, nil
+	return gossip.Config{Name: name, Bind: at, Seeds: c.Seed, Fleet: c.Fleet, Keys: keys, Logger: log}, again, nil
+}
+
+// at is where the host gossips, which the others are told.
+func (c *gossipFlags) at() (at netip.AddrPort, err error) {
+	address, err := netip.ParseAddr(c.Address)
+	wrong := ""
+	switch address = address.Unmap(); {
+	case err != nil:
+		wrong = "is no IP address"
+	case address.IsUnspecified():
+		wrong = "stands for all addresses"
+	case address.IsMulticast(), address == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		wrong = "is no single host's"
+	case address.Zone() != "":
+		wrong = "has a zone, which is this host's alone"
+	}
+	if wrong != "" {
+		return at, &cli.UsageError{Message: fmt.Sprintf("--address %q %s: use the one at which the other hosts reach this one, such as 10.0.0.1", c.Address, wrong)}
+	}
+	if c.Port < 0 || c.Port > 65535 {
+		return at, &cli.UsageError{Message: fmt.Sprintf("--port %d is no port: use 1 to 65535, the same on all hosts, or 0 for a free one", c.Port)}
+	}
+	return netip.AddrPortFrom(address, uint16(c.Port)), nil
 }
 
 func (c *gossipFlags) readKeys() (gossip.Keys, error) {
