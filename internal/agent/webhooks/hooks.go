@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/hosts"
-	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
 // Config is what listeners are told from.
@@ -133,14 +132,8 @@ func itsOwn(s hosts.Service) error {
 	if err != nil {
 		return fmt.Errorf("its listener %q names no port", s.Listener)
 	}
-	for _, p := range s.Ports {
-		at := s.Address
-		if p.Address.IsValid() {
-			at = p.Address
-		}
-		if at.Unmap() == address.Unmap() && p.Port == mesh.Port(port) && (p.Type == "" || p.Type == "tcp") {
-			return nil
-		}
+	if s.Has(netip.AddrPortFrom(address, uint16(port))) {
+		return nil
 	}
 	return fmt.Errorf("its listener %q is not at an address and a TCP port of its own", s.Listener)
 }

@@ -30,6 +30,7 @@ type fleet struct {
 	state   *hosts.State
 	clock   func() time.Time
 	local   []hosts.Service
+	looks   chan struct{} // one each time that it is looked for listeners
 	watches []chan struct{}
 }
 
@@ -43,6 +44,28 @@ func (f *fleet) runs(list ...hosts.Service) {
 		select {
 		case w <- struct{}{}:
 		default:
+		}
+	}
+}
+
+func (f *fleet) services() []hosts.Service {
+	select {
+	case f.looks <- struct{}{}:
+	default:
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.local
+}
+
+// looked waits until what is there now was looked at, and what follows of it is done.
+func (f *fleet) looked(t *testing.T) {
+	t.Helper()
+	for range 2 {
+		select {
+		case <-f.looks:
+		case <-time.After(20 * time.Second):
+			t.Fatal("it is not looked for listeners")
 		}
 	}
 }
@@ -124,8 +147,8 @@ func fine(int) int { return http.StatusOK }
 
 func start(t *testing.T, urls ...string) *fleet {
 	t.Helper()
-	f := &fleet{state: &hosts.State{Self: "one"}, clock: func() time.Time { return time.Unix(1e9, 0) }}
-	hooks := webhooks.New(webhooks.Config{State: f.get, Local: func() []hosts.Service { f.mu.Lock(); defer f.mu.Unlock(); return f.local }, URLs: urls, Logger: slog.New(slog.DiscardHandler),
+	f := &fleet{state: &hosts.State{Self: "one"}, clock: func() time.Time { return time.Unix(1e9, 0) }, looks: make(chan struct{})}
+	hooks := webhooks.New(webhooks.Config{State: f.get, Local: f.services, URLs: urls, Logger: slog.New(slog.DiscardHandler),
 		Watch: func() webhooks.Watch {
 			f.mu.Lock()
 			defer f.mu.Unlock()
@@ -264,7 +287,8 @@ func TestAServiceIsToldAtItsOwnAddressAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := start(t)
+	always := newReceiver(t, fine)
+	f := start(t, always.URL)
 	own := hosts.Service{ID: "own", Name: "own", Address: netip.MustParseAddr("127.0.0.1"), Ports: []hosts.Port{{Port: mesh.Port(number)}}, Listener: r.URL + "/own"}
 	elsewhere := own
 	elsewhere.ID, elsewhere.Address, elsewhere.Listener = "elsewhere", netip.MustParseAddr("10.0.0.1"), r.URL+"/elsewhere"
@@ -274,7 +298,8 @@ func TestAServiceIsToldAtItsOwnAddressAlone(t *testing.T) {
 	name.ID, name.Listener = "name", fmt.Sprintf("http://localhost:%d/", number)
 	f.listens(elsewhere, otherPort, name)
 	f.runs(hosts.Service{ID: "web-1", Name: "web"})
-	time.Sleep(1200 * time.Millisecond) // it is looked for listeners each second
+	f.looked(t)
+	always.next(t)
 	if r.mu.Lock(); r.posts != 0 {
 		t.Errorf("%d posts to what is not a service's own", r.posts)
 	}
@@ -284,11 +309,12 @@ func TestAServiceIsToldAtItsOwnAddressAlone(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	f.listens() // it has ended
-	time.Sleep(1200 * time.Millisecond)
+	f.looked(t)
 	f.runs()
+	always.next(t)
 	select {
 	case got := <-r.events:
 		t.Errorf("one that has gone is told: %+v", got)
-	case <-time.After(300 * time.Millisecond):
+	default:
 	}
 }
