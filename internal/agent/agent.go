@@ -37,6 +37,9 @@ type Config struct {
 	// Exposed are the services that the host's proxy serves, each at the port given or
 	// else at its own (0); nil: all.
 	Exposed map[mesh.ServiceName]mesh.Port
+	// Reserved are ports where something else of this host listens, with what does: the
+	// proxy is not told to listen there.
+	Reserved map[mesh.Port]string
 	// Keys reads the keys of gossip anew, for as long as the agent runs; nil: they stay
 	// those of Gossip.
 	Keys func() (gossip.Keys, error)
@@ -101,6 +104,7 @@ func New(cfg Config) (*Agent, error) {
 	}
 	alone := len(cfg.Gossip.Seeds)+len(cfg.Gossip.Places) == 0
 	a.claiming = claiming{begun: alone, recalled: before.Claims, until: time.Now().Add(recalledFor)}
+	a.fleet.Reserve(cfg.Reserved)
 	for _, name := range before.Drained {
 		a.found.drained[name] = struct{}{}
 	}

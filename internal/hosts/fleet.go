@@ -28,6 +28,7 @@ const (
 type Fleet struct {
 	self     mesh.ServiceName               // the host proxy, which calls all that are exposed
 	exposed  map[mesh.ServiceName]mesh.Port // nil: all
+	reserved map[mesh.Port]string
 	hosts    map[string]host
 	copies   map[mesh.ServiceName]map[key]copyOf // what is wanted, by service
 	served   map[mesh.ServiceName]map[key]copyOf // of those, without namesakes
@@ -76,6 +77,10 @@ func NewFleet(self mesh.ServiceName, exposed map[mesh.ServiceName]mesh.Port) *Fl
 		problems: map[mesh.ServiceName][]Problem{}, touched: map[mesh.ServiceName]struct{}{},
 	}
 }
+
+// Reserve keeps ports from all services, on this host: what already listens there, by port.
+// It is called before anything is set.
+func (f *Fleet) Reserve(ports map[mesh.Port]string) { f.reserved = ports }
 
 // Start gives the first change: the host proxy's own service.
 func (f *Fleet) Start() []mesh.Change { return f.declareSelf() }

@@ -25,6 +25,9 @@ func (f *Fleet) settle(port mesh.Port) {
 		return cmp.Or(cmp.Compare(claims[a], claims[b]), cmp.Compare(a, b))
 	})
 	owner := wanting[0]
+	if f.reserved[port] != "" {
+		owner = "" // a proxy that is sent it would refuse it
+	}
 	for name, at := range f.exposed {
 		if at == port {
 			owner = name // it was chosen on this host
@@ -39,8 +42,10 @@ func (f *Fleet) settle(port mesh.Port) {
 			want.ListenerPort = at
 		case name == owner:
 			want.ListenerPort = port
+		case owner == "":
+			f.refuse(name, port, "", fmt.Sprintf("port %d of this host is that of %s: the service is called by its name alone until it has another ServicePort", port, f.reserved[port]))
 		default:
-			f.refuse(name, port, owner)
+			f.refuse(name, port, owner, fmt.Sprintf("port %d is %q's, which had it first: give the service another ServicePort", port, owner))
 		}
 		f.wanted[name] = &want
 		f.touched[name] = struct{}{}
@@ -59,10 +64,9 @@ func (f *Fleet) claim(name mesh.ServiceName, port mesh.Port) uint64 {
 }
 
 // refuse tells the hosts of a service's copies that its port is another one's.
-func (f *Fleet) refuse(name mesh.ServiceName, port mesh.Port, owner mesh.ServiceName) {
+func (f *Fleet) refuse(name mesh.ServiceName, port mesh.Port, owner mesh.ServiceName, why string) {
 	for _, k := range slices.SortedFunc(maps.Keys(f.served[name]), compareKeys) {
 		c := f.served[name][k]
-		f.problems[name] = append(f.problems[name], Problem{Host: c.host, Service: c.service.Name, Port: port, Owner: owner,
-			Message: fmt.Sprintf("port %d is %q's, which had it first: give the service another ServicePort", port, owner)})
+		f.problems[name] = append(f.problems[name], Problem{Host: c.host, Service: c.service.Name, Port: port, Owner: owner, Message: why})
 	}
 }

@@ -1,0 +1,35 @@
+package agentcli
+
+import (
+	"cmp"
+	"net"
+	"net/netip"
+
+	"github.com/heddle-mesh/heddle/internal/agent"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+)
+
+// reserved gives the ports that services cannot have on the proxy's address, because the
+// agent or the proxy itself listens there.
+func (c *Agent) reserved(cfg *agent.Config) map[mesh.Port]string {
+	taken := map[mesh.Port]string{cmp.Or(mesh.Port(c.OutboundPort), mesh.DefaultOutboundPort): "calls by name (--outbound-port)"}
+	if c.redirected != nil {
+		taken[cmp.Or(c.redirected.Port, mesh.DefaultInterceptPort)] = "redirected connections (--intercept)"
+	}
+	add := func(at netip.AddrPort, what string) {
+		own, err := netip.ParseAddr(c.ProxyAddress)
+		if err != nil || own.IsUnspecified() || at.Addr().IsUnspecified() || own.Unmap() == at.Addr().Unmap() {
+			taken[mesh.Port(at.Port())] = what
+		}
+	}
+	add(cfg.Gossip.Bind, "gossip (--address)")
+	for listener, what := range map[net.Listener]string{c.listener: "the agent's API (--api)", cfg.XDS: "the proxy's configuration (--xds)"} {
+		if listener == nil {
+			continue
+		}
+		if at, is := listener.Addr().(*net.TCPAddr); is {
+			add(at.AddrPort(), what)
+		}
+	}
+	return taken
+}
