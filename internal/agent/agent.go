@@ -125,7 +125,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		group.Go(func() error { a.rotate(ctx); return nil })
 	}
 	if a.cfg.Remember != "" {
-		group.Go(func() error { a.remember(ctx); return nil })
+		group.Go(func() error { remember(ctx, a.cfg.Remember, a.memory, a.cfg.Logger); return nil })
 	}
 	for _, source := range a.cfg.Sources {
 		group.Go(func() error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"net/netip"
 	"os"
@@ -48,7 +49,7 @@ const rememberInterval = time.Second
 
 // remember keeps the file up to date until ctx ends. One that cannot be written is told
 // of once, and tried again.
-func (a *Agent) remember(ctx context.Context) {
+func remember(ctx context.Context, path string, what func() memory, log *slog.Logger) {
 	var written memory
 	told := ""
 	for {
@@ -57,17 +58,17 @@ func (a *Agent) remember(ctx context.Context) {
 			return
 		case <-time.After(rememberInterval):
 		}
-		now := a.memory()
+		now := what()
 		if reflect.DeepEqual(now, written) {
 			continue
 		}
-		err := now.write(a.cfg.Remember)
+		err := now.write(path)
 		switch {
 		case err == nil:
 			written, told = now, ""
 		case told != err.Error():
 			told = err.Error()
-			a.cfg.Logger.Error("what the agent is to know when it starts again cannot be written", "error", err)
+			log.Error("what the agent is to know when it starts again cannot be written", "error", err)
 		}
 	}
 }

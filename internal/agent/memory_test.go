@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/gossip"
@@ -33,40 +35,30 @@ func TestWhatIsNotWhatAnAgentRemembers(t *testing.T) {
 	}
 }
 
-// What cannot be written is told of once, and harms nothing else.
+// What cannot be written is told of once, and is written once it can be.
 func TestAFolderThatCannotBeWrittenTo(t *testing.T) {
-	var log logtest.Buffer
-	logger := slog.New(slog.NewTextHandler(&log, nil))
-	folder := filepath.Join(t.TempDir(), "missing")
-	own := newSource("test")
-	a := start(t, Config{Gossip: quick("a", "127.0.0.1:0"), Sources: []Source{own}, Remember: filepath.Join(folder, "state"), Logger: logger})
-	told := func() int { return strings.Count(log.String(), "cannot be written") }
-	own.lists <- []hosts.Service{one("1", "web", 1000)}
-	a.sees(t, "a", "1")
-	if _, err := a.Drain("1", true); err != nil { // which is to be remembered
-		t.Fatal(err)
-	}
-	heddletest.Eventually(t, "it to be told", func() error {
-		if told() == 0 {
-			return errors.New(log.String())
+	synctest.Test(t, func(t *testing.T) {
+		var log logtest.Buffer
+		folder := filepath.Join(t.TempDir(), "missing")
+		path, what := filepath.Join(folder, "state"), memory{Drained: []string{"test/1"}}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go remember(ctx, path, func() memory { return what }, slog.New(slog.NewTextHandler(&log, nil)))
+		time.Sleep(5*rememberInterval + rememberInterval/2)
+		if told := strings.Count(log.String(), "cannot be written"); told != 1 {
+			t.Errorf("told %d times:\n%s", told, log.String())
 		}
-		return nil
-	})
-	own.lists <- []hosts.Service{one("1", "web", 1000), one("2", "web", 1001)}
-	a.sees(t, "a", "1", "2")
-	time.Sleep(2 * rememberInterval) // what is not to come cannot be waited for
-	if told() != 1 {
-		t.Errorf("told %d times:\n%s", told(), log.String())
-	}
-	if err := os.Mkdir(folder, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	remembered(t, filepath.Join(folder, "state"), func(memory) error {
-		entries, err := os.ReadDir(folder)
-		if err == nil && len(entries) != 1 {
-			err = fmt.Errorf("%v are left beside it", entries)
+		if err := os.Mkdir(folder, 0o700); err != nil {
+			t.Fatal(err)
 		}
-		return err
+		time.Sleep(rememberInterval)
+		synctest.Wait()
+		if got, err := recall(path); err != nil || !slices.Equal(got.Drained, what.Drained) {
+			t.Errorf("it remembers %+v (%v)", got, err)
+		}
+		if entries, err := os.ReadDir(folder); err != nil || len(entries) != 1 {
+			t.Errorf("%v are left beside it (%v)", entries, err)
+		}
 	})
 }
 

@@ -285,7 +285,7 @@ func TestWhatChangesAfterQuietIsToldAtOnce(t *testing.T) {
 	})
 	proxy := connect(t, a.xds)
 	web := hosts.Service{ID: "web", Name: "web", Address: netip.MustParseAddr("127.0.1.1"), Ports: []hosts.Port{{Port: 1000, ServicePort: 9000}}}
-	told := func(port mesh.Port) error {
+	told := func(proxy *stream, port mesh.Port) error {
 		proxy.mu.Lock()
 		defer proxy.mu.Unlock()
 		var endpoints endpointv3.ClusterLoadAssignment
@@ -300,7 +300,7 @@ func TestWhatChangesAfterQuietIsToldAtOnce(t *testing.T) {
 	for i := range burst {
 		web.Ports = []hosts.Port{{Port: mesh.Port(1000 + i), ServicePort: 9000}}
 		own.lists <- []hosts.Service{web}
-		heddletest.Eventually(t, "a change to be told at once", func() error { return told(web.Ports[0].Port) })
+		heddletest.Eventually(t, "a change to be told at once", func() error { return told(proxy, web.Ports[0].Port) })
 	}
 	web.Ports = []hosts.Port{{Port: 2000, ServicePort: 9000}}
 	own.lists <- []hosts.Service{web}
@@ -310,8 +310,9 @@ func TestWhatChangesAfterQuietIsToldAtOnce(t *testing.T) {
 		}
 		return nil
 	})
-	time.Sleep(200 * time.Millisecond) // what is not to come cannot be waited for
-	if told(2000) == nil {
+	late := connect(t, a.xds) // it is told after what was told already
+	heddletest.Eventually(t, "another proxy to be told what the first was", func() error { return told(late, mesh.Port(1000+burst-1)) })
+	if told(proxy, 2000) == nil {
 		t.Error("the proxy was told of more changes in a row than it is to be")
 	}
 }
