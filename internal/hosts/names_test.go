@@ -39,16 +39,14 @@ func TestNamesakesAreNotMerged(t *testing.T) {
 			second := web("b", 31002, 80)
 			second.Name, second.Claim, first.Claim = other, 1, 1
 			edit(&second)
-			name, port := MeshName(other), mesh.Port(31002)
+			name, sought, port := MeshName(other), second.Ports[0].Port, mesh.Port(31000)
+			if other == "web-81" {
+				port = 31001
+			}
 			if later == "web" {
-				first.Claim = 2
-				if port = second.Ports[0].Port; other == "web-81" {
-					port = 7
-				}
+				first.Claim, port = 2, sought
 			} else {
-				if second.Claim, port = 2, 31000; other == "web-81" {
-					port = 31001
-				}
+				second.Claim = 2
 			}
 			w.told(f, "h1", Alive, []Service{first})
 			w.told(f, "h2", Alive, []Service{second})
