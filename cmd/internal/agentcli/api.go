@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,7 +26,7 @@ import (
 type apiFlags struct {
 	API         string   `name:"api" placeholder:"HOST:PORT" help:"Where the agent answers questions about the fleet: its API, that of Sidecar, and a page; none: nowhere. Whoever reaches it may read. Default: 127.0.0.1:7777, or port 7777 at a --proxy-address on loopback."`
 	TokenFile   string   `name:"api-token-file" type:"path" placeholder:"FILE" help:"Who may write by the API: a token of 16 characters or more on each line; read again when it changes. Without it nobody may."`
-	Hosts       []string `name:"api-host" placeholder:"NAME" help:"A name by which browsers may call the API, besides localhost, the host's name and addresses. May be repeated."`
+	Hosts       []string `name:"api-host" placeholder:"NAME" help:"A name by which the API may be called, besides localhost, addresses, and the names of the host and its machine. May be repeated."`
 	Origins     []string `name:"api-allow-origin" placeholder:"ORIGIN" help:"Pages of this origin may read the API from browsers; * are all. May be repeated."`
 	ListenerURL []string `name:"listener-url" env:"HEDDLE_LISTENER_URLS" placeholder:"URL" help:"Is told of each change of the fleet by a POST, as Sidecar does. May be repeated; services of this host may ask for it themselves."`
 
@@ -110,7 +112,7 @@ func (c *apiFlags) server(a *agent.Agent, name string, log *slog.Logger) (*api.S
 	c.metrics.MustRegister(api.Metrics{State: a.State})
 	cfg := api.Config{
 		State: a.State, Watch: func() api.Watch { return a.Watch() }, Drain: a.Drain, Ready: c.ready.Load, Page: show,
-		Metrics: promhttp.HandlerFor(c.metrics, promhttp.HandlerOpts{}), Hosts: append(c.Hosts, name), Origins: c.Origins, Version: cli.VersionLine(), Logger: log,
+		Metrics: promhttp.HandlerFor(c.metrics, promhttp.HandlerOpts{}), Hosts: slices.Concat(c.Hosts, ownNames(name)), Origins: c.Origins, Version: cli.VersionLine(), Logger: log,
 	}
 	if c.TokenFile != "" {
 		cfg.Tokens = func() []byte {
@@ -122,4 +124,15 @@ func (c *apiFlags) server(a *agent.Agent, name string, log *slog.Logger) (*api.S
 		}
 	}
 	return api.New(cfg), nil
+}
+
+// ownNames are those of the host in its fleet, and of its machine, with its domain if that
+// is said, and without.
+func ownNames(name string) []string {
+	names := []string{name}
+	if machine, err := os.Hostname(); err == nil { // else it has no name to be called by
+		short, _, _ := strings.Cut(machine, ".")
+		names = append(names, machine, short)
+	}
+	return names
 }

@@ -40,6 +40,9 @@ func (c *gossipFlags) gossipConfig(log *slog.Logger) (cfg gossip.Config, again f
 	}
 	if c.KeyFile != "" {
 		again = c.readKeys
+		if info, err := os.Stat(c.KeyFile); err == nil && info.Mode().Perm()&0o077 != 0 {
+			log.Warn("others on this machine can read the file of keys, and with a key forge what hosts say: chmod 600", "file", c.KeyFile, "mode", info.Mode().Perm())
+		}
 	}
 	return gossip.Config{Name: name, Bind: at, Seeds: c.Seed, Fleet: c.Fleet, Keys: keys, Logger: log}, again, nil
 }

@@ -306,6 +306,20 @@ func TestWhatDidNotChangeIsNotSentAgain(t *testing.T) {
 	}
 }
 
+// Whatever is asked for and is not there is answered as Sidecar's errors are.
+func TestErrorsAreJSON(t *testing.T) {
+	_, base := serve(t, nil)
+	for _, path := range []string{"/api/services/web.xml", "/api/services/nobody.json", "/api/services.xml", "/nothing"} {
+		var refused struct{ Status, Message string }
+		if got := ask(t, "GET", base+path); got.status != http.StatusNotFound || json.Unmarshal([]byte(got.body), &refused) != nil || refused.Status != "error" || refused.Message == "" {
+			t.Errorf("%s: %d %s", path, got.status, got.body)
+		}
+	}
+	if got := ask(t, "POST", base+"/api/services.json"); got.status != http.StatusMethodNotAllowed {
+		t.Errorf("a write where there is none: %d", got.status)
+	}
+}
+
 func TestWritesNeedAToken(t *testing.T) {
 	_, closed := serve(t, nil)
 	if got := ask(t, "POST", closed+"/api/services/web-1/drain", "Authorization", "Bearer "+token); got.status != http.StatusForbidden || !strings.Contains(got.body, "--api-token-file") {

@@ -149,7 +149,7 @@ func (c *Client) ask(ctx context.Context, method string, path ...string) (*http.
 	}
 	answer, err := c.http.Do(request)
 	if err != nil {
-		return nil, mesh.Unavailable(err, "the agent at %s does not answer: is it running, and with --api there", c.base.Host)
+		return nil, mesh.Unavailable(err, "the agent at %s does not answer: is it running, and is its API there? Where it listens its --api says (port 7777 at a --proxy-address on loopback); ask there by --agent URL or HEDDLE_AGENT", c.base.Host)
 	}
 	if answer.StatusCode < 300 {
 		return answer, nil

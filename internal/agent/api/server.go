@@ -117,6 +117,9 @@ func (s *Server) Handler() http.Handler {
 			mux.Handle("GET "+path, http.RedirectHandler("/ui/", http.StatusFound))
 		}
 	}
+	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
+		refuse(w, http.StatusNotFound, "there is nothing at "+r.URL.Path+": what there is is below /api/ and /ui/")
+	})
 	return s.guard(mux)
 }
 
