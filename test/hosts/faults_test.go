@@ -90,7 +90,9 @@ func (f *fleet) stopped() {
 		time.Sleep(time.Second)
 	}
 	agree(f.t, "after some were stopped", f.list)
-	steady(f.t, "hosts were stopped for 3 s", f.list)
+	// A host that was stopped itself may give up another one for the moment in which it
+	// catches up with what it missed, on a machine that has no time for it: never many.
+	steady(f.t, "hosts were stopped for 3 s", f.list, 3)
 }
 
 // loss has each host lose one of 20 packets.
@@ -104,7 +106,7 @@ func (f *fleet) loss() {
 	}
 	agree(f.t, "while 5 % of packets are lost", f.list)
 	time.Sleep(5 * time.Second)
-	steady(f.t, "5 % of packets are lost", f.list)
+	steady(f.t, "5 % of packets are lost", f.list, 0)
 	each(f.list, func(h *host) { h.run(f.t, "iptables", append([]string{"-w", "-D"}, rule...)...) })
 }
 
@@ -147,7 +149,7 @@ func (f *fleet) strangers() {
 		f.t.Errorf("%d lines of log", lines)
 	}
 	agree(f.t, "with strangers about", f.list)
-	steady(f.t, "strangers were about", f.list)
+	steady(f.t, "strangers were about", f.list, 0)
 	other.End()
 }
 
@@ -203,7 +205,7 @@ func (f *fleet) sameName() {
 	})
 	time.Sleep(5 * time.Second)
 	agree(f.t, "when the second of a name is gone", f.list)
-	steady(f.t, "two hosts had one name", f.list)
+	steady(f.t, "two hosts had one name", f.list, 0)
 }
 
 // parted cuts the network in two for a minute, in which each part goes on.

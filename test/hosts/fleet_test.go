@@ -135,16 +135,24 @@ func agree(t *testing.T, what string, list []*host) time.Duration {
 	return took
 }
 
-// steady fails for each host that was told of a copy that went.
-func steady(t *testing.T, what string, list []*host) {
+// steady fails if hosts were told of more copies that went than allowed.
+func steady(t *testing.T, what string, list []*host, allowed int) {
 	t.Helper()
+	lost := 0
+	var told []string
 	for _, h := range list {
 		h.mu.Lock()
 		if len(h.losses) > 0 {
-			t.Errorf("%s: %s was told that %d copies went, which run: %v", what, h.name, len(h.losses), h.losses[:min(len(h.losses), 5)])
+			lost += len(h.losses)
+			told = append(told, fmt.Sprintf("%s of %d: %v", h.name, len(h.losses), h.losses[:min(len(h.losses), 5)]))
 		}
 		h.mu.Unlock()
 		h.since()
+	}
+	if lost > allowed {
+		t.Errorf("%s: hosts were told that %d copies went, which run (%d may be): %v", what, lost, allowed, told)
+	} else if lost > 0 {
+		t.Logf("%s: hosts were told that copies went, which run: %v", what, told)
 	}
 }
 
