@@ -1,7 +1,6 @@
 package main
 
 import (
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -10,8 +9,6 @@ import (
 	"testing"
 
 	"github.com/alecthomas/kong"
-
-	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 )
 
 // commandLine finds calls of heddle in a line of shell: up to a pipe, a
@@ -29,6 +26,8 @@ func TestCommandsInTheDocsExist(t *testing.T) {
 		t.Fatal(err)
 	}
 	pages = append(append(pages, more...), "../../README.md", "../../CONTRIBUTING.md")
+	parser := anyParser(t)
+	parser.Exit = func(int) {}
 	checked := 0
 	for _, page := range pages {
 		data, err := os.ReadFile(page)
@@ -36,13 +35,13 @@ func TestCommandsInTheDocsExist(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, line := range fenced(string(data)) {
-			checked += parseAll(t, filepath.Base(page), line)
+			checked += parseAll(t, parser, filepath.Base(page), line)
 		}
 	}
-	for _, command := range leaves(model(t).Node) {
+	for _, command := range leaves(parser.Model.Node) {
 		for line := range strings.Lines(strings.ReplaceAll(command.Detail, "\\\n", "")) {
 			if strings.HasPrefix(line, "  ") {
-				checked += parseAll(t, command.FullPath()+" --help", strings.TrimSpace(line))
+				checked += parseAll(t, parser, command.FullPath()+" --help", strings.TrimSpace(line))
 			}
 		}
 	}
@@ -67,7 +66,7 @@ func TestCommandsNamedInSentencesExist(t *testing.T) {
 		}
 		pages = append(pages, found...)
 	}
-	checked := 0
+	known, checked := model(t).Node, 0
 	for _, page := range pages {
 		data, err := os.ReadFile(page)
 		if err != nil {
@@ -78,7 +77,7 @@ func TestCommandsNamedInSentencesExist(t *testing.T) {
 				continue
 			}
 			checked++
-			if wrong := misnamed(model(t).Node, strings.Fields(match[1])[1:]); wrong != "" {
+			if wrong := misnamed(known, strings.Fields(match[1])[1:]); wrong != "" {
 				t.Errorf("%s names %q: %s", page, match[1], wrong)
 			}
 		}
@@ -137,7 +136,7 @@ func fenced(page string) []string {
 }
 
 // parseAll parses the calls of heddle in a line and counts them.
-func parseAll(t *testing.T, where, line string) int {
+func parseAll(t *testing.T, parser *kong.Kong, where, line string) int {
 	t.Helper()
 	calls := commandLine.FindAllStringSubmatch(strings.Join(strings.Fields(beforeExplanation(line)), " "), -1)
 	if strings.Contains(line, "…") || strings.HasPrefix(line, "#") || strings.Contains(line, "[flags]") || strings.HasPrefix(line, "heddle: ") {
@@ -150,17 +149,23 @@ func parseAll(t *testing.T, where, line string) int {
 			continue
 		}
 		found++
-		var line commands
-		parser, err := newParser(&line, cli.NewConsole("heddle", strings.NewReader(""), io.Discard, io.Discard))
-		if err != nil {
-			t.Fatal(err)
-		}
-		parser.Exit = func(int) {}
+		forget(parser)
 		if _, err := parser.Parse(args); err != nil {
 			t.Errorf("%s: heddle %s: %v", where, strings.Join(args, " "), err)
 		}
 	}
 	return found
+}
+
+// forget has a parser begin anew: it keeps which flags were given, so that they would
+// count as given in the next line, too.
+func forget(parser *kong.Kong) {
+	_ = kong.Visit(parser.Model, func(node kong.Visitable, next kong.Next) error {
+		if value, ok := node.(*kong.Value); ok {
+			value.Set, value.Active = false, false
+		}
+		return next(nil)
+	})
 }
 
 // beforeExplanation cuts what some examples have to their right.

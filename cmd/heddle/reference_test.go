@@ -22,11 +22,17 @@ const referencePage = "../../docs/reference/cli.md"
 // model gives the grammar of the whole command line.
 func model(t *testing.T) *kong.Application {
 	t.Helper()
+	return anyParser(t).Model
+}
+
+// anyParser parses what can be typed. Making one is slow: whoever parses much makes one alone.
+func anyParser(t *testing.T) *kong.Kong {
+	t.Helper()
 	parser, err := newParser(&commands{}, cli.NewConsole("heddle", strings.NewReader(""), io.Discard, io.Discard))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return parser.Model
+	return parser
 }
 
 // The page is made from what the binary knows, so that it is always true.
