@@ -25,8 +25,6 @@ func (a *Agent) follow(ctx context.Context) error {
 	compared, patience := a.gossip.Compared(), time.After(comparingTime)
 	minutes := time.NewTicker(time.Minute)
 	defer minutes.Stop()
-	var turn *rate.Reservation
-	var at time.Time         // of the turn
 	var due <-chan time.Time // nil: there is nothing to tell the proxy
 	for {
 		select {
@@ -37,11 +35,7 @@ func (a *Agent) follow(ctx context.Context) error {
 			if due != nil {
 				continue // it goes with what is due
 			}
-			now := time.Now()
-			turn = pace.ReserveN(now, 1)
-			wait := turn.DelayFrom(now)
-			at = now.Add(wait)
-			if wait > 0 {
+			if wait := untilTurn(pace, time.Now()); wait > 0 {
 				due = time.After(wait)
 				continue
 			}
@@ -63,13 +57,18 @@ func (a *Agent) follow(ctx context.Context) error {
 			a.catalog.Apply(0, true, a.fleet.Changes())
 			continue
 		}
-		if changes := a.fleet.Changes(); len(changes) > 0 {
+		if changes := a.fleet.Changes(); len(changes) > 0 { // what the proxy need not know takes no turn
+			pace.ReserveN(time.Now(), 1)
 			a.catalog.Apply(0, true, changes)
-		} else {
-			turn.CancelAt(at) // what the proxy need not know takes no turn from what it has to
 		}
 		a.wrong(ofFleet, a.fleet.Problems())
 	}
+}
+
+// untilTurn is how long it is until pace lets the proxy be told of something. A turn is
+// taken when it is told, so that one which comes late brings the next no closer to it.
+func untilTurn(pace *rate.Limiter, now time.Time) time.Duration {
+	return time.Duration(max(0, (1-pace.TokensAt(now))/float64(pace.Limit())*float64(time.Second)))
 }
 
 // heard takes what hosts say now.

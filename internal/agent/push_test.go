@@ -17,6 +17,7 @@ import (
 	"time"
 
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	"golang.org/x/time/rate"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/heddle-mesh/heddle/internal/catalog"
@@ -237,7 +238,7 @@ func TestTheLastStateAlwaysArrivesAndNothingElse(t *testing.T) {
 		t.Error(fault)
 	}
 	at := pushes()
-	if err := tooOften(at, interval, interval/2); err != nil {
+	if err := tooOften(at, interval, 5*interval); err != nil { // TestNoPushComesTooEarly has no other programs beside it
 		t.Error(err)
 	}
 	t.Logf("%d events, %d pushes in %d responses", e.done, len(at), proxy.count())
@@ -270,6 +271,37 @@ func (r *running) pushes(t *testing.T) (end func() []time.Time) {
 	stop := sync.OnceFunc(func() { cancel(); done.Wait(); feed.Close() })
 	t.Cleanup(stop)
 	return func() []time.Time { stop(); return at }
+}
+
+// Under changes that do not end, and however late the agent comes to its turn, no more
+// pushes come in a while than one an interval and the burst.
+func TestNoPushComesTooEarly(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	const interval = time.Second
+	pace, now := rate.NewLimiter(rate.Every(interval), burst), time.Unix(0, 0)
+	var at []time.Time
+	for range 2000 {
+		now = now.Add(time.Duration(random.Int64N(int64(interval / 2)))) // until something changes
+		if random.IntN(50) == 0 {
+			now = now.Add(5 * interval) // it is quiet
+		}
+		quiet := len(at) < burst || now.Sub(at[len(at)-burst]) >= burst*interval
+		wait := untilTurn(pace, now)
+		if quiet && wait > 0 {
+			t.Fatalf("at %v a push waits for %v, after it was quiet", now, wait)
+		}
+		if wait > interval {
+			t.Fatalf("a push waits for %v", wait)
+		}
+		if wait > 0 {
+			now = now.Add(wait + time.Duration(random.Int64N(int64(interval))*int64(random.IntN(2))))
+		}
+		pace.ReserveN(now, 1)
+		at = append(at, now)
+	}
+	if err := tooOften(at, interval, time.Microsecond); err != nil {
+		t.Error(err)
+	}
 }
 
 // After it was quiet, a change is told at once, a few in a row too; what comes then waits

@@ -142,7 +142,7 @@ func tooOften(at []time.Time, interval, late time.Duration) error {
 	for i := range at {
 		for j := i + burst; j < len(at); j++ {
 			took := at[j].Sub(at[i])
-			if most := burst + 1 + int((took+late)/interval); j-i+1 > most {
+			if most := burst + int((took+late)/interval); j-i+1 > most {
 				return fmt.Errorf("%d pushes within %v, and at most %d may be", j-i+1, took, most)
 			}
 		}
