@@ -45,8 +45,9 @@ type Config struct {
 	Keys func() (gossip.Keys, error)
 	// Proxy makes what serves the fleet's services on this host, from the catalog or from
 	// XDS; it is run once the other hosts can reach this one. report is to be called when
-	// it serves, and when something in its status changes. nil: nothing is run.
-	Proxy func(fleet *catalog.Catalog, report func(proxy.Status)) (Proxy, error)
+	// it serves, and when something in its status changes, and wrong with all that it does
+	// not do as it is told. nil: nothing is run.
+	Proxy func(fleet *catalog.Catalog, report func(proxy.Status), wrong func([]proxy.Problem)) (Proxy, error)
 	XDS   net.Listener // where Envoys of this host are configured from; Run closes it
 	// PushInterval is how often the proxy is told of changes when they do not end; after
 	// it was quiet it is told at once. Default 1 s.
@@ -120,6 +121,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.gossip.Run(ctx) })
 	group.Go(func() error { return a.plane.run(ctx, a.cfg.XDS) })
+	group.Go(func() error { a.watchEnvoys(ctx); return nil })
 	group.Go(func() error { return a.follow(ctx) })
 	if a.cfg.Keys != nil {
 		group.Go(func() error { a.rotate(ctx); return nil })
@@ -161,7 +163,7 @@ func (a *Agent) proxy(ctx context.Context) error {
 		if err := report(status); err != nil {
 			a.cfg.Logger.Error("that the host is ready cannot be told", "error", err)
 		}
-	})
+	}, func(list []proxy.Problem) { a.proxyWrong(ofProxy, list) })
 	if err != nil {
 		return err
 	}

@@ -7,10 +7,11 @@ import (
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
-// Problem is something that cannot be as a host says it.
+// Problem is something that cannot be as a host says it, or is not served so by Host's
+// proxy. Without a Service it is about all of that proxy.
 type Problem struct {
 	Host, Service, Message string
-	Port                   mesh.Port        // that another service has; 0: it is about something else
+	Port                   mesh.Port        // that the service does not have; 0: it is about something else
 	Owner                  mesh.ServiceName // of the port
 }
 

@@ -30,6 +30,21 @@ type Host struct {
 	Services []Service // sorted by ID and source; of a host that failed, what it ran last
 }
 
+// NameOf is what the owners of a service of the mesh call it.
+func (s *State) NameOf(service mesh.ServiceName) string {
+	name := string(service)
+	for _, h := range s.Hosts {
+		for _, one := range h.Services {
+			one.each(func(is mesh.ServiceName, _ Port) {
+				if is == service {
+					name = one.Name
+				}
+			})
+		}
+	}
+	return name
+}
+
 // Host gives a host by name.
 func (s *State) Host(name string) (Host, bool) {
 	if i, found := slices.BinarySearchFunc(s.Hosts, name, func(h Host, name string) int { return cmp.Compare(h.Name, name) }); found {

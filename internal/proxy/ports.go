@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,15 +75,45 @@ func PortFault(address string, port mesh.Port) string {
 		probe.Close()
 		return ""
 	}
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Sprintf("something else listens on %s already: end it, or choose another port", at)
-	case errors.Is(err, syscall.EACCES):
-		return fmt.Sprintf("this user may not listen on %s: choose a port above 1023, or grant CAP_NET_BIND_SERVICE", at)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Sprintf("%s is no address of this machine", address)
+	for _, one := range bindErrors {
+		if errors.Is(err, one) {
+			return bindFault(at, one)
+		}
 	}
 	return err.Error()
+}
+
+// bindErrors are those that there are plain words for.
+var bindErrors = []syscall.Errno{syscall.EADDRINUSE, syscall.EACCES, syscall.EADDRNOTAVAIL}
+
+func bindFault(at string, err syscall.Errno) string {
+	switch err {
+	case syscall.EADDRINUSE:
+		return fmt.Sprintf("something else listens on %s already: end it, or choose another port", at)
+	case syscall.EACCES:
+		return fmt.Sprintf("this user may not listen on %s: choose a port above 1023, or grant CAP_NET_BIND_SERVICE", at)
+	default:
+		host, _, _ := net.SplitHostPort(at)
+		return fmt.Sprintf("%s is no address of this machine", host)
+	}
+}
+
+// bindRefusal is what Envoy says of a listener that cannot have its port.
+var bindRefusal = regexp.MustCompile(`cannot bind '([^']*)': ([^;\n]*)`)
+
+// BindFault says in plain words why Envoy could not listen, and what to do; "": it
+// refused for something else.
+func BindFault(words string) string {
+	m := bindRefusal.FindStringSubmatch(words)
+	if m == nil {
+		return ""
+	}
+	for _, one := range bindErrors {
+		if strings.EqualFold(strings.TrimSpace(m[2]), one.Error()) {
+			return bindFault(m[1], one)
+		}
+	}
+	return "Envoy says: " + m[0]
 }
 
 // portPoll is the longest pause between two looks whether a port is free again.

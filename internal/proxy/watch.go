@@ -188,6 +188,8 @@ func (r *Runner) refused(ctx context.Context, e *envoy, found listeners) error {
 		fault := unbound(why)
 		switch {
 		case fault == "":
+		case r.config.Bootstrap.Proxy.Profile == mesh.HostProfile && !isNeeded(why):
+			// A host serves all the others; who configures it tells of this one.
 		case !r.served:
 			return &fatal{&mesh.Error{Kind: mesh.KindInvalid, Message: fault}}
 		case isNeeded(why):

@@ -104,7 +104,7 @@ func (b *builder) ownListeners(s *mesh.Service) {
 // the application's: it has there what was asked for, and not what TCP implies.
 func (b *builder) ownListener(s *mesh.Service) bool {
 	at := place{b.outboundPlace().address, s.OwnPort()}
-	if b.scope.Proxy.Intercept != nil {
+	if b.scope.Proxy.Intercept != nil || b.scope.Proxy.Profile == mesh.HostProfile { // a host knows which of several has a port
 		at.port = s.ListenerPort
 	}
 	if port, asked := b.scope.Proxy.DependencyPorts[s.Name]; asked {

@@ -21,9 +21,9 @@ func (f *haproxyFlags) byHAProxy(address string, outbound mesh.Port, log *slog.L
 	if err != nil {
 		return nil, err
 	}
-	return func(fleet *catalog.Catalog, report func(proxy.Status)) (agent.Proxy, error) {
+	return func(fleet *catalog.Catalog, report func(proxy.Status), wrong func([]proxy.Problem)) (agent.Proxy, error) {
 		return haproxy.New(haproxy.Config{
-			Catalog: fleet, Host: agent.HostProxy, Address: address, Port: outbound, HAProxy: binary, Report: report, Logger: log,
+			Catalog: fleet, Host: agent.HostProxy, Address: address, Port: outbound, HAProxy: binary, Report: report, Problems: wrong, Logger: log,
 		})
 	}, nil
 }

@@ -145,7 +145,7 @@ func writeProblems(con *cli.Console, problems []api.Problem) error {
 	}
 	fmt.Fprintln(con.Out, "\nProblems:")
 	for _, p := range order {
-		if _, err := fmt.Fprintf(con.Out, "%s on %s: %s\n", present.Safe(p.Service), present.CutList(hosts[p]), con.Palette.Paint(present.Warn, present.Safe(p.Message))); err != nil {
+		if _, err := fmt.Fprintf(con.Out, "%s on %s: %s\n", present.Safe(p.About()), present.CutList(hosts[p]), con.Palette.Paint(present.Warn, present.Safe(p.Message))); err != nil {
 			return err
 		}
 	}

@@ -20,7 +20,7 @@ type proxyFlags struct {
 }
 
 // newProxy makes what serves on the host.
-type newProxy = func(fleet *catalog.Catalog, report func(proxy.Status)) (agent.Proxy, error)
+type newProxy = func(fleet *catalog.Catalog, report func(proxy.Status), wrong func([]proxy.Problem)) (agent.Proxy, error)
 
 // listenAddress is where the proxy listens.
 func (c *proxyFlags) listenAddress(toOutside bool) string {
@@ -57,7 +57,7 @@ func (c *proxyFlags) byEnvoy(cfg *agent.Config, redirected *mesh.Intercept, out 
 		},
 		XDS: []string{cfg.XDS.Addr().String()},
 	}
-	return func(_ *catalog.Catalog, report func(proxy.Status)) (agent.Proxy, error) {
+	return func(_ *catalog.Catalog, report func(proxy.Status), _ func([]proxy.Problem)) (agent.Proxy, error) {
 		return proxy.New(proxy.Config{Bootstrap: bootstrap, Envoy: binary, Stdout: out, Logger: cfg.Logger, Report: report})
 	}, nil
 }

@@ -31,12 +31,12 @@ type Member struct {
 	Services []hosts.Service `json:"services"`
 }
 
-// Problem is what cannot be as a host says it.
+// Problem is what cannot be as a host says it, or is not served so by the host's proxy.
 type Problem struct {
 	Host    string           `json:"host"`
-	Service string           `json:"service"`
+	Service string           `json:"service"` // "": it is about all of the proxy
 	Message string           `json:"message"`
-	Port    mesh.Port        `json:"port,omitempty"`  // that another service has
+	Port    mesh.Port        `json:"port,omitempty"`  // that the service does not have
 	Owner   mesh.ServiceName `json:"owner,omitempty"` // which has it
 }
 
@@ -89,6 +89,9 @@ func FleetOf(state *hosts.State) Fleet {
 	}
 	return f
 }
+
+// About says what has a problem.
+func (p Problem) About() string { return cmp.Or(p.Service, "the proxy") }
 
 // State gives a snapshot back as it was told, for [hosts.Events]; nil for nil.
 func (f *Fleet) State() *hosts.State {

@@ -4,11 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
-
-	"github.com/heddle-mesh/heddle/internal/mesh"
-	"github.com/heddle-mesh/heddle/internal/proxy"
 )
 
 const (
@@ -65,6 +61,7 @@ func (r *Runner) follow(ctx context.Context) error {
 		}
 		_, next := fit(r.running, r.wanted())
 		if !r.broken && sameShape(r.running, next) {
+			r.recover()
 			continue
 		}
 		if !reload {
@@ -85,6 +82,7 @@ func (r *Runner) follow(ctx context.Context) error {
 		default:
 			pause := pauses.NextBackOff()
 			r.log.Error("HAProxy cannot be reloaded: it goes on with the services that it had", "again", pause.Round(time.Millisecond), "error", err)
+			r.suffer("HAProxy cannot be reloaded: it goes on with the services and ports that it had, and is told again by itself", err)
 			due = time.After(pause)
 		}
 	}
@@ -110,6 +108,7 @@ func (r *Runner) apply(ctx context.Context) {
 		if ctx.Err() == nil {
 			r.broken = true
 			r.log.Error("HAProxy does not change its servers: reloading it", "error", err)
+			r.suffer("HAProxy does not take what changed of copies, and is reloaded", err)
 		}
 		return
 	}
@@ -117,46 +116,4 @@ func (r *Runner) apply(ctx context.Context) {
 	if err := r.write(render(r.settings, now)); err != nil {
 		r.log.Warn("the configuration of HAProxy cannot be written: it is as before", "error", err)
 	}
-}
-
-// wanted is what is to be served, without the listeners whose ports are others'.
-func (r *Runner) wanted() plan {
-	p, problems := planOf(r.view, r.cfg.Host, r.settings.Outbound)
-	r.missing = false
-	p.Listeners = slices.DeleteFunc(p.Listeners, func(l listener) bool {
-		if r.holds(l.Port) {
-			return false
-		}
-		fault := proxy.PortFault(r.cfg.Address, l.Port)
-		if fault == "" {
-			return false
-		}
-		r.missing = true
-		problems = append(problems, fmt.Sprintf("service %q has no port of its own until it can be had: %s", l.Service, fault))
-		return true
-	})
-	r.tell(problems)
-	return p
-}
-
-// holds says whether HAProxy itself listens there.
-func (r *Runner) holds(port mesh.Port) bool {
-	return slices.ContainsFunc(r.running.Listeners, func(l listener) bool { return l.Port == port })
-}
-
-// tell logs problems that are new, and those that are over.
-func (r *Runner) tell(problems []string) {
-	now := map[string]bool{}
-	for _, one := range problems {
-		now[one] = true
-		if !r.told[one] {
-			r.log.Warn("HAProxy does not serve all", "problem", one)
-		}
-	}
-	for one := range r.told {
-		if !now[one] {
-			r.log.Info("a problem of HAProxy's is over", "problem", one)
-		}
-	}
-	r.told = now
 }

@@ -62,7 +62,7 @@ func TestGolden(t *testing.T) {
 			{Name: "web", Protocol: mesh.HTTP, Port: 80, ListenerPort: 8080},
 			{Name: "calls", Protocol: mesh.GRPC, Port: 81, ListenerPort: 8081},
 			{Name: "two", Protocol: mesh.HTTP2, Port: 82, ListenerPort: 8082},
-			{Name: "db", Protocol: mesh.TCP, Port: 5432},
+			{Name: "db", Protocol: mesh.TCP, Port: 5432, ListenerPort: 5432},
 			{Name: "by-name-alone", Protocol: mesh.HTTP, Port: 83},
 		}, copyAt("web", "a", "10.0.0.1", 31000), copyAt("calls", "a", "10.0.0.1", 31001), copyAt("two", "a", "10.0.0.1", 31002), copyAt("db", "a", "10.0.0.1", 31003))},
 		"healths-and-weights": {standard, world([]mesh.Service{{Name: "web", Protocol: mesh.HTTP, Port: 80, ListenerPort: 8080}},
@@ -75,7 +75,7 @@ func TestGolden(t *testing.T) {
 			{Name: "slow", Protocol: mesh.HTTP, Port: 80, Traffic: mesh.Traffic{
 				Timeout: mesh.Duration(time.Minute), IdleTimeout: mesh.Duration(2 * time.Minute), ConnectTimeout: mesh.Duration(300 * time.Millisecond), Retries: &mesh.Retries{}, LoadBalancing: mesh.LoadBalancing{Policy: mesh.Maglev}}},
 			{Name: "streams", Protocol: mesh.HTTP, Port: 81, Traffic: mesh.Traffic{NoTimeout: true, Retries: &mesh.Retries{Attempts: 5}, LoadBalancing: mesh.LoadBalancing{Policy: mesh.LeastRequest}}},
-			{Name: "db", Protocol: mesh.TCP, Port: 5432, Traffic: mesh.Traffic{IdleTimeout: mesh.Duration(time.Minute), LoadBalancing: mesh.LoadBalancing{Policy: mesh.Random}}},
+			{Name: "db", Protocol: mesh.TCP, Port: 5432, ListenerPort: 5432, Traffic: mesh.Traffic{IdleTimeout: mesh.Duration(time.Minute), LoadBalancing: mesh.LoadBalancing{Policy: mesh.Random}}},
 		}, copyAt("slow", "a", "::1", 1))},
 	} {
 		t.Run(name, func(t *testing.T) {

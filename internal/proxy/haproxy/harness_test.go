@@ -36,7 +36,8 @@ type side struct {
 	port     mesh.Port
 	log      *logged
 	status   atomic.Pointer[proxy.Status]
-	parent   string // of its folder
+	problems atomic.Pointer[[]proxy.Problem] // told last
+	parent   string                          // of its folder
 	end      func() error
 }
 
@@ -71,8 +72,9 @@ func (s *side) run(adjust func(*Config)) {
 	s.t.Helper()
 	cfg := Config{
 		Catalog: s.catalog, Host: host, Port: s.port, HAProxy: binary(s.t), DrainTimeout: 3 * time.Second,
-		Report: func(status proxy.Status) { s.status.Store(&status) },
-		Logger: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Report:   func(status proxy.Status) { s.status.Store(&status) },
+		Problems: func(list []proxy.Problem) { s.problems.Store(&list) },
+		Logger:   slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	if adjust != nil {
 		adjust(&cfg)
@@ -99,6 +101,29 @@ func (s *side) run(adjust func(*Config)) {
 	s.eventually("HAProxy to serve", func() error {
 		if s.status.Load() == nil {
 			return errors.New("no report")
+		}
+		return nil
+	})
+}
+
+// tells waits until all that HAProxy does not do is one problem of a service, which says so.
+func (s *side) tells(service mesh.ServiceName, port mesh.Port, says string) {
+	s.t.Helper()
+	s.eventually("HAProxy to tell of "+says, func() error {
+		list := s.problems.Load()
+		if list == nil || len(*list) != 1 || (*list)[0].Service != service || (*list)[0].Port != port || !strings.Contains((*list)[0].Message, says) {
+			return fmt.Errorf("problems: %+v", list)
+		}
+		return nil
+	})
+}
+
+// tellsNothing waits until nothing is wrong.
+func (s *side) tellsNothing() {
+	s.t.Helper()
+	s.eventually("HAProxy to tell of nothing", func() error {
+		if list := s.problems.Load(); list == nil || len(*list) > 0 {
+			return fmt.Errorf("problems: %+v", list)
 		}
 		return nil
 	})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/catalog"
 	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/proxy"
 )
 
 // What a service has unless it declares another; comparable with what Envoys have.
@@ -78,9 +79,9 @@ type slot struct {
 
 // planOf gives what host's proxy is to serve, and the problems met. outbound is the port
 // of calls by name, which no service may have.
-func planOf(v *catalog.View, host mesh.ServiceName, outbound mesh.Port) (plan, []string) {
+func planOf(v *catalog.View, host mesh.ServiceName, outbound mesh.Port) (plan, []proxy.Problem) {
 	var p plan
-	var problems []string
+	var problems []proxy.Problem
 	own, declared := v.Service(host)
 	if !declared {
 		return p, nil
@@ -94,19 +95,19 @@ func planOf(v *catalog.View, host mesh.ServiceName, outbound mesh.Port) (plan, [
 		case !declared:
 			continue
 		case !name.Valid() || s.Name != name: // it will be in a configuration
-			problems = append(problems, fmt.Sprintf("service %q is not served: that is no name of a service", name))
+			problems = append(problems, proxy.Problem{Service: name, Message: "it is not served: that is no name of a service"})
 			continue
 		case !s.Endpoints.Registered():
-			problems = append(problems, fmt.Sprintf("service %q is not served: HAProxy serves services whose copies are registered", name))
+			problems = append(problems, proxy.Problem{Service: name, Message: "it is not served: HAProxy serves services whose copies are registered"})
 			continue
 		}
 		p.Services = append(p.Services, serviceOf(v, s))
-		port := s.OwnPort()
+		port := s.ListenerPort
 		if port < 1 || port > 65535 {
 			continue
 		}
 		if holder, taken := holders[port]; taken {
-			problems = append(problems, fmt.Sprintf("service %q has no port of its own: %s has port %d", name, holder, port))
+			problems = append(problems, proxy.NoPort(s, port, fmt.Sprintf("%s has port %d", holder, port)))
 			continue
 		}
 		holders[port] = fmt.Sprintf("service %q", name)
@@ -119,7 +120,7 @@ func planOf(v *catalog.View, host mesh.ServiceName, outbound mesh.Port) (plan, [
 func serviceOf(v *catalog.View, s *mesh.Service) service {
 	t := s.Traffic
 	out := service{
-		Name: s.Name, Protocol: s.Protocol, Port: s.OwnPort(), Policy: t.LoadBalancing.Policy,
+		Name: s.Name, Protocol: s.Protocol, Port: s.ListenerPort, Policy: t.LoadBalancing.Policy,
 		Connect: cmp.Or(t.ConnectTimeout.Std(), defaultConnect), Idle: cmp.Or(t.IdleTimeout.Std(), defaultIdle), Retries: defaultAttempts,
 	}
 	switch {

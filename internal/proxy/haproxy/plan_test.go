@@ -18,18 +18,19 @@ func TestPortsThatClashAreToldAndLeftOut(t *testing.T) {
 	p, problems := planOf(world([]mesh.Service{
 		{Name: "b", Protocol: mesh.HTTP, Port: 80, ListenerPort: 8080},
 		{Name: "a", Protocol: mesh.HTTP, Port: 80, ListenerPort: 8080},
-		{Name: "c", Protocol: mesh.TCP, Port: 15001},
+		{Name: "c", Protocol: mesh.TCP, Port: 80, ListenerPort: 15001},
+		{Name: "e", Protocol: mesh.TCP, Port: 8081}, // that another has
 		{Name: "d", Protocol: mesh.HTTP, Port: 80, Endpoints: mesh.Endpoints{Static: []mesh.StaticEndpoint{{Address: "10.0.0.1", Port: 1}}}},
 	}), host, 15001)
 	if want := []listener{{8080, "a", false}}; !slices.Equal(p.Listeners, want) {
 		t.Errorf("listeners %v", p.Listeners)
 	}
-	for _, part := range []string{`service "b" has no port of its own: service "a" has port 8080`, `"c" has no port of its own: the listener of calls by host name has port 15001`, `"d" is not served`} {
-		if !strings.Contains(strings.Join(problems, "\n"), part) {
-			t.Errorf("not told: %s; %q", part, problems)
+	for i, part := range []string{`service "a" has port 8080; until then the service is called by its name alone`, `the listener of calls by host name has port 15001; until then the service is not called from here`, `it is not served`} {
+		if want := mesh.ServiceName("bcd"[i : i+1]); len(problems) != 3 || problems[i].Service != want || !strings.Contains(problems[i].Message, part) {
+			t.Errorf("not told of %s: %s; %+v", want, part, problems)
 		}
 	}
-	if len(p.Services) != 3 {
+	if len(p.Services) != 4 {
 		t.Errorf("services that can be called by name: %v", p.Services)
 	}
 }

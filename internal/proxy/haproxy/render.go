@@ -150,7 +150,11 @@ func (w *writer) service(s service) {
 func (w *writer) tcp(s service) {
 	w.section("backend http.%s", s.Name)
 	w.line("mode http")
-	w.refusal(421, "tcp", fmt.Sprintf("heddle: service %s speaks tcp: connect to its own port (%d) instead of asking for it by host name", s.Name, s.Port), "")
+	instead := fmt.Sprintf("connect to its own port (%d) instead of asking for it by host name", s.Port)
+	if s.Port == 0 {
+		instead = "it cannot be asked for by host name, and this host has no port for it"
+	}
+	w.refusal(421, "tcp", fmt.Sprintf("heddle: service %s speaks tcp: %s", s.Name, instead), "")
 	w.section("backend %s", backendName(s))
 	w.line("mode tcp")
 	w.line("balance %s", algorithm(s))

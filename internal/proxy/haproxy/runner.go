@@ -31,7 +31,9 @@ type Config struct {
 
 	// Report, if given, hears of HAProxy each time that one has begun to serve.
 	Report func(proxy.Status)
-	Logger *slog.Logger // nil: no log
+	// Problems, if given, hears all that is wrong, each time that it may be another.
+	Problems func([]proxy.Problem)
+	Logger   *slog.Logger // nil: no log
 }
 
 // Runner is one HAProxy, and what it serves.
@@ -47,10 +49,10 @@ type Runner struct {
 	process *process
 	running plan // as HAProxy has it
 	pace    *rate.Limiter
-	broken  bool            // a command failed: only a reload makes sure of what runs
-	missing bool            // a port is another's, so the service has no listener
-	told    map[string]bool // problems
-	served  bool            // some HAProxy did
+	broken  bool // a command failed: only a reload makes sure of what runs
+	missing bool // a port is another's, so the service has no listener
+	served  bool // some HAProxy did
+	faults  faults
 }
 
 // mostThreads is how many of the machine's cores it takes, as Envoy does.
@@ -77,7 +79,7 @@ func New(cfg Config) (*Runner, error) {
 		return nil, err
 	}
 	return &Runner{
-		cfg: cfg, log: cfg.Logger, told: map[string]bool{}, pace: rate.NewLimiter(rate.Every(cfg.ReloadInterval), 1),
+		cfg: cfg, log: cfg.Logger, faults: faults{unbound: map[mesh.Port]string{}}, pace: rate.NewLimiter(rate.Every(cfg.ReloadInterval), 1),
 		settings: settings{Address: address.Unmap(), Outbound: cfg.Port, Threads: min(mostThreads, runtime.NumCPU())},
 	}, nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/proxy"
 )
 
 // Copies come, go, drain and fall ill under load: no request fails, and HAProxy is never
@@ -124,7 +125,7 @@ func TestABurstIsFewReloads(t *testing.T) {
 func TestWhoCannotBeServedIsTold(t *testing.T) {
 	s := newSide(t)
 	at := heddletest.FreePort(t)
-	s.declare(web("web", at), mesh.Service{Name: "db", Protocol: mesh.TCP, Port: heddletest.FreePort(t)}, web("dead", 0))
+	s.declare(web("web", at), mesh.Service{Name: "db", Protocol: mesh.TCP, ListenerPort: heddletest.FreePort(t)}, web("dead", 0))
 	s.has(copyAt("dead", "a", "127.0.0.1", heddletest.FreePort(t)))
 	s.has(copyAt("dead", "b", "127.0.0.1", heddletest.FreePort(t)))
 	s.run(nil)
@@ -199,23 +200,60 @@ func TestAPortOfAnothersSpoilsNothing(t *testing.T) {
 			}
 			s.reaches(at, "", "web")
 			s.reaches(s.port, "other", "other")
-			s.eventually("the port to be told of", func() error {
-				if !strings.Contains(s.log.String(), fmt.Sprintf("something else listens on 127.0.0.1:%d already", taken)) {
-					return errors.New(s.log.String())
-				}
-				return nil
-			})
+			s.tells("other", taken, fmt.Sprintf("something else listens on 127.0.0.1:%d already", taken))
 			thief.Close()
 			s.reaches(taken, "", "other")
-			s.eventually("that to be told", func() error {
-				if !strings.Contains(s.log.String(), "a problem of HAProxy's is over") {
-					return errors.New(s.log.String())
-				}
-				return nil
-			})
+			s.tellsNothing()
 			l.endsWithoutFailure(t)
 		})
 	}
+}
+
+// A port that this program could have and HAProxy cannot, which lacks the right to it: HAProxy
+// would refuse all for it, at the start and at each reload.
+func TestAPortThatHAProxyMayNotHave(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Log("this user may not have such a port either")
+	}
+	for _, when := range []string{"at the start", "later"} {
+		t.Run(when, func(t *testing.T) {
+			s := newSide(t)
+			binary := binary(t)
+			if os.Geteuid() == 0 {
+				binary = script(t, "exec setpriv --bounding-set=-net_bind_service --inh-caps=-net_bind_service "+binary+` "$@"`)
+			}
+			low := privileged(t)
+			at := heddletest.FreePort(t)
+			s.declare(web("web", at))
+			s.has(s.whoami("web", "web"))
+			if when != "later" {
+				s.declare(web("low", low))
+			}
+			s.run(func(cfg *Config) { cfg.HAProxy, cfg.ReloadInterval = binary, 10*time.Millisecond })
+			if when == "later" {
+				s.declare(web("low", low))
+			}
+			s.has(s.whoami("low", "low"))
+			s.tells("low", low, "ermi")
+			s.reaches(at, "", "web")
+			s.reaches(s.port, "low", "low")
+			gone := s.services["low"]
+			delete(s.services, "low")
+			s.apply([]mesh.Change{{Service: &gone, Deleted: true}})
+			s.tellsNothing()
+		})
+	}
+}
+
+// privileged gives a free port that only some users may have.
+func privileged(t *testing.T) mesh.Port {
+	for port := mesh.Port(600); port < 1024; port++ {
+		if fault := proxy.PortFault("127.0.0.1", port); !strings.Contains(fault, "something else") {
+			return port
+		}
+	}
+	t.Fatal("all privileged ports are taken")
+	return 0
 }
 
 // An HAProxy that refused to change its servers right after a reload stayed unlike what was

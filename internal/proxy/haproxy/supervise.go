@@ -55,6 +55,7 @@ func (r *Runner) keepRunning(ctx context.Context) error {
 		if !r.served && (r.process == nil || tries == firstTries) {
 			return err
 		}
+		r.suffer("HAProxy ended, or does not start: nothing is served until another one runs, which is started by itself", err)
 		if time.Since(began) > steadyRun {
 			pauses.Reset()
 		}
@@ -84,6 +85,7 @@ func (r *Runner) start(ctx context.Context) error {
 		return err
 	}
 	r.running = next.afterLoad()
+	r.recover()
 	r.log.Info("HAProxy started", "pid", p.pid, "services", len(next.Services))
 	if r.cfg.Report != nil {
 		r.cfg.Report(proxy.Status{Outbound: netip.AddrPortFrom(r.settings.Address, uint16(r.settings.Outbound)), PID: p.pid})
@@ -147,6 +149,7 @@ func (r *Runner) reload(ctx context.Context, next plan) error {
 	}
 	_ = os.Remove(r.process.socket(socketName(old.Generation))) // the process before it goes
 	r.running, r.broken = next.afterLoad(), false
+	r.recover()
 	r.log.Info("HAProxy has been reloaded", "services", len(next.Services), "listeners", len(next.Listeners), "after", time.Since(began).Round(time.Millisecond))
 	return nil
 }

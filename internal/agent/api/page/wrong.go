@@ -82,10 +82,10 @@ func why(s api.Service) string {
 func problemsOf(f api.Fleet) []wrong {
 	var list []wrong
 	for _, p := range f.Problems {
-		i := slices.IndexFunc(list, func(w wrong) bool { return w.What == p.Service && w.Said == p.Message })
+		i := slices.IndexFunc(list, func(w wrong) bool { return w.What == p.About() && w.Said == p.Message })
 		switch {
 		case i < 0:
-			list = append(list, wrong{p.Service, p.Host, p.Message, "warn"})
+			list = append(list, wrong{p.About(), p.Host, p.Message, "warn"})
 		case !slices.Contains(strings.Split(list[i].Where, ", "), p.Host):
 			list[i].Where += ", " + p.Host
 		}
