@@ -4,8 +4,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // gatewayKinds are the kinds of the Gateway API's standard channel that Heddle knows.
@@ -26,13 +28,30 @@ func (c *Cluster) GatewayAPI(t testing.TB) {
 		}
 		c.Apply(t, string(body))
 	}
-	t.Cleanup(func() {
-		arguments := []string{"delete", "customresourcedefinitions", "--wait"}
-		for _, kind := range gatewayKinds {
-			arguments = append(arguments, kind+".gateway.networking.k8s.io")
+	t.Cleanup(func() { c.withoutGatewayAPI(t) })
+}
+
+// withoutGatewayAPI takes the definitions away, and says in which state one is that stays.
+func (c *Cluster) withoutGatewayAPI(t testing.TB) {
+	names := make([]string, 0, len(gatewayKinds))
+	for _, kind := range gatewayKinds {
+		names = append(names, kind+".gateway.networking.k8s.io")
+	}
+	asked := func(verb string, flags ...string) (string, error) {
+		return c.Kubectl(t, "", slices.Concat([]string{verb, "customresourcedefinitions", "--ignore-not-found"}, flags, names)...)
+	}
+	if _, err := asked("delete", "--wait=false"); err != nil {
+		t.Error(err)
+		return
+	}
+	for deadline := time.Now().Add(startTimeout); ; time.Sleep(100 * time.Millisecond) {
+		left, err := asked("get", "--output=jsonpath={range .items[*]}{.metadata.name} {.status.conditions}{'\\n'}{end}")
+		if err == nil && strings.TrimSpace(left) == "" {
+			return
 		}
-		if _, err := c.Kubectl(t, "", arguments...); err != nil {
-			t.Error(err)
+		if time.Now().After(deadline) {
+			t.Errorf("definitions that were deleted are still there: %s %v", left, err)
+			return
 		}
-	})
+	}
 }
