@@ -115,9 +115,11 @@ bench-azure: ## 10,000 machines of 20 Azure subscriptions: calls and memory of a
 	@go test ./test -run '^TestMachinesSpeed$$' -count=1 -v -timeout 10m -args -azure-machines 9990 -azure-services 500 -azure-rounds 36
 
 .PHONY: bench-gossip
-bench-gossip: ## hosts' gossip in fleets of 30, 1,000 and 5,000, simulated, beside memberlist's own broadcasts; then thirty real agents: a file's change to the last host, what an idle agent takes, and all faults; as root
+bench-gossip: ## hosts' gossip in fleets of 30, 1,000 and 5,000, simulated, beside memberlist's own broadcasts; then thirty real agents: a file's change and a container's start to the last host, what an idle agent takes, and all faults; a container's start to an answer on another host; as root
 	@go test ./internal/gossip -run '^$$' -bench 'Gossip|Defaults' -benchtime 1x -timeout 20m
-	@go test ./test/hosts -count=1 -v -timeout 20m
+	@go test ./test/hosts -count=1 -v -timeout 40m -args -rounds 100
+	@hack/envoy.sh >&2
+	@go test ./test -run '^TestContainersAreReachedSoon$$' -count=1 -v -args -container-rounds 50
 
 .PHONY: bench-ui
 bench-ui: build ## pages, topology, explain and lists at 2,000 services and 20,000 instances, beside a handler that does nothing; ARGS='-services 300 -rounds 10'

@@ -89,7 +89,8 @@ flags=("${race[@]}" -vet=off -timeout 40m)
 # in the end: among some thousand with real programs one may find it too busy.
 again=(--rerun-fails=1 --rerun-fails-max-failures=4 --rerun-fails-run-root-test --rerun-fails-abort-on-data-race)
 [ "$mode" = quick ] && flags=(-short -vet=off -timeout 3m) && again=()
-.tools/bin/gotestsum --format pkgname --hide-summary=output --jsonfile "$report" "${again[@]}" --packages ./... -- "${flags[@]}" || status=1
+# Those that take longest begin first, so that none is left to run alone in the end.
+.tools/bin/gotestsum --format pkgname --hide-summary=output --jsonfile "$report" "${again[@]}" --packages "./test ./test/... ./cmd/... ./..." -- "${flags[@]}" || status=1
 
 # Quick tests leave out the long ones by design (-short); only `all` counts skips.
 if [ "$mode" = all ]; then

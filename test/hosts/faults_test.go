@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,7 +23,8 @@ func TestThirtyHostsAndTheirFaults(t *testing.T) {
 	if took := agree(t, "once they have started", f.list); took > 20*time.Second {
 		t.Errorf("that is as long as if they had waited for each other's digests")
 	}
-	f.speed()
+	f.files()
+	f.containers()
 	f.stopped()
 	f.loss()
 	f.strangers()
@@ -32,48 +32,6 @@ func TestThirtyHostsAndTheirFaults(t *testing.T) {
 	f.sameName()
 	f.parted()
 	f.footprint()
-}
-
-// speed measures how long it takes from a file's change until the last host is told.
-func (f *fleet) speed() {
-	const rounds = 20
-	var found, spread, whole []time.Duration
-	for i := range rounds {
-		h := f.list[rand.IntN(len(f.list))]
-		name := fmt.Sprint("new-", i)
-		start := time.Now()
-		h.begins(f.t, name, 2000+i)
-		own, err := h.has(name, fmt.Sprintf("%s:%d", h.address, 2000+i), heddletest.Patience)
-		last := own
-		for _, other := range f.list {
-			at, other := other.has(name, fmt.Sprintf("%s:%d", h.address, 2000+i), heddletest.Patience)
-			if other != nil {
-				err = other
-			}
-			if at.After(last) {
-				last = at
-			}
-		}
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		found, spread, whole = append(found, own.Sub(start)), append(spread, last.Sub(own)), append(whole, last.Sub(start))
-		time.Sleep(time.Second)
-		h.ends(f.t, name)
-		time.Sleep(time.Second) // so that it is quiet before the next
-	}
-	show := func(what string, list []time.Duration) time.Duration {
-		slices.Sort(list)
-		worst := list[len(list)-1]
-		f.t.Logf("%s: median %v, worst of %d %v", what, list[len(list)/2].Round(time.Millisecond/10), len(list), worst.Round(time.Millisecond/10))
-		return worst
-	}
-	show("a file's change to the host itself", found)
-	show("from there to the last of 30 hosts", spread)
-	if worst := show("both", whole); worst > 5*time.Second {
-		f.t.Errorf("a service was routable on all hosts after %v only", worst)
-	}
-	agree(f.t, "after services came and went", f.list)
 }
 
 // stopped has a tenth of the hosts do nothing for 3 seconds, again and again.

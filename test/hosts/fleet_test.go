@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/heddle-mesh/heddle/internal/dockerd"
+	"github.com/heddle-mesh/heddle/internal/dockertest"
 	"github.com/heddle-mesh/heddle/internal/heddletest"
 )
 
@@ -30,6 +32,7 @@ type host struct {
 	namespace
 	name, address, file string
 	services            map[string]int // port by name
+	engine              *dockertest.Engine
 }
 
 func newFleet(t *testing.T, size int) *fleet {
@@ -39,6 +42,9 @@ func newFleet(t *testing.T, size int) *fleet {
 		h.services = map[string]int{"all": 1000, fmt.Sprint("only-", i): 1001}
 		h.write(t)
 		f.list = append(f.list, h)
+		if i == size-1 {
+			h.runsContainers(t)
+		}
 	}
 	for _, h := range f.list {
 		h.Run()
@@ -71,6 +77,12 @@ func (f *fleet) add(name, address, key string) *host {
 	h.Process = heddle.Process(f.t, arguments...)
 	h.Command = h.command
 	return h
+}
+
+// runsContainers gives a host that does not run yet an engine.
+func (h *host) runsContainers(t *testing.T) {
+	h.engine = dockertest.Start(t, dockerd.Config{Network: h.path()})
+	h.Arguments = append(h.Arguments, "--docker", "--docker-host", "unix://"+h.engine.Socket)
 }
 
 // watch waits until a host runs, and follows what it is told.
