@@ -1,11 +1,7 @@
 package heddletest
 
 import (
-	"context"
-	"net"
-	"os"
 	"strconv"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,25 +27,6 @@ func Eventually(t testing.TB, what string, attempt func() error) {
 		}
 		<-tick.C
 	}
-}
-
-// ports counts through a range below the one that the kernel takes outgoing
-// ports from, so that nobody gets a port between its choice and its use.
-var ports atomic.Int64
-
-// FreePort takes a port that nothing listens on, for a process that binds it soon.
-func FreePort(t testing.TB) mesh.Port {
-	t.Helper()
-	for range 1000 {
-		port := 20_000 + (int64(os.Getpid())*61+ports.Add(1))%10_000
-		listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", Loopback(mesh.Port(port)))
-		if err == nil {
-			_ = listener.Close()
-			return mesh.Port(port)
-		}
-	}
-	t.Fatal("found no free port")
-	return 0
 }
 
 // Loopback is a port's address on this machine.
