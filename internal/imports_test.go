@@ -91,8 +91,9 @@ var mayImport = map[string][]string{
 
 	"internal/lease/leasetest": {"internal/mesh"},
 
-	"internal/agent/docker":      {"internal/mesh", "internal/hosts"},
-	"internal/agent/systemd":     {"internal/mesh", "internal/hosts"},
+	"internal/agent/authority":   {"internal/hosts"},
+	"internal/agent/docker":      {"internal/mesh", "internal/hosts", "internal/agent/authority"},
+	"internal/agent/systemd":     {"internal/mesh", "internal/hosts", "internal/agent/authority"},
 	"internal/dockerd":           {},
 	"internal/dockertest":        {"internal/dockerd", "internal/treetest"},
 	"internal/dockertest/whoami": {},

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/moby/moby/api/types/events"
 	"github.com/moby/moby/client"
 
+	"github.com/heddle-mesh/heddle/internal/agent/authority"
 	"github.com/heddle-mesh/heddle/internal/hosts"
 )
 
@@ -42,10 +42,6 @@ const (
 	// lingerLimit is how long a container may go on after its stop signal until it is
 	// taken for one that does not heed it.
 	lingerLimit = 5 * time.Minute
-	// tellAgain is between two times that it is told of an engine that comes and goes.
-	tellAgain = time.Minute
-	// firstRetry and lastRetry bound the pause after a connection that failed.
-	firstRetry, lastRetry = 100 * time.Millisecond, 2 * time.Second
 )
 
 // errEnded is how a stream of events ends in order.
@@ -57,15 +53,10 @@ func (*Source) Name() string { return "docker" }
 // view is what is known; it is Run's.
 type view struct {
 	*Source
-	found    func([]hosts.Service)
-	said     []hosts.Service // nil: nothing yet
-	stopping map[string]signaled
-	ended    map[string]time.Time // when it was heard that they had
-	faults   map[string][]string  // told of, by container
-	awayFrom time.Time            // zero: the engine is there
-	told     bool                 // that it is away
-	toldAt   time.Time            // last
-	doubted  bool
+	authority authority.Authority
+	stopping  map[string]signaled
+	ended     map[string]time.Time // when it was heard that they had
+	faults    map[string][]string  // told of, by container
 }
 
 // signaled is when a container was sent its stop signal: by the engine's clock, to compare
@@ -78,22 +69,11 @@ func (s *Source) Run(ctx context.Context, found func([]hosts.Service)) error {
 	if err := s.Endpoint.Check(); err != nil {
 		return err
 	}
-	v := &view{Source: s, found: found, stopping: map[string]signaled{}, ended: map[string]time.Time{}, faults: map[string][]string{}}
-	pause := firstRetry
-	for ctx.Err() == nil {
-		began := time.Now()
-		if err := v.follow(ctx); ctx.Err() == nil {
-			v.away(err)
-		}
-		if time.Since(began) > 2*answerTimeout { // it held
-			pause = firstRetry
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
-		pause = min(2*pause, lastRetry)
+	v := &view{Source: s, stopping: map[string]signaled{}, ended: map[string]time.Time{}, faults: map[string][]string{}}
+	v.authority = authority.Authority{
+		Name: "the container engine", Patience: cmp.Or(s.Patience, time.Minute), Found: found, Logger: s.Logger.With("engine", s.Endpoint.Host),
 	}
+	v.authority.Follow(ctx, v.follow)
 	return nil
 }
 
@@ -184,10 +164,6 @@ func (v *view) look(ctx context.Context, engine *client.Client) error {
 	if err != nil {
 		return err
 	}
-	if v.told {
-		v.Logger.Info("the container engine answers again", "engine", v.Endpoint.Host)
-	}
-	v.awayFrom, v.told, v.doubted = time.Time{}, false, false
 	services := make([]hosts.Service, 0, len(all))
 	faults := map[string][]string{}
 	maps.DeleteFunc(v.ended, func(_ string, when time.Time) bool { return time.Since(when) >= settle })
@@ -208,7 +184,7 @@ func (v *view) look(ctx context.Context, engine *client.Client) error {
 		services = append(services, one)
 	}
 	v.faults = faults
-	v.say(services)
+	v.authority.Says(services)
 	return nil
 }
 
@@ -244,41 +220,4 @@ func nameOf(c container.Summary) string {
 		return id
 	}
 	return strings.TrimPrefix(c.Names[0], "/") + " (" + id + ")"
-}
-
-// say hands over what has changed.
-func (v *view) say(services []hosts.Service) {
-	slices.SortFunc(services, func(a, b hosts.Service) int { return cmp.Compare(a.ID, b.ID) })
-	if v.said == nil || !reflect.DeepEqual(services, v.said) {
-		v.said = services
-		v.found(slices.Clone(services))
-	}
-}
-
-// away notes that the engine does not answer.
-func (v *view) away(err error) {
-	now := time.Now()
-	if v.awayFrom.IsZero() {
-		v.awayFrom = now
-	}
-	if !v.told && now.Sub(v.toldAt) > tellAgain {
-		v.told, v.toldAt = true, now
-		v.Logger.Warn("the container engine does not answer; what ran last is taken to run on", "engine", v.Endpoint.Host, "error", err)
-	}
-	if v.doubted || now.Sub(v.awayFrom) < cmp.Or(v.Patience, time.Minute) {
-		return
-	}
-	v.doubted = true
-	services := slices.Clone(v.said)
-	doubts := 0
-	for i := range services {
-		if one := &services[i]; (one.Check.Kind == hosts.CheckEngine || one.Check.Kind == hosts.CheckNone) && one.Health != hosts.Draining {
-			one.Reason = "the container engine cannot be asked" // it is called: an engine that is away takes no traffic down
-			doubts++
-		}
-	}
-	if doubts > 0 {
-		v.Logger.Warn("the container engine has been away for long; what only it speaks for is taken to run on, and is in doubt", "engine", v.Endpoint.Host, "services", doubts)
-		v.say(services)
-	}
 }

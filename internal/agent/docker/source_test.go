@@ -284,7 +284,7 @@ func TestEngineGoesAwayAndComesBack(t *testing.T) {
 	f.comesTo("keep")
 	e.StopContainer(id)
 	f.comesTo("")
-	if told := strings.Count(f.log.String(), "does not answer; what ran last"); told != 1 {
+	if told := strings.Count(f.log.String(), "cannot be asked; what ran last"); told != 1 {
 		t.Errorf("it was told %d times in less than a minute that the engine was away:\n%s", told, f.log)
 	}
 }

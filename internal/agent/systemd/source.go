@@ -6,12 +6,11 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
-	"reflect"
-	"slices"
 	"time"
 
 	"github.com/godbus/dbus/v5"
 
+	"github.com/heddle-mesh/heddle/internal/agent/authority"
 	"github.com/heddle-mesh/heddle/internal/hosts"
 )
 
@@ -33,10 +32,6 @@ const (
 	gap = 50 * time.Millisecond
 	// anewEvery is how often files are read without being told that they changed.
 	anewEvery = time.Minute
-	// tellAgain is between two times that it is told that systemd is out of reach.
-	tellAgain = time.Minute
-	// firstRetry and lastRetry bound the pause after a connection that failed.
-	firstRetry, lastRetry = 100 * time.Millisecond, 2 * time.Second
 )
 
 // Name implements agent.Source.
@@ -45,14 +40,9 @@ func (*Source) Name() string { return "systemd" }
 // view is what is known; it is Run's.
 type view struct {
 	*Source
-	found    func([]hosts.Service)
-	said     []hosts.Service // nil: nothing yet
-	units    map[dbus.ObjectPath]made
-	faults   map[string]string // told of, by unit
-	awayFrom time.Time         // zero: systemd answers
-	told     bool              // that it does not
-	toldAt   time.Time         // last
-	doubted  bool
+	authority authority.Authority
+	units     map[dbus.ObjectPath]made
+	faults    map[string]string // told of, by unit
 }
 
 // made is what a unit's files make of it.
@@ -65,22 +55,9 @@ type made struct {
 // Run implements agent.Source. A D-Bus that is away changes nothing at first: units live
 // on without it.
 func (s *Source) Run(ctx context.Context, found func([]hosts.Service)) error {
-	v := &view{Source: s, found: found, units: map[dbus.ObjectPath]made{}, faults: map[string]string{}}
-	pause := firstRetry
-	for ctx.Err() == nil {
-		began := time.Now()
-		if err := v.follow(ctx); ctx.Err() == nil {
-			v.away(err)
-		}
-		if time.Since(began) > 2*answerTimeout { // it held
-			pause = firstRetry
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
-		pause = min(2*pause, lastRetry)
-	}
+	v := &view{Source: s, units: map[dbus.ObjectPath]made{}, faults: map[string]string{}}
+	v.authority = authority.Authority{Name: "systemd", Patience: cmp.Or(s.Patience, 10*time.Minute), Found: found, Logger: s.Logger}
+	v.authority.Follow(ctx, v.follow)
 	return nil
 }
 
@@ -166,11 +143,7 @@ func (v *view) look(ctx context.Context, b *bus) error {
 		}
 	}
 	v.units, v.faults = loaded, faults
-	if v.told {
-		v.Logger.Info("systemd answers again")
-	}
-	v.awayFrom, v.told, v.doubted = time.Time{}, false, false
-	v.say(services)
+	v.authority.Says(services)
 	return nil
 }
 
@@ -234,41 +207,4 @@ func (v *view) made(ctx context.Context, b *bus, u unit, faults map[string]strin
 		v.Logger.Warn(text, "unit", u.name, "problem", wrong)
 	}
 	return before, nil
-}
-
-// say hands over what has changed.
-func (v *view) say(services []hosts.Service) {
-	slices.SortFunc(services, func(a, b hosts.Service) int { return cmp.Compare(a.ID, b.ID) })
-	if v.said == nil || !reflect.DeepEqual(services, v.said) {
-		v.said = services
-		v.found(slices.Clone(services))
-	}
-}
-
-// away notes that systemd is out of reach.
-func (v *view) away(err error) {
-	now := time.Now()
-	if v.awayFrom.IsZero() {
-		v.awayFrom = now
-	}
-	if !v.told && now.Sub(v.toldAt) > tellAgain {
-		v.told, v.toldAt = true, now
-		v.Logger.Warn("systemd cannot be asked; what ran last is taken to run on", "error", err)
-	}
-	if v.doubted || now.Sub(v.awayFrom) < cmp.Or(v.Patience, 10*time.Minute) {
-		return
-	}
-	v.doubted = true
-	services := slices.Clone(v.said)
-	doubts := 0
-	for i := range services {
-		if one := &services[i]; one.Check.Kind == hosts.CheckNone && one.Health != hosts.Draining {
-			one.Reason = "systemd cannot be asked" // it is called: a bus that is away takes no traffic down
-			doubts++
-		}
-	}
-	if doubts > 0 {
-		v.Logger.Warn("systemd could not be asked for long; what only it speaks for is taken to run on, and is in doubt", "services", doubts)
-		v.say(services)
-	}
 }

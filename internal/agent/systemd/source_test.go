@@ -1,56 +1,17 @@
 package systemd
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/godbus/dbus/v5"
-
-	"github.com/heddle-mesh/heddle/internal/hosts"
 )
-
-// While systemd cannot be asked all stays as it is, and what nothing else speaks for is in
-// doubt after a while; it is told when that begins, and not at each try.
-func TestWhatOnlySystemdSpeaksForComesInDoubt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
-		told := ""
-		v := &view{Source: &Source{Logger: slog.New(slog.NewTextHandler(&log, nil))}, found: func(list []hosts.Service) {
-			for _, s := range list {
-				told += fmt.Sprintf("%s %s%s;", s.ID, s.Health, s.Reason)
-			}
-		}}
-		none := hosts.Check{Kind: hosts.CheckNone}
-		v.said = []hosts.Service{{ID: "checked"}, {ID: "ends", Check: none, Health: hosts.Draining}, {ID: "runs", Check: none}}
-		for range 9 * 60 {
-			v.away(errors.New("no"))
-			time.Sleep(time.Second)
-		}
-		if told != "" {
-			t.Errorf("told after 9 minutes: %s", told)
-		}
-		for range 3 * 60 {
-			v.away(errors.New("no"))
-			time.Sleep(time.Second)
-		}
-		if want := "checked ;ends draining;runs systemd cannot be asked;"; told != want {
-			t.Errorf("told %q, to be %q", told, want)
-		}
-		if got := strings.Count(log.String(), "level=WARN"); got != 2 {
-			t.Errorf("logged %d times, to be 2:\n%s", got, log.String())
-		}
-	})
-}
 
 // What listens at the socket and is no D-Bus is given up.
 func TestABusThatMakesNoSense(t *testing.T) {
