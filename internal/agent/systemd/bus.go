@@ -32,6 +32,13 @@ var kinds = []string{".service", ".socket"}
 type bus struct {
 	*dbus.Conn
 	signals chan *dbus.Signal // closed when the connection is
+	end     context.CancelFunc
+}
+
+// Close ends the connection.
+func (b *bus) Close() {
+	_ = b.Conn.Close() // nobody waits for what is on its way
+	b.end()
 }
 
 // unit is one that systemd has loaded.
@@ -53,21 +60,21 @@ func connect(ctx context.Context) (*bus, error) {
 }
 
 func dial(ctx context.Context, path string) (*bus, error) {
-	ctx, cancel := context.WithCancel(ctx) // its end closes the connection
-	late := time.AfterFunc(answerTimeout, cancel)
+	ctx, end := context.WithCancel(ctx) // its end closes the connection
+	late := time.AfterFunc(answerTimeout, end)
 	defer late.Stop()
 	connection, err := dbus.Dial("unix:path="+path, dbus.WithContext(ctx))
 	if err != nil {
-		cancel()
+		end()
 		return nil, err
 	}
-	b := &bus{connection, make(chan *dbus.Signal, 64)}
+	b := &bus{connection, make(chan *dbus.Signal, 64), end}
 	connection.Signal(b.signals)
 	if err := b.open(ctx, path != private); err != nil {
 		if ctx.Err() != nil {
 			err = fmt.Errorf("no answer within %s", answerTimeout)
 		}
-		_ = connection.Close() // nothing was said yet
+		b.Close()
 		return nil, fmt.Errorf("talk to systemd at %s: %w", path, err)
 	}
 	return b, nil
