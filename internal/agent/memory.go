@@ -47,15 +47,14 @@ func recall(path string) (memory, error) {
 // rememberInterval bounds how often the file is written.
 const rememberInterval = time.Second
 
-// remember keeps the file up to date until ctx ends. One that cannot be written is told
-// of once, and tried again.
+// remember keeps the file up to date until ctx ends, with what came just before. One that
+// cannot be written is told of once, and tried again.
 func remember(ctx context.Context, path string, what func() memory, log *slog.Logger) {
 	var written memory
 	told := ""
-	for {
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-			return
 		case <-time.After(rememberInterval):
 		}
 		now := what()
