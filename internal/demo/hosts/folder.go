@@ -55,6 +55,9 @@ func sweep() (int, error) {
 	var faults []error
 	folders, _ := filepath.Glob(filepath.Join(os.TempDir(), folderName+"*")) // the pattern is right
 	for _, path := range folders {
+		if !own(path) {
+			continue
+		}
 		lock, err := locked(path, 0)
 		if err != nil {
 			continue // a demo that runs, or kept logs
@@ -69,6 +72,17 @@ func sweep() (int, error) {
 		faults = append(faults, err, dockerd.Sweep(path), os.RemoveAll(path), lock.Close())
 	}
 	return found, errors.Join(faults...)
+}
+
+// own says whether a folder was made by this user: in a place where all may write, root is
+// not told by others what to end and to remove.
+func own(path string) bool {
+	about, err := os.Lstat(path)
+	if err != nil || !about.IsDir() {
+		return false
+	}
+	of, known := about.Sys().(*syscall.Stat_t)
+	return known && int(of.Uid) == os.Getuid()
 }
 
 // keepLogs leaves nothing in the folder but logs.
