@@ -40,6 +40,9 @@ type Config struct {
 	// Reserved are ports where something else of this host listens, with what does: the
 	// proxy is not told to listen there.
 	Reserved map[mesh.Port]string
+	// MostPorts bounds at how many ports of services the proxy is told to listen; 0: it
+	// is not bounded.
+	MostPorts int
 	// Keys reads the keys of gossip anew, for as long as the agent runs; nil: they stay
 	// those of Gossip.
 	Keys func() (gossip.Keys, error)
@@ -106,6 +109,7 @@ func New(cfg Config) (*Agent, error) {
 	alone := len(cfg.Gossip.Seeds)+len(cfg.Gossip.Places) == 0
 	a.claiming = claiming{begun: alone, recalled: before.Claims, until: time.Now().Add(recalledFor)}
 	a.fleet.Reserve(cfg.Reserved)
+	a.fleet.Limit(cfg.MostPorts)
 	for _, name := range before.Drained {
 		a.found.drained[name] = struct{}{}
 	}

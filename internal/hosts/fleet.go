@@ -29,6 +29,9 @@ type Fleet struct {
 	self     mesh.ServiceName               // the host proxy, which calls all that are exposed
 	exposed  map[mesh.ServiceName]mesh.Port // nil: all
 	reserved map[mesh.Port]string
+	most     int                    // ports at which the proxy may listen; 0: any number
+	taken    map[mesh.Port]struct{} // of those
+	beyond   map[mesh.Port]struct{} // that there was no room for
 	hosts    map[string]host
 	copies   map[mesh.ServiceName]map[key]copyOf // what is wanted, by service
 	served   map[mesh.ServiceName]map[key]copyOf // of those, without namesakes
@@ -75,12 +78,17 @@ func NewFleet(self mesh.ServiceName, exposed map[mesh.ServiceName]mesh.Port) *Fl
 		services: map[mesh.ServiceName]*mesh.Service{}, given: map[mesh.ServiceName]map[mesh.InstanceID]*mesh.Instance{},
 		lost:     map[mesh.ServiceName]map[mesh.InstanceID]*mesh.Instance{},
 		problems: map[mesh.ServiceName][]Problem{}, touched: map[mesh.ServiceName]struct{}{},
+		taken: map[mesh.Port]struct{}{}, beyond: map[mesh.Port]struct{}{},
 	}
 }
 
 // Reserve keeps ports from all services, on this host: what already listens there, by port.
 // It is called before anything is set.
 func (f *Fleet) Reserve(ports map[mesh.Port]string) { f.reserved = ports }
+
+// Limit bounds at how many ports of services this host's proxy listens; the others are
+// called by name alone. 0: it is not bounded. It is called before anything is set.
+func (f *Fleet) Limit(ports int) { f.most = ports }
 
 // Start gives the first change: the host proxy's own service.
 func (f *Fleet) Start() []mesh.Change { return f.declareSelf() }
@@ -108,9 +116,7 @@ func (f *Fleet) Changes() []mesh.Change {
 	for service := range f.touched {
 		f.describe(service, wanted)
 	}
-	for port := range wanted {
-		f.settle(port)
-	}
+	f.settleAll(wanted)
 	touched := slices.Sorted(maps.Keys(f.touched))
 	clear(f.touched)
 	return f.changes(touched)

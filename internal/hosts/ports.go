@@ -13,6 +13,8 @@ import (
 // settle gives a port of the proxies to one of those who want it: to who claimed it
 // first. Every host that has heard the same gives it to the same one.
 func (f *Fleet) settle(port mesh.Port) {
+	delete(f.taken, port)
+	delete(f.beyond, port)
 	if len(f.wants[port]) == 0 {
 		delete(f.wants, port)
 		return
@@ -33,6 +35,7 @@ func (f *Fleet) settle(port mesh.Port) {
 			owner = name // it was chosen on this host
 		}
 	}
+	full := f.exposed[owner] == 0 && f.exposes(owner) && owner != "" && !f.take(port)
 	for _, name := range wanting {
 		want := *f.wanted[name] // what was given is not written to
 		want.ListenerPort = 0
@@ -40,6 +43,8 @@ func (f *Fleet) settle(port mesh.Port) {
 		switch at := f.exposed[name]; {
 		case at != 0:
 			want.ListenerPort = at
+		case name == owner && full:
+			f.refuse(name, port, "", fmt.Sprintf("this host's proxy has no room for port %d: it may listen at %d ports, as many as its limit of open files allows (ulimit -n, LimitNOFILE), and calls this service by its name alone, and one of TCP only with --intercept", port, f.most))
 		case name == owner:
 			want.ListenerPort = port
 		case owner == "":
@@ -49,6 +54,30 @@ func (f *Fleet) settle(port mesh.Port) {
 		}
 		f.wanted[name] = &want
 		f.touched[name] = struct{}{}
+	}
+}
+
+// take counts a port at which the proxy is to listen; false: it is one too many.
+func (f *Fleet) take(port mesh.Port) bool {
+	if f.most > 0 && len(f.taken) >= f.most {
+		f.beyond[port] = struct{}{}
+		return false
+	}
+	f.taken[port] = struct{}{}
+	return true
+}
+
+// settleAll gives ports to those who want them, and then what became free to those that
+// there was no room for.
+func (f *Fleet) settleAll(ports map[mesh.Port]struct{}) {
+	for _, port := range slices.Sorted(maps.Keys(ports)) {
+		f.settle(port)
+	}
+	for _, port := range slices.Sorted(maps.Keys(f.beyond)) {
+		if len(f.taken) >= f.most {
+			return
+		}
+		f.settle(port)
 	}
 }
 

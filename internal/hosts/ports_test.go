@@ -1,6 +1,7 @@
 package hosts
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -23,5 +24,50 @@ func TestPortsOfTheAgentAreNobodys(t *testing.T) {
 	w.told(f, "h1", Alive, []Service{web("a", 31000, 7778)})
 	if at, p := w.services["web"].ListenerPort, f.Problems(); at != 7778 || len(p) != 0 {
 		t.Errorf("elsewhere it listens at %d, problems %+v", at, p)
+	}
+}
+
+// A proxy that has more ports than files ends, again and again: it is given as many as it
+// can have, the others are called by name, and what becomes free goes to one of those.
+func TestAProxyIsGivenNoMorePortsThanItHasFiles(t *testing.T) {
+	f := NewFleet("self", nil)
+	f.Limit(2)
+	w := newWorld(f)
+	var list []Service
+	for i := range 4 {
+		s := web(fmt.Sprint("id", i), mesh.Port(31000+i), mesh.Port(8000+i))
+		s.Name = fmt.Sprint("web", i)
+		list = append(list, s)
+	}
+	listens := func(want string) {
+		t.Helper()
+		var got []string
+		for i := range list {
+			if s := w.services[mesh.ServiceName(fmt.Sprint("web", i))]; s != nil && s.ListenerPort != 0 {
+				got = append(got, string(s.Name))
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("it listens for %v, not for %s", got, want)
+		}
+		for _, p := range f.Problems() {
+			if !strings.Contains(p.Message, "listen at 2 ports") {
+				t.Errorf("a problem is %q", p.Message)
+			}
+		}
+	}
+	w.told(f, "h1", Alive, list)
+	listens("web0 web1")
+	if n := len(f.Problems()); n != 2 || len(w.instances) != 4 {
+		t.Errorf("%d problems, and %d copies are called", n, len(w.instances))
+	}
+	w.told(f, "h2", Alive, list[3:]) // news of one that has no port
+	listens("web0 web1")
+	w.told(f, "h1", Alive, list[1:])
+	listens("web1 web2")
+	w.told(f, "h1", Alive, list[2:])
+	listens("web2 web3")
+	if n := len(f.Problems()); n != 0 {
+		t.Errorf("%d problems are left", n)
 	}
 }

@@ -61,6 +61,7 @@ func (c *Agent) Run(ctx context.Context, line *cli.Globals, con *cli.Console, lo
 	}
 	defer release()
 	cfg.Reserved = c.reserved(&cfg)
+	cfg.MostPorts = c.mostPorts()
 	cfg.Metrics = c.newMetrics()
 	cfg.Ready = c.tellReady(file, &cfg)
 	if cfg.Proxy, err = c.hostProxy(&cfg, c.redirected, con.Out); err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/agent"
 	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/proxy"
 )
 
 // reserved gives the ports that services cannot have on the proxy's address, because the
@@ -32,4 +33,12 @@ func (c *Agent) reserved(cfg *agent.Config) map[mesh.Port]string {
 		}
 	}
 	return taken
+}
+
+// mostPorts is at how many ports of services the proxy may listen; 0: any number.
+func (c *Agent) mostPorts() int {
+	if c.Proxy == "none" {
+		return 0
+	}
+	return proxy.MostPorts()
 }

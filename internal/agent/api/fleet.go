@@ -144,16 +144,18 @@ func (f *Fleet) refused(service string, port mesh.Port) bool {
 // Services gives what a fleet runs, sorted by name.
 func (f Fleet) Services() []Service {
 	byName := f.byName()
+	problems := map[mesh.ServiceName][]string{}
+	for _, p := range f.Problems {
+		if name := hosts.MeshName(p.Service); !slices.Contains(problems[name], p.Message) {
+			problems[name] = append(problems[name], p.Message)
+		}
+	}
 	list := make([]Service, 0, len(byName))
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
 		one := byName[name]
 		slices.Sort(one.Ports)
 		slices.SortStableFunc(one.Copies, func(a, b Copy) int { return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.ID, b.ID)) })
-		for _, p := range f.Problems {
-			if hosts.MeshName(p.Service) == one.MeshName && !slices.Contains(one.Problems, p.Message) {
-				one.Problems = append(one.Problems, p.Message)
-			}
-		}
+		one.Problems = slices.Clone(problems[one.MeshName])
 		list = append(list, *one)
 	}
 	return list
