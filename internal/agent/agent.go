@@ -37,9 +37,10 @@ type Config struct {
 	// Exposed are the services that the host's proxy serves, each at the port given or
 	// else at its own (0); nil: all.
 	Exposed map[mesh.ServiceName]mesh.Port
-	// Reserved are ports where something else of this host listens, with what does: the
-	// proxy is not told to listen there.
-	Reserved map[mesh.Port]string
+	// Reserved gives the ports where something else of this host listens, with what does:
+	// the proxy is not told to listen there. It is asked at the start, before there is a
+	// proxy, and each time that the proxy's status changes. nil: there are none.
+	Reserved func(proxy.Status) map[mesh.Port]string
 	// MostPorts bounds at how many ports of services the proxy is told to listen; 0: it
 	// is not bounded.
 	MostPorts int
@@ -83,6 +84,8 @@ type Agent struct {
 	fleet     *hosts.Fleet
 	forgotten forgotten
 
+	reserved chan map[mesh.Port]string // to it: the ports of this host's own
+
 	problems problems
 
 	mu       sync.Mutex
@@ -103,12 +106,14 @@ func New(cfg Config) (*Agent, error) {
 		return nil, err
 	}
 	a := &Agent{
-		cfg: cfg, gossip: node, catalog: catalog.New(catalog.Config{Logger: cfg.Logger}), fleet: hosts.NewFleet(HostProxy, cfg.Exposed), forgotten: forgotten{},
+		cfg: cfg, gossip: node, catalog: catalog.New(catalog.Config{Logger: cfg.Logger}), fleet: hosts.NewFleet(HostProxy, cfg.Exposed), forgotten: forgotten{}, reserved: make(chan map[mesh.Port]string),
 		found: found{sources: map[string][]hosts.Service{}, drained: map[string]struct{}{}},
 	}
 	alone := len(cfg.Gossip.Seeds)+len(cfg.Gossip.Places) == 0
 	a.claiming = claiming{begun: alone, recalled: before.Claims, until: time.Now().Add(recalledFor)}
-	a.fleet.Reserve(cfg.Reserved)
+	if cfg.Reserved != nil {
+		a.fleet.Reserve(cfg.Reserved(proxy.Status{}))
+	}
 	a.fleet.Limit(cfg.MostPorts)
 	for _, name := range before.Drained {
 		a.found.drained[name] = struct{}{}
@@ -164,6 +169,12 @@ func (a *Agent) proxy(ctx context.Context) error {
 		return report(proxy.Status{})
 	}
 	one, err := a.cfg.Proxy(a.catalog, func(status proxy.Status) {
+		if a.cfg.Reserved != nil {
+			select {
+			case a.reserved <- a.cfg.Reserved(status):
+			case <-ctx.Done():
+			}
+		}
 		if err := report(status); err != nil {
 			a.cfg.Logger.Error("that the host is ready cannot be told", "error", err)
 		}

@@ -47,6 +47,11 @@ func (a *Agent) follow(ctx context.Context) error {
 			a.claim()
 			a.catalog.Apply(0, true, a.fleet.Changes())
 			continue
+		case ports := <-a.reserved:
+			a.fleet.Reserve(ports)
+			a.catalog.Apply(0, true, a.fleet.Changes())
+			a.wrong(ofFleet, a.fleet.Problems())
+			continue
 		case <-patience:
 			a.claim()
 			continue

@@ -82,9 +82,16 @@ func NewFleet(self mesh.ServiceName, exposed map[mesh.ServiceName]mesh.Port) *Fl
 	}
 }
 
-// Reserve keeps ports from all services, on this host: what already listens there, by port.
-// It is called before anything is set.
-func (f *Fleet) Reserve(ports map[mesh.Port]string) { f.reserved = ports }
+// Reserve keeps ports from all services, on this host, and gives back those that it kept
+// before: what already listens there, by port.
+func (f *Fleet) Reserve(ports map[mesh.Port]string) {
+	f.reserved = ports
+	all := map[mesh.Port]struct{}{}
+	for port := range f.wants {
+		all[port] = struct{}{}
+	}
+	f.settleAll(all)
+}
 
 // Limit bounds at how many ports of services this host's proxy listens; the others are
 // called by name alone. 0: it is not bounded. It is called before anything is set.

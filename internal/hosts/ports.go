@@ -11,7 +11,8 @@ import (
 )
 
 // settle gives a port of the proxies to one of those who want it: to who claimed it
-// first. Every host that has heard the same gives it to the same one.
+// first. Every host that has heard the same gives it to the same one, but a host that
+// exposes some services, where the others want nothing.
 func (f *Fleet) settle(port mesh.Port) {
 	delete(f.taken, port)
 	delete(f.beyond, port)
@@ -21,7 +22,12 @@ func (f *Fleet) settle(port mesh.Port) {
 	}
 	claims := map[mesh.ServiceName]uint64{}
 	for name := range f.wants[port] {
-		claims[name] = f.claim(name, port)
+		if f.exposes(name) {
+			claims[name] = f.claim(name, port)
+		}
+	}
+	if len(claims) == 0 {
+		return
 	}
 	wanting := slices.SortedFunc(maps.Keys(claims), func(a, b mesh.ServiceName) int {
 		return cmp.Or(cmp.Compare(claims[a], claims[b]), cmp.Compare(a, b))
@@ -41,6 +47,8 @@ func (f *Fleet) settle(port mesh.Port) {
 		want.ListenerPort = 0
 		f.problems[name] = slices.DeleteFunc(f.problems[name], func(p Problem) bool { return p.Port != 0 })
 		switch at := f.exposed[name]; {
+		case at != 0 && f.reserved[at] != "":
+			f.refuse(name, at, "", fmt.Sprintf("port %d of this host is that of %s: the service is exposed at no port until it is given another here", at, f.reserved[at]))
 		case at != 0:
 			want.ListenerPort = at
 		case name == owner && full:

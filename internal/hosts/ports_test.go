@@ -71,3 +71,40 @@ func TestAProxyIsGivenNoMorePortsThanItHasFiles(t *testing.T) {
 		t.Errorf("%d problems are left", n)
 	}
 }
+
+// Envoy chooses its admin port itself, after services have theirs.
+func TestPortsAreReservedLaterAndGivenBack(t *testing.T) {
+	f := NewFleet("self", map[mesh.ServiceName]mesh.Port{"web": 40000})
+	all := NewFleet("self", nil)
+	for _, f := range []*Fleet{f, all} {
+		w := newWorld(f)
+		w.told(f, "h1", Alive, []Service{web("a", 31000, 40000)})
+		for range 2 {
+			if at, p := w.services["web"].ListenerPort, f.Problems(); at != 40000 || len(p) != 0 {
+				t.Fatalf("it listens at %d, problems %+v", at, p)
+			}
+			f.Reserve(map[mesh.Port]string{40000: "Envoy's admin interface"})
+			w.take(f.Changes())
+			if at, p := w.services["web"].ListenerPort, f.Problems(); at != 0 || len(p) != 1 || p[0].Port != 40000 {
+				t.Fatalf("it listens at %d, problems %+v", at, p)
+			}
+			f.Reserve(nil)
+			w.take(f.Changes())
+		}
+	}
+}
+
+// A host that exposes some services told of the ports that others want, which it never gives.
+func TestAListenerIsSilentOfWhatItDoesNotExpose(t *testing.T) {
+	f := NewFleet("self", map[mesh.ServiceName]mesh.Port{"web": 0})
+	f.Reserve(map[mesh.Port]string{7777: "the agent's API"})
+	w := newWorld(f)
+	first, reserved := web("b", 31001, 8080), web("c", 31002, 7777)
+	first.Name, first.Claim, reserved.Name = "first", 1, "reserved"
+	late := web("a", 31000, 8080)
+	late.Claim = 2
+	w.told(f, "h1", Alive, []Service{first, late, reserved})
+	if at, p := w.services["web"].ListenerPort, f.Problems(); at != 8080 || len(p) != 0 {
+		t.Errorf("web is exposed at %d, problems %+v", at, p)
+	}
+}

@@ -10,6 +10,8 @@ import (
 	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/agent"
 	"github.com/heddle-mesh/heddle/internal/hosts"
+	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/proxy"
 )
 
 // Agent runs one host of a mesh without a server.
@@ -60,7 +62,10 @@ func (c *Agent) Run(ctx context.Context, line *cli.Globals, con *cli.Console, lo
 		return err
 	}
 	defer release()
-	cfg.Reserved = c.reserved(&cfg)
+	cfg.Reserved = func(status proxy.Status) map[mesh.Port]string { return c.reserved(&cfg, status) }
+	if err := c.exposable(cfg.Exposed, cfg.Reserved(proxy.Status{})); err != nil {
+		return err
+	}
 	cfg.MostPorts = c.mostPorts()
 	cfg.Metrics = c.newMetrics()
 	cfg.Ready = c.tellReady(file, &cfg)

@@ -2,6 +2,8 @@ package agentcli
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -52,4 +54,14 @@ func (c *listenerFlags) exposedServices(runs bool) (map[mesh.ServiceName]mesh.Po
 		exposed[name], taken[mesh.Port(port)] = mesh.Port(port), text
 	}
 	return exposed, nil
+}
+
+// exposable refuses what is to be exposed where something else of this host listens.
+func (c *listenerFlags) exposable(exposed map[mesh.ServiceName]mesh.Port, reserved map[mesh.Port]string) error {
+	for _, name := range slices.Sorted(maps.Keys(exposed)) {
+		if what := reserved[exposed[name]]; what != "" {
+			return &cli.UsageError{Message: fmt.Sprintf("--expose %s=%d: port %d of this host is that of %s: expose the service at another port, or have that listen elsewhere", name, exposed[name], exposed[name], what)}
+		}
+	}
+	return nil
 }
