@@ -103,6 +103,7 @@ type pod struct {
 	dir                          string // which the users of the sidecar and of the application can read
 	heddle, resolvConf           string
 	app                          *exec.Cmd
+	mayTProxy                    bool // its sidecar has the capability for that
 }
 
 func podNamespaces() (hub string, pods []string) {
@@ -194,7 +195,11 @@ func (p *pod) in(user, program string, arguments ...string) *exec.Cmd {
 	if user == "" {
 		line = append(line, program)
 	} else { // with the pod's own resolv.conf
-		script := `mount --bind "$0" /etc/resolv.conf && exec setpriv --reuid "$1" --regid "$1" --clear-groups "${@:2}"`
+		rights := ""
+		if p.mayTProxy && user == proxyUID {
+			rights = "--inh-caps +net_admin --ambient-caps +net_admin"
+		}
+		script := `mount --bind "$0" /etc/resolv.conf && exec setpriv --reuid "$1" --regid "$1" --clear-groups ` + rights + ` "${@:2}"`
 		line = append(line, "unshare", "--mount", "bash", "-c", script, p.resolvConf, user, program)
 	}
 	return exec.Command("nsenter", append(line, arguments...)...)

@@ -131,6 +131,7 @@ type sidecarFlags struct {
 	DependencyPort  map[string]int `of:"envoy" at:"service" placeholder:"NAME=PORT" mapsep:"none" help:"The port for a dependency that has a listener of its own (TCP), instead of the one it declares. May be repeated."`
 
 	interceptcli.Flags
+	interceptcli.ModeFlags
 	deliveryFlags
 
 	AdminPort      int `of:"envoy" placeholder:"PORT" help:"The port of Envoy's admin interface on loopback. Default: a free one."`
@@ -158,6 +159,9 @@ func (f *sidecarFlags) config() (proxy.BootstrapConfig, error) {
 		ports[mesh.ServiceName(name)] = mesh.Port(port)
 	}
 	intercept, err := f.Redirected()
+	if err == nil {
+		err = f.Apply(intercept)
+	}
 	if err != nil {
 		return proxy.BootstrapConfig{}, err
 	}

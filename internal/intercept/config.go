@@ -26,11 +26,20 @@ type Config struct {
 	ExcludeOutbound      []mesh.Port    // ports to which the application connects by itself
 	ExcludeOutboundCIDRs []netip.Prefix // addresses to which the application connects by itself, also to ask for names
 	ExcludeInterfaces    []string       // what goes out and comes in by them is left alone; "br-*" is all that begin so
+	TProxy               *TProxy        // calls keep the callers' addresses; nil: Inbound is by REDIRECT
 	Resolvers            []netip.Addr   // the machine's own: queries to them are redirected although ExcludeOutboundCIDRs has them
 }
 
 // The user that runs the sidecar, unless told otherwise.
 const DefaultProxyUser = 1337
+
+// TProxy says how calls reach the sidecar, and the application, with the callers' addresses.
+type TProxy struct {
+	Table uint32 // of routes, which is ours alone: it brings the application's answers to the sidecar
+}
+
+// DefaultTProxyTable is the routing table, unless told otherwise.
+const DefaultTProxyTable = 133
 
 // Validate reports every fault.
 func (c Config) Validate() mesh.Faults {
@@ -70,6 +79,11 @@ func (c Config) Validate() mesh.Faults {
 	}
 	for i, p := range c.ExcludeOutbound {
 		port(fmt.Sprintf("excludeOutboundPorts[%d]", i), p)
+	}
+	if c.TProxy != nil {
+		if c.TProxy.Table == 0 || c.TProxy.Table >= 253 && c.TProxy.Table <= 255 {
+			f.Add("tproxyTable", "%d is a table of the kernel's own: use one that nothing else has", c.TProxy.Table)
+		}
 	}
 	for i, one := range c.ExcludeOutboundCIDRs {
 		if one.Addr().Is4() && one.Overlaps(mesh.VirtualNetwork()) && one.Bits() > 0 {

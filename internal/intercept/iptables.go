@@ -62,7 +62,7 @@ func (k iptables) trial(ctx context.Context, c Config) ([]string, error) {
 			return nil, err
 		}
 		save := strings.TrimSuffix(restore, "restore") + "save"
-		out, err := apart(ctx, Rules(c, f, ""), "sh", "-c", restore+" --noflush && "+save+" -t nat")
+		out, err := apart(ctx, Rules(c, f, ""), "sh", "-c", restore+" --noflush && "+save+" -t nat && "+save+" -t mangle")
 		if err != nil {
 			return nil, err
 		}
@@ -73,9 +73,17 @@ func (k iptables) trial(ctx context.Context, c Config) ([]string, error) {
 	return all, nil
 }
 
-// ours are the chains and rules of ours in a saved nat table.
+// ours are the chains and rules of ours in saved tables.
 func ours(saved string) []string {
-	return slices.DeleteFunc(lines(saved), func(line string) bool {
+	var all []string
+	for _, t := range []table{natTable, mangleTable} {
+		all = append(all, t.ours(saved)...)
+	}
+	return all
+}
+
+func (t table) ours(saved string) []string {
+	return slices.DeleteFunc(lines(saved, t.name), func(line string) bool {
 		return !strings.HasPrefix(line, ":HEDDLE_") && (!strings.HasPrefix(line, "-A ") || !strings.Contains(line, "HEDDLE_"))
 	})
 }
@@ -118,7 +126,7 @@ func (k iptables) change(ctx context.Context, of func(Family, string) string) er
 		if err == nil {
 			continue
 		}
-		for _, done := range families[:i] {
+		for _, done := range families[:i+1] { // of this one a table may have been taken
 			err = errors.Join(err, k.putBack(context.WithoutCancel(ctx), done, before[done]))
 		}
 		return err
@@ -147,12 +155,15 @@ func (k iptables) putBack(ctx context.Context, f Family, before string) error {
 	return nil
 }
 
-// earlier gives the rules of ours in a saved table, to be restored: chains come first there.
+// earlier gives the rules of ours in saved tables, to be restored: chains come first there.
 func earlier(saved string) string {
-	if had := ours(saved); len(had) > 0 {
-		return "*nat\n" + strings.Join(had, "\n") + "\nCOMMIT\n"
+	text := ""
+	for _, t := range []table{natTable, mangleTable} {
+		if had := t.ours(saved); len(had) > 0 {
+			text += "*" + t.name + "\n" + strings.Join(had, "\n") + "\nCOMMIT\n"
+		}
 	}
-	return ""
+	return text
 }
 
 // program finds one of iptables' programs.
@@ -171,33 +182,37 @@ func (k iptables) program(f Family, what string) (string, error) {
 	return name, nil
 }
 
-// save tells the nat table.
+// save tells the tables nat and mangle.
 func (k iptables) save(ctx context.Context, f Family) (string, error) {
-	if k.kind == legacy && !legacyHas(f) {
-		return "", nil // to look would make an empty table
-	}
 	program, err := k.program(f, "save")
 	if err != nil {
 		return "", err
 	}
-	command := exec.CommandContext(ctx, program, "-t", "nat")
-	var said bytes.Buffer
-	command.Stderr = &said
-	out, err := command.Output()
-	if err != nil {
-		return "", fault(program, err, said.String())
+	text := ""
+	for _, t := range []table{natTable, mangleTable} {
+		if k.kind == legacy && !legacyHas(f, t.name) {
+			continue // to look would make an empty table
+		}
+		command := exec.CommandContext(ctx, program, "-t", t.name)
+		var said bytes.Buffer
+		command.Stderr = &said
+		out, err := command.Output()
+		if err != nil {
+			return "", fault(program, err, said.String())
+		}
+		text += string(out)
 	}
-	return string(out), nil
+	return text, nil
 }
 
-// legacyHas says whether the kernel has a nat table of legacy iptables.
-func legacyHas(f Family) bool {
+// legacyHas says whether the kernel has a table of legacy iptables.
+func legacyHas(f Family, table string) bool {
 	file := "/proc/thread-self/net/ip_tables_names"
 	if f == IPv6 {
 		file = "/proc/thread-self/net/ip6_tables_names"
 	}
 	names, err := os.ReadFile(file)
-	return (err == nil && slices.Contains(strings.Fields(string(names)), "nat")) || errors.Is(err, fs.ErrPermission)
+	return (err == nil && slices.Contains(strings.Fields(string(names)), table)) || errors.Is(err, fs.ErrPermission)
 }
 
 // restore has the kernel take the rules in one step: all of them, or none.

@@ -52,14 +52,35 @@ func (k Kernel) Install(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	if err := chosen.install(ctx, c); err != nil {
+	finish, undo, err := routing{}.prepare(ctx, c, k.families())
+	if err != nil {
 		return err
 	}
-	return k.removeBut(ctx, chosen.name())
+	if err := chosen.install(ctx, c); err != nil {
+		return errors.Join(err, undo())
+	}
+	return errors.Join(finish(), k.removeBut(ctx, chosen.name()))
+}
+
+// families are those that are redirected.
+func (k Kernel) families() []Family {
+	if k.NoIPv6 || !hasIPv6() {
+		return []Family{IPv4}
+	}
+	return []Family{IPv4, IPv6}
 }
 
 // Remove takes the rules away, whatever set them. Without any there is nothing to do.
-func (k Kernel) Remove(ctx context.Context) error { return k.removeBut(ctx, "") }
+func (k Kernel) Remove(ctx context.Context) error {
+	if err := k.removeBut(ctx, ""); err != nil {
+		return err
+	}
+	has, err := routing{}.present(ctx) // after the rules that need them
+	if err != nil {
+		return err
+	}
+	return routing{}.become(ctx, has, nil)
+}
 
 func (k Kernel) removeBut(ctx context.Context, kept string) error {
 	all := k.all(ctx)
@@ -123,7 +144,30 @@ func (k Kernel) Show(ctx context.Context, c Config) (State, error) {
 		return State{}, fmt.Errorf("find what the rules should be, in a network namespace apart: %w", err)
 	}
 	state.compare(meant.name(), want)
-	return state, nil
+	return state, state.compareRoutes(ctx, c.steers(k.families()))
+}
+
+// compareRoutes adds what the kernel has of ours in its routing.
+func (s *State) compareRoutes(ctx context.Context, want []steer) error {
+	has, err := routing{}.present(ctx)
+	if err != nil {
+		return err
+	}
+	texts := func(list []steer) (out []string) {
+		for _, one := range list {
+			out = append(out, one.String())
+		}
+		slices.Sort(out)
+		return out
+	}
+	there, meant := texts(has), texts(want)
+	if len(there) > 0 {
+		s.Present = append(s.Present, Present{"ip", there})
+	}
+	s.Missing = append(s.Missing, slices.DeleteFunc(slices.Clone(meant), func(line string) bool { return slices.Contains(there, line) })...)
+	s.Extra = append(s.Extra, slices.DeleteFunc(slices.Clone(there), func(line string) bool { return slices.Contains(meant, line) })...)
+	s.AsMeant = s.AsMeant && slices.Equal(there, meant)
+	return nil
 }
 
 func (s *State) compare(by string, want []string) {

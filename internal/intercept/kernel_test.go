@@ -68,10 +68,10 @@ func kernelBy(backend intercept.Backend) intercept.Kernel {
 // everywhere is all that the kernel says of rules, without what counts packets.
 func everywhere(t *testing.T) string {
 	t.Helper()
-	said := "nft\n" + run(t, "nft", "list", "ruleset") + "ip rule\n" + run(t, "ip", "rule") + run(t, "ip", "-6", "rule") + run(t, "ip", "route", "show", "table", "all")
+	said := "nft\n" + run(t, "nft", "list", "ruleset") + "ip\n" + run(t, "ip", "rule") + run(t, "ip", "-6", "rule") + run(t, "ip", "route", "show", "table", "all") + run(t, "ip", "-6", "route", "show", "table", "all")
 	for _, program := range []string{"iptables-nft-save", "ip6tables-nft-save", "iptables-legacy-save", "ip6tables-legacy-save"} {
 		said += program + "\n"
-		for line := range strings.Lines(run(t, program, "-t", "nat")) {
+		for line := range strings.Lines(run(t, program, "-t", "nat") + run(t, program, "-t", "mangle")) {
 			if !strings.HasPrefix(line, "#") {
 				said += counted.ReplaceAllString(line, "")
 			}
@@ -99,7 +99,9 @@ func TestTheKernelTakesTheRules(t *testing.T) {
 	}
 	for _, program := range []string{"iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy"} {
 		for _, chain := range []string{"OUTPUT", "PREROUTING"} { // another's
-			run(t, program, "-t", "nat", "-A", chain, "-p", "tcp", "--dport", "9", "-j", "RETURN")
+			for _, table := range []string{"nat", "mangle"} {
+				run(t, program, "-t", table, "-A", chain, "-p", "tcp", "--dport", "9", "-j", "RETURN")
+			}
 		}
 	}
 	before := everywhere(t)
@@ -113,13 +115,13 @@ func TestTheKernelTakesTheRules(t *testing.T) {
 		}
 		some := usual()
 		some.OnlyUsers, some.OnlyGroups = []uint32{1000}, []uint32{50}
-		for _, c := range []intercept.Config{everything(), some, usual()} {
+		for _, c := range []intercept.Config{everything(), transparent(everything()), some, transparent(usual()), usual()} {
 			first := install(c)
 			if diff := cmp.Diff(first, install(c)); diff != "" {
 				t.Errorf("%s: installed again they are others:\n%s", backend, diff)
 			}
 			for _, by := range []intercept.Backend{backend, intercept.Auto} {
-				if state := shows(t, by, c); !state.AsMeant || len(state.Present) != 1 || state.Present[0].Backend != string(backend) {
+				if state := shows(t, by, c); !state.AsMeant || c.TProxy == nil && len(state.Present) != 1 || state.Present[0].Backend != string(backend) {
 					t.Errorf("%s by %s: not as meant: %+v", backend, by, state)
 				}
 			}

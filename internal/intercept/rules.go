@@ -15,16 +15,27 @@ const (
 	outputChain  = "HEDDLE_OUTPUT"  // what leaves applications of this machine
 	callsChain   = "HEDDLE_CALLS"   // of it what leaves those that are meant, if not all are
 	inboundChain = "HEDDLE_INBOUND" // what comes from other machines
+
+	tproxyChain = "HEDDLE_TPROXY" // that, by TPROXY
 )
 
-var chains = [...]string{outputChain, callsChain, inboundChain}
+// table is one of iptables', with what may be ours in it.
+type table struct {
+	name   string
+	chains []string
+	jumps  []string // from the kernel's chains to ours
+}
 
-// jumps lead from the kernel's chains to ours. What a router or a host of containers
-// passes on to others is not for this machine, whatever its port.
-var jumps = [...]string{"OUTPUT -j " + outputChain, "PREROUTING -p tcp -m addrtype --dst-type LOCAL -j " + inboundChain}
+// What a router or a host of containers passes on to others is not for this machine,
+// whatever its port. The last jump is what an earlier version set: it took that, too.
+var (
+	outputJump  = "OUTPUT -j " + outputChain
+	inboundJump = "PREROUTING -p tcp -m addrtype --dst-type LOCAL -j " + inboundChain
+	tproxyJump  = "PREROUTING -p tcp -m addrtype --dst-type LOCAL -j " + tproxyChain
 
-// earlierJump is what an earlier version set: it took what was for others, too.
-const earlierJump = "PREROUTING -p tcp -j " + inboundChain
+	natTable    = table{"nat", []string{outputChain, callsChain, inboundChain}, []string{outputJump, inboundJump, "PREROUTING -p tcp -j " + inboundChain}}
+	mangleTable = table{"mangle", []string{tproxyChain}, []string{tproxyJump}}
+)
 
 // Family is that of addresses.
 type Family int
@@ -45,55 +56,111 @@ func (f Family) loopback() string {
 func (f Family) has(p netip.Prefix) bool { return p.Addr().Is4() == (f == IPv4) }
 
 // Rules is what iptables-restore --noflush is given to redirect what c says.
-// present is what iptables-save says of the nat table, "" of one that is empty.
-// Applied again, the rules are the same.
+// present is what iptables-save says of the tables nat and mangle, "" of ones that are
+// empty. Applied again, the rules are the same.
 func Rules(c Config, f Family, present string) string {
-	text := strings.Builder{}
-	add := func(chain, format string, arguments ...any) {
-		fmt.Fprintf(&text, "-A %s %s\n", chain, fmt.Sprintf(format, arguments...))
+	nat := natTable.replaced(present, c.natRules(f), []string{outputJump, inboundJump})
+	if c.TProxy == nil {
+		return nat + mangleTable.replaced(present, nil, nil)
 	}
-	text.WriteString("*nat\n")
-	for _, chain := range chains { // makes them, or empties them
-		if chain != callsChain || c.selects() || slices.ContainsFunc(lines(present), declares(callsChain)) {
-			fmt.Fprintf(&text, ":%s - [0:0]\n", chain)
-		}
-	}
+	nat = natTable.replaced(present, c.natRules(f), []string{outputJump})
+	return nat + mangleTable.replaced(present, c.mangleRules(), []string{tproxyJump})
+}
+
+// chainRules are the rules of one chain.
+type chainRules struct {
+	chain string
+	rules []string
+}
+
+func (r *chainRules) add(format string, arguments ...any) {
+	r.rules = append(r.rules, fmt.Sprintf(format, arguments...))
+}
+
+// natRules redirect what leaves applications, and what comes for them.
+func (c Config) natRules(f Family) []*chainRules {
+	output, calls, inbound := &chainRules{chain: outputChain}, &chainRules{chain: callsChain}, &chainRules{chain: inboundChain}
+	all := []*chainRules{output}
 	for _, user := range append(slices.Clone(c.ProxyUsers), c.ExcludeUsers...) {
-		add(outputChain, "-m owner --uid-owner %d -j RETURN", user)
+		output.add("-m owner --uid-owner %d -j RETURN", user)
 	}
 	for _, group := range c.ExcludeGroups {
-		add(outputChain, "-m owner --gid-owner %d -j RETURN", group)
+		output.add("-m owner --gid-owner %d -j RETURN", group)
 	}
-	calls := outputChain
 	if c.selects() {
 		for _, user := range c.OnlyUsers {
-			add(outputChain, "-m owner --uid-owner %d -j %s", user, callsChain)
+			output.add("-m owner --uid-owner %d -j %s", user, callsChain)
 		}
 		for _, group := range c.OnlyGroups {
-			add(outputChain, "-m owner --gid-owner %d -j %s", group, callsChain)
+			output.add("-m owner --gid-owner %d -j %s", group, callsChain)
 		}
-		calls = callsChain
+		all = append(all, calls)
+		c.outbound(f, calls.add)
+	} else {
+		c.outbound(f, output.add)
 	}
-	c.outbound(f, func(format string, arguments ...any) { add(calls, format, arguments...) })
+	if c.TProxy != nil {
+		return all
+	}
 	for _, one := range c.ExcludeInterfaces {
-		add(inboundChain, "-i %s -j RETURN", wildcard(one))
+		inbound.add("-i %s -j RETURN", wildcard(one))
 	}
 	for _, port := range c.inbound() {
-		add(inboundChain, "-p tcp --dport %d -j REDIRECT --to-ports %d", port, c.InboundPort)
+		inbound.add("-p tcp --dport %d -j REDIRECT --to-ports %d", port, c.InboundPort)
+	}
+	return append(all, inbound)
+}
+
+// mangleRules hand what comes for applications to the sidecar as it is. Without a sidecar
+// TPROXY drops it.
+func (c Config) mangleRules() []*chainRules {
+	tproxy := &chainRules{chain: tproxyChain}
+	tproxy.add("-i lo -j RETURN")
+	for _, one := range c.ExcludeInterfaces {
+		tproxy.add("-i %s -j RETURN", wildcard(one))
+	}
+	for _, port := range c.inbound() {
+		tproxy.add("-p tcp --dport %d -j TPROXY --on-port %d", port, c.InboundPort)
+	}
+	return []*chainRules{tproxy}
+}
+
+// replaced is what makes our part of a table these rules, and jumps to them; "" where
+// nothing is and nothing is to be.
+func (t table) replaced(present string, rules []*chainRules, jumps []string) string {
+	text := strings.Builder{}
+	has := lines(present, t.name)
+	for _, one := range rules { // makes the chains, or empties them
+		fmt.Fprintf(&text, ":%s - [0:0]\n", one.chain)
+	}
+	for _, one := range rules {
+		for _, rule := range one.rules {
+			fmt.Fprintf(&text, "-A %s %s\n", one.chain, rule)
+		}
 	}
 	for _, jump := range jumps { // last: nothing is redirected until all is there
-		if !slices.Contains(lines(present), "-A "+jump) {
+		if !slices.Contains(has, "-A "+jump) {
 			fmt.Fprintf(&text, "-A %s\n", jump)
 		}
 	}
-	if slices.Contains(lines(present), "-A "+earlierJump) {
-		fmt.Fprintf(&text, "-D %s\n", earlierJump)
+	for _, line := range has {
+		jump, is := strings.CutPrefix(line, "-A ")
+		if is && slices.Contains(t.jumps, jump) && !slices.Contains(jumps, jump) {
+			fmt.Fprintf(&text, "-D %s\n", jump)
+		}
 	}
-	if !c.selects() && slices.ContainsFunc(lines(present), declares(callsChain)) {
-		fmt.Fprintf(&text, "-X %s\n", callsChain)
+	for _, step := range []string{"-F ", "-X "} {
+		for _, chain := range t.chains {
+			wanted := slices.ContainsFunc(rules, func(one *chainRules) bool { return one.chain == chain })
+			if !wanted && slices.ContainsFunc(has, declares(chain)) {
+				text.WriteString(step + chain + "\n")
+			}
+		}
 	}
-	text.WriteString("COMMIT\n")
-	return text.String()
+	if text.Len() == 0 {
+		return ""
+	}
+	return "*" + t.name + "\n" + text.String() + "COMMIT\n"
 }
 
 // outbound redirects what applications connect to.
@@ -178,37 +245,18 @@ func (c Config) excludedResolvers(f Family) []netip.Addr {
 
 // Removal is what takes the rules of an earlier run away; "" when there are none.
 func Removal(present string) string {
-	text := strings.Builder{}
-	has := lines(present)
-	for _, jump := range append(jumps[:], earlierJump) {
-		for _, line := range has {
-			if line == "-A "+jump {
-				fmt.Fprintf(&text, "-D %s\n", jump)
-			}
-		}
-	}
-	for _, step := range []string{"-F ", "-X "} {
-		for _, chain := range chains {
-			if slices.ContainsFunc(has, declares(chain)) {
-				text.WriteString(step + chain + "\n")
-			}
-		}
-	}
-	if text.Len() == 0 {
-		return ""
-	}
-	return "*nat\n" + text.String() + "COMMIT\n"
+	return natTable.replaced(present, nil, nil) + mangleTable.replaced(present, nil, nil)
 }
 
-// lines of the nat table alone.
-func lines(saved string) []string {
+// lines of one table alone.
+func lines(saved, name string) []string {
 	var in []string
 	table := ""
 	for _, line := range strings.Split(saved, "\n") {
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "*") {
 			table = line
-		} else if table == "*nat" {
+		} else if table == "*"+name {
 			in = append(in, line)
 		}
 	}

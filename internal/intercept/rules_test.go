@@ -36,6 +36,12 @@ func everything() intercept.Config {
 	return c
 }
 
+// transparent has calls to the application keep their callers' addresses.
+func transparent(c intercept.Config) intercept.Config {
+	c.TProxy = &intercept.TProxy{Table: intercept.DefaultTProxyTable}
+	return c
+}
+
 // TestRules compares the rules with the files in testdata.
 func TestRules(t *testing.T) {
 	noDNS := usual()
@@ -44,9 +50,12 @@ func TestRules(t *testing.T) {
 	port53.ExcludeOutbound = append(port53.ExcludeOutbound, 53)
 	some := usual()
 	some.OnlyUsers, some.OnlyGroups, some.ExcludeGroups = []uint32{1000}, []uint32{50}, []uint32{7}
-	for name, c := range map[string]intercept.Config{"usual": usual(), "everything": everything(), "no-dns": noDNS, "port-53": port53, "some-users": some} {
+	for name, c := range map[string]intercept.Config{"tproxy": transparent(everything()), "usual": usual(), "everything": everything(), "no-dns": noDNS, "port-53": port53, "some-users": some} {
 		t.Run(name, func(t *testing.T) {
 			got := "# nft\n" + intercept.Table(c, false) + "# IPv4\n" + intercept.Rules(c, intercept.IPv4, "") + "# IPv6\n" + intercept.Rules(c, intercept.IPv6, "")
+			if c.TProxy != nil {
+				got += "# sh\n" + intercept.Routes(c, false)
+			}
 			file := "testdata/" + name + ".rules"
 			if *update {
 				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
@@ -111,6 +120,8 @@ func TestRulesOfAnEarlierRunAreReplaced(t *testing.T) {
 
 func TestWrongConfigurationsAreRefused(t *testing.T) {
 	for want, change := range map[string]func(*intercept.Config){
+		"tproxyTable: 0 is a table of the kernel":   func(c *intercept.Config) { c.TProxy = &intercept.TProxy{} },
+		"tproxyTable: 254 is a table of the kernel": func(c *intercept.Config) { c.TProxy = &intercept.TProxy{Table: 254} },
 		"proxyUid: is missing":                      func(c *intercept.Config) { c.ProxyUsers = nil },
 		"proxyUid: 0 is root":                       func(c *intercept.Config) { c.ProxyUsers = []uint32{0} },
 		"outboundPort: 0 is not a port":             func(c *intercept.Config) { c.OutboundPort = 0 },

@@ -44,15 +44,28 @@ func Table(c Config, noIPv6 bool) string {
 	} else {
 		c.tableOutbound(add)
 	}
-	fmt.Fprintf(&text, "\t}\n\tchain inbound {\n\t\ttype nat hook prerouting priority %d; policy accept;\n", afterOthers)
+	text.WriteString("\t}\n")
+	hook := "nat"
+	if c.TProxy != nil {
+		hook = "filter"
+	}
+	fmt.Fprintf(&text, "\tchain inbound {\n\t\ttype %s hook prerouting priority %d; policy accept;\n", hook, afterOthers)
 	if noIPv6 {
 		add("meta nfproto ipv6 return")
+	}
+	if c.TProxy != nil { // the sidecar's own calls to the application among it
+		add("iifname \"lo\" return")
 	}
 	for _, one := range c.ExcludeInterfaces {
 		add("iifname %q return", one)
 	}
 	for _, port := range c.inbound() { // what is passed on to others is not for this machine
-		add("fib daddr type local tcp dport %d redirect to :%d", port, c.InboundPort)
+		if c.TProxy == nil {
+			add("fib daddr type local tcp dport %d redirect to :%d", port, c.InboundPort)
+			continue
+		}
+		add("fib daddr type local tcp dport %d tproxy to :%d accept", port, c.InboundPort)
+		add("fib daddr type local tcp dport %d drop", port) // there is no sidecar to take it
 	}
 	text.WriteString("\t}\n}\n")
 	return text.String()

@@ -11,6 +11,7 @@ import (
 type Intercept struct {
 	Port    Port          `json:"port,omitempty" doc:"Where the redirected connections come in; default 15002."`
 	Outside OutsidePolicy `json:"outside,omitempty" doc:"What becomes of connections to addresses outside the mesh. pass (default): they are passed on. deny: they are refused."`
+	Mode    InterceptMode `json:"mode,omitempty" doc:"How calls to the application come to it. redirect (default): the application sees them come from the sidecar. tproxy: from the caller's address."`
 	IPv6    bool          `json:"ipv6,omitempty" doc:"Its machine has IPv6 too, and redirects those connections as well."`
 }
 
@@ -21,6 +22,15 @@ type OutsidePolicy string
 const (
 	PassOutside OutsidePolicy = "pass"
 	DenyOutside OutsidePolicy = "deny"
+)
+
+// InterceptMode says how calls to the application come to its sidecar.
+type InterceptMode string
+
+// The modes, by the names of the kernel's targets.
+const (
+	RedirectMode InterceptMode = "redirect"
+	TProxyMode   InterceptMode = "tproxy"
 )
 
 // The ports of interception: where the application's connections are redirected
@@ -58,5 +68,24 @@ func (i *Intercept) validate(f *Faults) {
 	case "", PassOutside, DenyOutside:
 	default:
 		f.check("intercept.outside", fmt.Sprintf("%q is not one of %q, %q", cut(string(i.Outside)), PassOutside, DenyOutside))
+	}
+	switch i.Mode {
+	case "", RedirectMode, TProxyMode:
+	default:
+		f.check("intercept.mode", fmt.Sprintf("%q is not one of %q, %q", cut(string(i.Mode)), RedirectMode, TProxyMode))
+	}
+}
+
+// Transparent says whether the application is called from its callers' addresses.
+func (i *Intercept) Transparent() bool { return i != nil && i.Mode == TProxyMode }
+
+// validateTransparent: the application's answers to its callers are known by their address
+// of loopback, from which nothing goes out, and brought back to the sidecar.
+func (p *Proxy) validateTransparent(f *Faults) {
+	if at, err := netip.ParseAddr(p.AppAddress); err == nil && !at.IsLoopback() {
+		f.Add("appAddress", "%s is not on loopback, where intercept.mode %q calls the application: leave it out", at, TProxyMode)
+	}
+	if at, err := netip.ParseAddr(p.InboundAddress); err == nil && !at.IsUnspecified() {
+		f.Add("inboundAddress", "is not for intercept.mode %q, which takes calls at all addresses: leave it out", TProxyMode)
 	}
 }

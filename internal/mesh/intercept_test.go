@@ -40,12 +40,15 @@ func TestInterceptIsValidated(t *testing.T) {
 		proxy mesh.Proxy
 		want  string
 	}{
-		"the defaults":   {mesh.Proxy{Service: "web", Instance: "1", Intercept: &mesh.Intercept{}}, ""},
-		"all of it":      {mesh.Proxy{Service: "web", Instance: "1", Intercept: &mesh.Intercept{Port: 1, Outside: "deny", IPv6: true}}, ""},
-		"a wrong port":   {mesh.Proxy{Service: "web", Instance: "1", Intercept: &mesh.Intercept{Port: 70000}}, "intercept.port: 70000 is not a port"},
-		"a wrong policy": {mesh.Proxy{Service: "web", Instance: "1", Intercept: &mesh.Intercept{Outside: "drop"}}, `intercept.outside: "drop" is not one of`},
-		"a gateway":      {mesh.Proxy{Service: "edge", Instance: "1", Profile: mesh.GatewayProfile, Gateway: &mesh.GatewayProxy{HTTPPort: 80}, Intercept: &mesh.Intercept{}}, "intercept: is for a sidecar"},
-		"a grpc library": {mesh.Proxy{Service: "web", Instance: "1", Profile: mesh.Proxyless, Intercept: &mesh.Intercept{}}, "intercept: is for an Envoy"},
+		"the defaults":             {mesh.Proxy{Service: "web", Instance: "1", Intercept: &mesh.Intercept{}}, ""},
+		"all of it":                {mesh.Proxy{Service: "web", Instance: "1", Intercept: &mesh.Intercept{Port: 1, Outside: "deny", IPv6: true}}, ""},
+		"a wrong port":             {mesh.Proxy{Service: "web", Instance: "1", Intercept: &mesh.Intercept{Port: 70000}}, "intercept.port: 70000 is not a port"},
+		"a wrong mode":             {mesh.Proxy{Service: "web", Instance: "1", Intercept: &mesh.Intercept{Mode: "nat"}}, `intercept.mode: "nat" is not one of`},
+		"an application elsewhere": {mesh.Proxy{Service: "web", Instance: "1", AppPort: 80, AppAddress: "10.0.0.1", Intercept: &mesh.Intercept{Mode: mesh.TProxyMode}}, "appAddress: 10.0.0.1 is not on loopback"},
+		"one address":              {mesh.Proxy{Service: "web", Instance: "1", AppPort: 80, InboundAddress: "10.0.0.1", Intercept: &mesh.Intercept{Mode: mesh.TProxyMode}}, "inboundAddress: is not for intercept.mode"},
+		"a wrong policy":           {mesh.Proxy{Service: "web", Instance: "1", Intercept: &mesh.Intercept{Outside: "drop"}}, `intercept.outside: "drop" is not one of`},
+		"a gateway":                {mesh.Proxy{Service: "edge", Instance: "1", Profile: mesh.GatewayProfile, Gateway: &mesh.GatewayProxy{HTTPPort: 80}, Intercept: &mesh.Intercept{}}, "intercept: is for a sidecar"},
+		"a grpc library":           {mesh.Proxy{Service: "web", Instance: "1", Profile: mesh.Proxyless, Intercept: &mesh.Intercept{}}, "intercept: is for an Envoy"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := mesh.Invalid("check", c.proxy.Validate())

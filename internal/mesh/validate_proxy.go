@@ -48,6 +48,9 @@ func (p *Proxy) Validate() Faults {
 	}
 	if p.Intercept != nil {
 		p.Intercept.validate(&f)
+		if p.Intercept.Transparent() {
+			p.validateTransparent(&f)
+		}
 	}
 	p.validateSocket(&f, "inbound", p.InboundAddress, p.InboundPort)
 	p.validateSocket(&f, "app", p.AppAddress, p.AppPort)

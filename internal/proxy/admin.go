@@ -19,6 +19,7 @@ import (
 // control plane appends the dependency's name, and the scope.
 const (
 	inboundPrefix    = "inbound."
+	inbound6Prefix   = "inbound.ipv6." // where the application sees its callers' addresses
 	outboundPrefix   = "outbound."
 	dependencyPrefix = "own."
 	// Where connections are intercepted: the listener to which they are redirected,
@@ -134,6 +135,7 @@ func (a *admin) listeners(ctx context.Context) (listeners, error) {
 		}
 		found.all[one.Name] = address
 		switch {
+		case strings.HasPrefix(one.Name, inbound6Prefix): // beside the one of IPv4
 		case strings.HasPrefix(one.Name, inboundPrefix):
 			found.inbound = address
 		case strings.HasPrefix(one.Name, outboundPrefix):

@@ -56,6 +56,11 @@ func checkPorts(b BootstrapConfig) error {
 	if p.AppPort != 0 {
 		check("--inbound-port", inbound, p.InboundPort)
 	}
+	if p.AppPort != 0 && p.Intercept.Transparent() {
+		if err := mayBeTransparent(); err != nil {
+			faults.Add("--intercept-mode", "%v", err)
+		}
+	}
 	check("--outbound-port", outbound, outboundPort)
 	if p.Intercept != nil {
 		check("--intercept-port", mesh.DefaultLoopback, interceptPort(p))

@@ -28,6 +28,9 @@
 //	listener "<dependency>"; routes and cluster "proxyless.<dependency>"
 //	                                           for gRPC libraries, one for all callers
 //	cluster "app.<scope>"                      the application itself
+//	listener "inbound.ipv6.<scope>", cluster "app.ipv6.<scope>"
+//	                                           for callers by IPv6 beside those, where the
+//	                                           application sees its callers' addresses (TPROXY)
 //
 // Proxies without an identity, in a mesh that has them, share clusters and routes
 // named "plain.<name>", and those that are handed their tokens "push.<name>".

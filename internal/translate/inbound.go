@@ -5,6 +5,7 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
@@ -33,18 +34,32 @@ func (b *builder) inbound() {
 	if at.port == 0 {
 		at.port = b.own.Port
 	}
+	transparent := b.scope.Proxy.Intercept.Transparent()
+	if transparent {
+		at.address = b.everywhere()
+	}
 	if !b.claim(at, "the inbound listener", "give the proxy another inboundPort (--inbound-port), or an inboundAddress (--inbound-address) that does not include the other's") {
 		return
 	}
-	cluster, listener, origin := "app."+b.scope.Name(), "inbound."+b.scope.Name(), originOf(b.own)
-	b.add(TypeCluster, cluster, appCluster(cluster, b.own, app), origin)
+	if transparent {
+		b.transparentInbound(at.port, app)
+		return
+	}
+	name, origin := "inbound."+b.scope.Name(), originOf(b.own)
+	b.add(TypeListener, name, b.inboundListener(name, at, "app."+b.scope.Name(), app), origin)
+}
+
+// inboundListener makes the listener for calls to the application, and the cluster that
+// it is.
+func (b *builder) inboundListener(name string, at place, cluster string, app place) *listenerv3.Listener {
+	b.add(TypeCluster, cluster, appCluster(cluster, b.own, app), originOf(b.own))
 	filter, config := tcpFilter, proto.Message(tcpProxy("inbound", cluster, b.own))
 	if b.own.Protocol.IsHTTP() {
 		filter, config = hcmFilter, inboundHTTP(b.own, cluster)
 	}
-	l := listenerAt(listener, at, corev3.TrafficDirection_INBOUND, filter, config)
+	l := listenerAt(name, at, corev3.TrafficDirection_INBOUND, filter, config)
 	b.protect(l, cluster)
-	b.add(TypeListener, listener, l, origin)
+	return l
 }
 
 // appCluster is the application beside the proxy.

@@ -41,6 +41,9 @@ func ScopeOf(p mesh.Proxy) Scope {
 		if own.Outside == mesh.PassOutside {
 			own.Outside = ""
 		}
+		if own.Mode == mesh.RedirectMode {
+			own.Mode = ""
+		}
 		p.Intercept = &own
 	}
 	if len(p.DependencyPorts) == 0 {

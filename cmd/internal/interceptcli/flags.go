@@ -28,3 +28,20 @@ func (f *Flags) Redirected() (*mesh.Intercept, error) {
 	}
 	return &mesh.Intercept{Port: mesh.Port(f.InterceptPort), Outside: outside, IPv6: proxy.HasIPv6()}, nil
 }
+
+// ModeFlags say how calls to the application beside a proxy come to it.
+type ModeFlags struct {
+	InterceptMode string `of:"envoy" at:"service" enum:"redirect,tproxy" default:"redirect" placeholder:"MODE" help:"With --intercept: how calls to the application come in, as heddle intercept install --mode says it. tproxy: the application sees its callers' addresses; needs CAP_NET_ADMIN."`
+}
+
+// Apply adds them to what the control plane is told; nil without --intercept.
+func (f *ModeFlags) Apply(to *mesh.Intercept) error {
+	if f.InterceptMode != string(mesh.TProxyMode) {
+		return nil
+	}
+	if to == nil {
+		return &cli.UsageError{Message: "--intercept-mode needs --intercept"}
+	}
+	to.Mode = mesh.TProxyMode
+	return nil
+}

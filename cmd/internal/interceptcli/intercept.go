@@ -39,6 +39,7 @@ Examples:
   heddle intercept install --inbound-ports 8080 --exclude-outbound-ports 5432 --exclude-outbound-cidrs 169.254.169.254/32
   heddle intercept install --exclude-user root --exclude-group backup --exclude-interface docker0 --persist
   heddle intercept install --only-user shop --dry-run
+  heddle intercept install --inbound-ports 8080 --mode tproxy
   setpriv --reuid 1337 --regid 1337 --clear-groups heddle proxy --service web --app-port 8080 --intercept`
 }
 
@@ -67,22 +68,28 @@ func (c *installCmd) Run(ctx context.Context, con *cli.Console, log *slog.Logger
 	} else if err := c.kernel(log).Install(ctx, config); err != nil {
 		return err
 	}
-	dns := ""
+	in, dns := "in", ""
+	if config.TProxy != nil {
+		in = "in by TPROXY"
+	}
 	if config.DNSPort != 0 {
 		dns = fmt.Sprintf(", DNS to port %d", config.DNSPort)
 	}
-	fmt.Fprintf(con.Out, "connections are redirected: out to port %d, in to port %d%s\n", config.OutboundPort, config.InboundPort, dns)
+	fmt.Fprintf(con.Out, "connections are redirected: out to port %d, %s to port %d%s\n", config.OutboundPort, in, config.InboundPort, dns)
 	return nil
 }
 
 func (c *installCmd) print(ctx context.Context, con *cli.Console, config intercept.Config, log *slog.Logger) {
 	if c.kernel(log).UsesNFT(ctx) {
 		fmt.Fprintf(con.Out, "# nft -f -\n%s", intercept.Table(config, c.NoIPv6))
-		return
+	} else {
+		fmt.Fprintf(con.Out, "# iptables-restore --noflush\n%s", intercept.Rules(config, intercept.IPv4, ""))
+		if !c.NoIPv6 {
+			fmt.Fprintf(con.Out, "# ip6tables-restore --noflush\n%s", intercept.Rules(config, intercept.IPv6, ""))
+		}
 	}
-	fmt.Fprintf(con.Out, "# iptables-restore --noflush\n%s", intercept.Rules(config, intercept.IPv4, ""))
-	if !c.NoIPv6 {
-		fmt.Fprintf(con.Out, "# ip6tables-restore --noflush\n%s", intercept.Rules(config, intercept.IPv6, ""))
+	if config.TProxy != nil {
+		fmt.Fprintf(con.Out, "# sh\n%s", intercept.Routes(config, c.NoIPv6))
 	}
 }
 

@@ -15,6 +15,7 @@ func Presets() kong.Vars {
 		"proxyUID":             strconv.Itoa(intercept.DefaultProxyUser),
 		"interceptPort":        strconv.Itoa(int(mesh.DefaultInterceptPort)),
 		"interceptInboundPort": strconv.Itoa(int(mesh.DefaultInterceptInboundPort)),
+		"tproxyTable":          strconv.Itoa(intercept.DefaultTProxyTable),
 		"dnsPort":              strconv.Itoa(int(mesh.DefaultDNSPort)),
 	}
 }

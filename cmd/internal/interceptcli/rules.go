@@ -34,6 +34,9 @@ type rules struct {
 	InboundPort  int      `default:"${interceptInboundPort}" placeholder:"PORT" help:"Where it takes calls to the application (heddle proxy --inbound-port)."`
 	DNSPort      int      `default:"${dnsPort}" placeholder:"PORT" help:"Where it answers DNS queries (heddle proxy --dns-port). 0: queries are left alone."`
 
+	Mode        string `enum:"redirect,tproxy" default:"redirect" placeholder:"MODE" help:"How calls to the application reach the proxy: redirect, or tproxy, with which the application sees its callers' addresses (heddle proxy --intercept-mode)."`
+	TProxyTable uint32 `name:"tproxy-table" default:"${tproxyTable}" placeholder:"NUMBER" help:"With --mode tproxy: the table of routes by which the application's answers come to the proxy, which nothing else uses."`
+
 	Backend string `enum:"auto,nft,iptables,iptables-nft,iptables-legacy" default:"auto" placeholder:"KIND" help:"What sets the rules: auto (nft where it works, else iptables), nft, iptables (of the kind that it is here), iptables-nft or iptables-legacy."`
 	NoIPv6  bool   `name:"no-ipv6" help:"Leave IPv6 alone, on a kernel that cannot redirect it. Callers then reach the application past the proxy over IPv6, if it listens there."`
 }
@@ -48,6 +51,9 @@ func (c *rules) config() (intercept.Config, error) {
 		OutboundPort: mesh.Port(c.OutboundPort), InboundPort: mesh.Port(c.InboundPort), DNSPort: mesh.Port(c.DNSPort),
 		Inbound: portsOf(c.InboundPorts), ExcludeInbound: portsOf(c.ExcludeInboundPorts), ExcludeOutbound: portsOf(c.ExcludeOutboundPorts),
 		ExcludeInterfaces: c.ExcludeInterface,
+	}
+	if c.Mode == string(mesh.TProxyMode) {
+		config.TProxy = &intercept.TProxy{Table: c.TProxyTable}
 	}
 	for _, one := range []struct {
 		flag    string
@@ -140,6 +146,8 @@ func (c *rules) arguments() []string {
 	add("--outbound-port", strconv.Itoa(c.OutboundPort))
 	add("--inbound-port", strconv.Itoa(c.InboundPort))
 	add("--dns-port", strconv.Itoa(c.DNSPort))
+	add("--mode", c.Mode)
+	add("--tproxy-table", numbers([]uint32{c.TProxyTable})...)
 	add("--backend", c.Backend)
 	if c.NoIPv6 {
 		line = append(line, "--no-ipv6")
