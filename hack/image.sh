@@ -21,9 +21,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cp deploy/Dockerfile "$work/"
 install -m 0755 "$envoy" "$work/envoy"
-CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o "$work/heddle" ./cmd/heddle
-chmod 0755 "$work/heddle"
-echo "image: heddle $(du -m "$work/heddle" | cut -f1) MB, envoy $(du -m "$work/envoy" | cut -f1) MB; building $image on $base with $builder" >&2
+CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o "$work/" ./cmd/heddle ./cmd/heddle-agent
+chmod 0755 "$work/heddle" "$work/heddle-agent"
+echo "image: heddle $(du -m "$work/heddle" | cut -f1) MB, heddle-agent $(du -m "$work/heddle-agent" | cut -f1) MB, envoy $(du -m "$work/envoy" | cut -f1) MB; building $image on $base with $builder" >&2
 command=("$builder" build)
 [ "$builder" != buildah ] || command=(buildah build --isolation "${BUILDAH_ISOLATION:-chroot}")
 "${command[@]}" --build-arg "BASE=$base" -t "$image" "$work"

@@ -63,4 +63,4 @@ func rename(node *kong.Node) {
 }
 
 // asHere has the commands of heddle as they are called here.
-var asHere = strings.NewReplacer("heddle agent", "heddle-agent", "heddle hosts", "heddle-agent hosts", "heddle intercept", "heddle-agent intercept")
+var asHere = strings.NewReplacer("heddle agent", "heddle-agent", "heddle hosts", "heddle-agent hosts", "heddle intercept", "heddle-agent intercept", "heddle version", "heddle-agent version")

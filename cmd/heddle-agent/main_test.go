@@ -46,6 +46,8 @@ func TestEndsWithTheExitCodesOfHeddle(t *testing.T) {
 		"--address 127.0.0.1 --insecure-gossip --proxy none --services EMPTY":         {cli.ExitFailed, "it is empty: a host that runs nothing has [] in it"},
 		"--address 127.0.0.1 --insecure-gossip --proxy none --api-token-file EMPTY":   {cli.ExitFailed, "there is no token in it: put one of 16 characters or more on a line"},
 		"--address 127.0.0.1 --insecure-gossip --proxy none --api-token-file SHORT":   {cli.ExitFailed, "line 2: a token has 16 characters or more, and this one has 5"},
+		"hosts --server http://127.0.0.1:1":                                           {cli.ExitUsage, "heddle-agent: --server is a mesh's server, and these commands ask the agent of a host: name it with --agent"},
+		"hosts drain --server http://127.0.0.1:1 some":                                {cli.ExitUsage, "name it with --agent"},
 		"hosts drain":            {cli.ExitUsage, "see: heddle-agent hosts drain --help"},
 		"version":                {cli.ExitOK, ""},
 		"--version":              {cli.ExitOK, ""},

@@ -52,11 +52,7 @@ func (c *demoCmd) Run(ctx context.Context, con *cli.Console) error {
 	if err := demo.CheckBasePort(c.BasePort); err != nil {
 		return &cli.UsageError{Message: "--base-port: " + err.Error()}
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find the heddle binary: %w", err)
-	}
-	envoy, err := proxy.FindEnvoy(c.Envoy)
+	self, envoy, err := demoPrograms(c.Envoy)
 	if err != nil {
 		return err
 	}
@@ -66,4 +62,13 @@ func (c *demoCmd) Run(ctx context.Context, con *cli.Console) error {
 		Heddle: self, Hurry: hurry, Envoy: envoy, BasePort: c.BasePort, DataDir: c.KeepData,
 		Once: c.Once, JSON: c.JSON, Out: con.Out, Err: con.Err,
 	})
+}
+
+// demoPrograms are what a demo runs: this program, and an Envoy.
+func demoPrograms(envoy string) (self, found string, err error) {
+	if self, err = os.Executable(); err != nil {
+		return "", "", fmt.Errorf("find the heddle binary: %w", err)
+	}
+	found, err = proxy.FindEnvoy(envoy)
+	return self, found, err
 }

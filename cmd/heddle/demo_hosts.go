@@ -2,14 +2,11 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net"
-	"os"
 
 	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/demo/hosts"
 	"github.com/heddle-mesh/heddle/internal/demo/shop"
-	"github.com/heddle-mesh/heddle/internal/proxy"
 )
 
 // demoHostsCmd runs a fleet of hosts on this machine.
@@ -38,11 +35,7 @@ func (c *demoHostsCmd) Run(ctx context.Context, con *cli.Console) error {
 	if c.JSON && c.Stay {
 		return &cli.UsageError{Message: "--json and --stay exclude each other: only the scenario has a result"}
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find the heddle binary: %w", err)
-	}
-	envoy, err := proxy.FindEnvoy(c.Envoy)
+	self, envoy, err := demoPrograms(c.Envoy)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ type Agent struct {
 	sourceFlags
 	listenerFlags
 	proxyFlags
-	StateFile string `type:"path" placeholder:"FILE" help:"What the agent has to know when it starts again: where the other hosts are, and what is drained."`
+	StateFile string `type:"path" placeholder:"FILE" help:"What the agent has to know when it starts again: where the other hosts are, what is drained, and which ports its services had first."`
 	ReadyFile string `type:"path" placeholder:"FILE" help:"Written once the host can be reached and its proxy serves, with its addresses as JSON; removed at the end."`
 	checkFlags
 	bridgeFlags

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/agent/api"
 	"github.com/heddle-mesh/heddle/internal/hosts"
@@ -21,6 +23,16 @@ type Hosts struct {
 	Services servicesCmd `cmd:"" help:"Show what the fleet runs, copy by copy."`
 	Watch    watchCmd    `cmd:"" help:"Follow what starts, ends and changes in the fleet."`
 	Drain    drainCmd    `cmd:"" help:"Have a copy on the agent's host get no new requests."`
+}
+
+// AfterApply refuses the address of a server, which is not asked.
+func (Hosts) AfterApply(parsed *kong.Context) error {
+	for _, step := range parsed.Path {
+		if step.Flag != nil && step.Flag.Name == "server" && !step.Resolved {
+			return &cli.UsageError{Message: "--server is a mesh's server, and these commands ask the agent of a host: name it with --agent"}
+		}
+	}
+	return nil
 }
 
 // agentFlags say which agent is asked.
@@ -183,7 +195,7 @@ func (c *servicesCmd) Run(ctx context.Context, g *cli.Globals, con *cli.Console)
 					}
 				}
 				if len(chosen) == before && !c.Repeat {
-					return mesh.NotFound("no host of the fleet runs %q: heddle hosts services lists what they run", name)
+					return mesh.NotFound("no host of the fleet runs %q: %s hosts services lists what they run", name, con.Program)
 				}
 			}
 			list = chosen
@@ -205,7 +217,7 @@ func (c *servicesCmd) Run(ctx context.Context, g *cli.Globals, con *cli.Console)
 	})
 }
 
-// writeReasons tells why copies are not healthy.
+// writeReasons tells why copies are not healthy, and what of services is not as they say.
 func writeReasons(con *cli.Console, list []api.Service) error {
 	between := "\n"
 	for _, s := range list {
@@ -214,6 +226,12 @@ func writeReasons(con *cli.Console, list []api.Service) error {
 				continue
 			}
 			if _, err := fmt.Fprintf(con.Out, "%s%s on %s (%s): %s\n", between, present.Safe(s.Name), present.Safe(c.Host), present.Safe(c.ID), con.Palette.Paint(present.Bad, present.Safe(c.Reason))); err != nil {
+				return err
+			}
+			between = ""
+		}
+		for _, problem := range s.Problems {
+			if _, err := fmt.Fprintf(con.Out, "%s%s: %s\n", between, present.Safe(s.Name), con.Palette.Paint(present.Warn, present.Safe(problem))); err != nil {
 				return err
 			}
 			between = ""
@@ -229,11 +247,13 @@ func servicesTable(p present.Palette, list []api.Service, wide bool) *present.Ta
 	}
 	table := present.NewTable(p, headings...)
 	for _, s := range list {
-		var ports []string
-		for _, one := range s.Ports {
-			ports = append(ports, fmt.Sprint(one))
-		}
 		for _, c := range s.Copies {
+			var ports []string // where it wants to be called, of those where the service is
+			for _, one := range c.Ports {
+				if text := fmt.Sprint(one.ServicePort); slices.Contains(s.Ports, one.ServicePort) && !slices.Contains(ports, text) {
+					ports = append(ports, text)
+				}
+			}
 			health := present.Cell{Text: string(c.Health), Tone: healthTone(c.Health)}
 			if c.Lost {
 				health = present.Cell{Text: "host lost", Tone: present.Bad}
@@ -251,7 +271,7 @@ func servicesTable(p present.Palette, list []api.Service, wide bool) *present.Ta
 			}
 			cells := append(present.Text(s.Name, strings.Join(ports, ","), c.Host, c.ID), health, present.Cell{Text: present.CutList(at)})
 			if wide {
-				cells = append(cells, present.Text(string(s.Mode), c.Image, age)...)
+				cells = append(cells, present.Text(string(c.Mode), c.Image, age)...)
 			}
 			table.Add(cells...)
 		}

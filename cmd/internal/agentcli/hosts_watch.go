@@ -87,7 +87,7 @@ func hostEventLine(p present.Palette, at time.Time, e hosts.Event) string {
 
 type drainCmd struct {
 	agentFlags `embed:""`
-	ID         string `arg:"" help:"The copy's ID, as heddle hosts services shows it."`
+	ID         string `arg:"" help:"The copy's ID, as the command hosts services shows it."`
 	Undo       bool   `help:"Have it get requests again."`
 }
 
@@ -104,7 +104,7 @@ Examples:
 // Run drains the copy.
 func (c *drainCmd) Run(ctx context.Context, g *cli.Globals, con *cli.Console) error {
 	if c.ID == "" {
-		return &cli.UsageError{Message: "the ID is empty: heddle hosts services shows them"}
+		return &cli.UsageError{Message: "the ID is empty: " + con.Program + " hosts services shows them"}
 	}
 	client, err := c.client(g)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 )
 
 // release is set by the linker (-X github.com/heddle-mesh/heddle/cmd/internal/cli.release=v1.2.3) in released binaries.
@@ -20,7 +21,7 @@ func (VersionCommand) Help() string { return "Example:\n\n  heddle version" }
 
 // Run prints the version, the commit and the Go version on one line.
 func (VersionCommand) Run(con *Console) error {
-	_, err := fmt.Fprintln(con.Out, VersionLine())
+	_, err := fmt.Fprintln(con.Out, con.Program+strings.TrimPrefix(VersionLine(), "heddle"))
 	return err
 }
 

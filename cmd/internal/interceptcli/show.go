@@ -104,7 +104,7 @@ func (s comparison) print(out io.Writer) {
 	}
 	after := s.Unit
 	if after == "" {
-		after = "nothing (heddle intercept install --persist)"
+		after = "nothing (install them with --persist)"
 	}
 	fmt.Fprintf(out, "after a restart of the machine: %s\n", after)
 	for _, one := range s.Present {
