@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"github.com/heddle-mesh/heddle/internal/scratch"
 )
 
 // Config says how a demo runs. Heddle and Envoy are required.
@@ -53,16 +55,22 @@ func (c Config) progress() io.Writer {
 	return c.Out
 }
 
-// workFolder makes the folder of the demo's files.
-func (c Config) workFolder() (string, error) {
+// folderPrefix begins the names of demos' temporary folders.
+const folderPrefix = "heddle-demo-"
+
+// workFolder makes the folder of the demo's files; temporary is nil for one that is kept.
+// Those of demos that were killed are removed.
+func (c Config) workFolder() (path string, temporary *scratch.Folder, err error) {
 	if c.DataDir != "" {
-		return c.DataDir, claimFolder(c.DataDir)
+		return c.DataDir, nil, claimFolder(c.DataDir)
 	}
-	folder, err := os.MkdirTemp("", "heddle-demo-")
-	if err != nil {
-		return "", fmt.Errorf("make the demo's data folder: %w", err)
+	if _, err := scratch.Sweep(os.TempDir(), folderPrefix, nil); err != nil {
+		return "", nil, fmt.Errorf("remove what another demo left that was killed: %w", err)
 	}
-	return folder, nil
+	if temporary, err = scratch.Make(os.TempDir(), folderPrefix); err != nil {
+		return "", nil, fmt.Errorf("make the demo's data folder: %w", err)
+	}
+	return temporary.Path, temporary, nil
 }
 
 // markFile says that a folder is a demo's.

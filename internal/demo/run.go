@@ -19,7 +19,7 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
-	folder, err := config.workFolder()
+	folder, temporary, err := config.workFolder()
 	if err != nil {
 		return err
 	}
@@ -71,13 +71,17 @@ func Run(ctx context.Context, config Config) error {
 		err = errors.Join(err, result.Concluded(err).Report(config.Out, config.JSON))
 	}
 	switch {
-	case config.DataDir != "":
-	case err != nil && !interrupted:
-		if os.Remove(folder) != nil { // it is not empty
-			t.say("what was logged is kept in %s", folder)
-		}
+	case temporary == nil:
+	case err != nil && !interrupted && holdsSomething(folder):
+		t.say("what was logged is kept in %s", folder)
+		err = errors.Join(err, temporary.Keep())
 	default:
-		_ = os.RemoveAll(folder) // what stays is for the machine's own cleaning
+		_ = temporary.Close() // what stays the next demo removes
 	}
 	return err
+}
+
+func holdsSomething(folder string) bool {
+	entries, err := os.ReadDir(folder)
+	return err != nil || len(entries) > 0
 }

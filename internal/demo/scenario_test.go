@@ -85,7 +85,7 @@ func TestARealDemo(t *testing.T) {
 	t.Run("plays the whole scenario", func(t *testing.T) { playsTheScenario(t, heddle, envoy) })
 	t.Run("that stays does what it says", func(t *testing.T) { doesWhatItSays(t, heddle, envoy) })
 	t.Run("starts again with the data that it kept", func(t *testing.T) { startsAgain(t, heddle, envoy) })
-	t.Run("that is killed leaves no process", func(t *testing.T) { leavesNoProcess(t, heddle, envoy) })
+	t.Run("that is killed leaves nothing", func(t *testing.T) { leavesNothing(t, heddle, envoy) })
 }
 
 func playsTheScenario(t *testing.T, heddle, envoy string) {
@@ -308,11 +308,22 @@ func startsAgain(t *testing.T, heddle, envoy string) {
 	}
 }
 
-func leavesNoProcess(t *testing.T, heddle, envoy string) {
+func leavesNothing(t *testing.T, heddle, envoy string) {
 	c := runDemo(t, heddle, envoy)
 	c.until(t, "Ctrl-C stops everything")
 	if err := c.process.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	c.nothingIsLeft(t)
+	t.Setenv("TMPDIR", c.tmp)
+	_, next, err := Config{}.workFolder() // as the next one begins
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left, err := filepath.Glob(filepath.Join(c.tmp, folderPrefix+"*")); err != nil || len(left) != 1 || left[0] != next.Path {
+		t.Errorf("there are %q, to be that of the next alone, %s: %v", left, next.Path, err)
+	}
+	if err := next.Close(); err != nil {
+		t.Error(err)
+	}
 }

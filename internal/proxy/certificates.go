@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
+	"github.com/heddle-mesh/heddle/internal/scratch"
 )
 
 // CertificateFiles name a certificate chain and its private key, both PEM.
@@ -33,7 +34,7 @@ const (
 type certificates struct {
 	pairs  []CertificateFiles
 	log    *slog.Logger
-	folder *Folder // in which Envoy runs; nil when there are no certificates
+	folder *scratch.Folder // in which Envoy runs; nil when there are no certificates
 
 	// Of open, then of watch alone.
 	served [][]byte // what was last handed over, by pair
@@ -62,11 +63,7 @@ func (c *certificates) open(identity *Identity) error {
 	if err := mesh.Invalid("read the gateway's certificates", faults); err != nil {
 		return err
 	}
-	parent := os.TempDir()
-	if err := SweepFolders(parent); err != nil {
-		c.log.Warn("a folder that a killed gateway left behind cannot be removed; it holds private keys", "error", err)
-	}
-	folder, err := MakeFolder(parent)
+	folder, err := MakeFolder(c.log)
 	if err != nil {
 		return fmt.Errorf("make a folder for the gateway's certificates: %w", err)
 	}

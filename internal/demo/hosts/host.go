@@ -68,13 +68,13 @@ type host struct {
 
 // startAgent starts the agent, and returns when it is ready.
 func (h *host) startAgent(ctx context.Context, t *town, more ...string) error {
-	ready := filepath.Join(t.folder.path, h.name+"-ready.json")
+	ready := filepath.Join(t.folder.Path, h.name+"-ready.json")
 	if err := os.RemoveAll(ready); err != nil {
 		return err
 	}
 	arguments := append([]string{
 		"--net=" + h.net.path(), t.config.Heddle, "agent", "--name", h.name, "--address", h.address,
-		"--key-file", filepath.Join(t.folder.path, "keys"), "--api-token-file", t.tokenFile(), "--envoy", t.config.Envoy, "--ready-file", ready,
+		"--key-file", filepath.Join(t.folder.Path, "keys"), "--api-token-file", t.tokenFile(), "--envoy", t.config.Envoy, "--ready-file", ready,
 	}, more...)
 	for _, seed := range t.hosts[:min(2, len(t.hosts))] {
 		if seed != h {

@@ -35,7 +35,7 @@ func Run(ctx context.Context, config Config) error {
 	}
 	demoCtx, died, _, release := stage.Guard(ctx)
 	defer release()
-	t.launch = stage.Launcher{Mark: mark, Folder: t.folder.path, Died: died}
+	t.launch = stage.Launcher{Mark: mark, Folder: t.folder.Path, Died: died}
 
 	result, err := t.run(demoCtx)
 	if ctx.Err() != nil {
@@ -60,10 +60,10 @@ func Run(ctx context.Context, config Config) error {
 		err = errors.Join(err, t.report(result.Concluded(err)))
 	}
 	if err != nil && !interrupted {
-		t.say("what was logged is kept in %s", t.folder.path)
-		return errors.Join(err, t.folder.keepLogs())
+		t.say("what was logged is kept in %s", t.folder.Path)
+		return errors.Join(err, keepLogs(t.folder))
 	}
-	return errors.Join(err, t.folder.remove())
+	return errors.Join(err, t.folder.Close())
 }
 
 // run opens the town, and plays the scenario or stays.

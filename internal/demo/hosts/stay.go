@@ -51,7 +51,7 @@ Logs: %s
 Nothing listens beyond this machine.
 
 Ctrl-C stops everything.
-`, t.hosts[0].net.path(), t.folder.path)
+`, t.hosts[0].net.path(), t.folder.Path)
 	<-ctx.Done()
 	return context.Cause(ctx)
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/heddle-mesh/heddle/internal/demo/stage"
+	"github.com/heddle-mesh/heddle/internal/scratch"
 )
 
 // backends is how many hosts run services when the demo begins.
@@ -21,7 +22,7 @@ const backends = 3
 // town is the fleet.
 type town struct {
 	config Config
-	folder folder
+	folder *scratch.Folder
 	launch stage.Launcher
 	say    func(format string, args ...any)
 
@@ -78,7 +79,7 @@ func (t *town) open(ctx context.Context) error {
 func (t *town) prepare(ctx context.Context) error {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // it never fails
-	if err := os.WriteFile(filepath.Join(t.folder.path, "keys"), []byte(base64.StdEncoding.EncodeToString(key)+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(t.folder.Path, "keys"), []byte(base64.StdEncoding.EncodeToString(key)+"\n"), 0o600); err != nil {
 		return err
 	}
 	if err := os.WriteFile(t.tokenFile(), []byte(rand.Text()+"\n"), 0o600); err != nil {
@@ -103,7 +104,7 @@ func (t *town) prepare(ctx context.Context) error {
 }
 
 // tokenFile has what writes to the agents' APIs need.
-func (t *town) tokenFile() string { return filepath.Join(t.folder.path, "token") }
+func (t *town) tokenFile() string { return filepath.Join(t.folder.Path, "token") }
 
 // addHost makes the next host, without anything running on it.
 func (t *town) addHost(ctx context.Context) (*host, error) {
@@ -136,7 +137,7 @@ func (t *town) startServices(ctx context.Context, h *host) error {
 		}
 		h.backend = p
 	} else {
-		c, err := newContainers(ctx, h, t.config.Heddle, t.folder.path)
+		c, err := newContainers(ctx, h, t.config.Heddle, t.folder.Path)
 		if c != nil {
 			h.backend = c
 		}

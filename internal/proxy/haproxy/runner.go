@@ -16,6 +16,7 @@ import (
 	"github.com/heddle-mesh/heddle/internal/catalog"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
+	"github.com/heddle-mesh/heddle/internal/scratch"
 )
 
 // Config is what one HAProxy runs with. Catalog, Host and HAProxy are required.
@@ -43,7 +44,7 @@ type Runner struct {
 	settings settings
 
 	// Of Run alone.
-	folder  *proxy.Folder
+	folder  *scratch.Folder
 	feed    *catalog.Feed
 	view    *catalog.View
 	process *process
@@ -92,11 +93,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	if fault := proxy.PortFault(r.cfg.Address, r.cfg.Port); fault != "" {
 		return &mesh.Error{Kind: mesh.KindInvalid, Message: "listen for calls by host name (--outbound-port): " + fault}
 	}
-	parent := os.TempDir()
-	if err := proxy.SweepFolders(parent); err != nil {
-		r.log.Warn("what was left behind by others cannot be removed", "folder", parent, "error", err)
-	}
-	folder, err := proxy.MakeFolder(parent)
+	folder, err := proxy.MakeFolder(r.log)
 	if err != nil {
 		return fmt.Errorf("make a folder for HAProxy: %w", err)
 	}
