@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"fmt"
 	"html/template"
 	"log/slog"
 	"net/http"
@@ -23,6 +24,7 @@ type Page struct {
 	fleet    func() api.Fleet
 	template *template.Template
 	static   map[string]static // by name
+	run      int64             // of the agent: versions are compared within it
 	logger   *slog.Logger
 }
 
@@ -34,7 +36,7 @@ type static struct {
 
 // New makes the page of what fleet gives.
 func New(fleet func() api.Fleet, logger *slog.Logger) (*Page, error) {
-	p := &Page{fleet: fleet, static: map[string]static{}, logger: logger}
+	p := &Page{fleet: fleet, static: map[string]static{}, run: time.Now().UnixNano(), logger: logger}
 	for name, contentType := range map[string]string{"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8", "mark.svg": "image/svg+xml"} {
 		content, err := files.ReadFile(name)
 		if err != nil {
@@ -75,14 +77,32 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/ui/", http.StatusFound) // Sidecar had several pages
 		return
 	}
+	fleet, now := p.fleet(), time.Now()
+	tag := p.tag(fleet, now)
+	header.Set("ETag", tag)
+	header.Set("Cache-Control", "no-cache")
+	if r.Header.Get("If-None-Match") == tag {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
 	var out bytes.Buffer
-	if err := p.template.Execute(&out, contentOf(p.fleet(), r.URL.Query().Get("q"), time.Now())); err != nil {
+	if err := p.template.Execute(&out, contentOf(fleet, r.URL.Query().Get("q"), now)); err != nil {
+		header.Del("ETag")
 		p.logger.Error("the page could not be made", "error", err)
 		http.Error(w, "This page could not be made; the agent's log says why.", http.StatusInternalServerError)
 		return
 	}
 	header.Set("Content-Type", "text/html; charset=utf-8")
-	header.Set("Cache-Control", "no-store")
 	header.Set("Content-Length", strconv.Itoa(out.Len()))
 	_, _ = w.Write(out.Bytes()) // a client that left is no error of ours
+}
+
+// tag names what the page shows, whatever the filter: the fleet, and how old things are,
+// which is told by quarters of a minute while there was a change a moment ago.
+func (p *Page) tag(f api.Fleet, now time.Time) string {
+	shown := time.Minute
+	if now.Sub(f.Changed) < 2*shown {
+		shown /= 4
+	}
+	return fmt.Sprintf("\"%x-%d-%d\"", p.run, f.Version, now.Truncate(shown).Unix())
 }

@@ -7,6 +7,7 @@ const parts = ["tiles", "found"];
 const pause = 1000; // at least, between two pages asked for
 let asked = 0; // pages asked for; only the last one counts
 let waiting, last = 0;
+let shown; // of the page that is shown: its address and tag
 
 function say(state, text) {
   live.dataset.state = state;
@@ -25,14 +26,20 @@ async function refresh() {
   const query = field.value.trim();
   const address = "/ui/" + (query ? "?q=" + encodeURIComponent(query) : "");
   try {
-    const answer = await fetch(address, { headers: { Accept: "text/html" } });
+    const answer = await fetch(address, { headers: { Accept: "text/html" }, cache: "no-cache" }); // the browser asks with the tag that it has
     if (!answer.ok) throw new Error(answer.status);
+    const tagged = address + answer.headers.get("ETag");
+    if (tagged === shown && mine === asked) {
+      if (watch.readyState === EventSource.OPEN) say("live", "live");
+      return;
+    }
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     if (mine !== asked) return;
     for (const id of parts) {
       const now = page.getElementById(id), old = document.getElementById(id);
       if (now && old && now.innerHTML !== old.innerHTML) old.replaceWith(document.importNode(now, true));
     }
+    shown = tagged;
     history.replaceState(null, "", address);
     if (watch.readyState === EventSource.OPEN) say("live", "live");
   } catch {

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/heddle-mesh/heddle/internal/agent/api"
 	"github.com/heddle-mesh/heddle/internal/agent/api/page"
@@ -66,5 +67,37 @@ func TestTheFilterShowsWhatHasItsText(t *testing.T) {
 	}
 	if body := get(h, "/ui/?q=nothing").Body.String(); !strings.Contains(body, "No service has “nothing”") {
 		t.Error("that nothing was found is not said")
+	}
+}
+
+// A page of many hosts is large: who has it as it is gets nothing, whoever filters gets its own.
+func TestWhoHasThePageIsNotSentItAgain(t *testing.T) {
+	version := uint64(1)
+	h := handler(t, func() *hosts.State { return &hosts.State{Version: version, Changed: time.Now().Add(-time.Hour)} })
+	again := func(tag string) *httptest.ResponseRecorder {
+		answer, request := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/ui/", nil)
+		request.Header.Set("If-None-Match", tag)
+		h.ServeHTTP(answer, request)
+		return answer
+	}
+	tag := get(h, "/ui/").Header().Get("ETag")
+	answer := again(tag)
+	if now := get(h, "/ui/").Header().Get("ETag"); now != tag { // a minute has begun
+		tag, answer = now, again(now)
+	}
+	if answer.Code != http.StatusNotModified || answer.Body.Len() != 0 {
+		t.Errorf("%d and %d bytes for %s", answer.Code, answer.Body.Len(), tag)
+	}
+	version++
+	if answer := again(tag); answer.Code != http.StatusOK || answer.Header().Get("ETag") == tag {
+		t.Errorf("%d for another version", answer.Code)
+	}
+	if answer := httptest.NewRecorder(); true {
+		restarted, request := handler(t, func() *hosts.State { return &hosts.State{Version: 1, Changed: time.Now().Add(-time.Hour)} }), httptest.NewRequest(http.MethodGet, "/ui/", nil)
+		request.Header.Set("If-None-Match", tag)
+		restarted.ServeHTTP(answer, request)
+		if answer.Code != http.StatusOK {
+			t.Errorf("%d from an agent that was started again", answer.Code)
+		}
 	}
 }

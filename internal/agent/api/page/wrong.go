@@ -20,6 +20,8 @@ func wrongOf(f api.Fleet, now time.Time) []wrong {
 	var some []wrong
 	for _, s := range f.Services() {
 		switch {
+		case s.Healthy == 0 && allLost(s):
+			list = append(list, wrong{s.Name, "", "no copy is known to be ready: " + why(s) + "; what was lost of sight last is called until it is known to be gone", "bad"})
 		case s.Healthy == 0:
 			list = append(list, wrong{s.Name, "", "no copy is ready: " + why(s), "bad"})
 		case s.Healthy < len(s.Copies):
@@ -46,6 +48,11 @@ func lostOf(f api.Fleet, now time.Time) []wrong {
 		list = slices.Insert(list, 0, wrong{f.Host, "", "this host reaches no other: perhaps it is the one that is cut off", "bad"})
 	}
 	return list
+}
+
+// allLost says whether nothing of a service is on a host that answers.
+func allLost(s api.Service) bool {
+	return !slices.ContainsFunc(s.Copies, func(c api.Copy) bool { return !c.Lost })
 }
 
 func copies(n int) string {
