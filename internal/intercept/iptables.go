@@ -33,23 +33,40 @@ func (k iptables) install(ctx context.Context, c Config) error {
 // remove takes the rules away, of both families whatever is installed now. Without
 // any there is nothing to do.
 func (k iptables) remove(ctx context.Context) error {
-	k.noIPv6 = false
-	return k.change(ctx, func(_ Family, present string) string { return Removal(present) })
+	for _, f := range []Family{IPv4, IPv6} {
+		saved, err := k.save(ctx, f)
+		if f == IPv6 && err != nil && mesh.KindOf(err) != mesh.KindDenied {
+			k.log.Warn("it is not known whether there are rules, which stay if there are", "of", k.unknown(err))
+			return nil
+		}
+		if err == nil {
+			err = k.restore(ctx, f, Removal(saved))
+		}
+		if err == nil {
+			err = k.unmake(ctx, f, saved)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // rules lists what there is of ours.
-func (k iptables) rules(ctx context.Context) ([]string, error) {
-	var all []string
+func (k iptables) rules(ctx context.Context) (all, unknown []string, err error) {
 	for _, f := range []Family{IPv4, IPv6} {
 		saved, err := k.save(ctx, f)
+		if f == IPv6 && err != nil && mesh.KindOf(err) != mesh.KindDenied {
+			return all, []string{k.unknown(err)}, nil
+		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, line := range ours(saved) {
 			all = append(all, fmt.Sprintf("IPv%d %s", f, line))
 		}
 	}
-	return all, nil
+	return all, nil, nil
 }
 
 // trial has a network namespace of its own take the rules, and lists them as this
@@ -58,6 +75,9 @@ func (k iptables) trial(ctx context.Context, c Config) ([]string, error) {
 	var all []string
 	for _, f := range k.families() {
 		restore, err := k.program(f, "restore")
+		if f == IPv6 && err != nil {
+			continue // nor is it known what there is: see rules
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -84,6 +104,9 @@ func ours(saved string) []string {
 
 func (t table) ours(saved string) []string {
 	return slices.DeleteFunc(lines(saved, t.name), func(line string) bool {
+		if strings.HasPrefix(line, ":"+madeChain+" ") { // the table's, not a rule
+			return true
+		}
 		return !strings.HasPrefix(line, ":HEDDLE_") && (!strings.HasPrefix(line, "-A ") || !strings.Contains(line, "HEDDLE_"))
 	})
 }
@@ -120,9 +143,12 @@ func (k iptables) change(ctx context.Context, of func(Family, string) string) er
 	for i, f := range families {
 		rules := Removal(before[f])
 		if slices.Contains(redirected, f) {
-			rules = of(f, before[f])
+			rules = k.marked(ctx, f, of(f, before[f]))
 		}
 		err := k.restore(ctx, f, rules)
+		if err == nil && !slices.Contains(redirected, f) {
+			err = k.unmake(ctx, f, before[f])
+		}
 		if err == nil {
 			continue
 		}
@@ -148,6 +174,9 @@ func (k iptables) putBack(ctx context.Context, f Family, before string) error {
 	}
 	if err == nil {
 		err = k.restore(ctx, f, earlier(before))
+	}
+	if err == nil && earlier(before) == "" {
+		err = k.unmake(ctx, f, now)
 	}
 	if err != nil {
 		return fmt.Errorf("put back the rules of IPv%d: %w", f, err)

@@ -38,8 +38,8 @@ type backend interface {
 	name() string
 	install(context.Context, Config) error
 	remove(context.Context) error
-	rules(context.Context) ([]string, error)         // what there is of ours; nil: nothing
-	trial(context.Context, Config) ([]string, error) // what rules would say after install
+	rules(context.Context) (rules, unknown []string, err error) // what there is of ours, and of what that is not known, and why
+	trial(context.Context, Config) ([]string, error)            // what rules would say after install
 }
 
 // Install redirects what the configuration says. Rules of an earlier run are
@@ -113,6 +113,7 @@ type State struct {
 	AsMeant bool      `json:"asMeant"` // the kernel has what the configuration asks for and nothing else of ours
 	Missing []string  `json:"missing,omitempty"`
 	Extra   []string  `json:"extra,omitempty"`
+	Unknown []string  `json:"unknown,omitempty"` // what could not be looked at, and why
 }
 
 // Show compares what the kernel has of ours with what the configuration asks for, by
@@ -123,10 +124,14 @@ func (k Kernel) Show(ctx context.Context, c Config) (State, error) {
 	}
 	state := State{Present: []Present{}}
 	var meant backend
+	var blind []string // who cannot tell of IPv6
 	for _, one := range k.all(ctx) {
-		rules, err := one.rules(ctx)
+		rules, unknown, err := one.rules(ctx)
 		if err != nil {
 			return State{}, err
+		}
+		if state.Unknown = append(state.Unknown, unknown...); len(unknown) > 0 {
+			blind = append(blind, one.name())
 		}
 		if len(rules) > 0 {
 			state.Present = append(state.Present, Present{one.name(), rules})
@@ -144,6 +149,9 @@ func (k Kernel) Show(ctx context.Context, c Config) (State, error) {
 		return State{}, fmt.Errorf("find what the rules should be, in a network namespace apart: %w", err)
 	}
 	state.compare(meant.name(), want)
+	if slices.Contains(blind, meant.name()) && slices.Contains(k.families(), IPv6) {
+		state.AsMeant = false
+	}
 	return state, state.compareRoutes(ctx, c.steers(k.families()))
 }
 
@@ -220,7 +228,7 @@ func (k Kernel) all(ctx context.Context) []backend {
 		list = append(list, nftables{noIPv6: k.NoIPv6})
 	}
 	for _, kind := range []string{"nft", legacy} {
-		if found("iptables-"+kind+"-save") && found("ip6tables-"+kind+"-save") {
+		if found("iptables-" + kind + "-save") {
 			list = append(list, k.iptables(kind))
 		}
 	}

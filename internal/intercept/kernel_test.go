@@ -281,6 +281,98 @@ func TestAFamilyThatIsLeftOut(t *testing.T) {
 	}
 }
 
+// TestTablesOfOurOwnMaking were left by iptables on nftables, empty. One that was there,
+// or that another has come to use, stays.
+func TestTablesOfOurOwnMaking(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	kernel := kernelBy(intercept.IPTablesNFT)
+	install := func(c intercept.Config) {
+		t.Helper()
+		if err := kernel.Install(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := func(want string) {
+		t.Helper()
+		if err := kernelBy(intercept.Auto).Remove(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := run(t, "nft", "list", "ruleset"); counted.ReplaceAllString(got, "") != counted.ReplaceAllString(want, "") {
+			t.Errorf("left:\n%s", cmp.Diff(want, got))
+		}
+	}
+	install(transparent(usual()))
+	install(usual())
+	left("")
+	bad := usual()
+	bad.ExcludeUsers = []uint32{1<<32 - 1}
+	if err := kernel.Install(t.Context(), bad); err == nil {
+		t.Error("a user that nobody is was taken")
+	}
+	left("")
+	install(transparent(usual()))
+	run(t, "ip6tables-nft", "-t", "mangle", "-A", "INPUT", "-p", "tcp", "--dport", "9", "-j", "ACCEPT")
+	run(t, "nft", "add set ip nat another { type ipv4_addr; }")
+	if err := kernelBy(intercept.Auto).Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := run(t, "nft", "list", "tables"); got != "table ip nat\ntable ip6 mangle\n" {
+		t.Errorf("another's is gone, or ours is there: %s", got)
+	}
+	run(t, "nft", "flush", "ruleset")
+	for _, chain := range []string{"PREROUTING", "OUTPUT"} {
+		run(t, "iptables-nft", "-t", "nat", "-A", chain, "-j", "ACCEPT")
+		run(t, "iptables-nft", "-t", "nat", "-D", chain, "-j", "ACCEPT")
+	}
+	before := run(t, "nft", "list", "ruleset")
+	install(usual())
+	left(before)
+}
+
+// TestWithoutIP6Tables what there is of IPv4 is shown, and that IPv6 is not known; it
+// failed as a whole.
+func TestWithoutIP6Tables(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	kernel := kernelBy(intercept.IPTablesNFT)
+	if err := kernel.Install(t.Context(), usual()); err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	for _, name := range []string{"sh", "iptables", "iptables-nft-save", "iptables-nft-restore", "ip"} {
+		path, err := exec.LookPath(name)
+		if err == nil {
+			err = os.Symlink(path, folder+"/"+name)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := os.Getenv("PATH")
+	t.Setenv("PATH", folder)
+	state := shows(t, intercept.Auto, usual())
+	if len(state.Present) != 1 || len(state.Present[0].Rules) == 0 || len(state.Missing)+len(state.Extra) != 0 {
+		t.Errorf("IPv4 is not shown: %+v", state)
+	}
+	if state.AsMeant || len(state.Unknown) != 1 || !strings.Contains(state.Unknown[0], "IPv6 of iptables-nft: ip6tables-nft-save is not here: install iptables") {
+		t.Errorf("IPv6 is taken to be known: %+v", state)
+	}
+	kernel.NoIPv6 = true
+	if state, err := kernel.Show(t.Context(), usual()); err != nil || !state.AsMeant {
+		t.Errorf("IPv6 is to be left alone: %+v (%v)", state, err)
+	}
+	if err := kernelBy(intercept.Auto).Remove(t.Context()); err != nil {
+		t.Error(err)
+	}
+	t.Setenv("PATH", path)
+	if got := run(t, "iptables-nft-save", "-t", "nat"); strings.Contains(got, "HEDDLE") {
+		t.Errorf("left of IPv4: %s", got)
+	}
+}
+
 // TestWhoMayNot is told what is missing.
 func TestWhoMayNot(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())

@@ -33,7 +33,7 @@ func (n nftables) install(ctx context.Context, c Config) error {
 }
 
 func (n nftables) remove(ctx context.Context) error {
-	rules, err := n.rules(ctx)
+	rules, _, err := n.rules(ctx)
 	if err != nil || len(rules) == 0 {
 		return err
 	}
@@ -41,13 +41,13 @@ func (n nftables) remove(ctx context.Context) error {
 	return err
 }
 
-func (n nftables) rules(ctx context.Context) ([]string, error) {
+func (n nftables) rules(ctx context.Context) (all, unknown []string, err error) {
 	tables, err := n.run(ctx, "", "list tables")
 	if err != nil || !slices.Contains(strings.Split(tables, "\n"), "table "+tableName) {
-		return nil, err
+		return nil, nil, err
 	}
 	listed, err := n.run(ctx, "", "-n", "list table "+tableName)
-	return content(listed), err
+	return content(listed), nil, err
 }
 
 func (n nftables) trial(ctx context.Context, c Config) ([]string, error) {

@@ -108,6 +108,9 @@ func (routing) run(ctx context.Context, arguments ...string) (string, error) {
 
 func (r routing) list(ctx context.Context, f Family, what ...string) ([]listed, error) {
 	text, err := r.run(ctx, append([]string{fmt.Sprintf("-%d", f), "-N", "-json"}, what...)...)
+	if err != nil && strings.Contains(err.Error(), "not supported") {
+		return nil, nil // a kernel without the family, or without rules of routing, has none
+	}
 	if err != nil || strings.TrimSpace(text) == "" {
 		return nil, err
 	}

@@ -107,6 +107,9 @@ func (s comparison) print(out io.Writer) {
 		after = "nothing (install them with --persist)"
 	}
 	fmt.Fprintf(out, "after a restart of the machine: %s\n", after)
+	for _, one := range s.Unknown {
+		fmt.Fprintf(out, "not known: %s\n", one)
+	}
 	for _, one := range s.Present {
 		fmt.Fprintf(out, "\n%s has\n", one.Backend)
 		for _, line := range one.Rules {
