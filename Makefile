@@ -105,7 +105,7 @@ bench-interception: ## requests that the kernel redirects to the sidecar, beside
 .PHONY: bench-haproxy
 bench-haproxy: ## a copy that changes in the catalog to the first request that HAProxy sends to it, beside one bare command to HAProxy and beside a reload
 	@hack/system.sh haproxy >&2
-	@go test ./internal/proxy/haproxy -run '^TestSpeed$$' -count=1 -v -args -speed
+	@go test ./internal/proxy/haproxy -run '^$$' -bench Change -skip /reload -benchtime 200x && go test ./internal/proxy/haproxy -run '^$$' -bench Change/.*reload -benchtime 20x
 
 .PHONY: bench-azure
 bench-azure: ## 10,000 machines of 20 Azure subscriptions: calls and memory of a listing, by Resource Manager and by Resource Graph; what refreshes cost a server; a machine's change to the last proxy, beside an instance that is registered

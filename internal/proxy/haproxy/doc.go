@@ -13,7 +13,7 @@
 // instances, so that those come, go and drain by the Runtime API; HAProxy is reloaded
 // only when there is another listener or service, or when slots run out. What runs is
 // always known: the configuration file says the state that HAProxy is in, whoever
-// reloads it.
+// reloads it. It is written beside the changes (keep.go), which wait for no disk.
 //
 // Run is one goroutine (supervise.go: one HAProxy after the other; follow.go: what it
 // serves; leave.go: the end), with those of the process: a locked thread that holds it,

@@ -113,7 +113,10 @@ func (r *Runner) apply(ctx context.Context) {
 		return
 	}
 	r.running = now
-	if err := r.write(render(r.settings, now)); err != nil {
-		r.log.Warn("the configuration of HAProxy cannot be written: it is as before", "error", err)
-	}
+	settings := r.settings
+	r.keeper.keep(func() {
+		if err := r.write(render(settings, now)); err != nil {
+			r.log.Warn("the configuration of HAProxy cannot be written: it is as before", "error", err)
+		}
+	})
 }

@@ -16,7 +16,6 @@ import (
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
-var speed = flag.Bool("speed", false, "measure")
 
 // world is a catalog of a host that calls services.
 func world(services []mesh.Service, instances ...mesh.Instance) *catalog.View {

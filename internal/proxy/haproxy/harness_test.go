@@ -29,7 +29,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // side is a runner with a catalog of its own and the real HAProxy.
 type side struct {
-	t        *testing.T
+	t        testing.TB
 	catalog  *catalog.Catalog
 	revision int64
 	services map[mesh.ServiceName]mesh.Service
@@ -59,7 +59,7 @@ func (l *logged) String() string {
 	return l.text.String()
 }
 
-func newSide(t *testing.T) *side {
+func newSide(t testing.TB) *side {
 	s := &side{t: t, catalog: catalog.New(catalog.Config{}), services: map[mesh.ServiceName]mesh.Service{}, port: heddletest.FreePort(t), log: &logged{}}
 	s.parent = t.TempDir()
 	t.Setenv("TMPDIR", s.parent)

@@ -54,6 +54,7 @@ type Runner struct {
 	missing bool // a port is another's, so the service has no listener
 	served  bool // some HAProxy did
 	faults  faults
+	keeper  keeper // of the configuration's file, whose other writers settle it before
 }
 
 // mostThreads is how many of the machine's cores it takes, as Envoy does.
@@ -105,6 +106,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	}()
 	r.feed = r.cfg.Catalog.Subscribe()
 	defer r.feed.Close()
+	defer r.keeper.settle()
 	if err := r.keepRunning(ctx); err != nil {
 		return err
 	}
@@ -123,6 +125,7 @@ func (r *Runner) write(text []byte) error {
 
 // writeChecked does so with one that HAProxy takes, and leaves the last one otherwise.
 func (r *Runner) writeChecked(ctx context.Context, text []byte) error {
+	r.keeper.settle()
 	name := configFile + ".checked"
 	beside := filepath.Join(r.folder.Path, name)
 	if err := os.WriteFile(beside, text, 0o600); err != nil {

@@ -248,9 +248,12 @@ exec %s "$@"`, binary(t)))
 	two := s.whoami("web", "two")
 	s.has(two)
 	s.reaches(at, "", "one", "two")
-	if strings.Contains(s.file(), "unwanted") || !strings.Contains(s.file(), fmt.Sprint("127.0.0.1:", two.Port)) {
-		t.Errorf("the file is not what runs:\n%s", s.file())
-	}
+	s.eventually("the file to be what runs", func() error {
+		if file := s.file(); strings.Contains(file, "unwanted") || !strings.Contains(file, fmt.Sprint("127.0.0.1:", two.Port)) {
+			return errors.New(file)
+		}
+		return nil
+	})
 	delete(s.services, "unwanted")
 	s.apply([]mesh.Change{{Service: &mesh.Service{Name: "unwanted"}, Deleted: true}})
 	s.tellsNothing()
@@ -268,6 +271,12 @@ func TestAReloadByHandBringsNothingBack(t *testing.T) {
 	s.has(two)
 	s.without(one)
 	s.reaches(at, "", "two")
+	s.eventually("the file to be what runs", func() error {
+		if file := s.file(); !strings.Contains(file, fmt.Sprintf("127.0.0.1:%d weight 1 pool-purge-delay 1s disabled", one.Port)) {
+			return errors.New(file)
+		}
+		return nil
+	})
 	s.signal()
 	s.reaches(at, "", "two")
 	s.without(two)
