@@ -4,7 +4,9 @@ import (
 	"context"
 	"net"
 	"os"
+	"runtime"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -44,13 +46,26 @@ func FreePort(t testing.TB) mesh.Port {
 		}
 		port := mesh.Port(ports.first[ports.next/(blockPorts-1)] + 1 + ports.next%(blockPorts-1))
 		ports.next++
-		if listener, err := listenAt(port); err == nil {
-			_ = listener.Close()
+		if isFree(port) {
 			return port
 		}
 	}
 	t.Fatal("found no free port")
 	return 0
+}
+
+// isFree says whether nothing listens there. Meanwhile no process may be forked: until it
+// is another program it would hold the port, too.
+func isFree(port mesh.Port) bool {
+	if runtime.GOOS == "linux" { // elsewhere to listen takes the lock by itself
+		syscall.ForkLock.RLock()
+		defer syscall.ForkLock.RUnlock()
+	}
+	listener, err := listenAt(port)
+	if err == nil {
+		_ = listener.Close()
+	}
+	return err == nil
 }
 
 // holdBlock takes another block until this process ends; false: there is none for it.

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -44,5 +45,32 @@ func TestPortsAreOfOneProcess(t *testing.T) {
 				t.Errorf("another process is given %s, too", line)
 			}
 		}
+	}
+}
+
+// A process that was just being started held the port that had been looked at.
+func TestAPortIsFreeWhileProcessesStart(t *testing.T) {
+	ended := make(chan struct{})
+	var starting sync.WaitGroup
+	defer starting.Wait()
+	defer close(ended)
+	for range 4 {
+		starting.Go(func() {
+			for {
+				select {
+				case <-ended:
+					return
+				default:
+					_ = exec.Command("/bin/true").Run()
+				}
+			}
+		})
+	}
+	for range 400 {
+		listener, err := listenAt(FreePort(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = listener.Close()
 	}
 }
