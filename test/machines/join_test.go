@@ -1,6 +1,7 @@
 // Package machines_test plays how virtual machines join the mesh: what heddle bootstrap
 // --cloud-init prints is carried out in network namespaces that stand for machines, with
-// the real programs. There is no systemd: its units are run as they say by the test.
+// the real programs. A machine has no systemd: its units are run as they say by the test. A
+// computer has one of its own, which is booted in namespaces with a root of its own.
 package machines_test
 
 import (

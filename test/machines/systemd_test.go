@@ -204,6 +204,7 @@ func TestUnitsAreServices(t *testing.T) {
 	h.run("systemctl", "stop", "orders@8082")
 	h.runs(web)
 	h.withoutDBus(web, second)
+	h.intercepts()
 }
 
 // withoutDBus has only root find services, by systemd's own socket.
