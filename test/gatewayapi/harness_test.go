@@ -12,12 +12,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/heddle-mesh/heddle/internal/childtest"
 	"github.com/heddle-mesh/heddle/internal/kubetest"
 )
 
@@ -32,6 +34,7 @@ func TestMain(m *testing.M) {
 	case os.Getenv(suiteOf) != "":
 		os.Exit(m.Run())
 	case os.Getenv(isolated) == "":
+		runtime.LockOSThread() // the child is to end with this process, not with a thread of it
 		command := exec.Command("/proc/self/exe", os.Args[1:]...)
 		command.Env = append(os.Environ(), isolated+"=own")
 		command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr
@@ -88,9 +91,10 @@ func programs(t *testing.T) (heddle, echo string) {
 // process is a running program, whose log is a file.
 type process struct {
 	command *exec.Cmd
+	child   *childtest.Child
 	log     string
 	once    sync.Once
-	ended   chan struct{}
+	ended   <-chan struct{}
 }
 
 func run(log string, environment []string, flags uintptr, arguments ...string) (*process, error) {
@@ -99,28 +103,20 @@ func run(log string, environment []string, flags uintptr, arguments ...string) (
 		return nil, err
 	}
 	defer file.Close()
-	p := &process{log: log, ended: make(chan struct{}), command: exec.Command(arguments[0], arguments[1:]...)}
+	p := &process{log: log, command: exec.Command(arguments[0], arguments[1:]...)}
 	p.command.Env = append(os.Environ(), environment...)
 	p.command.Stdout, p.command.Stderr = file, file
-	p.command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags, Pdeathsig: syscall.SIGKILL}
-	if err := p.command.Start(); err != nil {
+	p.command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags}
+	if p.child, err = childtest.Start(p.command); err != nil {
 		return nil, err
 	}
-	go func() { defer close(p.ended); _ = p.command.Wait() }()
+	p.ended = p.child.Exited()
 	return p, nil
 }
 
 // end asks it to, and insists after a while.
 func (p *process) end() {
-	p.once.Do(func() {
-		_ = p.command.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-p.ended:
-		case <-time.After(5 * time.Second):
-			_ = p.command.Process.Kill()
-			<-p.ended
-		}
-	})
+	p.once.Do(func() { p.child.Stop(5 * time.Second) })
 }
 
 // start runs heddle until the test ends, and waits until it says what its ready

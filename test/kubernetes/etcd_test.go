@@ -13,10 +13,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/heddle-mesh/heddle/internal/childtest"
 	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/kubetest"
 	"github.com/heddle-mesh/heddle/internal/logtest"
@@ -44,11 +44,11 @@ func startEtcd(t *testing.T, c *kubetest.Cluster) outsideEtcd {
 		"--trusted-ca-file", e.file("ca.crt"), "--cert-file", e.file("tls.crt"), "--key-file", e.file("tls.key"), "--client-cert-auth")
 	var log logtest.Buffer
 	command.Stdout, command.Stderr = &log, &log
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := command.Start(); err != nil {
+	child, err := childtest.Start(command)
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = command.Process.Kill(); _ = command.Wait() })
+	t.Cleanup(child.Kill)
 	kubetest.Eventually(t, "have an etcd", func() error {
 		connection, err := net.DialTimeout("tcp", e.url[len("https://"):], time.Second)
 		if err != nil {

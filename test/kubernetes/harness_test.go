@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -51,6 +52,8 @@ const addresses = 30
 
 // isolate runs the tests again in a namespace.
 func isolate() int {
+	runtime.LockOSThread() // the child is to end with this process, not with a thread of it
+	defer runtime.UnlockOSThread()
 	command := exec.Command("/proc/self/exe", os.Args[1:]...)
 	command.Env = append(os.Environ(), isolated+"=own")
 	command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/heddle-mesh/heddle/internal/childtest"
 	"github.com/heddle-mesh/heddle/internal/envoytest"
 	"github.com/heddle-mesh/heddle/internal/kubetest"
 	"github.com/heddle-mesh/heddle/internal/logtest"
@@ -124,7 +124,6 @@ func (s *space) command(rights []string, program string, arguments ...string) *e
 	command := exec.Command("nsenter", append(append(line, program), arguments...)...)
 	command.Env = []string{"PATH=" + os.Getenv("PATH")}
 	command.Stdout, command.Stderr = &s.log, &s.log
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return command
 }
 
@@ -138,18 +137,12 @@ const appUser = "4242"
 // background runs a command until the test ends.
 func (s *space) background(command *exec.Cmd) {
 	s.host.t.Helper()
-	if err := command.Start(); err != nil {
+	child, err := childtest.Start(command)
+	if err != nil {
 		s.host.t.Fatal(err)
 	}
 	s.host.t.Cleanup(func() {
-		_ = command.Process.Signal(syscall.SIGTERM)
-		ended := make(chan struct{})
-		go func() { _ = command.Wait(); close(ended) }()
-		select {
-		case <-ended:
-		case <-time.After(15 * time.Second):
-			_ = command.Process.Kill()
-			<-ended
+		if !child.Stop(15 * time.Second) {
 			s.host.t.Errorf("%v did not end", command.Args)
 		}
 		if s.host.t.Failed() {
