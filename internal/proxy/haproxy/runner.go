@@ -57,6 +57,12 @@ type Runner struct {
 	keeper  keeper // of the configuration's file, whose other writers settle it before
 }
 
+// What the path of a Unix socket may have, and the generation up to which it has to do.
+const (
+	mostSocketPath  = 107 // bytes: unix(7), sun_path
+	mostGenerations = 9_999_999
+)
+
 // mostThreads is how many of the machine's cores it takes, as Envoy does.
 const mostThreads = 2
 
@@ -104,6 +110,9 @@ func (r *Runner) Run(ctx context.Context) error {
 			r.log.Warn("the folder of HAProxy cannot be removed", "folder", folder.Path, "error", err)
 		}
 	}()
+	if longest := filepath.Join(folder.Path, socketName(mostGenerations)); len(longest) > mostSocketPath {
+		return &mesh.Error{Kind: mesh.KindInvalid, Message: fmt.Sprintf("talk to HAProxy at %s: the path of a Unix socket has %d bytes at most: have TMPDIR name a folder with a shorter path", longest, mostSocketPath)}
+	}
 	r.feed = r.cfg.Catalog.Subscribe()
 	defer r.feed.Close()
 	defer r.keeper.settle()

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -306,12 +308,24 @@ func TestAStartThatCannotBeIsTold(t *testing.T) {
 			}
 		})
 	}
+	r, err := New(Config{Catalog: s.catalog, Host: host, Port: s.port, HAProxy: binary(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := filepath.Join(s.parent, strings.Repeat("long", 20))
+	if err := os.Mkdir(long, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", long)
+	if err := r.Run(context.Background()); err == nil || !strings.Contains(err.Error(), "have TMPDIR name a folder with a shorter path") {
+		t.Errorf("sockets would have too long a path: %v", err)
+	}
 	listener, err := net.Listen("tcp", heddletest.Loopback(s.port))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	r, err := New(Config{Catalog: s.catalog, Host: host, Port: s.port, HAProxy: binary(t)})
+	r, err = New(Config{Catalog: s.catalog, Host: host, Port: s.port, HAProxy: binary(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
