@@ -30,10 +30,18 @@ type Source interface {
 	Run(ctx context.Context, found func([]hosts.Service)) error
 }
 
+// Bridge joins the fleet to a mesh with a server. Run hands over what this host says of
+// itself as a bridge, with what it found in the mesh, each time that either changes.
+type Bridge interface {
+	Begin() hosts.Bridge // what it says before it has found anything
+	Run(ctx context.Context, found func(hosts.Bridge, []hosts.Service)) error
+}
+
 // Config says what one agent is made of.
 type Config struct {
 	Gossip  gossip.Config
 	Sources []Source
+	Bridge  Bridge // nil: this host is none
 	// Exposed are the services that the host's proxy serves, each at the port given or
 	// else at its own (0); nil: all.
 	Exposed map[mesh.ServiceName]mesh.Port
@@ -119,6 +127,9 @@ func New(cfg Config) (*Agent, error) {
 		a.found.drained[name] = struct{}{}
 	}
 	a.state.current = &hosts.State{Fleet: cfg.Gossip.Fleet, Self: cfg.Gossip.Name, Changed: time.Now()}
+	if cfg.Bridge != nil { // said from the beginning: who says nothing of it is none
+		a.bridges(cfg.Bridge.Begin(), nil)
+	}
 	a.plane = newPlane(a.catalog, cfg.Metrics, cfg.Logger)
 	return a, nil
 }
@@ -145,6 +156,9 @@ func (a *Agent) Run(ctx context.Context) error {
 			}
 			return nil
 		})
+	}
+	if a.cfg.Bridge != nil {
+		group.Go(func() error { return a.cfg.Bridge.Run(ctx, a.bridges) })
 	}
 	group.Go(func() error {
 		select {

@@ -83,13 +83,16 @@ func (a *Agent) heard(changed []gossip.Host) {
 	for _, host := range changed {
 		one := hosts.Host{Name: host.Name, Address: host.Address, Status: statusOf(host.Status), Meta: hosts.DecodeMeta(host.Meta), Seen: now}
 		var refused []hosts.Problem
-		one.Services, refused = servicesOf(host)
+		one.Bridge, one.Services, refused = readOf(host)
 		delete(a.forgotten, one.Name)
 		if one.Status == hosts.Forgotten {
 			one.Services, refused = nil, nil // the fleet has what it ran last
 			for _, oldest := range a.forgotten.add(one.Name, now) {
 				a.fleet.Set(oldest, hosts.Left, nil)
 			}
+		}
+		if one.Status == hosts.Alive && host.Told {
+			a.fleet.SetBridge(one.Name, one.Bridge)
 		}
 		a.fleet.Set(one.Name, one.Status, one.Services, refused...)
 		list = append(list, one)
@@ -124,10 +127,21 @@ func statusOf(s gossip.Status) hosts.Status {
 	}
 }
 
-// servicesOf reads what a host says that it runs, and what of that cannot be.
-func servicesOf(host gossip.Host) (list []hosts.Service, refused []hosts.Problem) {
+// readOf reads what a host says of itself as a bridge and that it runs, and what of that
+// cannot be.
+func readOf(host gossip.Host) (bridge *hosts.Bridge, list []hosts.Service, refused []hosts.Problem) {
 	list = make([]hosts.Service, 0, len(host.Entries))
 	for _, key := range slices.Sorted(maps.Keys(host.Entries)) {
+		if key == hosts.BridgeEntry {
+			said, err := hosts.DecodeBridge(host.Entries[key])
+			switch {
+			case err != nil:
+				refused = append(refused, hosts.Problem{Host: host.Name, Bridge: true, Message: err.Error()})
+			case host.Told:
+				bridge = &said
+			}
+			continue
+		}
 		s, err := hosts.Decode(host.Entries[key])
 		if err != nil {
 			refused = append(refused, hosts.Refused(host.Name, cmp.Or(s.Name, key), err))
@@ -135,5 +149,5 @@ func servicesOf(host gossip.Host) (list []hosts.Service, refused []hosts.Problem
 		}
 		list = append(list, s)
 	}
-	return list, refused
+	return bridge, list, refused
 }

@@ -17,6 +17,7 @@ import (
 // found is what this host runs. It is guarded by Agent.mu.
 type found struct {
 	sources map[string][]hosts.Service // by source
+	bridge  []byte                     // what this host says of itself as one; nil: it is none
 	drained map[string]struct{}        // entries that are to finish what they have
 	said    map[string]hosts.Service   // by entry, as the other hosts were told last
 	refused map[string]error           // by entry: why the other hosts cannot be told
@@ -42,11 +43,31 @@ func entry(source, id string) string { return source + "/" + id }
 func (a *Agent) has(source string, list []hosts.Service) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.found.sources[source] = list
-	maps.DeleteFunc(a.found.drained, func(name string, _ struct{}) bool {
+	a.found.take(source, list)
+	a.publish()
+}
+
+// take notes what a source found.
+func (f *found) take(source string, list []hosts.Service) {
+	f.sources[source] = list
+	maps.DeleteFunc(f.drained, func(name string, _ struct{}) bool {
 		id, of := strings.CutPrefix(name, source+"/")
 		return of && !slices.ContainsFunc(list, func(s hosts.Service) bool { return s.ID == id })
 	})
+}
+
+// bridges takes what this host says of itself as a bridge, and what it found in the mesh,
+// and tells the other hosts of both at once.
+func (a *Agent) bridges(said hosts.Bridge, list []hosts.Service) {
+	body, err := said.Encode()
+	if err != nil {
+		a.cfg.Logger.Error("what this host says as a bridge cannot be told", "error", err)
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.found.bridge = body
+	a.found.take(hosts.FromMesh, list)
 	a.publish()
 }
 
@@ -78,6 +99,9 @@ func (a *Agent) publish() {
 			}
 			entries[name], said[name] = body, s
 		}
+	}
+	if a.found.bridge != nil {
+		entries[hosts.BridgeEntry] = a.found.bridge
 	}
 	var left gossip.Refused
 	errors.As(a.gossip.Publish(entries), &left)

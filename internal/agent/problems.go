@@ -39,7 +39,7 @@ func (a *Agent) wrong(of origin, list []hosts.Problem) {
 	a.state.set(func(next *hosts.State) bool { next.Problems = all; return true })
 	for _, p := range list {
 		if !slices.Contains(before, p) {
-			a.cfg.Logger.Warn("what hosts run is not served as they say it", "host", p.Host, "service", p.Service, "problem", p.Message)
+			a.cfg.Logger.Warn("something of the fleet is not as it should be", "host", p.Host, "service", p.Service, "problem", p.Message)
 		}
 	}
 	for _, p := range before {

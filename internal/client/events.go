@@ -84,6 +84,20 @@ func (c *Client) Events(ctx context.Context, since int64, handle func(Event) err
 	}
 }
 
+// Stream is Events by one connection: it also returns when that breaks off, with
+// [mesh.KindUnavailable]. It is for who has to know that.
+func (c *Client) Stream(ctx context.Context, since int64, handle func(Event) error) error {
+	err := (&follower{client: c, last: since, handle: handle}).run(ctx)
+	var stop *handlerError
+	switch {
+	case errors.As(err, &stop):
+		return stop.err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	return err
+}
+
 type handlerError struct{ err error }
 
 func (e *handlerError) Error() string { return e.err.Error() }

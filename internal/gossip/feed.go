@@ -12,6 +12,8 @@ type Host struct {
 	Address netip.AddrPort // of its gossip
 	Meta    []byte         // what it said of itself when it joined
 	Status  Status
+	// Told says that this run of it has said what it runs; else Entries are of an earlier run.
+	Told bool
 	// Entries is what it runs; not to be written to. Of a host that is not alive, what
 	// it ran last.
 	Entries map[string][]byte

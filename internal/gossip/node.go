@@ -247,7 +247,7 @@ func (n *Node) host(name string) Host {
 	if !there {
 		return Host{Name: name, Status: Gone}
 	}
-	h := Host{Name: name, Address: m.address, Meta: m.meta, Status: m.status}
+	h := Host{Name: name, Address: m.address, Meta: m.meta, Status: m.status, Told: n.state.at(name) != position{}}
 	if r, known := n.state.records[name]; known {
 		h.Entries = r.live()
 	}

@@ -40,6 +40,8 @@ type Fleet struct {
 	services map[mesh.ServiceName]*mesh.Service // as last given
 	given    map[mesh.ServiceName]map[mesh.InstanceID]*mesh.Instance
 	lost     map[mesh.ServiceName]map[mesh.InstanceID]*mesh.Instance // given, and on hosts that failed since
+	bridges  map[string]bridge
+	heard    map[mesh.ServiceName]heard // what is known of the mesh's services
 	problems map[mesh.ServiceName][]Problem
 	touched  map[mesh.ServiceName]struct{} // since changes were given last
 }
@@ -76,7 +78,8 @@ func NewFleet(self mesh.ServiceName, exposed map[mesh.ServiceName]mesh.Port) *Fl
 		self: self, exposed: exposed, hosts: map[string]host{}, copies: map[mesh.ServiceName]map[key]copyOf{}, served: map[mesh.ServiceName]map[key]copyOf{},
 		wanted: map[mesh.ServiceName]*mesh.Service{}, wants: map[mesh.Port]map[mesh.ServiceName]struct{}{},
 		services: map[mesh.ServiceName]*mesh.Service{}, given: map[mesh.ServiceName]map[mesh.InstanceID]*mesh.Instance{},
-		lost:     map[mesh.ServiceName]map[mesh.InstanceID]*mesh.Instance{},
+		lost:    map[mesh.ServiceName]map[mesh.InstanceID]*mesh.Instance{},
+		bridges: map[string]bridge{}, heard: map[mesh.ServiceName]heard{},
 		problems: map[mesh.ServiceName][]Problem{}, touched: map[mesh.ServiceName]struct{}{},
 		taken: map[mesh.Port]struct{}{}, beyond: map[mesh.Port]struct{}{},
 	}
@@ -104,6 +107,7 @@ func (f *Fleet) Start() []mesh.Change { return f.declareSelf() }
 // or is forgotten may be without services: those that it ran last count. refused is what
 // the host says beside that cannot be.
 func (f *Fleet) Set(name string, status Status, services []Service, refused ...Problem) {
+	f.lose(name, status)
 	f.forget(name)
 	if _, known := f.hosts[name]; status == Left || status == Forgotten && !known {
 		delete(f.hosts, name)
@@ -218,7 +222,10 @@ func (p Port) proxied() bool {
 // they differ, most count. It notes the ports that it wanted before and wants now.
 func (f *Fleet) describe(name mesh.ServiceName, ports map[mesh.Port]struct{}) {
 	f.bury(name)
-	copies := f.copies[name]
+	if len(f.copies[name]) == 0 {
+		delete(f.copies, name)
+	}
+	copies := f.heeded(name, f.copies[name])
 	if old := f.wanted[name]; old != nil {
 		ports[old.Port] = struct{}{}
 		delete(f.wants[old.Port], name)
@@ -226,7 +233,6 @@ func (f *Fleet) describe(name mesh.ServiceName, ports map[mesh.Port]struct{}) {
 	}
 	delete(f.problems, name)
 	if len(copies) == 0 {
-		delete(f.copies, name)
 		delete(f.served, name)
 		return
 	}

@@ -240,50 +240,6 @@ func TestChangesAddUp(t *testing.T) {
 	})
 }
 
-// What two bridges say of one copy is one instance; a service that is called by name
-// takes no port from anybody.
-func TestWhatBridgesSay(t *testing.T) {
-	f := NewFleet("self", nil)
-	w := newWorld(f)
-	copied := Service{ID: "pay/1", Name: "pay", Source: FromMesh, Address: netip.MustParseAddr("10.1.0.1"), Ports: []Port{{Port: 9, ServicePort: 8080, ByName: true}}}
-	w.told(f, "h1", Alive, []Service{copied})
-	w.told(f, "h2", Alive, []Service{copied, web("a", 1, 8080)})
-	if len(w.instances) != 2 {
-		t.Errorf("instances: %v", w.instances)
-	}
-	if pay, web := w.services["pay"].ListenerPort, w.services["web"].ListenerPort; pay != 0 || web != 8080 || len(f.Problems()) > 0 {
-		t.Errorf("pay has port %d, web %d, problems %v", pay, web, f.Problems())
-	}
-	w.told(f, "h1", Failed, nil)
-	if len(w.instances) != 2 || len(w.removed) > 0 {
-		t.Errorf("one bridge is lost: %v are left, %v removed", w.instances, w.removed)
-	}
-	w.told(f, "h2", Left, nil)
-	if len(w.instances) != 0 {
-		t.Errorf("both are: %v are left", w.instances)
-	}
-}
-
-// While two bridges differ on a copy all hosts heed the same one: the worst that is said.
-func TestBridgesThatDifferAreHeededAlike(t *testing.T) {
-	say := func(h Health) []Service {
-		return []Service{{ID: "pay/1", Name: "pay", Source: FromMesh, Health: h, Address: netip.MustParseAddr("10.1.0.1"), Ports: []Port{{Port: 9, ServicePort: 8080}}}}
-	}
-	for range 50 {
-		for _, both := range [][2]Health{{Healthy, Draining}, {Draining, Healthy}} {
-			f := NewFleet("self", nil)
-			w := newWorld(f)
-			f.Set("h1", Alive, say(both[0]))
-			w.told(f, "h2", Alive, say(both[1]))
-			for _, one := range w.instances {
-				if one.Health != mesh.Draining {
-					t.Fatalf("%q are said: %+v", both, one)
-				}
-			}
-		}
-	}
-}
-
 func TestInstancesHaveNamesThatARegistryTakes(t *testing.T) {
 	seen := map[mesh.InstanceID]bool{}
 	for _, k := range []key{

@@ -27,7 +27,7 @@ func (f *Fleet) instances(name mesh.ServiceName, copies map[key]copyOf) []mesh.C
 	failed := map[mesh.InstanceID]bool{}
 	for _, k := range slices.SortedFunc(maps.Keys(copies), compareKeys) {
 		one := instance(name, k, copies[k])
-		if f.hosts[k.host].status != Alive {
+		if !f.there(copies[k]) {
 			failed[one.ID] = true
 			continue
 		}

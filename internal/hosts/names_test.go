@@ -78,6 +78,7 @@ func TestTheMeshAndAHostMayRunOneService(t *testing.T) {
 	w.told(f, "h1", Alive, []Service{upper})
 	imported := web("web/1", 9000, 80)
 	imported.Source = FromMesh
+	f.SetBridge("h2", &Bridge{Follows: true})
 	w.told(f, "h2", Alive, []Service{imported})
 	if len(w.instances) != 2 || len(f.Problems()) > 0 {
 		t.Errorf("%v are called, problems %+v", w.instances, f.Problems())

@@ -8,9 +8,10 @@ import (
 )
 
 // Problem is something that cannot be as a host says it, or is not served so by Host's
-// proxy. Without a Service it is about all of that proxy.
+// proxy. Without a Service it is about all of that proxy, or of its Bridge.
 type Problem struct {
 	Host, Service, Message string
+	Bridge                 bool             // Host's does not do what it should
 	Port                   mesh.Port        // that the service does not have; 0: it is about something else
 	Owner                  mesh.ServiceName // of the port
 }
@@ -25,7 +26,7 @@ func (f *Fleet) problem(name mesh.ServiceName, c copyOf, message string) {
 }
 
 // Problems lists what cannot be as hosts say it: sorted by service, and then by host what
-// is of no service.
+// is of no service, and what is wrong with bridges.
 func (f *Fleet) Problems() []Problem {
 	var list []Problem
 	for _, name := range slices.Sorted(maps.Keys(f.problems)) {
@@ -34,5 +35,5 @@ func (f *Fleet) Problems() []Problem {
 	for _, name := range slices.Sorted(maps.Keys(f.hosts)) {
 		list = append(list, f.hosts[name].refused...)
 	}
-	return list
+	return append(list, f.bridging()...)
 }

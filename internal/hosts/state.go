@@ -26,6 +26,7 @@ type Host struct {
 	Address  netip.AddrPort // of its gossip
 	Status   Status
 	Meta     Meta
+	Bridge   *Bridge   // nil: it is none, or has said nothing yet since it began
 	Seen     time.Time // when this host last heard something new of it, by its own clock
 	Services []Service // sorted by ID and source; of a host that failed, what it ran last
 }

@@ -76,7 +76,7 @@ func (c *Agent) Run(ctx context.Context, line *cli.Globals, con *cli.Console, lo
 	if err != nil {
 		return err
 	}
-	if cfg.Gossip.Meta, err = (hosts.Meta{Version: cli.Release(), Bridge: bridge != nil}).Encode(); err != nil {
+	if cfg.Gossip.Meta, err = (hosts.Meta{Version: cli.Release()}).Encode(); err != nil {
 		return err
 	}
 	a, err := agent.New(cfg)

@@ -2,10 +2,12 @@ package agentcli
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/agent"
 	"github.com/heddle-mesh/heddle/internal/agent/bridge"
+	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/hosts"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -33,27 +35,31 @@ func (f *bridgeFlags) joinMesh(line *cli.Globals, cfg *agent.Config) (*bridge.Br
 	if err != nil {
 		return nil, err
 	}
-	server, err := line.Connect()
+	if _, err := line.ReadToken(); err != nil {
+		return nil, err
+	}
+	server, err := line.ConnectWith(client.Config{Tokens: line.ReadToken}) // which may be replaced
 	if err != nil {
 		return nil, err
 	}
 	b := bridge.New(bridge.Config{Mesh: server, Fleet: cfg.Gossip.Fleet, Host: cfg.Gossip.Name, Imports: imports, Exports: exports, Logger: cfg.Logger})
-	cfg.Sources = append(cfg.Sources, b)
+	cfg.Bridge = b
 	return b, nil
 }
 
-// chosenServices is nil when none are named: all.
-func chosenServices(flag string, names []string) (func(mesh.ServiceName) bool, error) {
-	if len(names) == 0 {
-		return nil, nil
-	}
-	chosen := map[mesh.ServiceName]bool{}
+// chosenServices reads names; none: all.
+func chosenServices(flag string, names []string) ([]mesh.ServiceName, error) {
+	var chosen []mesh.ServiceName
 	for _, text := range names {
 		name := hosts.MeshName(text)
 		if name == "" {
 			return nil, &cli.UsageError{Message: fmt.Sprintf("%s %q: the name of a service is missing", flag, text)}
 		}
-		chosen[name] = true
+		chosen = append(chosen, name)
 	}
-	return func(name mesh.ServiceName) bool { return chosen[name] }, nil
+	slices.Sort(chosen)
+	if chosen = slices.Compact(chosen); len(chosen) > hosts.MostChosen {
+		return nil, &cli.UsageError{Message: fmt.Sprintf("%s names %d services; at most %d may be chosen: leave it out for all", flag, len(chosen), hosts.MostChosen)}
+	}
+	return chosen, nil
 }

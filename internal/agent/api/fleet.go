@@ -36,8 +36,9 @@ type Problem struct {
 	Host    string           `json:"host"`
 	Service string           `json:"service"` // "": it is about all of the proxy
 	Message string           `json:"message"`
-	Port    mesh.Port        `json:"port,omitempty"`  // that the service does not have
-	Owner   mesh.ServiceName `json:"owner,omitempty"` // which has it
+	Bridge  bool             `json:"bridge,omitempty"` // the host's bridge does not do what it should
+	Port    mesh.Port        `json:"port,omitempty"`   // that the service does not have
+	Owner   mesh.ServiceName `json:"owner,omitempty"`  // which has it
 }
 
 // Service is what a fleet runs under one name.
@@ -85,13 +86,21 @@ func FleetOf(state *hosts.State) Fleet {
 		f.Members = append(f.Members, one)
 	}
 	for _, p := range state.Problems {
-		f.Problems = append(f.Problems, Problem{Host: p.Host, Service: p.Service, Message: p.Message, Port: p.Port, Owner: p.Owner})
+		f.Problems = append(f.Problems, Problem{Host: p.Host, Service: p.Service, Message: p.Message, Bridge: p.Bridge, Port: p.Port, Owner: p.Owner})
 	}
 	return f
 }
 
 // About says what has a problem.
-func (p Problem) About() string { return cmp.Or(p.Service, "the proxy") }
+func (p Problem) About() string {
+	switch {
+	case p.Service != "":
+		return p.Service
+	case p.Bridge:
+		return "the bridge"
+	}
+	return "the proxy"
+}
 
 // State gives a snapshot back as it was told, for [hosts.Events]; nil for nil.
 func (f *Fleet) State() *hosts.State {

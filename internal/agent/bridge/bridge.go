@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/catalog"
@@ -15,7 +16,7 @@ import (
 // Mesh is the server's side.
 type Mesh interface {
 	lease.Registrar
-	Events(ctx context.Context, since int64, handle func(client.Event) error) error
+	Stream(ctx context.Context, since int64, handle func(client.Event) error) error
 }
 
 // Fleet is the hosts' side, as the agent of this host knows it.
@@ -29,8 +30,8 @@ type Config struct {
 	Mesh  Mesh
 	Fleet string // its name, which instances that are registered bear as a label
 	Host  string // this host's name
-	// Imports and Exports choose services; nil: all.
-	Imports, Exports func(mesh.ServiceName) bool
+	// Imports and Exports choose services, at most [hosts.MostChosen] each; none: all.
+	Imports, Exports []mesh.ServiceName
 	TTL              time.Duration // of what is registered; default 30 s
 	Logger           *slog.Logger
 }
@@ -41,11 +42,13 @@ const (
 	SourceLabel = "heddle.source" // what found it there: docker, file, systemd
 )
 
-// Bridge joins one fleet to one mesh. Make it with [New]; it is a source of the agent,
-// and Export runs beside the agent.
+// Bridge joins one fleet to one mesh. Make it with [New]; the agent runs it, and Export
+// runs beside the agent.
 type Bridge struct {
 	cfg    Config
 	mirror *mirror
+	writes *writes
+	told   atomic.Pointer[hosts.Bridge] // what the other hosts were told of it last
 }
 
 // New makes a bridge, and starts nothing.
@@ -53,12 +56,13 @@ func New(cfg Config) *Bridge {
 	if cfg.TTL == 0 {
 		cfg.TTL = 30 * time.Second
 	}
-	all := func(mesh.ServiceName) bool { return true }
-	if cfg.Imports == nil {
-		cfg.Imports = all
-	}
-	if cfg.Exports == nil {
-		cfg.Exports = all
-	}
-	return &Bridge{cfg: cfg, mirror: newMirror()}
+	b := &Bridge{cfg: cfg, mirror: newMirror(), writes: &writes{Mesh: cfg.Mesh, denied: map[mesh.ServiceName]denial{}}}
+	begin := b.Begin()
+	b.told.Store(&begin)
+	return b
+}
+
+// Begin gives what this host says of itself as a bridge until it has found the mesh.
+func (b *Bridge) Begin() hosts.Bridge {
+	return hosts.Bridge{Imports: b.cfg.Imports, Exports: b.cfg.Exports}
 }

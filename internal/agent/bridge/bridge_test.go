@@ -74,7 +74,7 @@ func TestWhatComesOverABridge(t *testing.T) {
 	if p := list[0].Ports[0]; p.ServicePort != 5432 || p.ByName || list[0].Mode != hosts.TCPMode || list[1].Health != hosts.Draining {
 		t.Errorf("told is %+v", list)
 	}
-	only := New(Config{Fleet: "ours", Imports: func(name mesh.ServiceName) bool { return name == "web" }})
+	only := New(Config{Fleet: "ours", Imports: []mesh.ServiceName{"web"}})
 	if list, _ := m.copies(only.cfg); len(list) > 0 {
 		t.Errorf("what was not chosen is told: %v", list)
 	}

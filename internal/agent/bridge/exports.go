@@ -21,6 +21,7 @@ type export struct {
 	end      context.CancelFunc
 	ended    chan struct{} // closed when nothing of it is under way any more
 	refused  time.Time     // when the server refused it; zero: it did not
+	denied   bool          // it did so for who asked, not for what
 }
 
 // exporter owns the leases; Export's goroutine alone touches it.
@@ -29,8 +30,14 @@ type exporter struct {
 	fleet   Fleet
 	exports map[mesh.InstanceKey]*export
 	ending  map[mesh.InstanceKey]chan struct{} // of exports that were ended
-	refused chan mesh.InstanceKey
+	refused chan refusal
 	tasks   sync.WaitGroup
+}
+
+// refusal is what the server said of a first registration.
+type refusal struct {
+	key mesh.InstanceKey
+	why error
 }
 
 const (
@@ -42,7 +49,7 @@ const (
 // then stay for the rest of their leases: another bridge, or this one when it is back,
 // takes them over.
 func (b *Bridge) Export(ctx context.Context, fleet Fleet) error {
-	e := &exporter{Bridge: b, fleet: fleet, exports: map[mesh.InstanceKey]*export{}, ending: map[mesh.InstanceKey]chan struct{}{}, refused: make(chan mesh.InstanceKey)}
+	e := &exporter{Bridge: b, fleet: fleet, exports: map[mesh.InstanceKey]*export{}, ending: map[mesh.InstanceKey]chan struct{}{}, refused: make(chan refusal)}
 	defer e.tasks.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -58,12 +65,15 @@ func (b *Bridge) Export(ctx context.Context, fleet Fleet) error {
 			if _, _, err := feed.Take(); err != nil {
 				return err
 			}
-		case key := <-e.refused:
-			if one := e.exports[key]; one != nil {
-				one.refused = time.Now()
+		case r := <-e.refused:
+			if one := e.exports[r.key]; one != nil {
+				one.refused, one.denied = time.Now(), mesh.KindOf(r.why) == mesh.KindDenied
 			}
 			continue
 		case <-time.After(lookAgain):
+		}
+		for _, key := range e.writes.due(time.Now()) {
+			e.tasks.Go(func() { e.writes.ask(ctx, key) })
 		}
 		wanted, lost := e.wanted()
 		e.bring(ctx, wanted, lost)
@@ -74,15 +84,16 @@ func (b *Bridge) Export(ctx context.Context, fleet Fleet) error {
 // of: nobody knows whether that has ended, so it is neither renewed nor taken away.
 func (e *exporter) wanted() (wanted map[mesh.InstanceKey]mesh.Instance, lost map[mesh.InstanceKey]struct{}) {
 	wanted, lost = map[mesh.InstanceKey]mesh.Instance{}, map[mesh.InstanceKey]struct{}{}
-	bridges := e.bridges()
 	for key := range e.fleet.State().Lost() { // the catalog hears of it later
 		lost[mesh.InstanceKey{Service: key.Service, ID: e.exportedID(key.ID)}] = struct{}{}
 	}
-	view := e.fleet.Catalog().View()
+	view, names := e.fleet.Catalog().View(), map[mesh.ServiceName]struct{}{}
 	for s := range view.Services() {
-		if !e.cfg.Exports(s.Name) || !e.mirror.declared(s.Name) {
+		if !hosts.Chosen(e.cfg.Exports, s.Name) || !e.mirror.declared(s.Name) {
 			continue
 		}
+		names[s.Name] = struct{}{}
+		bridges := e.bridges(s.Name)
 		for _, one := range view.Instances(s.Name) {
 			if one.Meta.Source == hosts.FromMesh {
 				continue
@@ -104,6 +115,7 @@ func (e *exporter) wanted() (wanted map[mesh.InstanceKey]mesh.Instance, lost map
 			}
 		}
 	}
+	e.writes.concern(names)
 	return wanted, lost
 }
 
@@ -111,15 +123,28 @@ func (e *exporter) exportedID(id mesh.InstanceID) mesh.InstanceID {
 	return mesh.FitInstanceID(e.cfg.Fleet + "." + string(id))
 }
 
-// bridges lists the hosts that are bridges now, this one among them.
-func (e *exporter) bridges() []string {
-	list := []string{e.cfg.Host}
-	for _, h := range e.fleet.State().Hosts {
-		if h.Meta.Bridge && h.Status == hosts.Alive && h.Name != e.cfg.Host {
-			list = append(list, h.Name)
+// bridges lists the hosts among which a service's copies are shared: the bridges that can
+// have them registered now. When none can, all that are there for it go on trying.
+func (e *exporter) bridges(service mesh.ServiceName) []string {
+	var can, try []string
+	add := func(name string, b *hosts.Bridge) {
+		if b.For(service) {
+			try = append(try, name)
+		}
+		if b.Registers(service) {
+			can = append(can, name)
 		}
 	}
-	return list
+	add(e.cfg.Host, e.told.Load())
+	for _, h := range e.fleet.State().Hosts {
+		if h.Bridge != nil && h.Status == hosts.Alive && h.Name != e.cfg.Host {
+			add(h.Name, h.Bridge)
+		}
+	}
+	if len(can) > 0 {
+		return can
+	}
+	return try
 }
 
 // responsible chooses one bridge for each copy, the same wherever it is asked, and so
@@ -183,7 +208,13 @@ func isClosed(c chan struct{}) bool {
 // isElsewheres says whether another bridge answers for a copy now, so that this one lets
 // go of it and does not take it away.
 func (e *exporter) isElsewheres(key mesh.InstanceKey) bool {
-	return responsible(e.bridges(), key) != e.cfg.Host
+	return responsible(e.bridges(key.Service), key) != e.cfg.Host
+}
+
+// again says whether what was refused is to be tried again: in a minute, or when the
+// server does not refuse the service any more.
+func (one *export) again(refused bool) bool {
+	return !one.refused.IsZero() && (time.Since(one.refused) > refusedPause || one.denied && !refused)
 }
 
 // keep has one copy registered as it is.
@@ -191,7 +222,7 @@ func (e *exporter) keep(ctx context.Context, key mesh.InstanceKey, instance mesh
 	state := lease.State{Health: instance.Health, Port: instance.Port}
 	instance.Health = ""
 	one := e.exports[key]
-	if one != nil && (!reflect.DeepEqual(one.instance, instance) || !one.refused.IsZero() && time.Since(one.refused) > refusedPause) {
+	if one != nil && (!reflect.DeepEqual(one.instance, instance) || one.again(e.writes.refuses(key.Service))) {
 		e.stop(key)
 		one = nil
 	}
@@ -199,7 +230,7 @@ func (e *exporter) keep(ctx context.Context, key mesh.InstanceKey, instance mesh
 		before := e.ending[key]
 		delete(e.ending, key)
 		life, end := context.WithCancel(ctx)
-		one = &export{instance: instance, end: end, ended: make(chan struct{}), lease: lease.New(e.cfg.Mesh, instance, e.cfg.TTL, e.cfg.Logger)}
+		one = &export{instance: instance, end: end, ended: make(chan struct{}), lease: lease.New(e.writes, instance, e.cfg.TTL, e.cfg.Logger)}
 		e.exports[key] = one
 		e.tasks.Go(func() {
 			defer close(one.ended)
@@ -209,7 +240,7 @@ func (e *exporter) keep(ctx context.Context, key mesh.InstanceKey, instance mesh
 			if err := one.lease.Run(life); err != nil {
 				e.cfg.Logger.Error("the mesh refuses a copy of the fleet; it is tried again in a minute", "instance", key.String(), "error", err)
 				select {
-				case e.refused <- key:
+				case e.refused <- refusal{key, err}:
 				case <-life.Done():
 				}
 			}

@@ -85,7 +85,7 @@ type server struct {
 	calls []string // guarded by mu: the addresses as they came to count, and what was deregistered
 }
 
-func (*server) Events(context.Context, int64, func(client.Event) error) error { return nil }
+func (*server) Stream(context.Context, int64, func(client.Event) error) error { return nil }
 
 func (s *server) note(call string) {
 	s.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -13,9 +14,6 @@ import (
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
-// Name implements agent.Source.
-func (b *Bridge) Name() string { return hosts.FromMesh }
-
 const (
 	// settle is how long changes of the mesh are gathered before the fleet is told.
 	settle = 200 * time.Millisecond
@@ -23,32 +21,23 @@ const (
 	mostImported = 2000
 )
 
-// Run implements agent.Source: it gives what the mesh runs. Until the whole mesh was seen
-// once it gives nothing, and while the server is away what it gave stays.
-func (b *Bridge) Run(ctx context.Context, found func([]hosts.Service)) error {
+// Run implements agent.Bridge: it gives what the mesh runs, and how this bridge does. Until
+// the whole mesh was seen once it gives nothing, and while the server is away what it gave stays.
+func (b *Bridge) Run(ctx context.Context, found func(hosts.Bridge, []hosts.Service)) error {
 	changed := b.mirror.changed()
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
-	tasks.Go(func() { b.mirror.follow(ctx, b.cfg.Mesh, b.teller()) })
-	var given []hosts.Service
-	told := ""
-	for first := true; ; first = false {
+	tasks.Go(func() { b.mirror.follow(ctx, b.cfg.Mesh, b.logger()) })
+	t := teller{Bridge: b, found: found}
+	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-changed:
+			t.known = 0
+		case <-time.After(lookAgain):
 		}
-		list, left := b.mirror.copies(b.cfg)
-		if left != told {
-			if told = left; left != "" {
-				b.cfg.Logger.Warn("not all that the mesh runs is known to the hosts", "why", left)
-			}
-		}
-		same := func(a, b hosts.Service) bool { return a.ID == b.ID && a.Same(b) }
-		if first || !slices.EqualFunc(list, given, same) {
-			found(list)
-			given = list
-		}
+		t.tell(time.Now())
 		select {
 		case <-ctx.Done():
 			return nil
@@ -57,8 +46,43 @@ func (b *Bridge) Run(ctx context.Context, found func([]hosts.Service)) error {
 	}
 }
 
-// teller logs that the server cannot be followed, and that it can again, once each.
-func (b *Bridge) teller() func(error) {
+// teller tells the fleet of the mesh; Run's goroutine alone touches it.
+type teller struct {
+	*Bridge
+	found   func(hosts.Bridge, []hosts.Service)
+	speaker speaker
+	known   int64 // the revision of the mesh that list was made of
+	list    []hosts.Service
+	left    string // why it is not all
+}
+
+// tell has the fleet told what the mesh runs and how this bridge does, if either changed.
+func (t *teller) tell(now time.Time) {
+	revision, synced, lost := t.mirror.how()
+	list := t.list
+	if revision != t.known {
+		var left string
+		if list, left = t.mirror.copies(t.cfg); left != t.left {
+			if t.left = left; left != "" {
+				t.cfg.Logger.Warn("not all that the mesh runs is known to the hosts", "why", left)
+			}
+		}
+		t.known = revision
+	}
+	said, before := t.speaker.says(t.Bridge, synced, lost, now), *t.told.Load()
+	said.Revision = before.Revision // it is told with something else
+	same := func(a, b hosts.Service) bool { return a.ID == b.ID && a.Same(b) }
+	if reflect.DeepEqual(said, before) && slices.EqualFunc(list, t.list, same) {
+		return
+	}
+	said.Revision = revision
+	t.found(said, list)
+	t.told.Store(&said)
+	t.list = list
+}
+
+// logger logs that the server cannot be followed, and that it can again, once each.
+func (b *Bridge) logger() func(error) {
 	told := ""
 	return func(err error) {
 		switch {
@@ -81,7 +105,7 @@ func (m *mirror) copies(cfg Config) (list []hosts.Service, left string) {
 	tls, more := 0, 0
 	for key, one := range m.instances {
 		s := m.services[key.Service]
-		if s == nil || !cfg.Imports(s.Name) || one.Labels[FleetLabel] == cfg.Fleet {
+		if s == nil || !hosts.Chosen(cfg.Imports, s.Name) || one.Labels[FleetLabel] == cfg.Fleet {
 			continue
 		}
 		address, err := netip.ParseAddr(one.Address)

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -16,6 +17,8 @@ type mirror struct {
 	synced    bool                                // guarded by mu: the whole mesh was seen
 	services  map[mesh.ServiceName]*mesh.Service  // guarded by mu
 	instances map[mesh.InstanceKey]*mesh.Instance // guarded by mu
+	revision  int64                               // guarded by mu: of what was seen last
+	lost      error                               // guarded by mu: why the server is not followed now; nil: it is, or nobody knows yet
 	coming    *mirror                             // of follow alone: the whole mesh that is being sent
 	wakes     []chan struct{}                     // each of capacity 1
 }
@@ -34,30 +37,53 @@ func (m *mirror) changed() <-chan struct{} {
 	return wake
 }
 
-// retryInterval is how long a server that refuses, or was never reached, is left alone.
-const retryInterval = 5 * time.Second
+// How long a server that was lost is left alone, longer and longer.
+const (
+	retrySoon = 250 * time.Millisecond
+	retryLate = 5 * time.Second
+)
 
 // follow keeps the mirror until ctx ends. tell is told of what went wrong, nil when it
 // goes again.
 func (m *mirror) follow(ctx context.Context, server Mesh, tell func(error)) {
+	pause := retrySoon
 	for ctx.Err() == nil {
 		m.coming = newMirror() // a stream from the beginning brings the whole mesh
-		err := server.Events(ctx, 0, func(e client.Event) error {
+		err := server.Stream(ctx, 0, func(e client.Event) error {
 			m.take(e)
 			if e.Type == client.EventSynced {
+				m.loses(nil)
 				tell(nil)
+				pause = retrySoon
 			}
 			return nil
 		})
 		if ctx.Err() != nil {
 			return
 		}
+		m.loses(err)
 		tell(err)
 		select {
 		case <-ctx.Done():
-		case <-time.After(retryInterval):
+		case <-time.After(pause/2 + rand.N(pause/2)): //nolint:gosec // jitter needs no secrecy
 		}
+		pause = min(2*pause, retryLate)
 	}
+}
+
+// loses notes why the server is not followed, nil if it is.
+func (m *mirror) loses(why error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lost = why
+}
+
+// how says up to which revision the mesh is known, whether it was seen at all, and why it
+// is not followed now, if so.
+func (m *mirror) how() (revision int64, synced bool, lost error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.revision, m.synced, m.lost
 }
 
 // take takes one event. What was there before counts until the whole mesh was sent anew:
@@ -73,6 +99,7 @@ func (m *mirror) take(e client.Event) {
 	case client.EventSynced:
 		if m.coming != nil {
 			m.services, m.instances, m.synced, m.coming = m.coming.services, m.coming.instances, true, nil
+			m.revision = e.Revision
 		}
 	case client.EventChange:
 		if m.coming != nil {
@@ -82,6 +109,7 @@ func (m *mirror) take(e client.Event) {
 		if into != m {
 			return
 		}
+		m.revision = e.Revision
 	}
 	for _, wake := range m.wakes {
 		select {
