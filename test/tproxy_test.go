@@ -59,11 +59,10 @@ func applicationsSeeTheirCallers(t *testing.T) {
 	s.declare(orders, stock, service("web", mesh.HTTP, "orders", "stock"))
 	byTProxy := []string{"--app-port", "8080", "--intercept-mode", "tproxy"}
 	called := map[string]*pod{"nft": newPod(t, s, 0, "orders", byTProxy...), "iptables-legacy": newPod(t, s, 1, "stock", byTProxy...)}
-	web := newPod(t, s, 2, "web", byTProxy...)
-	if out, err := web.Command("", web.Arguments...).CombinedOutput(); err == nil || !strings.Contains(string(out), "AmbientCapabilities=CAP_NET_ADMIN") {
+	web := newPod(t, s, 2, "web")
+	if out, err := called["nft"].Command("", called["nft"].Arguments...).CombinedOutput(); err == nil || !strings.Contains(string(out), "AmbientCapabilities=CAP_NET_ADMIN") {
 		t.Errorf("without the capability: %v: %s", err, out)
 	}
-	web = newPod(t, s, 2, "web")
 	before := map[string]string{}
 	for backend, one := range called {
 		one.mayTProxy = true

@@ -1,6 +1,10 @@
 package cloudinit
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/heddle-mesh/heddle/internal/hardening"
+)
 
 // unit is one of systemd.
 type unit struct {
@@ -88,7 +92,7 @@ RestartSec=2
 	} else {
 		out.WriteString(noRights)
 	}
-	out.WriteString(hardened + `
+	out.WriteString(hardening.Lines("yes") + `
 [Install]
 WantedBy=multi-user.target
 `)
@@ -113,29 +117,5 @@ LimitNOFILE=65536
 CapabilityBoundingSet=
 MemoryDenyWriteExecute=yes
 PrivateUsers=yes
-`
-	hardened = `NoNewPrivileges=yes
-ProtectSystem=strict
-ProtectHome=yes
-PrivateTmp=yes
-PrivateDevices=yes
-ProtectClock=yes
-ProtectControlGroups=yes
-ProtectHostname=yes
-ProtectKernelLogs=yes
-ProtectKernelModules=yes
-ProtectKernelTunables=yes
-ProtectProc=invisible
-RemoveIPC=yes
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-SystemCallFilter=~@privileged @resources
-SystemCallErrorNumber=EPERM
-UMask=0077
 `
 )

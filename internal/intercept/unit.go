@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/heddle-mesh/heddle/internal/hardening"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
 
@@ -36,31 +37,8 @@ TimeoutStartSec=60
 CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW
 # The lock that all programs of iptables share is there.
 ReadWritePaths=/run
-NoNewPrivileges=yes
-ProtectSystem=strict
-ProtectHome=read-only
-PrivateTmp=yes
-PrivateDevices=yes
-ProtectClock=yes
-ProtectControlGroups=yes
-ProtectHostname=yes
-ProtectKernelLogs=yes
-ProtectKernelModules=yes
-ProtectKernelTunables=yes
-ProtectProc=invisible
-RemoveIPC=yes
 MemoryDenyWriteExecute=yes
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-SystemCallFilter=~@privileged @resources
-SystemCallErrorNumber=EPERM
-UMask=0077
-
+` + hardening.Lines("read-only") + `
 [Install]
 WantedBy=multi-user.target
 `, nil
