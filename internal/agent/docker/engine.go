@@ -2,12 +2,15 @@ package docker
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -20,8 +23,8 @@ import (
 type Endpoint struct {
 	// Host is unix:///path or tcp://host:port.
 	Host string
-	// Certificates is a folder with ca.pem, cert.pem and key.pem, for TLS both ways; ""
-	// only for who needs none.
+	// Certificates is a folder with ca.pem, cert.pem and key.pem, for TLS both ways by
+	// tcp://; "" only for who needs none.
 	Certificates string
 }
 
@@ -37,8 +40,22 @@ func (e Endpoint) Check() error {
 		return fmt.Errorf("%q is no address of an engine: use unix:///path or tcp://host:port", e.Host)
 	case e.Certificates == "" && !loopback(at.Hostname()):
 		return fmt.Errorf("%s is not on this host: name the folder with ca.pem, cert.pem and key.pem by which it and this host prove who they are", e.Host)
+	case e.Certificates == "":
+		return nil
+	}
+	ca, cert, key := e.files()
+	if _, err := os.ReadFile(ca); err != nil {
+		return err
+	}
+	if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
+		return fmt.Errorf("%s with %s: %w", cert, key, err)
 	}
 	return nil
+}
+
+// files are the certificate of who vouches for the engine, and this host's own with its key.
+func (e Endpoint) files() (ca, cert, key string) {
+	return filepath.Join(e.Certificates, "ca.pem"), filepath.Join(e.Certificates, "cert.pem"), filepath.Join(e.Certificates, "key.pem")
 }
 
 func loopback(name string) bool {
@@ -50,9 +67,8 @@ func loopback(name string) bool {
 // it was away, and certificates may be renewed.
 func (e Endpoint) connect() (*client.Client, error) {
 	options := []client.Opt{client.WithHost(e.Host)}
-	if e.Certificates != "" {
-		in := func(name string) string { return filepath.Join(e.Certificates, name) }
-		options = append(options, client.WithTLSClientConfig(in("ca.pem"), in("cert.pem"), in("key.pem")))
+	if e.Certificates != "" && strings.HasPrefix(e.Host, "tcp:") { // a socket has no need of them
+		options = append(options, client.WithTLSClientConfig(e.files()))
 	}
 	return client.New(options...)
 }

@@ -167,13 +167,13 @@ func TestEventsWithoutEndAreCoalesced(t *testing.T) {
 
 func TestEndpointsThatAreNone(t *testing.T) {
 	for host, certificates := range map[string]string{
-		"": "", "unix://": "", "tcp://": "", "http://10.0.0.1:2375": "", "ssh://host": "", "tcp://10.0.0.1": "/certs", "tcp://10.0.0.1:2375": "", ":": "", "/var/run/docker.sock": "",
+		"": "", "unix://": "", "tcp://": "", "http://10.0.0.1:2375": "", "ssh://host": "", "tcp://10.0.0.1": "/certs", "tcp://10.0.0.1:2375": "", "tcp://10.0.0.1:2376": "/certs-that-are-not-there", ":": "", "/var/run/docker.sock": "",
 	} {
 		if err := (Endpoint{Host: host, Certificates: certificates}).Check(); err == nil {
 			t.Errorf("%q is taken", host)
 		}
 	}
-	for host, certificates := range map[string]string{"unix:///var/run/docker.sock": "", "tcp://10.0.0.1:2376": "/certs", "tcp://127.0.0.1:2375": "", "tcp://[::1]:2375": ""} {
+	for host, certificates := range map[string]string{"unix:///var/run/docker.sock": "", "unix:///run/docker.sock": "/certs-that-are-not-there", "tcp://127.0.0.1:2375": "", "tcp://[::1]:2375": ""} {
 		if err := (Endpoint{Host: host, Certificates: certificates}).Check(); err != nil {
 			t.Error(err)
 		}
