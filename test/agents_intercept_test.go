@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/heddle-mesh/heddle/internal/envoytest"
 	"github.com/heddle-mesh/heddle/internal/heddletest"
 )
 
@@ -18,36 +17,9 @@ import (
 // a user of its own, which answers names, and the file of what it runs.
 func newPlainHost(t *testing.T, number int, keys string, runs string) *pod {
 	t.Helper()
-	_, names := podNamespaces()
-	p := &pod{namespace: names[number], address: fmt.Sprintf("10.78.0.%d", number+1)}
-	dir, err := os.MkdirTemp("", "heddle-host-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	p.dir = dir
-	built := heddle.Path(t)
-	p.heddle, p.resolvConf = filepath.Join(dir, "heddle"), filepath.Join(dir, "resolv.conf")
-	envoy, run := filepath.Join(dir, "envoy"), filepath.Join(dir, "run")
-	for to, from := range map[string]string{p.heddle: built, envoy: envoytest.Path(t), filepath.Join(dir, "app"): os.Args[0]} {
-		p.do(t, "cp", from, to)
-	}
-	p.do(t, "install", "-d", "-o", proxyUID, "-m", "0700", run)
-	for path, text := range map[string]string{p.resolvConf: "nameserver " + podHub + "\n", filepath.Join(dir, "keys"): keys, filepath.Join(dir, "services"): runs} {
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil { //nolint:gosec // for the users of the host
-			t.Fatal(err)
-		}
-	}
-	p.do(t, "chmod", "0755", dir)
-	p.workload = &workload{t: t, Process: heddle.Process(
-		t, "agent", "--name", fmt.Sprint("host-", number), "--address", p.address, "--seed", "10.78.0.1", "--key-file", filepath.Join(dir, "keys"),
-		"--services", filepath.Join(dir, "services"), "--envoy", envoy, "--resolv-conf", p.resolvConf, "--ready-file", filepath.Join(run, "ready.json"), "--intercept",
-	)}
-	p.Command = func(_ string, arguments ...string) *exec.Cmd {
-		command := p.in(proxyUID, p.heddle, arguments...)
-		command.Dir = run
-		return command
-	}
+	p := newMachine(t, number, podHub, map[string]string{"keys": keys, "services": runs}, "run")
+	p.runs(t, "agent", "--name", fmt.Sprint("host-", number), "--address", p.address, "--seed", "10.78.0.1", "--key-file", p.file("keys"),
+		"--services", p.file("services"), "--envoy", p.file("envoy"), "--resolv-conf", p.resolvConf, "--ready-file", p.file("run/ready.json"), "--intercept")
 	return p
 }
 

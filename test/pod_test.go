@@ -148,8 +148,9 @@ func dropPods() {
 	}
 }
 
-// newPod makes the pod of a number for a service; nothing runs in it.
-func newPod(t *testing.T, s *server, number int, service string, arguments ...string) *pod {
+// newMachine makes the folder of the pod, or the host, of a number: with the programs, and
+// for the proxy's user some folders of its own, "run" among them.
+func newMachine(t *testing.T, number int, nameserver string, files map[string]string, folders ...string) *pod {
 	t.Helper()
 	_, names := podNamespaces()
 	p := &pod{namespace: names[number], address: fmt.Sprintf("10.78.0.%d", number+1), address6: fmt.Sprintf("fd78::%d", number+1)}
@@ -158,34 +159,49 @@ func newPod(t *testing.T, s *server, number int, service string, arguments ...st
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	p.dir = dir
-	built := heddle.Path(t)
-	p.heddle, p.resolvConf = filepath.Join(dir, "heddle"), filepath.Join(dir, "resolv.conf")
-	envoy, join := filepath.Join(dir, "envoy"), filepath.Join(dir, "join")
-	for to, from := range map[string]string{p.heddle: built, envoy: envoytest.Path(t), filepath.Join(dir, "app"): os.Args[0]} {
+	p.dir, p.heddle, p.resolvConf = dir, filepath.Join(dir, "heddle"), filepath.Join(dir, "resolv.conf")
+	for to, from := range map[string]string{p.heddle: heddle.Path(t), p.file("envoy"): envoytest.Path(t), p.file("app"): os.Args[0]} {
 		p.do(t, "cp", from, to)
 	}
-	token, _ := s.joinToken(service, 0, 1)
-	p.do(t, "install", "-m", "0644", token, join)
-	for path, text := range map[string]string{p.resolvConf: "nameserver 127.0.0.1\n", filepath.Join(dir, "resolvers"): "nameserver " + podHub + "\n"} {
+	for _, folder := range folders {
+		p.do(t, "install", "-d", "-o", proxyUID, "-m", "0700", p.file(folder))
+	}
+	write := func(path, text string) {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil { //nolint:gosec // for the users of the pod
 			t.Fatal(err)
 		}
 	}
-	for _, folder := range []string{"identity", "run"} {
-		p.do(t, "install", "-d", "-o", proxyUID, "-m", "0700", filepath.Join(dir, folder))
+	write(p.resolvConf, "nameserver "+nameserver+"\n")
+	for name, text := range files {
+		write(p.file(name), text)
 	}
 	p.do(t, "chmod", "0755", dir)
-	p.workload = &workload{t: t, Process: heddle.Process(t, append([]string{
-		"proxy", "--service", service, "--instance", service + "-1", "--intercept", "--envoy", envoy,
-		"--server", s.restTLS, "--xds", s.xdsTLS, "--identity-dir", filepath.Join(dir, "identity"), "--join-token-file", join,
-		"--ready-file", filepath.Join(dir, "run", "ready.json"), "--resolv-conf", filepath.Join(dir, "resolvers"),
-	}, arguments...)...)}
+	return p
+}
+
+func (p *pod) file(name string) string { return filepath.Join(p.dir, name) }
+
+// runs has heddle run there with these arguments, as the proxy's user.
+func (p *pod) runs(t *testing.T, arguments ...string) {
+	p.workload = &workload{t: t, Process: heddle.Process(t, arguments...)}
 	p.Command = func(_ string, arguments ...string) *exec.Cmd {
 		command := p.in(proxyUID, p.heddle, arguments...)
-		command.Dir = filepath.Join(dir, "run")
+		command.Dir = p.file("run")
 		return command
 	}
+}
+
+// newPod makes the pod of a number for a service; nothing runs in it.
+func newPod(t *testing.T, s *server, number int, service string, arguments ...string) *pod {
+	t.Helper()
+	p := newMachine(t, number, "127.0.0.1", map[string]string{"resolvers": "nameserver " + podHub + "\n"}, "run", "identity")
+	token, _ := s.joinToken(service, 0, 1)
+	p.do(t, "install", "-m", "0644", token, p.file("join"))
+	p.runs(t, append([]string{
+		"proxy", "--service", service, "--instance", service + "-1", "--intercept", "--envoy", p.file("envoy"),
+		"--server", s.restTLS, "--xds", s.xdsTLS, "--identity-dir", p.file("identity"), "--join-token-file", p.file("join"),
+		"--ready-file", p.file("run/ready.json"), "--resolv-conf", p.file("resolvers"),
+	}, arguments...)...)
 	return p
 }
 

@@ -53,6 +53,11 @@ var changing = regexp.MustCompile(`(?m)\[\d+:\d+\]|^#.*\n| expires \d+sec`)
 
 func applicationsSeeTheirCallers(t *testing.T) {
 	outsideWorld(t)
+	began := time.Now()
+	step := func(name string) {
+		t.Logf("%s: %s", name, time.Since(began).Round(time.Millisecond))
+		began = time.Now()
+	}
 	s := startServer(t, "--tls-listen", podHub+":0", "--xds-tls-listen", podHub+":0", "--require-identity", "--mtls", "permissive")
 	orders, stock := service("orders", mesh.HTTP), service("stock", mesh.HTTP)
 	orders.Port, stock.Port = 8080, 8080
@@ -63,6 +68,7 @@ func applicationsSeeTheirCallers(t *testing.T) {
 	if out, err := called["nft"].Command("", called["nft"].Arguments...).CombinedOutput(); err == nil || !strings.Contains(string(out), "AmbientCapabilities=CAP_NET_ADMIN") {
 		t.Errorf("without the capability: %v: %s", err, out)
 	}
+	step("a mesh and its pods")
 	before := map[string]string{}
 	for backend, one := range called {
 		one.mayTProxy = true
@@ -71,16 +77,19 @@ func applicationsSeeTheirCallers(t *testing.T) {
 		one.startApp(t, "http 8080 "+backend)
 	}
 	web.intercepts(t)
+	step("rules")
 	for _, address := range []string{"10.78.0.1", "[fd78::1]"} { // nobody gets past a sidecar that is not there
 		if out, err := exec.Command("curl", "-sS", "--max-time", "0.5", "http://"+address+":8080/").CombinedOutput(); err == nil {
 			t.Errorf("without a sidecar: %s", out)
 		}
 	}
+	step("without sidecars")
 	var starting sync.WaitGroup
 	for _, one := range []*pod{called["nft"], called["iptables-legacy"], web} {
 		starting.Go(func() { one.startSidecar(t) })
 	}
 	starting.Wait()
+	step("sidecars")
 	for backend, one := range called {
 		name := map[string]string{"nft": "orders", "iptables-legacy": "stock"}[backend]
 		for url, from := range map[string]string{one.address: podHub + ":", "[" + one.address6 + "]": "[" + podHub6 + "]:"} {
@@ -109,6 +118,7 @@ func applicationsSeeTheirCallers(t *testing.T) {
 		if status, body := fetched(t, "http://"+one.address+":8080/"); status != http.StatusOK || !strings.HasPrefix(body, backend+", to "+podHub) {
 			t.Errorf("removed: %d %q", status, body)
 		}
+		step(backend)
 	}
 }
 
