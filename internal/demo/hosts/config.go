@@ -11,10 +11,11 @@ import (
 	"github.com/heddle-mesh/heddle/internal/dockerd"
 )
 
-// Config says how a demo runs. Heddle and Envoy are required.
+// Config says how a demo runs. Heddle, and Envoy or HAProxy, are required.
 type Config struct {
-	Heddle string // path of the heddle binary that the hosts run
-	Envoy  string // path of their Envoy
+	Heddle  string // path of the heddle binary that the hosts run
+	Envoy   string // path of their Envoy
+	HAProxy string // path of the HAProxy that they have instead
 
 	WithoutDocker bool // services are plain processes
 	Stay          bool // stay until the context ends, instead of playing the scenario
@@ -29,7 +30,11 @@ type Config struct {
 }
 
 func (c Config) withDefaults() (Config, error) {
-	for what, path := range map[string]string{"the heddle binary": c.Heddle, "Envoy": c.Envoy} {
+	needed := map[string]string{"the heddle binary": c.Heddle, "Envoy": c.Envoy}
+	if c.HAProxy != "" {
+		needed = map[string]string{"the heddle binary": c.Heddle, "HAProxy": c.HAProxy}
+	}
+	for what, path := range needed {
 		if _, err := exec.LookPath(path); err != nil {
 			return c, fmt.Errorf("run the demo: %s: %w", what, err)
 		}
@@ -63,6 +68,22 @@ func (c Config) possible() error {
 		return fmt.Errorf("there is no program %s on this machine, which the hosts' container engines need: apt install docker.io iptables, or see the demo with plain processes: --without-docker", lacks)
 	}
 	return nil
+}
+
+// proxy names what serves the hosts.
+func (c Config) proxy() string {
+	if c.HAProxy != "" {
+		return "HAProxy"
+	}
+	return "Envoy"
+}
+
+// proxyFlags have an agent run it.
+func (c Config) proxyFlags() []string {
+	if c.HAProxy != "" {
+		return []string{"--proxy", "haproxy", "--haproxy", c.HAProxy}
+	}
+	return []string{"--envoy", c.Envoy}
 }
 
 // progress is where a person follows what happens.

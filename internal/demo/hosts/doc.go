@@ -1,5 +1,5 @@
 // Package hosts runs a fleet of hosts on one machine, to be seen and tried: an ingress
-// host and three backend hosts, each a network namespace with an agent and its Envoy, and
+// host and three backend hosts, each a network namespace with an agent and its Envoy or HAProxy, and
 // on each backend a container engine of its own with two services over HTTP and one over
 // TCP (or, without Docker, plain processes and a file of services).
 //

@@ -19,7 +19,7 @@ import (
 const (
 	agentStart = 45 * time.Second // many start at once on few cores
 	apiAddress = "127.0.0.1:7777"
-	agentGrace = 20 * time.Second // its Envoy finishes its requests
+	agentGrace = 20 * time.Second // its proxy finishes its requests
 )
 
 // service is what hosts run.
@@ -63,7 +63,10 @@ type host struct {
 	net           *network
 	backend       backend // nil: it runs no services
 	agent         *stage.Process
-	ready         struct{ Admin string } // of its Envoy
+	ready         struct { // of its proxy
+		Admin string // Envoy's
+		PID   int
+	}
 }
 
 // startAgent starts the agent, and returns when it is ready.
@@ -74,8 +77,9 @@ func (h *host) startAgent(ctx context.Context, t *town, more ...string) error {
 	}
 	arguments := append([]string{
 		"--net=" + h.net.path(), t.config.Heddle, "agent", "--name", h.name, "--address", h.address,
-		"--key-file", filepath.Join(t.folder.Path, "keys"), "--api-token-file", t.tokenFile(), "--envoy", t.config.Envoy, "--ready-file", ready,
+		"--key-file", filepath.Join(t.folder.Path, "keys"), "--api-token-file", t.tokenFile(), "--ready-file", ready,
 	}, more...)
+	arguments = append(arguments, t.config.proxyFlags()...)
 	for _, seed := range t.hosts[:min(2, len(t.hosts))] {
 		if seed != h {
 			arguments = append(arguments, "--seed", seed.address)

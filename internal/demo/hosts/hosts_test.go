@@ -100,9 +100,9 @@ func (d demo) playsTheScenario(t *testing.T) {
 	d.nothingIsLeft(t, 0)
 }
 
-// The reader does what the screen says, and presses Ctrl-C.
+// The reader does what the screen says, and presses Ctrl-C. HAProxy serves the hosts.
 func (d demo) withoutDocker(t *testing.T) {
-	command := d.command(t, "--stay", "--without-docker")
+	command := d.command(t, "--stay", "--without-docker", "--proxy", "haproxy")
 	screen := d.until(t, command, "Ctrl-C stops everything")
 	for line := range strings.Lines(screen) {
 		if line = strings.TrimRight(line, "\n"); utf8.RuneCountInString(line) > 80 && !strings.Contains(line, "/proc/") && !strings.Contains(line, d.tmp) {

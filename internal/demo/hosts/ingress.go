@@ -33,8 +33,11 @@ func (t *town) admin(ctx context.Context, path string) ([]byte, error) {
 	return io.ReadAll(response.Body)
 }
 
-// endpoints are those that the ingress host's Envoy calls: "service address".
+// endpoints are those that the ingress host's proxy calls: "service address".
 func (t *town) endpoints(ctx context.Context) (map[string]int, error) {
+	if t.config.HAProxy != "" {
+		return t.servers(ctx)
+	}
 	body, err := t.admin(ctx, "/clusters?format=json")
 	if err != nil {
 		return nil, err
@@ -68,8 +71,11 @@ func (t *town) endpoints(ctx context.Context) (map[string]int, error) {
 	return found, nil
 }
 
-// retries is how many attempts and connections the ingress host's Envoy has made anew.
+// retries is how many attempts and connections the ingress host's proxy has made anew.
 func (t *town) retries(ctx context.Context) (int, error) {
+	if t.config.HAProxy != "" {
+		return t.redispatched(ctx)
+	}
 	body, err := t.admin(ctx, `/stats?filter=^cluster\..*(upstream_rq_retry|upstream_cx_connect_attempts_exceeded|upstream_cx_connect_fail)$`)
 	if err != nil {
 		return 0, err
@@ -113,7 +119,7 @@ func (t *town) known(ctx context.Context, what string, look func(map[string]int)
 	return stage.Poll(ctx, knownTime, what, func(ctx context.Context) error {
 		found, err := t.endpoints(ctx)
 		if err != nil {
-			return errors.Join(errors.New("ask the ingress host's Envoy"), err)
+			return errors.Join(errors.New("ask the ingress host's proxy"), err)
 		}
 		return look(found)
 	})

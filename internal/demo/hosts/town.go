@@ -50,7 +50,7 @@ func (t *town) open(ctx context.Context) error {
 		return err
 	}
 	t.say("  ready after %.1f s", time.Since(began).Seconds())
-	t.say("starting agents, each with an Envoy …")
+	t.say("starting agents, each with %s …", t.config.proxy())
 	began = time.Now()
 	var joining errgroup.Group
 	for _, h := range t.hosts {

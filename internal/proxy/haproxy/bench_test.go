@@ -57,7 +57,7 @@ func BenchmarkChange(b *testing.B) {
 		sockets, _ := filepath.Glob(filepath.Join(s.parent, "heddle-proxy-*", "runtime.*.sock"))
 		slot := 1
 		time.Sleep(100 * time.Millisecond) // until the file tells of the last change
-		if !strings.Contains(s.file(), fmt.Sprintf("server s1 ipv4@127.0.0.1:%d weight 1 pool-purge-delay 1s\n", copies[now].Port)) {
+		if !strings.Contains(s.file(), fmt.Sprintf("server s1 ipv4@127.0.0.1:%d weight 1 pool-purge-delay 1s tcp-ut 3000ms\n", copies[now].Port)) {
 			slot = 2
 		}
 		before := now

@@ -48,7 +48,7 @@ func (s settings) with(address string) settings {
 	return s
 }
 
-var standard = settings{Address: netip.MustParseAddr("127.0.0.1"), Outbound: 15001, Threads: 2, Generation: 1}
+var standard = settings{Address: netip.MustParseAddr("127.0.0.1"), Outbound: 15001, Threads: 2, Unacknowledged: 3 * time.Second, Generation: 1}
 
 // Each configuration is what it was, and HAProxy takes it.
 func TestGolden(t *testing.T) {

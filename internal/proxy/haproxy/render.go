@@ -11,10 +11,13 @@ import (
 
 // settings are what a configuration has beside its plan.
 type settings struct {
-	Address    netip.Addr // where listeners are
-	Outbound   mesh.Port  // calls by host name
-	Threads    int
-	Generation int // of configurations that were loaded: each has a socket of its own
+	Address  netip.Addr // where listeners are
+	Outbound mesh.Port  // calls by host name
+	Threads  int
+	// Unacknowledged is how long a server is given to acknowledge what it is sent; 0: as
+	// the kernel has it.
+	Unacknowledged time.Duration
+	Generation     int // of configurations that were loaded: each has a socket of its own
 }
 
 // socketName is where the process that loaded a generation takes commands: sharing one
@@ -43,7 +46,7 @@ func render(s settings, p plan) []byte {
 	}
 	w.unknown()
 	for _, one := range p.Services {
-		w.service(one)
+		w.service(s, one)
 	}
 	return w.Bytes()
 }
@@ -70,6 +73,11 @@ func (w *writer) global(s settings) {
 	w.line("timeout tunnel %s", milliseconds(defaultIdle))
 	w.line("option redispatch 1") // another attempt is made at another copy
 	w.line("option tcpka")
+	if s.Unacknowledged > 0 { // as Envoys of hosts: who says nothing is asked soon
+		w.line("srvtcpka-idle 5s")
+		w.line("srvtcpka-intvl 2s")
+		w.line("srvtcpka-cnt 2")
+	}
 }
 
 // frontend begins one of HTTP.
@@ -124,9 +132,9 @@ func (w *writer) unknown() {
 	w.refusal(404, "unknown", `heddle: no host of the fleet runs a service \"%[var(txn.name)]\" that this host serves`, "")
 }
 
-func (w *writer) service(s service) {
+func (w *writer) service(of settings, s service) {
 	if s.Protocol == mesh.TCP {
-		w.tcp(s)
+		w.tcp(of, s)
 		return
 	}
 	w.section("backend %s", backendName(s))
@@ -143,11 +151,11 @@ func (w *writer) service(s service) {
 	w.line(`http-error status 503 %s string "heddle: no copy of service %s could be reached\n" hdr %s unreached`, textPlain, s.Name, reasonHeader)
 	w.line(`http-error status 504 %s string "heddle: service %s did not answer in time\n" hdr %s timeout`, textPlain, s.Name, reasonHeader)
 	w.timeouts(s)
-	w.servers(s)
+	w.servers(of, s)
 }
 
 // tcp is for a service without HTTP, which cannot be called by name.
-func (w *writer) tcp(s service) {
+func (w *writer) tcp(of settings, s service) {
 	w.section("backend http.%s", s.Name)
 	w.line("mode http")
 	instead := fmt.Sprintf("connect to its own port (%d) instead of asking for it by host name", s.Port)
@@ -160,7 +168,7 @@ func (w *writer) tcp(s service) {
 	w.line("balance %s", algorithm(s))
 	w.line("retries %d", s.Retries)
 	w.timeouts(s)
-	w.servers(s)
+	w.servers(of, s)
 }
 
 func (w *writer) timeouts(s service) {
@@ -170,13 +178,16 @@ func (w *writer) timeouts(s service) {
 	w.line("timeout tunnel %s", milliseconds(s.Idle))
 }
 
-func (w *writer) servers(s service) {
+func (w *writer) servers(of settings, s service) {
 	options := ""
 	switch s.Protocol {
 	case mesh.HTTP:
 		options = " pool-purge-delay 1s" // a server may be as impatient as 5 s
 	case mesh.HTTP2, mesh.GRPC:
 		options = " proto h2"
+	}
+	if of.Unacknowledged > 0 {
+		options += " tcp-ut " + milliseconds(of.Unacknowledged)
 	}
 	for i, one := range s.Slots {
 		address, disabled := one.Address, " disabled"

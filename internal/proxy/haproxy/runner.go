@@ -66,6 +66,9 @@ const (
 // mostThreads is how many of the machine's cores it takes, as Envoy does.
 const mostThreads = 2
 
+// unacknowledged is what Envoys of hosts give, too.
+const unacknowledged = 3 * time.Second
+
 // New checks the configuration, and starts nothing.
 func New(cfg Config) (*Runner, error) {
 	cfg.Address = cmp.Or(cfg.Address, mesh.DefaultLoopback)
@@ -86,9 +89,13 @@ func New(cfg Config) (*Runner, error) {
 	if err := mesh.Invalid("run HAProxy", f); err != nil {
 		return nil, err
 	}
+	trust := unacknowledged
+	if runtime.GOOS != "linux" {
+		trust = 0
+	}
 	return &Runner{
 		cfg: cfg, log: cfg.Logger, faults: faults{unbound: map[mesh.Port]string{}}, pace: rate.NewLimiter(rate.Every(cfg.ReloadInterval), 1),
-		settings: settings{Address: address.Unmap(), Outbound: cfg.Port, Threads: min(mostThreads, runtime.NumCPU())},
+		settings: settings{Address: address.Unmap(), Outbound: cfg.Port, Threads: min(mostThreads, runtime.NumCPU()), Unacknowledged: trust},
 	}, nil
 }
 

@@ -274,7 +274,7 @@ func TestAReloadByHandBringsNothingBack(t *testing.T) {
 	s.without(one)
 	s.reaches(at, "", "two")
 	s.eventually("the file to be what runs", func() error {
-		if file := s.file(); !strings.Contains(file, fmt.Sprintf("127.0.0.1:%d weight 1 pool-purge-delay 1s disabled", one.Port)) {
+		if file := s.file(); !strings.Contains(file, fmt.Sprintf("127.0.0.1:%d weight 1 pool-purge-delay 1s tcp-ut 3000ms disabled", one.Port)) {
 			return errors.New(file)
 		}
 		return nil
