@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 
 	"github.com/heddle-mesh/heddle/internal/catalog"
 	"github.com/heddle-mesh/heddle/internal/gossip"
@@ -117,6 +118,7 @@ func New(cfg Config) (*Agent, error) {
 		cfg: cfg, gossip: node, catalog: catalog.New(catalog.Config{Logger: cfg.Logger}), fleet: hosts.NewFleet(HostProxy, cfg.Exposed), forgotten: forgotten{}, reserved: make(chan map[mesh.Port]string),
 		found: found{sources: map[string][]hosts.Service{}, drained: map[string]struct{}{}},
 	}
+	a.problems.wake, a.problems.many = make(chan struct{}, 1), rate.Sometimes{Interval: time.Minute}
 	alone := len(cfg.Gossip.Seeds)+len(cfg.Gossip.Places) == 0
 	a.claiming = claiming{begun: alone, recalled: before.Claims, until: time.Now().Add(recalledFor)}
 	if cfg.Reserved != nil {
@@ -142,6 +144,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Go(func() error { return a.gossip.Run(ctx) })
 	group.Go(func() error { return a.plane.run(ctx, a.cfg.XDS) })
 	group.Go(func() error { a.watchEnvoys(ctx); return nil })
+	group.Go(func() error { a.tellProblems(ctx); return nil })
 	group.Go(func() error { return a.follow(ctx) })
 	if a.cfg.Keys != nil {
 		group.Go(func() error { a.rotate(ctx); return nil })

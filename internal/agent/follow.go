@@ -3,6 +3,7 @@ package agent
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -26,12 +27,19 @@ func (a *Agent) follow(ctx context.Context) error {
 	minutes := time.NewTicker(time.Minute)
 	defer minutes.Stop()
 	var due <-chan time.Time // nil: there is nothing to tell the proxy
+	ready := feed.Ready()
+	var rested <-chan time.Time // nil: what is said is read at once
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-feed.Ready():
-			a.heard(feed.Take())
+		case <-rested:
+			ready, rested = feed.Ready(), nil
+			continue
+		case <-ready:
+			if took := a.heardNow(feed); took > tiring { // half of one's time at most, whatever hosts say
+				ready, rested = nil, time.After(took)
+			}
 			if due != nil {
 				continue // it goes with what is due
 			}
@@ -43,7 +51,7 @@ func (a *Agent) follow(ctx context.Context) error {
 			due = nil
 		case <-compared:
 			compared = nil
-			a.heard(feed.Take())
+			a.heardNow(feed)
 			a.claim()
 			a.catalog.Apply(0, true, a.fleet.Changes())
 			continue
@@ -74,6 +82,23 @@ func (a *Agent) follow(ctx context.Context) error {
 // taken when it is told, so that one which comes late brings the next no closer to it.
 func untilTurn(pace *rate.Limiter, now time.Time) time.Duration {
 	return time.Duration(max(0, (1-pace.TokensAt(now))/float64(pace.Limit())*float64(time.Second)))
+}
+
+// tiring is how long what hosts say may take to read without a pause after it.
+const tiring = 20 * time.Millisecond
+
+// heardNow takes what there is to hear, and says how long it took.
+func (a *Agent) heardNow(feed *gossip.Feed) time.Duration {
+	began := time.Now()
+	if changed := feed.Take(); len(changed) > 0 {
+		a.heard(changed)
+	}
+	list := []hosts.Problem{}
+	for _, one := range a.gossip.Refusals() {
+		list = append(list, hosts.Problem{Host: one.Host, Message: one.Message})
+	}
+	a.wrong(ofGossip, list)
+	return time.Since(began)
 }
 
 // heard takes what hosts say now.
@@ -127,10 +152,14 @@ func statusOf(s gossip.Status) hosts.Status {
 	}
 }
 
+// mostRefused is how many services of one host are told of that cannot be.
+const mostRefused = 16
+
 // readOf reads what a host says of itself as a bridge and that it runs, and what of that
 // cannot be.
 func readOf(host gossip.Host) (bridge *hosts.Bridge, list []hosts.Service, refused []hosts.Problem) {
 	list = make([]hosts.Service, 0, len(host.Entries))
+	more := 0
 	for _, key := range slices.Sorted(maps.Keys(host.Entries)) {
 		if key == hosts.BridgeEntry {
 			said, err := hosts.DecodeBridge(host.Entries[key])
@@ -144,10 +173,16 @@ func readOf(host gossip.Host) (bridge *hosts.Bridge, list []hosts.Service, refus
 		}
 		s, err := hosts.Decode(host.Entries[key])
 		if err != nil {
+			if more++; more > mostRefused {
+				continue
+			}
 			refused = append(refused, hosts.Refused(host.Name, cmp.Or(s.Name, key), err))
 			continue
 		}
 		list = append(list, s)
+	}
+	if more > mostRefused {
+		refused = append(refused, hosts.Problem{Host: host.Name, Message: fmt.Sprintf("%d services more are called by no proxy", more-mostRefused)})
 	}
 	return bridge, list, refused
 }

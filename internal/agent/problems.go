@@ -1,8 +1,12 @@
 package agent
 
 import (
+	"context"
 	"slices"
 	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/heddle-mesh/heddle/internal/hosts"
 	"github.com/heddle-mesh/heddle/internal/proxy"
@@ -13,6 +17,7 @@ type origin int
 
 const (
 	ofFleet  origin = iota // what hosts say
+	ofGossip               // what is not taken of what they say
 	ofFound                // what this host's sources found, and nobody is told
 	ofProxy                // what its proxy says
 	ofEnvoys               // what Envoys that are configured from here refuse
@@ -23,29 +28,80 @@ const (
 type problems struct {
 	mu   sync.Mutex
 	list [origins][]hosts.Problem // guarded by mu
+	wake chan struct{}            // capacity 1: the list is another one
+	many rate.Sometimes           // of lines that say that there are too many
 }
 
-// wrong takes all problems that one origin has, puts them into the next snapshot, and
-// logs those that are new and those that are over.
+// How problems are logged. Those that are over before they have settled are in no log, and
+// whoever has more than linesPace allows is left to the API.
+const (
+	settling  = time.Second
+	linesPace = 5 * time.Second
+	mostLines = 100 // in a row
+)
+
+// tellProblems logs problems that are new and those that are over, until ctx ends.
+func (a *Agent) tellProblems(ctx context.Context) {
+	told := map[hosts.Problem]struct{}{}
+	pace := rate.NewLimiter(rate.Every(linesPace), mostLines)
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-a.problems.wake:
+			select {
+			case <-ctx.Done():
+			case <-time.After(settling):
+			}
+		}
+		told = a.tell(told, pace)
+	}
+}
+
+// tell logs what differs from what was told before, and gives what is told now.
+func (a *Agent) tell(told map[hosts.Problem]struct{}, pace *rate.Limiter) map[hosts.Problem]struct{} {
+	a.problems.mu.Lock()
+	list := slices.Concat(a.problems.list[:]...)
+	a.problems.mu.Unlock()
+	now, left := make(map[hosts.Problem]struct{}, len(list)), 0
+	say := func(log func(string, ...any), text string, p hosts.Problem) {
+		if !pace.Allow() {
+			left++
+			return
+		}
+		log(text, "host", p.Host, "service", p.Service, "problem", p.Message)
+	}
+	for _, p := range list {
+		if _, before := told[p]; !before {
+			say(a.cfg.Logger.Warn, "something of the fleet is not as it should be", p)
+		}
+		now[p] = struct{}{}
+	}
+	for p := range told {
+		if _, still := now[p]; !still {
+			say(a.cfg.Logger.Info, "a problem is over", p)
+		}
+	}
+	if left > 0 {
+		a.problems.many.Do(func() {
+			a.cfg.Logger.Warn("problems change faster than they are logged: heddle hosts and /api/v1/problems have them all", "left out", left)
+		})
+	}
+	return now
+}
+
+// wrong takes all problems that one origin has, and puts them into the next snapshot.
 func (a *Agent) wrong(of origin, list []hosts.Problem) {
 	a.problems.mu.Lock()
 	defer a.problems.mu.Unlock()
-	before := a.problems.list[of]
-	if slices.Equal(before, list) {
+	if slices.Equal(a.problems.list[of], list) {
 		return
 	}
 	a.problems.list[of] = list
 	all := slices.Concat(a.problems.list[:]...)
 	a.state.set(func(next *hosts.State) bool { next.Problems = all; return true })
-	for _, p := range list {
-		if !slices.Contains(before, p) {
-			a.cfg.Logger.Warn("something of the fleet is not as it should be", "host", p.Host, "service", p.Service, "problem", p.Message)
-		}
-	}
-	for _, p := range before {
-		if !slices.Contains(list, p) {
-			a.cfg.Logger.Info("a problem is over", "host", p.Host, "service", p.Service, "problem", p.Message)
-		}
+	select {
+	case a.problems.wake <- struct{}{}:
+	default:
 	}
 }
 

@@ -1,6 +1,8 @@
 package gossip
 
 import (
+	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"time"
@@ -13,7 +15,11 @@ import (
 type delegate struct{ node *Node }
 
 // NodeMeta implements memberlist's Delegate.
-func (d delegate) NodeMeta(int) []byte { return metaOf(d.node.run, d.node.cfg.Meta) }
+func (d delegate) NodeMeta(int) []byte {
+	d.node.mu.Lock()
+	defer d.node.mu.Unlock()
+	return metaOf(d.node.run, d.node.cfg.Meta)
+}
 
 // GetBroadcasts implements memberlist's Delegate. News are spread by rounds of our
 // own: at once, not with memberlist's next tick.
@@ -56,6 +62,11 @@ func (d delegate) decode(body []byte) (message, bool) {
 	m, err := decode(body)
 	if err != nil {
 		d.node.warn.Do(func() { d.node.cfg.Logger.Warn("a message of gossip is not understood, and ignored", "error", err) })
+		if bad, ok := errors.AsType[*nonsense](err); ok {
+			d.node.mu.Lock()
+			defer d.node.mu.Unlock()
+			d.node.refuse(bad.host, position{}, "nonsense", "what is said of it is not taken: %v", bad.err)
+		}
 	}
 	return m, err == nil
 }
@@ -78,7 +89,7 @@ func (n *Node) receive(m message) {
 		ask = append(ask, n.want(one.Host, at)...)
 	}
 	n.mail(letter{to: m.From, ask: ask})
-	n.mail(letter{to: m.From, answer: m.Ask})
+	n.mail(letter{to: m.From, answer: n.state.have(m.Ask)})
 	n.told = n.told || len(m.Digest) > 0
 	if n.told && len(n.lacks) == 0 {
 		n.compare()
@@ -89,14 +100,23 @@ func (n *Node) receive(m message) {
 func (n *Node) learn(d Delta) outcome {
 	from := n.state.at(d.Host).Version
 	var came outcome
+	if !n.room(d) {
+		n.refuse(overfull, position{}, "strays", "more is told of them than is kept: %d records and %d bytes, until they are members", maxStrays, maxStrayBytes)
+		return known
+	}
 	if d.Host == n.cfg.Name {
 		came = n.refute(position{d.Epoch, d.To})
 	} else {
 		came = n.state.merge(d)
 	}
+	if came == refused {
+		n.refuse(d.Host, position{d.Epoch, d.To}, "record", "what it runs is not taken, and what it ran before counts: %v", n.state.why(d))
+		delete(n.lacks, d.Host)
+	}
 	if came != applied {
 		return came
 	}
+	n.withdraw(d.Host)
 	if d.Host == n.cfg.Name || d.From == 0 {
 		from = 0
 	}
@@ -126,6 +146,29 @@ func (n *Node) spreadNews(host string, from uint64) {
 	}
 }
 
+// admission is asked by memberlist whether a host may be a member, with its locks held.
+type admission struct{ node *Node }
+
+// NotifyAlive implements memberlist's AliveDelegate.
+func (a admission) NotifyAlive(peer *memberlist.Node) error {
+	n := a.node
+	if err := validHost(peer.Name); err != nil {
+		return err
+	}
+	if len(peer.Meta) > memberlist.MetaMaxSize {
+		return fmt.Errorf("it tells %d bytes of itself, and may tell %d", len(peer.Meta), memberlist.MetaMaxSize)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, there := n.hosts[peer.Name]; there || len(n.hosts) < MaxHosts {
+		return nil
+	}
+	n.refuse(peer.Name, position{}, "hosts", "it is no member: there are %d hosts, those remembered included, and may not be more", MaxHosts)
+	return errTooManyHosts
+}
+
+var errTooManyHosts = errors.New("there are too many hosts")
+
 // events is told by memberlist who comes and goes, with its locks held.
 type events struct{ node *Node }
 
@@ -149,7 +192,11 @@ func (n *Node) noted(node *memberlist.Node, status Status) {
 	if r, known := n.state.records[node.Name]; known && r.leaving && status == Failed {
 		status = Left // memberlist does not tell which
 	}
-	if before, known := n.hosts[node.Name]; known && before.status != Alive && status == Alive {
+	before, known := n.hosts[node.Name]
+	if !known {
+		n.withdraw(node.Name)
+	}
+	if known && before.status != Alive && status == Alive {
 		n.welcome(addressOf(node))
 	}
 	run, meta := splitMeta(node.Meta)
@@ -158,7 +205,7 @@ func (n *Node) noted(node *memberlist.Node, status Status) {
 	}
 	n.hosts[node.Name] = &member{node: &copied, address: addressOf(node), meta: meta, status: status, since: time.Now()}
 	n.changed(node.Name)
-	if node.Name != n.cfg.Name {
+	if node.Name != n.cfg.Name && n.comings.Allow() {
 		n.cfg.Logger.Info("host "+string(status), "host", node.Name, "address", addressOf(node))
 	}
 }

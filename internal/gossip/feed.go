@@ -82,3 +82,13 @@ func (f *Feed) Close() {
 	defer f.node.mu.Unlock()
 	f.node.feeds = slices.DeleteFunc(f.node.feeds, func(one *Feed) bool { return one == f })
 }
+
+// wakeFeeds has the feeds' readers look. n.mu is held.
+func (n *Node) wakeFeeds() {
+	for _, f := range n.feeds {
+		select {
+		case f.wake <- struct{}{}:
+		default:
+		}
+	}
+}

@@ -28,6 +28,7 @@ func (n *Node) join(ctx context.Context) {
 		case <-n.meet:
 		}
 		n.forget()
+		n.renew()
 		n.confront()
 		try := n.missing(ctx)
 		if len(try) > 0 {
@@ -38,7 +39,7 @@ func (n *Node) join(ctx context.Context) {
 				told = false
 			case !told && !n.alone():
 			case !told:
-				n.cfg.Logger.Warn("no other host of the fleet is reached yet; trying again", "seeds", n.cfg.Seeds, "error", err)
+				n.cfg.Logger.Warn("no other host of the fleet is reached yet; trying again", "seeds", n.cfg.Seeds, "error", hungUp(err))
 				told = true
 			}
 		}
@@ -154,10 +155,16 @@ func (n *Node) forget() {
 			delete(n.hosts, name)
 			n.state.drop(name)
 			delete(n.lacks, name)
+			n.withdraw(name)
 			n.changed(name)
 		}
 	}
 	n.places.forget(time.Now())
+	for name, one := range n.refusals {
+		if time.Since(one.since) > refusedFor {
+			n.withdraw(name)
+		}
+	}
 	for name, since := range n.strays {
 		if time.Since(since) > leftFor {
 			delete(n.strays, name)

@@ -52,11 +52,14 @@ func (n *Node) mail(l letter) {
 // somebody was asked for it just now. n.mu is held.
 func (n *Node) want(host string, known position) []Known {
 	at := n.state.at(host)
-	if host == n.cfg.Name || known.compare(at) <= 0 || !n.state.believes(host, known.Epoch) {
+	if host == n.cfg.Name || known.compare(at) <= 0 || !n.state.believes(host, known.Epoch) || n.wasRefused(host, known) {
 		return nil
 	}
 	l, there := n.lacks[host]
 	if !there {
+		if len(n.lacks) >= len(n.hosts)+maxStrays {
+			return nil // a digest tells of it again
+		}
 		l = &lack{}
 		n.lacks[host] = l
 	}

@@ -69,11 +69,14 @@ func (n *Node) confront() {
 
 // meets takes what a host of this one's name says.
 func (n *Node) meets(m message) {
-	if m.Run == 0 || m.Run == n.run {
+	n.mu.Lock()
+	own := n.run
+	n.mu.Unlock()
+	if m.Run == 0 || m.Run == own {
 		return
 	}
 	age := time.Since(n.started) - time.Duration(m.Up)*time.Millisecond
-	if age > upTie || age >= -upTie && n.run < m.Run {
+	if age > upTie || age >= -upTie && own < m.Run {
 		return
 	}
 	select {
@@ -93,9 +96,44 @@ func (n *Node) refute(claimed position) outcome {
 	if time.Since(n.refuted) < refuteAgain {
 		return known
 	}
+	if n.state.outbid(claimed) {
+		n.renumber()
+		return known // the others are told when they know the number
+	}
 	came := n.state.refute(claimed)
 	if came == applied {
 		n.refuted = time.Now()
 	}
 	return came
+}
+
+// renumber has this host go on as another run of itself: what was claimed of the run that it
+// was leaves it no later epoch to answer with, and the others believe the run alone that
+// memberlist tells of. n.mu is held.
+func (n *Node) renumber() {
+	n.refuted = time.Now()
+	n.run = drawRun()
+	n.state.own().restart(firstEpoch(n.run))
+	n.anew = true
+	select {
+	case n.meet <- struct{}{}:
+	default:
+	}
+}
+
+// renew tells the others of another number of this host's run, if it has one.
+func (n *Node) renew() {
+	n.mu.Lock()
+	anew := n.anew
+	n.anew = false
+	n.mu.Unlock()
+	if !anew {
+		return
+	}
+	if err := n.list.UpdateNode(time.Second); err != nil {
+		n.cfg.Logger.Debug("that this host goes on as another run of itself goes on being told", "error", err)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.spreadNews(n.cfg.Name, 0)
 }

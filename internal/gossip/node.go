@@ -73,14 +73,16 @@ type Node struct {
 	kick     chan struct{} // capacity 1: there is something to tell
 	letters  chan letter   // to be sent over connections
 	meet     chan struct{} // capacity 1: somebody is back
-	run      uint32        // the number of this run of the host
 	started  time.Time
 	ousted   chan struct{}  // capacity 1: another host has this one's name
 	compared chan struct{}  // closed once this host knows what another one did
 	compare  func()         // closes it
 	warn     rate.Sometimes // of what others say
+	comings  *rate.Limiter  // of lines that say who comes and goes
 
 	mu       sync.Mutex
+	run      uint32               // guarded by mu: the number of this run of the host
+	anew     bool                 // guarded by mu: the others are to be told of another number
 	state    *state               // guarded by mu
 	hosts    map[string]*member   // guarded by mu: members, and those that failed or left
 	strays   map[string]time.Time // guarded by mu: told of since then, no members yet
@@ -92,6 +94,7 @@ type Node struct {
 	refuted  time.Time            // guarded by mu: when this host last had to answer what was said of it
 	namesake netip.AddrPort       // guarded by mu: where another host of this one's name is said to be
 	settle   int                  // guarded by mu: how many others are still to be compared with, as this host is new
+	refusals map[string]*refusal  // guarded by mu: by host
 	feeds    []*Feed              // guarded by mu
 }
 
@@ -129,11 +132,11 @@ func New(cfg Config) (*Node, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	run := 1 + rand.Uint32N(math.MaxUint32) // 0 is none
+	run := drawRun()
 	n := &Node{
 		cfg: cfg, run: run, started: time.Now(), ousted: make(chan struct{}, 1), compared: make(chan struct{}), warn: rate.Sometimes{Interval: sayAgain}, ready: make(chan struct{}), kick: make(chan struct{}, 1), letters: make(chan letter, 256), meet: make(chan struct{}, 1),
 		state: newState(cfg.Name, firstEpoch(run)), hosts: map[string]*member{},
-		strays: map[string]time.Time{}, rumors: rumors{}, lacks: map[string]*lack{}, places: places{}, settle: comparedFirst,
+		strays: map[string]time.Time{}, rumors: rumors{}, lacks: map[string]*lack{}, refusals: map[string]*refusal{}, comings: rate.NewLimiter(10, 200), places: places{}, settle: comparedFirst,
 	}
 	n.compare = sync.OnceFunc(func() { close(n.compared) })
 	for _, at := range cfg.Places {
@@ -147,6 +150,9 @@ func New(cfg Config) (*Node, error) {
 	}
 	return n, nil
 }
+
+// drawRun draws the number of a run; 0 is none.
+func drawRun() uint32 { return 1 + rand.Uint32N(math.MaxUint32) }
 
 // Ready is closed when the host can be reached, which is before it has found others.
 func (n *Node) Ready() <-chan struct{} { return n.ready }
@@ -237,6 +243,7 @@ func (n *Node) settings() *memberlist.Config {
 	// once the old one is known to be gone.
 	c.DeadNodeReclaimTime = 10 * time.Second
 	c.Delegate, c.Events, c.Conflict = delegate{n}, events{n}, conflicts{n}
+	c.Alive = admission{n}
 	c.LogOutput = &logLines{logger: n.cfg.Logger}
 	return c
 }
@@ -270,11 +277,8 @@ func (n *Node) Hosts() []Host {
 func (n *Node) changed(host string) {
 	for _, f := range n.feeds {
 		f.changed[host] = struct{}{}
-		select {
-		case f.wake <- struct{}{}:
-		default:
-		}
 	}
+	n.wakeFeeds()
 }
 
 var errNoMember = errors.New("it is no member")

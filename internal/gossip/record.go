@@ -7,17 +7,6 @@ import (
 	"slices"
 )
 
-// Bounds of what a host may say. What exceeds them is refused where it comes from,
-// and not believed where it arrives.
-const (
-	MaxEntries  = 4096
-	MaxKeyBytes = 256
-	MaxBytes    = 16 << 10 // of one entry
-	// MaxRecordBytes is for the keys and values of all that one host runs.
-	MaxRecordBytes = 8 << 20
-	maxHostBytes   = 253 // a DNS name
-)
-
 // keptTombstones is how many removed entries a record remembers, so that a change
 // of it can be told without the whole. Who has missed more is told the whole.
 const keptTombstones = 256
@@ -84,6 +73,7 @@ type record struct {
 	floor   uint64
 	entries map[string]Change // removed ones included
 	removed int               // of entries
+	bytes   int               // of the keys and values that are there
 	leaving bool              // the host says good-bye
 }
 
@@ -142,12 +132,16 @@ func (r *record) put(c Change) {
 	if r.entries == nil {
 		r.entries = map[string]Change{}
 	}
-	if r.entries[c.Key].Removed {
+	if old, there := r.entries[c.Key]; old.Removed {
 		r.removed--
+	} else if there {
+		r.bytes -= len(old.Key) + len(old.Value)
 	}
 	if c.Removed {
 		c.Value = nil
 		r.removed++
+	} else {
+		r.bytes += len(c.Key) + len(c.Value)
 	}
 	r.entries[c.Key] = c
 }
@@ -186,6 +180,7 @@ const (
 	known   outcome = iota // it says nothing new
 	applied                // the record is now what it says
 	gap                    // something before it is missing: fetch it
+	refused                // it exceeds a bound: nothing has changed
 )
 
 // merge takes what somebody says of the record's host.
@@ -196,6 +191,8 @@ func (r *record) merge(d Delta) outcome {
 		return known
 	case d.notice(), d.From > 0 && (d.Epoch != r.Epoch || d.From > r.Version):
 		return gap
+	case r.exceeds(d) != nil:
+		return refused
 	case d.From == 0:
 		*r = record{floor: d.To}
 	}

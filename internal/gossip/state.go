@@ -13,6 +13,7 @@ import (
 type state struct {
 	self    string
 	records map[string]*record // by host; self is always there
+	total   int                // what the others' records cost
 	runs    map[string]uint32  // of members, as memberlist tells: records of others are not believed; 0: any
 }
 
@@ -86,11 +87,28 @@ func (s *state) merge(d Delta) outcome {
 	if !there || !s.believes(d.Host, r.Epoch) {
 		r = &record{}
 	}
+	before := s.records[d.Host].cost()
+	if s.total-before+r.cost()+changesCost(d.Changes) > MaxTotalBytes {
+		return refused
+	}
 	came := r.merge(d)
 	if came == applied {
 		s.records[d.Host] = r
+		s.total += r.cost() - before
 	}
 	return came
+}
+
+// why says which bound a delta exceeds that was refused.
+func (s *state) why(d Delta) error {
+	r, there := s.records[d.Host]
+	if !there || !s.believes(d.Host, r.Epoch) {
+		r = &record{}
+	}
+	if err := r.exceeds(d); err != nil {
+		return err
+	}
+	return fmt.Errorf("with it all hosts would tell more than %d bytes", MaxTotalBytes)
 }
 
 // refute answers a claim to know more of this host than it does: it is of an earlier
@@ -102,6 +120,11 @@ func (s *state) refute(claimed position) outcome {
 	}
 	own.restart(later(claimed.Epoch, own.Epoch))
 	return applied
+}
+
+// outbid says whether a claim leaves this host no later epoch that the others would take.
+func (s *state) outbid(claimed position) bool {
+	return claimed.Epoch > lastEpoch-run && uint32(claimed.Epoch%run) == uint32(s.own().Epoch%run)
 }
 
 // believes says whether an epoch is of the run that memberlist tells of, if it does.
@@ -164,9 +187,25 @@ func (s *state) answer(asked []Known) []Delta {
 	return deltas
 }
 
+// have gives of what somebody asks for what there is, each host once: else a message that
+// names one over and over would be answered as often.
+func (s *state) have(asked []Known) []Known {
+	var list []Known
+	seen := map[string]struct{}{}
+	for _, one := range asked {
+		_, twice := seen[one.Host]
+		if _, there := s.records[one.Host]; there && !twice {
+			seen[one.Host] = struct{}{}
+			list = append(list, one)
+		}
+	}
+	return list
+}
+
 // drop forgets a host that is no member any more.
 func (s *state) drop(host string) {
 	if host != s.self {
+		s.total -= s.records[host].cost()
 		delete(s.records, host)
 		delete(s.runs, host)
 	}

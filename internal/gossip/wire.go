@@ -55,7 +55,7 @@ func decode(body []byte) (message, error) {
 	}
 	for _, d := range m.Deltas {
 		if err := d.validate(); err != nil {
-			return message{}, fmt.Errorf("from %q, of %q: %w", m.From, d.Host, err)
+			return message{}, fmt.Errorf("from %q, of %.60q: %w", m.From, d.Host, of(d.Host, m.From, err))
 		}
 	}
 	for _, list := range [][]Known{m.Ask, m.Digest} {
@@ -65,11 +65,27 @@ func decode(body []byte) (message, error) {
 				err = errNoDelta
 			}
 			if err != nil {
-				return message{}, fmt.Errorf("from %q: %w", m.From, err)
+				return message{}, fmt.Errorf("from %q: %w", m.From, of(m.From, m.From, err))
 			}
 		}
 	}
 	return m, nil
+}
+
+// nonsense is what a message says of a host, and no host would say.
+type nonsense struct {
+	host string
+	err  error
+}
+
+// Error implements error.
+func (n *nonsense) Error() string { return n.err.Error() }
+
+func of(host, from string, err error) error {
+	if validHost(host) != nil {
+		host = from
+	}
+	return &nonsense{host, err}
 }
 
 func validHost(host string) error {

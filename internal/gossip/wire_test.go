@@ -54,6 +54,10 @@ func FuzzDecode(f *testing.F) {
 	f.Add(encode(message{From: "b", Deltas: []Delta{{Host: "a", Epoch: run, To: 9, Changes: []Change{{Key: "k", Version: 1, Value: []byte("v")}}}}}))
 	f.Add(encode(message{From: "b", Ask: []Known{{Host: "a"}}, Digest: []Known{{Host: "a", Epoch: run, Version: 3}}}))
 	f.Add(encode(message{From: "b", Deltas: []Delta{{Host: "self", Epoch: lastEpoch, To: math.MaxUint64, Changes: []Change{{Key: "k", Version: 1}}}}}))
+	f.Add(encode(message{From: "b", Deltas: []Delta{
+		{Host: "a", Epoch: run, To: 9, Changes: []Change{{Key: "k", Version: 1, Value: []byte("v")}, {Key: "l", Version: 2}}},
+		{Host: "a", Epoch: run, From: 9, To: 12, Changes: []Change{{Key: "k", Version: 10, Removed: true}, {Key: "m", Version: 12, Value: []byte("w")}}},
+	}}))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		m, err := decode(body)
 		if err != nil {
@@ -68,7 +72,31 @@ func FuzzDecode(f *testing.F) {
 				}
 			}
 		}
-		s.answer(m.Ask)
+		// All of it over again, as changes of what is there: bounds hold after those, too.
+		for _, d := range m.Deltas {
+			at := s.at(d.Host)
+			d.From, d.To, d.Epoch = at.Version, at.Version+d.To-d.From, max(at.Epoch, run)
+			if d.validate() == nil {
+				s.merge(d)
+			}
+		}
+		total := 0
+		for host, r := range s.records {
+			bytes := 0
+			for key, value := range r.live() {
+				bytes += len(key) + len(value)
+			}
+			if bytes != r.bytes || bytes > MaxRecordBytes || len(r.live()) > MaxEntries || len(r.entries) > MaxEntries+keptTombstones {
+				t.Errorf("%q has %d bytes, counted as %d, and %d entries", host, bytes, r.bytes, len(r.entries))
+			}
+			if host != s.self {
+				total += r.cost()
+			}
+		}
+		if total != s.total {
+			t.Errorf("%d bytes of all hosts are counted as %d", total, s.total)
+		}
+		s.answer(s.have(m.Ask))
 		s.behind(m.Digest)
 	})
 }
