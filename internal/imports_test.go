@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"cmd/heddle-agent":          {"cmd/internal/cli", "cmd/internal/agentcli", "cmd/internal/interceptcli"},
 	"cmd/internal/cli":          {"internal/mesh", "internal/client", "internal/manifest", "internal/present"},
 	"cmd/internal/interceptcli": {"cmd/internal/cli", "internal/mesh", "internal/intercept", "internal/meshdns", "internal/proxy"},
-	"cmd/internal/agentcli": {"cmd/internal/agentcli", "cmd/internal/cli", "cmd/internal/interceptcli", "internal/mesh", "internal/hosts", "internal/gossip", "internal/catalog", "internal/client", "internal/present",
+	"cmd/internal/agentcli": {"cmd/internal/cli", "cmd/internal/interceptcli", "internal/mesh", "internal/hosts", "internal/gossip", "internal/catalog", "internal/client", "internal/present",
 		"internal/proxy", "internal/proxy/haproxy", "internal/agent", "internal/agent/api", "internal/agent/api/page", "internal/agent/bridge", "internal/agent/docker",
 		"internal/agent/files", "internal/agent/health", "internal/agent/systemd", "internal/agent/webhooks"},
 
