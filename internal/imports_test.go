@@ -81,6 +81,7 @@ var mayImport = map[string][]string{
 	"internal/kubetest":       {"internal/childtest", "internal/treetest"},
 	"internal/heddletest":     {"internal/mesh", "internal/childtest", "internal/envoytest", "internal/logtest", "internal/treetest"},
 	"internal/childtest":      {},
+	"internal/netnstest":      {},
 	"internal/azuretest":      {},
 	"internal/propertytest":   {},
 	"internal/otlptest":       {},

@@ -24,7 +24,9 @@ func TestWhoseConnectionsAreRedirected(t *testing.T) {
 	other := beside(t, 1)
 	for _, port := range []string{"8080", "9090"} {
 		var far net.Listener
-		other.do(t, func() (err error) { far, err = net.Listen("tcp", ":"+port); return err })
+		if err := other.Do(func() (err error) { far, err = net.Listen("tcp", ":"+port); return err }); err != nil {
+			t.Fatal(err)
+		}
 		says(t, far, "the other machine")
 	}
 	connects := func(user, group, address, port string) string {

@@ -5,36 +5,19 @@ import (
 	"io"
 	"net"
 	"os"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/heddle-mesh/heddle/internal/netnstest"
 )
 
-// network is a network namespace beside this process's own, joined to it by a pair of
-// interfaces. It ends with its file.
-type network struct{ file *os.File }
-
-// beside makes one with a route for everything by way of this process's namespace.
-func beside(t *testing.T, number int) network {
+// beside makes a network namespace that is joined to this process's own by a pair of
+// interfaces, by way of which everything is reached.
+func beside(t *testing.T, number int) netnstest.Namespace {
 	t.Helper()
-	made := make(chan error, 1)
-	var n network
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
-			n.file, err = os.Open("/proc/thread-self/ns/net")
-		}
-		made <- err
-	}()
-	if err := <-made; err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { n.file.Close() })
-	path := fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), n.file.Fd())
+	n := netnstest.New(t)
+	path := n.Path()
 	here := fmt.Sprintf("side%d", number)
 	ip := func(line string, within bool) {
 		t.Helper()
@@ -55,23 +38,6 @@ func beside(t *testing.T, number int) network {
 	ip(fmt.Sprintf("route add default via 10.79.%d.1", number), true)
 	ip(fmt.Sprintf("-6 route add default via fd79:%d::1", number), true)
 	return n
-}
-
-// do runs f in the namespace: what sockets it opens are of it, wherever they are used.
-func (n network) do(t *testing.T, f func() error) {
-	t.Helper()
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		err := unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET) //nolint:gosec // a file's number
-		if err == nil {
-			err = f()
-		}
-		done <- err
-	}()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
 }
 
 // says has whoever connects to a listener told a text.
@@ -115,7 +81,9 @@ func TestWhatAMachinePassesOnIsLeftAlone(t *testing.T) {
 	says(t, listen("15006"), "the sidecar")
 	says(t, listen("8080"), "the application, past its sidecar")
 	var far net.Listener
-	other.do(t, func() (err error) { far, err = net.Listen("tcp", ":8080"); return err })
+	if err := other.Do(func() (err error) { far, err = net.Listen("tcp", ":8080"); return err }); err != nil {
+		t.Fatal(err)
+	}
 	says(t, far, "the other machine")
 	for _, kind := range backends {
 		kernel := kernelBy(kind)
@@ -127,7 +95,7 @@ func TestWhatAMachinePassesOnIsLeftAlone(t *testing.T) {
 			"10.79.1.1": "the sidecar", "fd79:1::1": "the sidecar",
 		} {
 			var got []byte
-			caller.do(t, func() error {
+			if err := caller.Do(func() error {
 				connection, err := net.DialTimeout("tcp", net.JoinHostPort(address, "8080"), 5*time.Second)
 				if err != nil {
 					return err
@@ -136,7 +104,9 @@ func TestWhatAMachinePassesOnIsLeftAlone(t *testing.T) {
 				_ = connection.SetDeadline(time.Now().Add(5 * time.Second))
 				got, err = io.ReadAll(connection)
 				return err
-			})
+			}); err != nil {
+				t.Fatal(err)
+			}
 			if string(got) != want {
 				t.Errorf("%s: %s answers as %q, not as %q", kind, address, got, want)
 			}

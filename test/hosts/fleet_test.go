@@ -81,7 +81,7 @@ func (f *fleet) add(name, address, key string) *host {
 
 // runsContainers gives a host that does not run yet an engine.
 func (h *host) runsContainers(t *testing.T) {
-	h.engine = dockertest.Start(t, dockerd.Config{Network: h.path()})
+	h.engine = dockertest.Start(t, dockerd.Config{Network: h.Path()})
 	h.Arguments = append(h.Arguments, "--docker", "--docker-host", "unix://"+h.engine.Socket)
 }
 
