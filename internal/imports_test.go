@@ -21,8 +21,9 @@ const module = "github.com/heddle-mesh/heddle/"
 // left aside. "*" is all of them. Data flows one way, and so do these.
 var mayImport = map[string][]string{
 	"cmd/heddle":                {"*"},
-	"cmd/heddle-agent":          {"cmd/internal/cli", "cmd/internal/agentcli", "cmd/internal/interceptcli"},
+	"cmd/heddle-agent":          {"cmd/internal/cli", "cmd/internal/completion", "cmd/internal/agentcli", "cmd/internal/interceptcli"},
 	"cmd/internal/cli":          {"internal/mesh", "internal/client", "internal/manifest", "internal/present"},
+	"cmd/internal/completion":   {"cmd/internal/cli"},
 	"cmd/internal/interceptcli": {"cmd/internal/cli", "internal/mesh", "internal/intercept", "internal/meshdns", "internal/proxy"},
 	"cmd/internal/agentcli": {"cmd/internal/cli", "cmd/internal/interceptcli", "internal/mesh", "internal/hosts", "internal/gossip", "internal/catalog", "internal/client", "internal/present",
 		"internal/proxy", "internal/proxy/haproxy", "internal/agent", "internal/agent/api", "internal/agent/api/page", "internal/agent/bridge", "internal/agent/docker",
@@ -138,7 +139,7 @@ var confined = map[string][]string{
 	"go.uber.org/zap": {"internal/registry"},
 	"github.com/envoyproxy/go-control-plane/envoy": {"internal/translate", "internal/insight", "internal/xds", "internal/controlplane", "internal/proxy", "internal/delivery", "internal/authz", "internal/accesslog", "internal/demo", "bench/authz", "bench/spine", "bench/ui", "bench/xds/peers"},
 	"github.com/envoyproxy/go-control-plane/pkg":   {"bench/xds/peers"},
-	"github.com/alecthomas/kong":                   {"cmd/heddle", "cmd/heddle-agent", "cmd/internal/agentcli", "cmd/internal/cli", "cmd/internal/interceptcli"},
+	"github.com/alecthomas/kong":                   {"cmd/heddle", "cmd/heddle-agent", "cmd/internal/agentcli", "cmd/internal/cli", "cmd/internal/completion", "cmd/internal/interceptcli"},
 	"github.com/danielgtaylor/huma":                {"internal/server"},
 	"go.yaml.in/yaml":                              {"internal/manifest", "cmd/heddle"},
 	"github.com/miekg/dns":                         {"internal/demo", "internal/meshdns"},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/heddle-mesh/heddle/cmd/internal/agentcli"
 	"github.com/heddle-mesh/heddle/cmd/internal/cli"
+	"github.com/heddle-mesh/heddle/cmd/internal/completion"
 	"github.com/heddle-mesh/heddle/cmd/internal/interceptcli"
 )
 
@@ -16,10 +17,13 @@ import (
 type commands struct {
 	cli.Globals
 
-	Agent     agentcli.Agent       `cmd:"" default:"withargs" help:"Run one host of a mesh that needs no server; what runs when no command is named."`
-	Hosts     agentcli.Hosts       `cmd:"" help:"Show the fleet as one of its agents sees it, or drain a copy."`
-	Intercept interceptcli.Command `cmd:"" help:"Redirect the connections of this machine's applications to its proxy, show the rules and take them away."`
-	Version   cli.VersionCommand   `cmd:"" help:"Print the version."`
+	Agent      agentcli.Agent       `cmd:"" default:"withargs" help:"Run one host of a mesh that needs no server; what runs when no command is named."`
+	Hosts      agentcli.Hosts       `cmd:"" help:"Show the fleet as one of its agents sees it, or drain a copy."`
+	Intercept  interceptcli.Command `cmd:"" help:"Redirect the connections of this machine's applications to its proxy, show the rules and take them away."`
+	Completion completion.Command   `cmd:"" help:"Print a script that completes heddle-agent's commands in a shell."`
+	Version    cli.VersionCommand   `cmd:"" help:"Print the version."`
+
+	Complete completion.Complete `cmd:"" name:"__complete" hidden:""`
 }
 
 func main() { cli.Main(run) }
@@ -37,7 +41,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return code
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
-	parsed.Bind(&line.Globals, con, line.Logger(stderr))
+	parsed.Bind(&line.Globals, con, line.Logger(stderr), completion.Values(func(completion.Asked) []string { return nil }))
 	return con.Fail(parsed.Run())
 }
 
@@ -63,4 +67,4 @@ func rename(node *kong.Node) {
 }
 
 // asHere has the commands of heddle as they are called here.
-var asHere = strings.NewReplacer("heddle agent", "heddle-agent", "heddle hosts", "heddle-agent hosts", "heddle intercept", "heddle-agent intercept", "heddle version", "heddle-agent version")
+var asHere = strings.NewReplacer("heddle agent", "heddle-agent", "heddle hosts", "heddle-agent hosts", "heddle intercept", "heddle-agent intercept", "heddle completion", "heddle-agent completion", "heddle version", "heddle-agent version")

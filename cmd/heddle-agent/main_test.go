@@ -120,3 +120,20 @@ func grammar(t *testing.T) *kong.Kong {
 	}
 	return parser
 }
+
+// Its flags complete without the name of the command that runs when none is named.
+func TestCompletion(t *testing.T) {
+	for line, want := range map[string]string{"--key-f": "--key-file\n", "--key-file ": ":files\n", "agent --key-f": "--key-file\n", "--proxy h": "haproxy\n", "comp": "completion\n"} {
+		var out, errs bytes.Buffer
+		code := run(t.Context(), append([]string{"__complete", "--shell", "bash", "--"}, strings.Split(line, " ")...), strings.NewReader(""), &out, &errs)
+		if code != cli.ExitOK || out.String() != want {
+			t.Errorf("%q is completed by %q, to be %q: %d, %s", line, out.String(), want, code, errs.String())
+		}
+	}
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		var out bytes.Buffer
+		if code := run(t.Context(), []string{"completion", shell}, strings.NewReader(""), &out, io.Discard); code != cli.ExitOK || !strings.Contains(out.String(), "heddle-agent") || strings.Contains(out.String(), "PROGRAM") || strings.Contains(out.String(), "FUNCTION") {
+			t.Errorf("for %s: exit code %d, %s", shell, code, out.String())
+		}
+	}
+}

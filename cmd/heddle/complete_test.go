@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/heddle-mesh/heddle/cmd/internal/completion"
 )
 
 func TestCompletion(t *testing.T) {
@@ -55,15 +57,14 @@ func TestCompletion(t *testing.T) {
 		"token create --service w":      "web",
 		"nonsense ":                     "",
 		"version ":                      "",
+		"hosts --age":                   "--agent",
+		"hosts --agent x w":             "watch",
 		"get --token-file ":             ":files",
 		"status --log-level ":           "debug info warn error",
 		"status --nonsense w":           "web",
 	} {
 		t.Run(line, func(t *testing.T) {
-			var got []string
-			for _, one := range newCompleter(root, names).complete(strings.Split(line, " ")) {
-				got = append(got, one.text)
-			}
+			got := completion.Candidates(root, nameSource(names).values, strings.Split(line, " "))
 			wanted := strings.Fields(want)
 			if line == "get svc o" || strings.HasPrefix(line, "get services") || strings.HasSuffix(line, " w") || line == "register o" {
 				got = slices.DeleteFunc(got, func(s string) bool { return s == "" })
@@ -72,20 +73,5 @@ func TestCompletion(t *testing.T) {
 				t.Error(diff)
 			}
 		})
-	}
-}
-
-// bash splits words at "=" before it asks.
-func TestRejoin(t *testing.T) {
-	for in, want := range map[string]string{
-		"get --output = y":   "get --output=y",
-		"get --output =":     "get --output=",
-		"get --output = y x": "get --output=y x",
-		"runtime set a = b":  "runtime set a = b",
-		"get -o y":           "get -o y",
-	} {
-		if got := strings.Join(rejoin(strings.Fields(in)), " "); got != want {
-			t.Errorf("rejoin(%q) = %q, want %q", in, got, want)
-		}
 	}
 }

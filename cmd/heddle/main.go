@@ -8,6 +8,7 @@ import (
 
 	"github.com/heddle-mesh/heddle/cmd/internal/agentcli"
 	"github.com/heddle-mesh/heddle/cmd/internal/cli"
+	"github.com/heddle-mesh/heddle/cmd/internal/completion"
 	"github.com/heddle-mesh/heddle/cmd/internal/interceptcli"
 	"github.com/heddle-mesh/heddle/internal/client"
 	"github.com/heddle-mesh/heddle/internal/kubernetes/certificates"
@@ -59,7 +60,7 @@ type commands struct {
 	Completion completionCmd      `cmd:"" group:"other" help:"Print a script that completes heddle's commands in a shell."`
 	Version    cli.VersionCommand `cmd:"" group:"other" help:"Print the version."`
 
-	Complete completeCmd `cmd:"" name:"__complete" hidden:""`
+	Complete completion.Complete `cmd:"" name:"__complete" hidden:""`
 }
 
 func main() { cli.Main(run) }
@@ -83,7 +84,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return code
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
-	parsed.Bind(&line.Globals, con, line.Logger(stderr), liveNames(ctx, &line.Globals))
+	parsed.Bind(&line.Globals, con, line.Logger(stderr), completion.Values(liveNames(ctx, &line.Globals).values))
 	var api *client.Client
 	defer func() {
 		if api != nil {

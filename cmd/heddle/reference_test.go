@@ -90,7 +90,7 @@ func renderReference(app *kong.Application) []byte {
 	var b bytes.Buffer
 	b.WriteString("# The command line\n\n<!-- Written by `go test ./cmd/heddle -update` from the commands themselves. -->\n\n")
 	b.WriteString("`heddle COMMAND --help` shows what is here.\n\n")
-	b.WriteString("`heddle-agent` is a program for hosts, with [`heddle agent`](#heddle-agent) (run when no command is named), `hosts`, `intercept` and `version`: their flags and exit codes are the same.\n\n")
+	b.WriteString("`heddle-agent` is a program for hosts, with [`heddle agent`](#heddle-agent) (run when no command is named), `hosts`, `intercept`, `completion` and `version`: their flags and exit codes are the same.\n\n")
 	commands := leaves(app.Node)
 	var group string
 	for _, command := range commands {

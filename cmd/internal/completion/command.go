@@ -1,4 +1,4 @@
-package main
+package completion
 
 import (
 	"embed"
@@ -14,42 +14,41 @@ import (
 //go:embed shells
 var shellScripts embed.FS
 
-// completionCmd prints a shell script.
-type completionCmd struct {
+// Command prints a shell script that completes the program's commands.
+type Command struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
 }
 
 // Help shows examples below the usage.
-func (completionCmd) Help() string {
+func (Command) Help() string {
 	return `Examples:
 
   source <(heddle completion bash)               in ~/.bashrc
   source <(heddle completion zsh)                in ~/.zshrc, behind compinit
-  heddle completion fish | source                in ~/.config/fish/config.fish
-
-Names of services, instances and routes are completed too while the server can be reached.`
+  heddle completion fish | source                in ~/.config/fish/config.fish`
 }
 
 // Run prints the script.
-func (c completionCmd) Run(con *cli.Console) error {
-	script, err := shellScripts.ReadFile("shells/heddle." + c.Shell)
+func (c Command) Run(con *cli.Console) error {
+	script, err := shellScripts.ReadFile("shells/" + c.Shell)
 	if err != nil {
 		return err
 	}
-	_, err = con.Out.Write(script)
+	names := strings.NewReplacer("PROGRAM", con.Program, "FUNCTION", strings.ReplaceAll(con.Program, "-", "_"))
+	_, err = names.WriteString(con.Out, string(script))
 	return err
 }
 
-// completeCmd is what the scripts call: it prints the candidates for the last
+// Complete is the hidden command "__complete" that the scripts call: it prints the candidates for the last
 // word, one a line, or ":files" where the shell knows better.
-type completeCmd struct {
+type Complete struct {
 	Shell string   `required:"" enum:"bash,zsh,fish"`
 	Words []string `arg:"" optional:""`
 }
 
 // Run prints the candidates. It never fails: a broken completion must not
 // disturb whoever types.
-func (c completeCmd) Run(app *kong.Kong, names nameSource, con *cli.Console) error { //nolint:unparam // kong's Run gives an error
+func (c Complete) Run(app *kong.Kong, known Values, con *cli.Console) error { //nolint:unparam // kong's Run gives an error
 	words := c.Words
 	if c.Shell == "bash" {
 		words = rejoin(words)
@@ -57,7 +56,7 @@ func (c completeCmd) Run(app *kong.Kong, names nameSource, con *cli.Console) err
 	if len(words) == 0 {
 		words = []string{""}
 	}
-	for _, one := range newCompleter(app.Model.Node, names).complete(words) {
+	for _, one := range newCompleter(app.Model.Node, known).complete(words) {
 		if c.Shell == "bash" { // it replaces only what is behind the "="
 			if _, value, found := strings.Cut(one.text, "="); found && strings.HasPrefix(one.text, "--") {
 				one.text = value
