@@ -100,7 +100,7 @@ func TestFaultsOfAnEngineChangeNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			engine := startFaulty(t)
-			f := start(t, &Source{Endpoint: engine.at, Interval: 50 * time.Millisecond})
+			f := start(t, &Source{Endpoint: engine.at, Interval: 50 * time.Millisecond, Timeout: time.Second})
 			f.comesTo("good")
 			engine.lists(fault.list)
 			if fault.events != nil {
@@ -108,7 +108,7 @@ func TestFaultsOfAnEngineChangeNothing(t *testing.T) {
 				engine.cut <- struct{}{}
 			}
 			had, opened := engine.listings.Load(), engine.opened.Load()
-			for began := time.Now(); engine.listings.Load() < had+3 && engine.opened.Load() < opened+3 && time.Since(began) < 12*time.Second; time.Sleep(10 * time.Millisecond) {
+			for began := time.Now(); engine.listings.Load() < had+3 && engine.opened.Load() < opened+3 && time.Since(began) < 6*time.Second; time.Sleep(10 * time.Millisecond) {
 				if f.last() != "good" {
 					t.Fatalf("found %q", f.last())
 				}

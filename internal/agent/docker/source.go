@@ -28,12 +28,12 @@ type Source struct {
 	// Patience is how long an engine may be away until what it alone speaks for is in
 	// doubt. Default 1 min.
 	Patience time.Duration
-	Logger   *slog.Logger
+	// Timeout bounds each request. Default 5 s.
+	Timeout time.Duration
+	Logger  *slog.Logger
 }
 
 const (
-	// answerTimeout bounds each request.
-	answerTimeout = 5 * time.Second
 	// gap is between listings while events come without an end.
 	gap = 50 * time.Millisecond
 	// settle is how long after an event a listing may say what was before it: the engine
@@ -49,6 +49,8 @@ var errEnded = errors.New("the engine ended its stream of events")
 
 // Name implements agent.Source.
 func (*Source) Name() string { return "docker" }
+
+func (s *Source) timeout() time.Duration { return cmp.Or(s.Timeout, 5*time.Second) }
 
 // view is what is known; it is Run's.
 type view struct {
@@ -86,7 +88,7 @@ func (v *view) follow(ctx context.Context) error {
 		return err
 	}
 	defer engine.Close()
-	stream, err := subscribe(ctx, engine, answerTimeout)
+	stream, err := subscribe(ctx, engine, v.timeout())
 	if err != nil {
 		return err
 	}
@@ -128,7 +130,7 @@ func (v *view) follow(ctx context.Context) error {
 
 // heard takes what an event alone tells.
 func (v *view) heard(ctx context.Context, engine *client.Client, event events.Message) {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, v.timeout())
 	defer cancel()
 	switch event.Action {
 	case events.ActionStart:
@@ -147,7 +149,7 @@ func (v *view) heard(ctx context.Context, engine *client.Client, event events.Me
 // recheck forgets the stop signals of containers that were started again while nothing
 // was heard.
 func (v *view) recheck(ctx context.Context, engine *client.Client) {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, v.timeout())
 	defer cancel()
 	for id, when := range v.stopping {
 		if startedSince(ctx, engine, id, when.sent) {
@@ -158,7 +160,7 @@ func (v *view) recheck(ctx context.Context, engine *client.Client) {
 
 // look lists what runs, and says it.
 func (v *view) look(ctx context.Context, engine *client.Client) error {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, v.timeout())
 	defer cancel()
 	all, err := list(ctx, engine)
 	if err != nil {

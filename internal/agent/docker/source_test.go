@@ -16,6 +16,7 @@ import (
 
 	"github.com/heddle-mesh/heddle/internal/dockerd"
 	"github.com/heddle-mesh/heddle/internal/dockertest"
+	"github.com/heddle-mesh/heddle/internal/heddletest"
 	"github.com/heddle-mesh/heddle/internal/hosts"
 	"github.com/heddle-mesh/heddle/internal/logtest"
 )
@@ -205,7 +206,14 @@ func TestContainersThatRestartThemselves(t *testing.T) {
 	e.Whoami(c)
 	f.comesTo("loop")
 	before := f.service("loop").Ports
-	if out, err := e.Command(t.Context(), "curl", "-sS", "-X", "POST", fmt.Sprintf("http://172.17.0.1:%d/exit", before[0].Port)).CombinedOutput(); err == nil {
+	asks := func(method, path string) ([]byte, error) {
+		return e.Command(t.Context(), "curl", "-sS", "-X", method, fmt.Sprintf("http://172.17.0.1:%d%s", before[0].Port, path)).CombinedOutput()
+	}
+	heddletest.Eventually(t, "the container to answer", func() error {
+		_, err := asks("GET", "/health")
+		return err
+	})
+	if out, err := asks("POST", "/exit"); err == nil {
 		t.Fatalf("it answered, and is to end: %s", out)
 	}
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
@@ -249,7 +257,7 @@ func TestHealthAsTheEngineSays(t *testing.T) {
 // what runs then is found, and nothing else.
 func TestEngineGoesAwayAndComesBack(t *testing.T) {
 	e, at := engineOf(t, "--live-restore")
-	f := start(t, &Source{Endpoint: at, Interval: time.Second, Patience: 2 * time.Second})
+	f := start(t, &Source{Endpoint: at, Interval: time.Second, Patience: 2 * time.Second, Timeout: 2 * time.Second})
 	keep := web("keep")
 	keep.Labels["heddle.check"] = "none"
 	id := e.Whoami(keep)
