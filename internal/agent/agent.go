@@ -95,7 +95,8 @@ type Agent struct {
 
 	reserved chan map[mesh.Port]string // to it: the ports of this host's own
 
-	problems problems
+	problems  problems
+	remembers keeper
 
 	mu       sync.Mutex
 	found    found    // guarded by mu
@@ -133,6 +134,7 @@ func New(cfg Config) (*Agent, error) {
 		a.bridges(cfg.Bridge.Begin(), nil)
 	}
 	a.plane = newPlane(a.catalog, cfg.Metrics, cfg.Logger)
+	a.remembers.path, a.remembers.what, a.remembers.log = cfg.Remember, a.memory, cfg.Logger
 	return a, nil
 }
 
@@ -150,7 +152,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		group.Go(func() error { a.rotate(ctx); return nil })
 	}
 	if a.cfg.Remember != "" {
-		group.Go(func() error { remember(ctx, a.cfg.Remember, a.memory, a.cfg.Logger); return nil })
+		group.Go(func() error { a.remembers.run(ctx); return nil })
 	}
 	for _, source := range a.cfg.Sources {
 		group.Go(func() error {

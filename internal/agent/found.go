@@ -200,6 +200,14 @@ func (a *Agent) Local() []hosts.Service {
 // Drain has the copies with an ID on this host get no new requests, until they end or
 // drain is false. It gives them as they are then; none has that ID: [mesh.KindNotFound].
 func (a *Agent) Drain(id string, drain bool) ([]hosts.Service, error) {
+	list, err := a.drain(id, drain)
+	if err == nil {
+		a.remembers.now() // also an agent that is killed in the next moment is to know it
+	}
+	return list, err
+}
+
+func (a *Agent) drain(id string, drain bool) ([]hosts.Service, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var names []string

@@ -12,6 +12,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
@@ -47,28 +48,46 @@ func recall(path string) (memory, error) {
 // rememberInterval bounds how often the file is written.
 const rememberInterval = time.Second
 
-// remember keeps the file up to date until ctx ends, with what came just before. One that
-// cannot be written is told of once, and tried again.
-func remember(ctx context.Context, path string, what func() memory, log *slog.Logger) {
-	var written memory
-	told := ""
+// keeper keeps the file up to date. One that cannot be written is told of once, and tried again.
+type keeper struct {
+	path string // "": nothing is remembered
+	what func() memory
+	log  *slog.Logger
+
+	mu      sync.Mutex
+	written memory // guarded by mu
+	told    string // guarded by mu
+}
+
+// run keeps the file until ctx ends, with what came just before.
+func (k *keeper) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 		case <-time.After(rememberInterval):
 		}
-		now := what()
-		if reflect.DeepEqual(now, written) {
-			continue
-		}
-		err := now.write(path)
-		switch {
-		case err == nil:
-			written, told = now, ""
-		case told != err.Error():
-			told = err.Error()
-			log.Error("what the agent is to know when it starts again cannot be written", "error", err)
-		}
+		k.now()
+	}
+}
+
+// now writes what has changed.
+func (k *keeper) now() {
+	if k.path == "" {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := k.what()
+	if reflect.DeepEqual(now, k.written) {
+		return
+	}
+	err := now.write(k.path)
+	switch {
+	case err == nil:
+		k.written, k.told = now, ""
+	case k.told != err.Error():
+		k.told = err.Error()
+		k.log.Error("what the agent is to know when it starts again cannot be written", "error", err)
 	}
 }
 

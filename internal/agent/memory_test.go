@@ -43,7 +43,8 @@ func TestAFolderThatCannotBeWrittenTo(t *testing.T) {
 		path, what := filepath.Join(folder, "state"), memory{Drained: []string{"test/1"}}
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		go remember(ctx, path, func() memory { return what }, slog.New(slog.NewTextHandler(&log, nil)))
+		k := keeper{path: path, what: func() memory { return what }, log: slog.New(slog.NewTextHandler(&log, nil))}
+		go k.run(ctx)
 		time.Sleep(5*rememberInterval + rememberInterval/2)
 		if told := strings.Count(log.String(), "cannot be written"); told != 1 {
 			t.Errorf("told %d times:\n%s", told, log.String())

@@ -109,9 +109,11 @@ func TestDraining(t *testing.T) {
 	if _, err := a.Drain("2", true); err != nil {
 		t.Fatal(err)
 	}
-	a.stop() // at once, as a script does that drains and restarts
-	if m, err := recall(config.Remember); err != nil || !slices.Equal(m.Drained, []string{"test/2"}) {
-		t.Errorf("it remembers %+v (%v)", m, err)
+	for _, what := range []string{"is drained", "was drained and the agent has ended"} { // also at once, as a script does that drains and restarts
+		if m, err := recall(config.Remember); err != nil || !slices.Equal(m.Drained, []string{"test/2"}) {
+			t.Errorf("what it remembers when the copy %s: %+v (%v)", what, m, err)
+		}
+		a.stop()
 	}
 	a = start(t, config)
 	own.lists <- []hosts.Service{one("1", "web", 1000), one("2", "web", 1001)}
