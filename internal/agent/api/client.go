@@ -18,9 +18,10 @@ import (
 
 // Client asks an agent. Make it with [NewClient].
 type Client struct {
-	base  *url.URL
-	token string
-	http  *http.Client
+	base    *url.URL
+	token   string
+	http    *http.Client
+	silence time.Duration // of a stream that lives no more
 }
 
 // NewClient makes one for an agent's address, such as http://127.0.0.1:7777; token is
@@ -33,7 +34,7 @@ func NewClient(address, token string) (*Client, error) {
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return nil, &mesh.Error{Kind: mesh.KindInvalid, Message: fmt.Sprintf("the agent's address %q is not of the form http://HOST:PORT", address)}
 	}
-	return &Client{base: base, token: token, http: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}, nil
+	return &Client{base: base, token: token, silence: 3 * heartbeat, http: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}, nil
 }
 
 const (
@@ -88,6 +89,10 @@ func (c *Client) Watch(ctx context.Context, see func(*Fleet) error) error {
 type seenError struct{ error }
 
 func (c *Client) watch(ctx context.Context, see func(*Fleet) error) (came bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	silent := time.AfterFunc(c.silence, cancel) // where packets go nowhere, nothing says so
+	defer silent.Stop()
 	answer, err := c.ask(ctx, http.MethodGet, "api", "v1", "watch")
 	if err != nil {
 		return false, err
@@ -99,6 +104,7 @@ func (c *Client) watch(ctx context.Context, see func(*Fleet) error) (came bool, 
 		if err != nil {
 			return came, mesh.Unavailable(err, "the stream of the agent at %s broke off", c.base.Host)
 		}
+		silent.Reset(c.silence)
 		data, isData := bytes.CutPrefix(line, []byte("data: "))
 		if !isData {
 			continue
