@@ -1,10 +1,14 @@
 package hosts_test
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
 	crand "crypto/rand"
+	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -68,7 +72,34 @@ func (f *fleet) loss() {
 	each(f.list, func(h *host) { h.run(f.t, "iptables", append([]string{"-w", "-D"}, rule...)...) })
 }
 
-// strangers are one who has another key, and one who sends what makes no sense.
+// sealed is a packet as one sends it who has the key: memberlist's form of version 1.
+func (f *fleet) sealed(body []byte) []byte {
+	text, err := os.ReadFile(f.key)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	key, err := base64.StdEncoding.DecodeString(string(text))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	gcm, err := cipher.NewGCM(block)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	const name, version, labelled = "default", 1, 244
+	nonce := make([]byte, gcm.NonceSize())
+	_, _ = crand.Read(nonce)
+	packet := append([]byte{labelled, byte(len(name))}, name...)
+	packet = append(append(packet, version), nonce...)
+	return gcm.Seal(packet, nonce, body, []byte(name))
+}
+
+// strangers are one who has another key, one who sends what makes no sense, and one who
+// seals that with the key.
 func (f *fleet) strangers() {
 	other := f.add("stranger", "10.77.9.1", keyFile(f.t))
 	other.services = map[string]int{"all": 6666}
@@ -76,15 +107,22 @@ func (f *fleet) strangers() {
 	other.Run()
 	other.watch(f.t)
 	target := f.list[0]
+	const ours = 8 // which memberlist calls a user's message
 	for i := range 2000 {
 		body := make([]byte, rand.IntN(1400))
 		_, _ = crand.Read(body)
 		if len(body) > 0 && i%2 == 0 {
 			body[0] = byte(rand.IntN(16)) // as kinds of messages begin
+			if i%3 == 0 {
+				body[0] = ours
+			}
 		}
 		udp, err := other.dial("udp", net.JoinHostPort(target.address, "7946"))
 		if err != nil {
 			f.t.Fatal(err)
+		}
+		if i%4 < 2 {
+			body = f.sealed(body)
 		}
 		_, _ = udp.Write(body)
 		_ = udp.Close()
@@ -98,8 +136,11 @@ func (f *fleet) strangers() {
 		}
 	}
 	heddletest.Eventually(f.t, "the strangers to be told of", func() error {
-		if log := target.Log.String(); !strings.Contains(log, "no installed keys could decrypt") {
-			return fmt.Errorf("the log:\n%s", log)
+		log := target.Log.String()
+		for _, part := range []string{"no installed keys could decrypt", "a message of gossip is not understood, and ignored"} {
+			if !strings.Contains(log, part) {
+				return fmt.Errorf("no %q in the log:\n%s", part, log)
+			}
 		}
 		return nil
 	})
