@@ -62,21 +62,92 @@ func TestARecordDoesNotOutgrowItsBounds(t *testing.T) {
 	}
 }
 
+// However much others tell, what a host ends is taken, and so is what it runs up to its share.
 func TestAllRecordsTogetherHaveABound(t *testing.T) {
 	s := newState("self", firstEpoch(1))
-	of := func(host string, entries int) Delta {
-		return Delta{Host: host, Epoch: firstEpoch(7), To: 1, Changes: changes(0, entries, MaxBytes-10, 1)}
+	of := func(host string, version uint64, entries, bytes int) Delta {
+		return Delta{Host: host, Epoch: firstEpoch(7), To: version, Changes: changes(0, entries, bytes, version)}
 	}
 	hosts := 0
-	for hosts < 100 && s.merge(of(fmt.Sprint(hosts), 400)) == applied {
+	for hosts < 100 && s.merge(of(fmt.Sprint(hosts), 1, 400, MaxBytes-10)) == applied {
 		hosts++
 	}
-	if hosts != MaxTotalBytes/(400*(MaxBytes-4+entryCost)) || s.total > MaxTotalBytes || s.why(of("more", 1)) == nil {
+	if hosts != MaxTotalBytes/(400*(MaxBytes-4+entryCost)) || s.total > MaxTotalBytes || !errors.Is(s.why(of("more", 1, 400, MaxBytes)), errFull) {
 		t.Errorf("%d hosts with %d bytes", hosts, s.total)
 	}
-	s.drop("0")
-	if came := s.merge(of("more", 400)); came != applied {
+	for i := 0; s.merge(of(fmt.Sprint("small-", i), 1, 10, fairShare/10-140)) == applied && s.total < MaxTotalBytes; i++ {
+	}
+	gone := Delta{Host: "0", Epoch: firstEpoch(7), From: 1, To: 2, Changes: []Change{{Key: "000000", Version: 2, Removed: true}}}
+	for _, one := range []struct {
+		what string
+		said Delta
+		came outcome
+	}{
+		{"more of one that has more than its share", of("0", 2, 401, MaxBytes-10), refused},
+		{"less an entry", gone, applied},
+		{"another for it", Delta{Host: "0", Epoch: firstEpoch(7), From: 2, To: 3, Changes: changes(1, 1, 9, 3)}, applied},
+		{"less, as a whole", of("0", 4, 399, MaxBytes-900), applied},
+		{"within its share", of("honest", 1, 100, 100), applied},
+		{"less of that", Delta{Host: "honest", Epoch: firstEpoch(7), From: 1, To: 2, Changes: []Change{{Key: "000003", Version: 2, Removed: true}}}, applied},
+		{"a good-bye", Delta{Host: "1", Epoch: firstEpoch(7), To: 9, Leaving: true}, applied},
+	} {
+		s.total += max(0, MaxTotalBytes-s.total) // as full as it may be
+		if came := s.merge(one.said); came != one.came {
+			t.Errorf("%s: %v, %v", one.what, came, s.why(one.said))
+		}
+	}
+	s.total = 0
+	for _, r := range s.records {
+		s.total += r.cost()
+	}
+	if came := s.merge(of("more", 1, 400, MaxBytes-10)); came != applied {
 		t.Errorf("with room again: %v", came)
+	}
+}
+
+// What is kept of hosts that are no members is counted as it comes and goes, not anew for
+// each thing said of one.
+func TestStraysAreCountedAsTheyComeAndGo(t *testing.T) {
+	n := bare(t, "b")
+	said := func(i int, to uint64, bytes int) Delta {
+		return Delta{Host: fmt.Sprint("nobody-", i), Epoch: firstEpoch(7), To: to, Changes: changes(0, 1, bytes, to)}
+	}
+	list := make([]Delta, 0, maxStrays)
+	for i := range maxStrays {
+		list = append(list, said(i, 1, 1))
+	}
+	n.receive(message{From: "b", Deltas: append(list, said(0, 2, 900), said(1, 2, 0))})
+	counted := func() {
+		t.Helper()
+		sum := 0
+		for host := range n.strays {
+			sum += n.state.records[host].cost()
+		}
+		if sum != n.strayBytes {
+			t.Errorf("%d bytes of strays are %d", n.strayBytes, sum)
+		}
+	}
+	counted()
+	n.noted(&memberlist.Node{Name: "nobody-0"}, Alive)
+	counted()
+	n.strays["nobody-1"] = time.Now().Add(-2 * leftFor)
+	n.forget()
+	counted()
+	quickest := func() time.Duration {
+		best := time.Hour
+		for i := range 2000 {
+			began := time.Now()
+			n.room(said(2, uint64(2+i), 0))
+			best = min(best, time.Since(began))
+		}
+		return best
+	}
+	many := quickest()
+	for i := 3; i < maxStrays; i++ {
+		n.noStray(fmt.Sprint("nobody-", i))
+	}
+	if few := quickest(); many > 10*few+10*time.Microsecond {
+		t.Errorf("a thing said takes %v, and %v when there are few", many, few)
 	}
 }
 
@@ -210,23 +281,4 @@ func asked(host string, times int) []Known {
 		list[i].Host = host
 	}
 	return list
-}
-
-// A run that was claimed up to the last epoch is given up for another, which all believe.
-func TestAHostThatWasOutbidGoesOnAsAnotherRun(t *testing.T) {
-	f := &fleet{t: t}
-	a, b := f.start("a", nil), f.start("b", nil)
-	publish(t, a, entries("one"))
-	knows(t, b, "a", Alive, entries("one"))
-	a.mu.Lock()
-	before := a.run
-	a.mu.Unlock()
-	last := lastEpoch - run + uint64(before)
-	b.receive(message{From: "x", Deltas: []Delta{{Host: "a", Epoch: last, To: math.MaxUint64, Changes: changes(0, 1, 1, 1)}}})
-	knows(t, b, "a", Alive, entries("one"))
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.run == before {
-		t.Error("it goes on as the run that it was")
-	}
 }

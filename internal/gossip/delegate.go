@@ -98,7 +98,7 @@ func (n *Node) receive(m message) {
 
 // learn takes one delta. n.mu is held.
 func (n *Node) learn(d Delta) outcome {
-	from := n.state.at(d.Host).Version
+	from, cost := n.state.at(d.Host).Version, n.state.records[d.Host].cost()
 	var came outcome
 	if !n.room(d) {
 		n.refuse(overfull, position{}, "strays", "more is told of them than is kept: %d records and %d bytes, until they are members", maxStrays, maxStrayBytes)
@@ -110,8 +110,7 @@ func (n *Node) learn(d Delta) outcome {
 		came = n.state.merge(d)
 	}
 	if came == refused {
-		n.refuse(d.Host, position{d.Epoch, d.To}, "record", "what it runs is not taken, and what it ran before counts: %v", n.state.why(d))
-		delete(n.lacks, d.Host)
+		n.refuseRecord(d)
 	}
 	if came != applied {
 		return came
@@ -122,6 +121,7 @@ func (n *Node) learn(d Delta) outcome {
 	}
 	if _, member := n.hosts[d.Host]; !member {
 		n.strays[d.Host] = time.Now()
+		n.strayBytes += n.state.records[d.Host].cost() - cost
 	}
 	if l, there := n.lacks[d.Host]; there && n.state.at(d.Host).compare(l.known) >= 0 {
 		delete(n.lacks, d.Host)
@@ -187,7 +187,7 @@ func (n *Node) noted(node *memberlist.Node, status Status) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	copied := *node
-	delete(n.strays, node.Name)
+	n.noStray(node.Name)
 	delete(n.places, addressOf(node))
 	if r, known := n.state.records[node.Name]; known && r.leaving && status == Failed {
 		status = Left // memberlist does not tell which

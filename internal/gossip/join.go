@@ -167,7 +167,7 @@ func (n *Node) forget() {
 	}
 	for name, since := range n.strays {
 		if time.Since(since) > leftFor {
-			delete(n.strays, name)
+			n.noStray(name)
 			n.state.drop(name)
 		}
 	}

@@ -52,21 +52,24 @@ func (n *Node) mail(l letter) {
 // somebody was asked for it just now. n.mu is held.
 func (n *Node) want(host string, known position) []Known {
 	at := n.state.at(host)
-	if host == n.cfg.Name || known.compare(at) <= 0 || !n.state.believes(host, known.Epoch) || n.wasRefused(host, known) {
+	if host == n.cfg.Name || known.compare(at) <= 0 || !n.state.believes(host, known.Epoch) {
 		return nil
 	}
 	l, there := n.lacks[host]
-	if !there {
-		if len(n.lacks) >= len(n.hosts)+maxStrays {
-			return nil // a digest tells of it again
-		}
+	more := !there || known.compare(l.known) > 0
+	switch {
+	case !more && time.Since(l.asked) < askAgain:
+		return nil
+	case !there && len(n.lacks) >= len(n.hosts)+maxStrays:
+		return nil // a digest tells of it again
+	case more && n.wasRefused(host, known):
+		return nil
+	case !there:
 		l = &lack{}
 		n.lacks[host] = l
 	}
-	if known.compare(l.known) > 0 {
+	if more {
 		l.known, l.tries = known, 0
-	} else if time.Since(l.asked) < askAgain {
-		return nil
 	}
 	l.asked = time.Now()
 	l.tries++

@@ -3,6 +3,7 @@ package gossip
 import (
 	"context"
 	"errors"
+	"math"
 	"net/netip"
 	"testing"
 	"time"
@@ -81,5 +82,24 @@ func TestARecordIsBelievedOfTheMemberAlone(t *testing.T) {
 	}
 	if came := s.merge(whole(firstEpoch(8), 1, "anew")); came != applied {
 		t.Errorf("the new run's first record: %v", came)
+	}
+}
+
+// A run that was claimed up to the last epoch is given up for another, which all believe.
+func TestAHostThatWasOutbidGoesOnAsAnotherRun(t *testing.T) {
+	f := &fleet{t: t}
+	a, b := f.start("a", nil), f.start("b", nil)
+	publish(t, a, entries("one"))
+	knows(t, b, "a", Alive, entries("one"))
+	a.mu.Lock()
+	before := a.run
+	a.mu.Unlock()
+	last := lastEpoch - run + uint64(before)
+	b.receive(message{From: "x", Deltas: []Delta{{Host: "a", Epoch: last, To: math.MaxUint64, Changes: changes(0, 1, 1, 1)}}})
+	knows(t, b, "a", Alive, entries("one"))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.run == before {
+		t.Error("it goes on as the run that it was")
 	}
 }

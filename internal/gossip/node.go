@@ -80,22 +80,23 @@ type Node struct {
 	warn     rate.Sometimes // of what others say
 	comings  *rate.Limiter  // of lines that say who comes and goes
 
-	mu       sync.Mutex
-	run      uint32               // guarded by mu: the number of this run of the host
-	anew     bool                 // guarded by mu: the others are to be told of another number
-	state    *state               // guarded by mu
-	hosts    map[string]*member   // guarded by mu: members, and those that failed or left
-	strays   map[string]time.Time // guarded by mu: told of since then, no members yet
-	rumors   rumors               // guarded by mu
-	lacks    map[string]*lack     // guarded by mu: by host
-	back     []netip.AddrPort     // guarded by mu: of hosts that failed and are alive again
-	places   places               // guarded by mu
-	told     bool                 // guarded by mu: a digest of another host has come
-	refuted  time.Time            // guarded by mu: when this host last had to answer what was said of it
-	namesake netip.AddrPort       // guarded by mu: where another host of this one's name is said to be
-	settle   int                  // guarded by mu: how many others are still to be compared with, as this host is new
-	refusals map[string]*refusal  // guarded by mu: by host
-	feeds    []*Feed              // guarded by mu
+	mu         sync.Mutex
+	run        uint32               // guarded by mu: the number of this run of the host
+	anew       bool                 // guarded by mu: the others are to be told of another number
+	state      *state               // guarded by mu
+	hosts      map[string]*member   // guarded by mu: members, and those that failed or left
+	strays     map[string]time.Time // guarded by mu: told of since then, no members yet
+	rumors     rumors               // guarded by mu
+	strayBytes int                  // guarded by mu: what the records of strays cost
+	lacks      map[string]*lack     // guarded by mu: by host
+	back       []netip.AddrPort     // guarded by mu: of hosts that failed and are alive again
+	places     places               // guarded by mu
+	told       bool                 // guarded by mu: a digest of another host has come
+	refuted    time.Time            // guarded by mu: when this host last had to answer what was said of it
+	namesake   netip.AddrPort       // guarded by mu: where another host of this one's name is said to be
+	settle     int                  // guarded by mu: how many others are still to be compared with, as this host is new
+	refusals   map[string]*refusal  // guarded by mu: by host
+	feeds      []*Feed              // guarded by mu
 }
 
 // member is a host as memberlist sees it.

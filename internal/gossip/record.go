@@ -183,15 +183,15 @@ const (
 	refused                // it exceeds a bound: nothing has changed
 )
 
-// merge takes what somebody says of the record's host.
-func (r *record) merge(d Delta) outcome {
+// merge takes what somebody says of the record's host, if it costs no more than there is room.
+func (r *record) merge(d Delta, room int) outcome {
 	at := position{d.Epoch, d.To}
 	switch {
 	case at.compare(r.position) <= 0:
 		return known
 	case d.notice(), d.From > 0 && (d.Epoch != r.Epoch || d.From > r.Version):
 		return gap
-	case r.exceeds(d) != nil:
+	case r.exceeds(d, room) != nil:
 		return refused
 	case d.From == 0:
 		*r = record{floor: d.To}

@@ -88,10 +88,7 @@ func (s *state) merge(d Delta) outcome {
 		r = &record{}
 	}
 	before := s.records[d.Host].cost()
-	if s.total-before+r.cost()+changesCost(d.Changes) > MaxTotalBytes {
-		return refused
-	}
-	came := r.merge(d)
+	came := r.merge(d, s.roomOf(d.Host))
 	if came == applied {
 		s.records[d.Host] = r
 		s.total += r.cost() - before
@@ -105,10 +102,7 @@ func (s *state) why(d Delta) error {
 	if !there || !s.believes(d.Host, r.Epoch) {
 		r = &record{}
 	}
-	if err := r.exceeds(d); err != nil {
-		return err
-	}
-	return fmt.Errorf("with it all hosts would tell more than %d bytes", MaxTotalBytes)
+	return r.exceeds(d, s.roomOf(d.Host))
 }
 
 // refute answers a claim to know more of this host than it does: it is of an earlier
