@@ -12,10 +12,11 @@ import (
 func treat(s *mesh.Service) {
 	switch s.Protocol {
 	case mesh.TCP:
-		// The next attempt may be at the same copy, unless it was put out of rotation.
+		// The next attempt may be at the same copy, unless it was put out of rotation: also
+		// when others are out still that failed before, for as long as one stays in.
 		s.Traffic.Retries = &mesh.Retries{Attempts: 4}
 		s.Traffic.OutlierDetection = &mesh.OutlierDetection{
-			ConsecutiveErrors: 1, Interval: mesh.Duration(time.Second), BaseEjectionTime: mesh.Duration(5 * time.Second), MaxEjectionPercent: 50,
+			ConsecutiveErrors: 1, Interval: mesh.Duration(time.Second), BaseEjectionTime: mesh.Duration(5 * time.Second), MaxEjectionPercent: 99,
 		}
 	case mesh.HTTP, mesh.HTTP2:
 		// What only reads may be asked again though it was sent (RFC 9110, section 9.2.1).

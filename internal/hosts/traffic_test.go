@@ -20,7 +20,7 @@ var (
 	}
 	insistent = mesh.Service{Traffic: mesh.Traffic{
 		Retries:          &mesh.Retries{Attempts: 4},
-		OutlierDetection: &mesh.OutlierDetection{ConsecutiveErrors: 1, Interval: mesh.Duration(time.Second), BaseEjectionTime: mesh.Duration(5 * time.Second), MaxEjectionPercent: 50},
+		OutlierDetection: &mesh.OutlierDetection{ConsecutiveErrors: 1, Interval: mesh.Duration(time.Second), BaseEjectionTime: mesh.Duration(5 * time.Second), MaxEjectionPercent: 99},
 	}}
 )
 

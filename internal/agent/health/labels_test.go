@@ -68,6 +68,7 @@ func TestALabelHasNothingAskedButTheServiceItself(t *testing.T) {
 	}{
 		{hosts.CheckHTTP, ""}, {hosts.CheckHTTP, "/ok"}, {hosts.CheckHTTP, "http://{{host}}:{{tcp 80}}/stays"}, {hosts.CheckHTTP, "http://[::ffff:127.0.0.1]:" + port},
 		{hosts.CheckTCP, ""}, {hosts.CheckTCP, "{{tcp 80}}"}, {hosts.CheckTCP, "{{host}}:{{tcp 80}}"},
+		{hosts.CheckHTTP, "http://:" + port + "/ok"}, {hosts.CheckHTTP, "http://:" + port}, {hosts.CheckTCP, ":" + port}, // as Sidecar's README has it
 	} {
 		if got := ask(c.kind, c.args, true); got != "" {
 			t.Errorf("its own: %s %q: %q", c.kind, c.args, got)
@@ -79,7 +80,7 @@ func TestALabelHasNothingAskedButTheServiceItself(t *testing.T) {
 	}{
 		{hosts.CheckHTTP, other.URL}, {hosts.CheckHTTP, "http://169.254.169.254/latest/meta-data"}, {hosts.CheckHTTP, "http://127.0.0.9:" + port}, {hosts.CheckHTTP, "http://localhost:" + port},
 		{hosts.CheckHTTP, "https://127.0.0.1"}, {hosts.CheckHTTP, "http://{{host}}:{{tcp 80}}@127.0.0.9:" + port}, {hosts.CheckHTTP, "http://{{container}}:{{tcp 80}}"},
-		{hosts.CheckTCP, otherPort}, {hosts.CheckTCP, "127.0.0.9:" + port}, {hosts.CheckTCP, "localhost:" + port}, {hosts.CheckTCP, ":" + port}, {hosts.CheckGRPC, otherPort + "/x"}, {hosts.CheckGRPC, "dns:" + port},
+		{hosts.CheckTCP, otherPort}, {hosts.CheckTCP, "127.0.0.9:" + port}, {hosts.CheckTCP, "localhost:" + port}, {hosts.CheckTCP, ":" + otherPort}, {hosts.CheckHTTP, "http://:" + otherPort}, {hosts.CheckHTTP, "http://:" + port + "@127.0.0.9:" + otherPort}, {hosts.CheckGRPC, otherPort + "/x"}, {hosts.CheckGRPC, "dns:" + port},
 	} {
 		if got := ask(c.kind, c.args, true); !strings.Contains(got, "no TCP port of its own: use {{host}}") {
 			t.Errorf("another's: %s %q: %q", c.kind, c.args, got)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -27,7 +28,7 @@ func probeOf(s hosts.Service, check hosts.Check, host string, environment []stri
 	}
 	may := anything
 	if check.Own {
-		may = own(s)
+		may, args = own(s), atItself(s, args)
 	}
 	switch check.Kind {
 	case hosts.CheckNone, hosts.CheckEngine:
@@ -65,8 +66,25 @@ func own(s hosts.Service) permit {
 		if at, err := netip.ParseAddrPort(address); err == nil && s.Has(at) {
 			return nil
 		}
-		return fmt.Errorf("its label has %.60q asked, which is no TCP port of its own: use {{host}}:{{tcp N}} (--docker-remote-checks allows others)", address)
+		return fmt.Errorf("%.28q is no TCP port of its own: use {{host}}:{{tcp N}} (--docker-remote-checks allows others)", address)
 	}
+}
+
+var withoutHost = regexp.MustCompile(`^(https?://)?:([0-9]+)(/.*)?$`)
+
+// atItself has what is asked without a host, as http://:9090/status, asked of the service.
+func atItself(s hosts.Service, args string) string {
+	parts := withoutHost.FindStringSubmatch(args)
+	if parts == nil {
+		return args
+	}
+	host := s.Address
+	for _, p := range s.Ports {
+		if p.Address.IsValid() && fmt.Sprint(p.Port) == parts[2] {
+			host = p.Address
+		}
+	}
+	return parts[1] + net.JoinHostPort(host.String(), parts[2]) + parts[3]
 }
 
 // target reads [HOST:PORT | PORT][/REST]; without a port it is the service's first of TCP.
