@@ -15,7 +15,7 @@ import (
 	"github.com/heddle-mesh/heddle/internal/logtest"
 )
 
-// What exceeds a bound of gossip is a problem of the host that it is said of, and in the log
+// What exceeds a bound of gossip is a problem, of all together that are no members, and in the log
 // once, however often and in however many words it is said.
 func TestWhatExceedsABoundIsAProblemOfItsHost(t *testing.T) {
 	var log logtest.Buffer
@@ -38,9 +38,11 @@ func TestWhatExceedsABoundIsAProblemOfItsHost(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	a.until(t, "it to be a problem", func(s *hosts.State) error { return hasProblem(s, "victim", "", "may have 1 to 256") })
+	a.until(t, "it to be a problem", func(s *hosts.State) error {
+		return hasProblem(s, "hosts that are no members", "", `what "evil" says of "victim" is not taken`)
+	})
 	heddletest.Eventually(t, "it to be logged", func() error {
-		if !strings.Contains(log.String(), "host=victim") {
+		if !strings.Contains(log.String(), `host="hosts that are no members"`) {
 			return fmt.Errorf("%s", log.String())
 		}
 		return nil

@@ -163,7 +163,7 @@ func TestThereIsABoundOfHosts(t *testing.T) {
 	if err := allow(&memberlist.Node{Name: "host-7"}); err != nil {
 		t.Errorf("a member: %v", err)
 	}
-	if err := allow(&memberlist.Node{Name: "more"}); !errors.Is(err, errTooManyHosts) || len(n.Refusals()) != 1 || n.Refusals()[0].Host != "more" {
+	if err := allow(&memberlist.Node{Name: "more"}); !errors.Is(err, errTooManyHosts) || len(n.Refusals()) != 1 || n.Refusals()[0].Host != overfull || !strings.Contains(n.Refusals()[0].Message, "more") {
 		t.Errorf("one more: %v, %v", err, n.Refusals())
 	}
 	delete(n.hosts, "host-8")

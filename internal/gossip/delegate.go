@@ -65,85 +65,10 @@ func (d delegate) decode(body []byte) (message, bool) {
 		if bad, ok := errors.AsType[*nonsense](err); ok {
 			d.node.mu.Lock()
 			defer d.node.mu.Unlock()
-			d.node.refuse(bad.host, position{}, "nonsense", "what is said of it is not taken: %v", bad.err)
+			d.node.refuse(bad.host, position{}, "nonsense", "what %q says of %q is not taken: %v", bad.from, bad.host, bad.err)
 		}
 	}
 	return m, err == nil
-}
-
-// receive takes what another host says.
-func (n *Node) receive(m message) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	var ask []Known
-	for _, d := range m.Deltas {
-		if n.learn(d) == gap {
-			ask = append(ask, n.want(d.Host, position{d.Epoch, d.To})...)
-		}
-	}
-	for _, one := range m.Digest {
-		at := position{one.Epoch, one.Version}
-		if one.Host == n.cfg.Name && n.refute(at) == applied {
-			n.spreadNews(n.cfg.Name, 0)
-		}
-		ask = append(ask, n.want(one.Host, at)...)
-	}
-	n.mail(letter{to: m.From, ask: ask})
-	n.mail(letter{to: m.From, answer: n.state.have(m.Ask)})
-	n.told = n.told || len(m.Digest) > 0
-	if n.told && len(n.lacks) == 0 {
-		n.compare()
-	}
-}
-
-// learn takes one delta. n.mu is held.
-func (n *Node) learn(d Delta) outcome {
-	from, cost := n.state.at(d.Host).Version, n.state.records[d.Host].cost()
-	var came outcome
-	if !n.room(d) {
-		n.refuse(overfull, position{}, "strays", "more is told of them than is kept: %d records and %d bytes, until they are members", maxStrays, maxStrayBytes)
-		return known
-	}
-	if d.Host == n.cfg.Name {
-		came = n.refute(position{d.Epoch, d.To})
-	} else {
-		came = n.state.merge(d)
-	}
-	if came == refused {
-		n.refuseRecord(d)
-	}
-	if came != applied {
-		return came
-	}
-	n.withdraw(d.Host)
-	if d.Host == n.cfg.Name || d.From == 0 {
-		from = 0
-	}
-	if _, member := n.hosts[d.Host]; !member {
-		n.strays[d.Host] = time.Now()
-		n.strayBytes += n.state.records[d.Host].cost() - cost
-	}
-	if l, there := n.lacks[d.Host]; there && n.state.at(d.Host).compare(l.known) >= 0 {
-		delete(n.lacks, d.Host)
-	}
-	n.spreadNews(d.Host, from)
-	if m, member := n.hosts[d.Host]; member && m.status == Failed && d.Leaving {
-		m.status = Left
-	}
-	return came
-}
-
-// spreadNews has the others told what changed of a host after a version, and wakes
-// the feeds. n.mu is held.
-func (n *Node) spreadNews(host string, from uint64) {
-	n.rumors.tell(host, from, roundsFor(len(n.hosts)))
-	if _, member := n.hosts[host]; member {
-		n.changed(host)
-	}
-	select {
-	case n.kick <- struct{}{}:
-	default:
-	}
 }
 
 // admission is asked by memberlist whether a host may be a member, with its locks held.
@@ -163,7 +88,7 @@ func (a admission) NotifyAlive(peer *memberlist.Node) error {
 	if _, there := n.hosts[peer.Name]; there || len(n.hosts) < MaxHosts {
 		return nil
 	}
-	n.refuse(peer.Name, position{}, "hosts", "it is no member: there are %d hosts, those remembered included, and may not be more", MaxHosts)
+	n.refuse(peer.Name, position{}, "hosts", "%q is no member: there are %d hosts, those remembered included, and may not be more", peer.Name, MaxHosts)
 	return errTooManyHosts
 }
 
@@ -193,8 +118,8 @@ func (n *Node) noted(node *memberlist.Node, status Status) {
 		status = Left // memberlist does not tell which
 	}
 	before, known := n.hosts[node.Name]
-	if !known {
-		n.withdraw(node.Name)
+	if one, there := n.refusals[overfull]; !known && there && one.bound == "hosts" {
+		n.withdraw(overfull) // there is room again
 	}
 	if known && before.status != Alive && status == Alive {
 		n.welcome(addressOf(node))

@@ -155,6 +155,7 @@ func (n *Node) forget() {
 			delete(n.hosts, name)
 			n.state.drop(name)
 			delete(n.lacks, name)
+			delete(n.askers, name)
 			n.withdraw(name)
 			n.changed(name)
 		}

@@ -23,10 +23,11 @@ const (
 	mostTries     = 10
 )
 
-// letter goes to one host over a connection: it asks, or answers what was asked.
+// letter goes to one host over a connection: it asks; or it answers some of what that host
+// asked ([Node.asked]), if it asks nothing.
 type letter struct {
-	to          string
-	ask, answer []Known
+	to  string
+	ask []Known
 }
 
 // lack is what somebody has been heard to know of a host, and this one does not.
@@ -36,15 +37,21 @@ type lack struct {
 	tries int
 }
 
-// mail hands a letter to those who send them. When too many wait it is lost: what was
-// asked for is asked again. n.mu is held.
-func (n *Node) mail(l letter) {
-	if len(l.ask) == 0 && len(l.answer) == 0 {
-		return
-	}
+// mail hands a letter to those who send them, and says whether they have it. When too many
+// wait it is lost: what was asked for is asked again. n.mu is held.
+func (n *Node) mail(l letter) bool {
 	select {
 	case n.letters <- l:
+		return true
 	default:
+		return false
+	}
+}
+
+// request asks somebody for what is wanted of others, if anything. n.mu is held.
+func (n *Node) request(to string, ask []Known) {
+	if len(ask) > 0 {
+		n.mail(letter{to: to, ask: ask})
 	}
 }
 
@@ -87,13 +94,14 @@ func (n *Node) remind(ctx context.Context) {
 		case <-ticker.C:
 		}
 		n.mu.Lock()
+		n.resume()
 		to := n.draw()
 		for host, l := range n.lacks {
 			if l.tries >= mostTries || len(to) == 0 {
 				delete(n.lacks, host) // the next digest says whether there is such a thing
 				continue
 			}
-			n.mail(letter{to: to[rand.IntN(len(to))].Name, ask: n.want(host, l.known)})
+			n.request(to[rand.IntN(len(to))].Name, n.want(host, l.known))
 		}
 		n.mu.Unlock()
 	}
@@ -116,26 +124,15 @@ func (n *Node) write(ctx context.Context) {
 func (n *Node) send(l letter) error {
 	to, err := n.memberOf(l.to)
 	if err != nil {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		delete(n.askers, l.to) // it asks again when it is back
 		return err
 	}
 	if len(l.ask) > 0 {
 		return n.list.SendReliable(to, encode(message{From: n.cfg.Name, Ask: l.ask}))
 	}
-	n.mu.Lock()
-	deltas := n.state.answer(l.answer)
-	n.mu.Unlock()
-	for len(deltas) > 0 {
-		some, bytes := 0, 0
-		for some < len(deltas) && (some == 0 || bytes < letterBytes) {
-			bytes += size(deltas[some])
-			some++
-		}
-		if err := n.list.SendReliable(to, encode(message{From: n.cfg.Name, Deltas: deltas[:some]})); err != nil {
-			return err
-		}
-		deltas = deltas[some:]
-	}
-	return nil
+	return n.answer(to)
 }
 
 // spread tells the news in rounds until ctx ends.

@@ -88,6 +88,7 @@ type Node struct {
 	strays     map[string]time.Time // guarded by mu: told of since then, no members yet
 	rumors     rumors               // guarded by mu
 	strayBytes int                  // guarded by mu: what the records of strays cost
+	askers     map[string]*asker    // guarded by mu: by host
 	lacks      map[string]*lack     // guarded by mu: by host
 	back       []netip.AddrPort     // guarded by mu: of hosts that failed and are alive again
 	places     places               // guarded by mu
@@ -137,7 +138,7 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, run: run, started: time.Now(), ousted: make(chan struct{}, 1), compared: make(chan struct{}), warn: rate.Sometimes{Interval: sayAgain}, ready: make(chan struct{}), kick: make(chan struct{}, 1), letters: make(chan letter, 256), meet: make(chan struct{}, 1),
 		state: newState(cfg.Name, firstEpoch(run)), hosts: map[string]*member{},
-		strays: map[string]time.Time{}, rumors: rumors{}, lacks: map[string]*lack{}, refusals: map[string]*refusal{}, comings: rate.NewLimiter(10, 200), places: places{}, settle: comparedFirst,
+		strays: map[string]time.Time{}, rumors: rumors{}, lacks: map[string]*lack{}, askers: map[string]*asker{}, refusals: map[string]*refusal{}, comings: rate.NewLimiter(10, 200), places: places{}, settle: comparedFirst,
 	}
 	n.compare = sync.OnceFunc(func() { close(n.compared) })
 	for _, at := range cfg.Places {

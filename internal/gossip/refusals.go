@@ -24,8 +24,12 @@ type refusal struct {
 	again          time.Time // when that record is fetched once more
 }
 
-// refuse notes that something said of a host exceeds a bound. n.mu is held.
+// refuse notes that something said of a host exceeds a bound. What is said of hosts that are
+// no members is noted as one, or invented names would hide what members say. n.mu is held.
 func (n *Node) refuse(host string, at position, bound, format string, args ...any) {
+	if _, member := n.hosts[host]; !member {
+		host, at = overfull, position{}
+	}
 	old, there := n.refusals[host]
 	if there && old.bound == bound { // the same words, so that varying numbers are no news
 		old.at, old.since = at, time.Now()
@@ -44,7 +48,7 @@ func (n *Node) refuse(host string, at position, bound, format string, args ...an
 
 // refuseRecord notes that a record was refused, which is not asked for any more. Where there
 // was no room for it, it may be taken when it is heard of again. n.mu is held.
-func (n *Node) refuseRecord(d Delta) {
+func (n *Node) refuseRecord(teller string, d Delta) {
 	at, bound, why := position{d.Epoch, d.To}, "record", n.state.why(d)
 	if l, there := n.lacks[d.Host]; there && l.known.compare(at) <= 0 {
 		delete(n.lacks, d.Host)
@@ -52,7 +56,7 @@ func (n *Node) refuseRecord(d Delta) {
 	if errors.Is(why, errFull) {
 		at, bound = position{}, "total"
 	}
-	n.refuse(d.Host, at, bound, "what it runs is not taken, and what it ran before counts: %v", why)
+	n.refuse(d.Host, at, bound, "what %q tells that %q runs is not taken, and what it ran before counts: %v", teller, d.Host, why)
 }
 
 // withdraw forgets what was refused of a host, as it says something that is taken, or is

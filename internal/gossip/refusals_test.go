@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -40,7 +41,7 @@ func TestARefusalLastsForAWhile(t *testing.T) {
 		t.Error("it is not fetched")
 	}
 	n.receive(message{From: "victim", Deltas: []Delta{{Host: "victim", Epoch: epoch, To: 6, Changes: changes(0, MaxEntries+1, 0, 6)}}})
-	if fetches() || fetches() {
+	if once, twice := fetches(), fetches(); once || twice {
 		t.Error("it is fetched again at once")
 	}
 	said := n.refusals["victim"].since
@@ -66,5 +67,32 @@ func TestARefusalLastsForAWhile(t *testing.T) {
 	n.receive(message{From: "victim", Deltas: []Delta{large}})
 	if len(n.Refusals()) > 0 || n.state.at("victim").Version != 6 {
 		t.Errorf("with room: %v", n.Refusals())
+	}
+}
+
+// Names that nobody has hide no refusal of a member, which says who told what was refused.
+func TestInventedNamesHideNoRefusal(t *testing.T) {
+	n := bare(t, "victim", "evil")
+	bad := func(host string) {
+		delegate{n}.NotifyMsg(encode(message{From: "evil", Deltas: []Delta{{Host: host, Epoch: firstEpoch(7), To: 1, Changes: changes(0, 1, MaxBytes+1, 1)}}}))
+	}
+	for i := range 2 * mostRefusals {
+		bad(fmt.Sprint("nobody-", i))
+		n.receive(message{From: "evil", Deltas: []Delta{{Host: fmt.Sprint("nothing-", i), Epoch: firstEpoch(7), To: 1, Changes: changes(0, MaxEntries+1, 0, 1)}}})
+	}
+	bad("victim")
+	list := n.Refusals()
+	if len(list) != 2 || list[0].Host != overfull || list[1].Host != "victim" || !strings.Contains(list[1].Message, `what "evil" says of "victim"`) {
+		t.Errorf("%v", list)
+	}
+	many := make([]Known, mostOfHosts+1)
+	for i := range many {
+		many[i].Host = "victim"
+	}
+	for what, m := range map[string]message{"asked": {Ask: many}, "compared": {Digest: many}, "told": {Deltas: make([]Delta, mostOfHosts+1)}} {
+		m.From = "evil"
+		if _, err := decode(encode(m)); err == nil || !strings.Contains(err.Error(), errLong.Error()) {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }

@@ -53,6 +53,9 @@ func decode(body []byte) (message, error) {
 	if err := validHost(m.From); err != nil {
 		return message{}, err
 	}
+	if len(m.Deltas) > mostOfHosts || len(m.Ask) > mostOfHosts || len(m.Digest) > mostOfHosts {
+		return message{}, fmt.Errorf("from %q: %w", m.From, of(m.From, m.From, errLong))
+	}
 	for _, d := range m.Deltas {
 		if err := d.validate(); err != nil {
 			return message{}, fmt.Errorf("from %q, of %.60q: %w", m.From, d.Host, of(d.Host, m.From, err))
@@ -74,8 +77,8 @@ func decode(body []byte) (message, error) {
 
 // nonsense is what a message says of a host, and no host would say.
 type nonsense struct {
-	host string
-	err  error
+	host, from string
+	err        error
 }
 
 // Error implements error.
@@ -85,7 +88,7 @@ func of(host, from string, err error) error {
 	if validHost(host) != nil {
 		host = from
 	}
-	return &nonsense{host, err}
+	return &nonsense{host, from, err}
 }
 
 func validHost(host string) error {
@@ -94,6 +97,11 @@ func validHost(host string) error {
 	}
 	return nil
 }
+
+// mostOfHosts is of how many hosts one message may tell or ask: of each that is kept, once.
+const mostOfHosts = MaxHosts + maxStrays + 1
+
+var errLong = fmt.Errorf("it tells or asks of more than %d hosts", mostOfHosts)
 
 var errNoDelta = errors.New("its versions make no sense")
 
