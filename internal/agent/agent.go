@@ -99,8 +99,9 @@ type Agent struct {
 	remembers keeper
 
 	mu       sync.Mutex
-	found    found    // guarded by mu
-	claiming claiming // guarded by mu
+	found    found         // guarded by mu
+	claiming claiming      // guarded by mu
+	known    chan struct{} // closed with mu held, once claiming has begun
 }
 
 // New puts an agent together, and starts nothing.
@@ -121,6 +122,9 @@ func New(cfg Config) (*Agent, error) {
 	}
 	a.problems.wake, a.problems.many = make(chan struct{}, 1), rate.Sometimes{Interval: time.Minute}
 	alone := len(cfg.Gossip.Seeds)+len(cfg.Gossip.Places) == 0
+	if a.known = make(chan struct{}); alone {
+		close(a.known)
+	}
 	a.claiming = claiming{begun: alone, recalled: before.Claims, until: time.Now().Add(recalledFor)}
 	if cfg.Reserved != nil {
 		a.fleet.Reserve(cfg.Reserved(proxy.Status{}))
@@ -206,3 +210,7 @@ func (a *Agent) proxy(ctx context.Context) error {
 
 // Catalog is the fleet as the host's proxy is configured from it.
 func (a *Agent) Catalog() *catalog.Catalog { return a.catalog }
+
+// Known is closed once this host has heard what another one knows of the fleet, or has
+// waited for that in vain.
+func (a *Agent) Known() <-chan struct{} { return a.known }

@@ -182,6 +182,7 @@ func (a *Agent) claim() {
 	defer a.mu.Unlock()
 	if !a.claiming.begun {
 		a.claiming.begun = true
+		close(a.known)
 		a.publish()
 	}
 }

@@ -36,7 +36,8 @@ type State struct {
 // lease whose epoch was replaced (Conflict) never takes the id back while the
 // other one lives, or two sidecars with one id would take it from each other
 // for ever. It keeps asking with its old epoch, and registers again when the
-// answer is that nobody owns the id (NotFound).
+// answer is that nobody owns the id (NotFound), or when it is told to (Take), by
+// who knows that the other one is to give it up.
 type Lease struct {
 	registrar Registrar
 	instance  mesh.Instance // without port, health and epoch
@@ -49,6 +50,8 @@ type Lease struct {
 	seen    int           // guarded by mu; the value of asked that run acts on, with no older call under way
 	have    State         // guarded by mu; written by run only
 	held    string        // guarded by mu; the epoch that have is about
+	take    bool          // guarded by mu; the id is to be taken from who has it
+	taken   bool          // guarded by mu; contested, as run has found
 	changed chan struct{} // guarded by mu; closed and replaced when have or seen changes
 	wake    chan struct{} // capacity 1: want has changed
 
@@ -114,7 +117,7 @@ const forever = 1 << 62
 // step makes at most one call, and says how long nothing is to be done after it.
 func (l *Lease) step(ctx context.Context) (time.Duration, error) {
 	l.mu.Lock()
-	want, have := l.want, l.have
+	want, have, take := l.want, l.have, l.take
 	if l.seen != l.asked {
 		l.seen = l.asked
 		l.broadcast()
@@ -124,6 +127,8 @@ func (l *Lease) step(ctx context.Context) (time.Duration, error) {
 	defer cancel()
 
 	switch {
+	case l.contested && take && want.Health != "":
+		return l.register(ctx, want)
 	case l.contested && want.Health == mesh.Healthy:
 		if wait := time.Until(l.due); wait > 0 {
 			return wait, nil
@@ -142,7 +147,7 @@ func (l *Lease) step(ctx context.Context) (time.Duration, error) {
 	case want.Health != have.Health:
 		return l.mark(ctx, want)
 	}
-	if wait := time.Until(l.due); wait > 0 {
+	if wait := time.Until(l.due); wait > 0 && !take {
 		return wait, nil
 	}
 	return l.renew(ctx)
@@ -163,6 +168,7 @@ func (l *Lease) register(ctx context.Context, want State) (time.Duration, error)
 	}
 	again := l.ever
 	l.epoch, l.owned, l.contested, l.ever, l.granted = made[0].Epoch, true, false, true, l.ttl
+	l.has()
 	l.succeeded(want)
 	l.log.Info("registered: callers find it now", "address", instance.Address, "port", int(instance.Port), "ttl", l.ttl, "again", again)
 	return time.Until(l.due), nil
@@ -178,6 +184,7 @@ func (l *Lease) renew(ctx context.Context) (time.Duration, error) {
 	}
 	// A contested epoch that can be renewed after all was never replaced.
 	l.contested, l.owned = false, true
+	l.has()
 	l.mu.Lock()
 	have := l.have
 	l.mu.Unlock()

@@ -27,6 +27,29 @@ func (l *Lease) Set(want State) {
 	}
 }
 
+// Take has the lease look at once whether another registration has the id, and take it
+// back if so. It is for who knows that the other one does not do the same.
+func (l *Lease) Take() {
+	l.mu.Lock()
+	asked := l.take
+	l.take = true
+	l.mu.Unlock()
+	if asked {
+		return
+	}
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Contested says whether another registration has taken the id.
+func (l *Lease) Contested() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.taken
+}
+
 // Settle waits until the registration is what is wanted, or ctx ends.
 func (l *Lease) Settle(ctx context.Context) bool {
 	for {
@@ -48,8 +71,15 @@ func (l *Lease) Settle(ctx context.Context) bool {
 func (l *Lease) publish(have State) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.have, l.held = have, l.epoch
+	l.have, l.held, l.taken = have, l.epoch, l.contested
 	l.broadcast()
+}
+
+// has is Run's: the id is this lease's.
+func (l *Lease) has() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.take = false
 }
 
 // broadcast wakes those who wait for changes. Call it with mu held.

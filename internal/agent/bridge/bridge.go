@@ -23,6 +23,7 @@ type Mesh interface {
 type Fleet interface {
 	Catalog() *catalog.Catalog
 	State() *hosts.State
+	Known() <-chan struct{} // closed once others' bridges are known, or nobody answers
 }
 
 // Config says what is joined.
@@ -40,6 +41,7 @@ type Config struct {
 const (
 	FleetLabel  = "heddle.fleet"  // the fleet that runs it
 	SourceLabel = "heddle.source" // what found it there: docker, file, systemd
+	BridgeLabel = "heddle.bridge" // the host that registers it
 )
 
 // Bridge joins one fleet to one mesh. Make it with [New]; the agent runs it, and Export

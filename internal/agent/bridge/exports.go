@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"maps"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -56,6 +57,11 @@ func (b *Bridge) Export(ctx context.Context, fleet Fleet) error {
 	changed := b.mirror.changed()
 	feed := fleet.Catalog().Subscribe()
 	defer feed.Close()
+	select { // a bridge that does not know of the others would take all that is theirs
+	case <-ctx.Done():
+		return nil
+	case <-fleet.Known():
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -75,17 +81,18 @@ func (b *Bridge) Export(ctx context.Context, fleet Fleet) error {
 		for _, key := range e.writes.due(time.Now()) {
 			e.tasks.Go(func() { e.writes.ask(ctx, key) })
 		}
-		wanted, lost := e.wanted()
-		e.bring(ctx, wanted, lost)
+		wanted, others := e.wanted()
+		e.bring(ctx, wanted, others)
 	}
 }
 
-// wanted gives what this bridge is to have registered, and what the fleet has lost sight
-// of: nobody knows whether that has ended, so it is neither renewed nor taken away.
-func (e *exporter) wanted() (wanted map[mesh.InstanceKey]mesh.Instance, lost map[mesh.InstanceKey]struct{}) {
-	wanted, lost = map[mesh.InstanceKey]mesh.Instance{}, map[mesh.InstanceKey]struct{}{}
+// wanted gives what this bridge is to have registered, and what it is to leave alone: what
+// other bridges answer for, and what the fleet has lost sight of: nobody knows whether that
+// has ended, so it is neither renewed nor taken away.
+func (e *exporter) wanted() (wanted map[mesh.InstanceKey]mesh.Instance, others map[mesh.InstanceKey]struct{}) {
+	wanted, others = map[mesh.InstanceKey]mesh.Instance{}, map[mesh.InstanceKey]struct{}{}
 	for key := range e.fleet.State().Lost() { // the catalog hears of it later
-		lost[mesh.InstanceKey{Service: key.Service, ID: e.exportedID(key.ID)}] = struct{}{}
+		others[mesh.InstanceKey{Service: key.Service, ID: e.exportedID(key.ID)}] = struct{}{}
 	}
 	view, names := e.fleet.Catalog().View(), map[mesh.ServiceName]struct{}{}
 	for s := range view.Services() {
@@ -102,21 +109,19 @@ func (e *exporter) wanted() (wanted map[mesh.InstanceKey]mesh.Instance, lost map
 				ID: e.exportedID(one.ID), Service: s.Name, Address: one.Address, Port: one.Port,
 				Health: cmp.Or(one.Health, mesh.Healthy), Labels: map[string]string{},
 			}
-			if one.Stale {
-				lost[export.Key()] = struct{}{}
+			if one.Stale || responsible(bridges, export.Key()) != e.cfg.Host {
+				others[export.Key()] = struct{}{}
 			}
-			if _, is := lost[export.Key()]; is {
+			if _, is := others[export.Key()]; is {
 				continue
 			}
 			maps.Copy(export.Labels, one.Labels)
-			export.Labels[FleetLabel], export.Labels[SourceLabel] = e.cfg.Fleet, one.Meta.Source
-			if responsible(bridges, export.Key()) == e.cfg.Host {
-				wanted[export.Key()] = export
-			}
+			export.Labels[FleetLabel], export.Labels[SourceLabel], export.Labels[BridgeLabel] = e.cfg.Fleet, one.Meta.Source, e.cfg.Host
+			wanted[export.Key()] = export
 		}
 	}
 	e.writes.concern(names)
-	return wanted, lost
+	return wanted, others
 }
 
 func (e *exporter) exportedID(id mesh.InstanceID) mesh.InstanceID {
@@ -164,17 +169,18 @@ func responsible(bridges []string, key mesh.InstanceKey) string {
 }
 
 // bring makes the registrations what is wanted. What was lost sight of stays for the rest
-// of its lease: the mesh's own guard then judges how much that is.
-func (e *exporter) bring(ctx context.Context, wanted map[mesh.InstanceKey]mesh.Instance, lost map[mesh.InstanceKey]struct{}) {
+// of its lease: the mesh's own guard then judges how much that is. What has ended is taken
+// away by who has it, also if another bridge answers for it by now.
+func (e *exporter) bring(ctx context.Context, wanted map[mesh.InstanceKey]mesh.Instance, others map[mesh.InstanceKey]struct{}) {
 	ended, cancel := context.WithCancel(ctx)
 	cancel() // what has not settled is looked at again, and not waited for
 	maps.DeleteFunc(e.ending, func(_ mesh.InstanceKey, ended chan struct{}) bool { return isClosed(ended) })
 	for key, one := range e.exports {
 		_, still := wanted[key]
-		_, unseen := lost[key]
+		_, left := others[key]
 		switch {
 		case still:
-		case unseen, !one.refused.IsZero(), e.isElsewheres(key):
+		case left, !one.refused.IsZero():
 			e.stop(key) // nobody knows, another bridge has it, or nobody does: it is not taken away
 		default:
 			one.lease.Set(lease.State{})
@@ -205,10 +211,17 @@ func isClosed(c chan struct{}) bool {
 	}
 }
 
-// isElsewheres says whether another bridge answers for a copy now, so that this one lets
-// go of it and does not take it away.
-func (e *exporter) isElsewheres(key mesh.InstanceKey) bool {
-	return responsible(e.bridges(key.Service), key) != e.cfg.Host
+// isLeftToThis says whether a copy that this bridge answers for, and has registered, is
+// another one's in the mesh, but not for long: what has that one registered has ended, or
+// it is a bridge that this one knows, and so lets go of it as soon as it knows of this one.
+// Of two bridges that know each other one alone answers for a copy, so they do not take it
+// from each other for ever. From one that is not known, in a partition, nothing is taken.
+func (e *exporter) isLeftToThis(key mesh.InstanceKey, one *export) bool {
+	bridge, registered := e.mirror.bridgeOf(key)
+	if !registered {
+		return one.lease.Contested()
+	}
+	return bridge != e.cfg.Host && slices.Contains(e.bridges(key.Service), bridge)
 }
 
 // again says whether what was refused is to be tried again: in a minute, or when the
@@ -247,4 +260,7 @@ func (e *exporter) keep(ctx context.Context, key mesh.InstanceKey, instance mesh
 		})
 	}
 	one.lease.Set(state)
+	if e.isLeftToThis(key, one) {
+		one.lease.Take()
+	}
 }

@@ -25,6 +25,7 @@ type fleet struct {
 
 func (f *fleet) Catalog() *catalog.Catalog { return f.catalog }
 func (f *fleet) State() *hosts.State       { return f.state }
+func (f *fleet) Known() <-chan struct{}    { return nil }
 
 // newFleet has hosts that run one copy of orders each, and an exporter of all of them.
 func newFleet(server Mesh, names ...string) (*fleet, *exporter) {

@@ -133,6 +133,17 @@ func (m *mirror) change(e client.Event) {
 	}
 }
 
+// bridgeOf gives the bridge that has registered a copy of its fleet, "" if nobody is known to.
+func (m *mirror) bridgeOf(key mesh.InstanceKey) (name string, registered bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	one := m.instances[key]
+	if one == nil {
+		return "", false
+	}
+	return one.Labels[BridgeLabel], true
+}
+
 // declared says whether the mesh has a service of that name.
 func (m *mirror) declared(name mesh.ServiceName) bool {
 	m.mu.Lock()
