@@ -19,7 +19,7 @@ import (
 // control plane appends the dependency's name, and the scope.
 const (
 	inboundPrefix    = "inbound."
-	inbound6Prefix   = "inbound.ipv6." // where the application sees its callers' addresses
+	inbound6Suffix   = ".ipv6" // after the scope, where the application sees its callers' addresses
 	outboundPrefix   = "outbound."
 	dependencyPrefix = "own."
 	// Where connections are intercepted: the listener to which they are redirected,
@@ -135,7 +135,7 @@ func (a *admin) listeners(ctx context.Context) (listeners, error) {
 		}
 		found.all[one.Name] = address
 		switch {
-		case strings.HasPrefix(one.Name, inbound6Prefix): // beside the one of IPv4
+		case isInbound6(one.Name): // beside the one of IPv4
 		case strings.HasPrefix(one.Name, inboundPrefix):
 			found.inbound = address
 		case strings.HasPrefix(one.Name, outboundPrefix):
@@ -149,6 +149,13 @@ func (a *admin) listeners(ctx context.Context) (listeners, error) {
 		}
 	}
 	return found, nil
+}
+
+// isInbound6 says whether a listener is the one of IPv6 beside "inbound.<scope>". A service
+// may be called ipv6 too.
+func isInbound6(listener string) bool {
+	scope, is := strings.CutPrefix(listener, inboundPrefix)
+	return is && strings.HasSuffix(scope, inbound6Suffix)
 }
 
 // refusals tells why Envoy refused listeners that the control plane sent: for

@@ -28,7 +28,7 @@
 //	listener "<dependency>"; routes and cluster "proxyless.<dependency>"
 //	                                           for gRPC libraries, one for all callers
 //	cluster "app.<scope>"                      the application itself
-//	listener "inbound.ipv6.<scope>", cluster "app.ipv6.<scope>"
+//	listener "inbound.<scope>.ipv6", cluster "app.<scope>.ipv6"
 //	                                           for callers by IPv6 beside those, where the
 //	                                           application sees its callers' addresses (TPROXY)
 //

@@ -2,6 +2,7 @@ package translate
 
 import (
 	"net/netip"
+	"slices"
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	originalsrcv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/original_src/v3"
@@ -31,17 +32,18 @@ func (b *builder) transparentInbound(port mesh.Port, app place) {
 	if !b.scope.Proxy.Intercept.IPv6 {
 		return
 	}
-	// The prefixes stay, by which both are known for what they are.
-	name, cluster = "inbound.ipv6."+b.scope.Name(), "app.ipv6."+b.scope.Name()
+	// The mark is last: in front it would be a service's name.
+	name, cluster = name+".ipv6", cluster+".ipv6"
 	app.address = netip.IPv6Loopback().String()
 	b.add(TypeListener, name, b.inTheCallersName(b.inboundListener(name, place{netip.IPv6Unspecified().String(), port}, cluster, app)), origin)
 }
 
 // inTheCallersName has a listener take connections that were for another port, and call
-// the application from where they came.
+// the application from where they came. That is noted first: when another filter has waited
+// in vain for a caller's first bytes, Envoy leaves out all that come after it.
 func (b *builder) inTheCallersName(l *listenerv3.Listener) *listenerv3.Listener {
 	l.Transparent = wrapperspb.Bool(true)
-	l.ListenerFilters = append(l.ListenerFilters, &listenerv3.ListenerFilter{
+	l.ListenerFilters = slices.Insert(l.ListenerFilters, 0, &listenerv3.ListenerFilter{
 		Name:       "envoy.filters.listener.original_src",
 		ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: pack(&originalsrcv3.OriginalSrc{})},
 	})
