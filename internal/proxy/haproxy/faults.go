@@ -14,7 +14,7 @@ import (
 // faults is what is wrong.
 type faults struct {
 	ofPlan  []proxy.Problem      // of single services
-	unbound map[mesh.Port]string // that HAProxy could not have although this program could: its words
+	unbound map[mesh.Port]string // that HAProxy may not have although this program may: its words
 	trouble string               // of all of HAProxy; "": none
 }
 
@@ -55,10 +55,11 @@ func (r *Runner) holds(port mesh.Port) bool {
 
 // unboundLine is what HAProxy says of a listener that it cannot have, such as
 // "Starting frontend port.80: cannot bind socket (Permission denied) for [127.0.0.1:80]".
-var unboundLine = regexp.MustCompile(`(?m)frontend port\.(\d+): (cannot bind .*)$`)
+// It tells of rights alone: what is another's [proxy.PortFault] sees too, and when it is free again.
+var unboundLine = regexp.MustCompile(`(?m)frontend port\.(\d+): (cannot bind .*\((?:Permission denied|Operation not permitted)\).*)$`)
 
 // suffer notes what is wrong with all of HAProxy, until [Runner.recover]. The listeners
-// that it names are left out the next time.
+// that it may not have are left out the next time.
 func (r *Runner) suffer(what string, err error) {
 	for _, m := range unboundLine.FindAllStringSubmatch(err.Error(), -1) {
 		if port, err := strconv.Atoi(m[1]); err == nil {
