@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -44,8 +45,12 @@ func (e Endpoint) Check() error {
 		return nil
 	}
 	ca, cert, key := e.files()
-	if _, err := os.ReadFile(ca); err != nil {
+	text, err := os.ReadFile(ca)
+	if err != nil {
 		return err
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(text) {
+		return fmt.Errorf("%s has no certificate in it: put the one there, in PEM, of who vouches for the engine", ca)
 	}
 	if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
 		return fmt.Errorf("%s with %s: %w", cert, key, err)

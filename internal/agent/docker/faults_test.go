@@ -179,3 +179,13 @@ func TestEndpointsThatAreNone(t *testing.T) {
 		}
 	}
 }
+
+func TestCertificatesThatAreNone(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "ca.pem"), []byte("none\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := (Endpoint{Host: "tcp://10.0.0.1:2376", Certificates: folder}).Check(); err == nil || !strings.Contains(err.Error(), "ca.pem has no certificate in it") {
+		t.Errorf("a ca.pem without a certificate: %v", err)
+	}
+}
