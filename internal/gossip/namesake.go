@@ -59,20 +59,25 @@ func (n *Node) confront() {
 	n.mu.Lock()
 	at := n.namesake
 	n.namesake = netip.AddrPort{}
+	n.confronts = at.IsValid()
 	n.mu.Unlock()
 	if at.IsValid() {
 		if _, err := n.list.Join([]string{at.String()}); err != nil {
 			n.cfg.Logger.Debug("another host of this one's name is not reached", "address", at, "error", err)
 		}
+		n.mu.Lock()
+		n.confronts = false
+		n.mu.Unlock()
 	}
 }
 
-// meets takes what a host of this one's name says.
+// meets takes what a host of this one's name says. It counts when this host looks for that
+// one, where members said that it is: one message that comes by itself ends nobody.
 func (n *Node) meets(m message) {
 	n.mu.Lock()
-	own := n.run
+	own, looked := n.run, n.confronts
 	n.mu.Unlock()
-	if m.Run == 0 || m.Run == own {
+	if !looked || m.Run == 0 || m.Run == own {
 		return
 	}
 	age := time.Since(n.started) - time.Duration(m.Up)*time.Millisecond

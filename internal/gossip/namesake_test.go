@@ -103,3 +103,18 @@ func TestAHostThatWasOutbidGoesOnAsAnotherRun(t *testing.T) {
 		t.Error("it goes on as the run that it was")
 	}
 }
+
+// One message in a host's name that says it has run for longer does not end it.
+func TestOneMessageEndsNoHost(t *testing.T) {
+	n := bare(t)
+	said := encode(message{From: "self", Run: n.run + 1, Up: 1 << 40})
+	delegate{n}.MergeRemoteState(said, true)
+	if len(n.ousted) > 0 {
+		t.Error("it ends")
+	}
+	n.confronts = true // it looks for that one itself
+	delegate{n}.MergeRemoteState(said, true)
+	if len(n.ousted) == 0 {
+		t.Error("it goes on beside one that it met")
+	}
+}

@@ -95,6 +95,7 @@ type Node struct {
 	told       bool                 // guarded by mu: a digest of another host has come
 	refuted    time.Time            // guarded by mu: when this host last had to answer what was said of it
 	namesake   netip.AddrPort       // guarded by mu: where another host of this one's name is said to be
+	confronts  bool                 // guarded by mu: this host looks for that one now
 	settle     int                  // guarded by mu: how many others are still to be compared with, as this host is new
 	refusals   map[string]*refusal  // guarded by mu: by host
 	feeds      []*Feed              // guarded by mu
