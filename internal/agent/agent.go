@@ -108,6 +108,11 @@ type Agent struct {
 func New(cfg Config) (*Agent, error) {
 	cfg.PushInterval = cmp.Or(cfg.PushInterval, time.Second)
 	before, err := recall(cfg.Remember)
+	if err == nil && cfg.Remember != "" { // one that can never be written would lose what is drained unseen
+		if err = before.write(cfg.Remember); err != nil {
+			err = fmt.Errorf("what the agent is to know when it starts again cannot be written (its folder has to be there): %w", err)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -35,6 +35,12 @@ func TestWhatIsNotWhatAnAgentRemembers(t *testing.T) {
 	}
 }
 
+func TestAnAgentThatCouldNotRememberDoesNotStart(t *testing.T) {
+	if _, err := New(Config{Gossip: quick("a", "127.0.0.1:0"), Remember: filepath.Join(t.TempDir(), "missing", "state")}); err == nil || !strings.Contains(err.Error(), "cannot be written") {
+		t.Error(err)
+	}
+}
+
 // What cannot be written is told of once, and is written once it can be.
 func TestAFolderThatCannotBeWrittenTo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
