@@ -51,6 +51,9 @@ func (c Config) Validate() mesh.Faults {
 		if user == 0 {
 			f.Add("proxyUid", "0 is root, as whom applications may run too: run the sidecar as a user of its own")
 		}
+		if user == 1<<32-1 { // the kernel's word for nobody at all
+			f.Add("proxyUid", "%d is no user's number: name the user that runs the sidecar", user)
+		}
 	}
 	port := func(field string, p mesh.Port) {
 		if p < 1 || p > 65535 {

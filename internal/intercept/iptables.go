@@ -166,16 +166,14 @@ func hasIPv6() bool {
 	return err == nil && len(data) > 0
 }
 
-// putBack makes our part of the nat table what it was.
+// putBack makes our part of the tables what it was, in one step for each: at no time is
+// less in force than before or now.
 func (k iptables) putBack(ctx context.Context, f Family, before string) error {
 	now, err := k.save(ctx, f)
 	if err == nil {
-		err = k.restore(ctx, f, Removal(now))
+		err = k.restore(ctx, f, earlier(before, now))
 	}
-	if err == nil {
-		err = k.restore(ctx, f, earlier(before))
-	}
-	if err == nil && earlier(before) == "" {
+	if err == nil && len(ours(before)) == 0 {
 		err = k.unmake(ctx, f, now)
 	}
 	if err != nil {
@@ -184,15 +182,36 @@ func (k iptables) putBack(ctx context.Context, f Family, before string) error {
 	return nil
 }
 
-// earlier gives the rules of ours in saved tables, to be restored: chains come first there.
-func earlier(saved string) string {
-	text := ""
-	for _, t := range []table{natTable, mangleTable} {
-		if had := t.ours(saved); len(had) > 0 {
-			text += "*" + t.name + "\n" + strings.Join(had, "\n") + "\nCOMMIT\n"
+// earlier is what makes our part of the tables, as they are now, what it was before. The
+// table that took calls comes first, as in Rules.
+func earlier(before, now string) string {
+	nat, mangle := natTable.again(before, now), mangleTable.again(before, now)
+	if len(mangleTable.ours(before)) > 0 {
+		return mangle + nat
+	}
+	return nat + mangle
+}
+
+// again is what makes our part of a table what it was.
+func (t table) again(before, now string) string {
+	var rules []*chainRules
+	var jumps []string
+	for _, line := range t.ours(before) {
+		name, declared := strings.CutPrefix(line, ":")
+		if declared {
+			name, _, _ = strings.Cut(name, " ")
+			rules = append(rules, &chainRules{chain: name})
+			continue
+		}
+		rule := strings.TrimPrefix(line, "-A ")
+		chain, what, _ := strings.Cut(rule, " ")
+		if at := slices.IndexFunc(rules, func(one *chainRules) bool { return one.chain == chain }); at >= 0 {
+			rules[at].rules = append(rules[at].rules, what)
+		} else {
+			jumps = append(jumps, rule)
 		}
 	}
-	return text
+	return t.replaced(now, rules, jumps)
 }
 
 // program finds one of iptables' programs.

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -23,6 +24,10 @@ const (
 	IPTablesNFT    Backend = "iptables-nft"
 	IPTablesLegacy Backend = "iptables-legacy"
 )
+
+// changeLimit is how long the kernel may take for new rules, the wait for others' locks
+// among it.
+const changeLimit = 45 * time.Second
 
 const legacy = "legacy" // the kind of iptables
 
@@ -56,6 +61,13 @@ func (k Kernel) Install(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
+	if err := ctx.Err(); err != nil {
+		return errors.Join(err, undo())
+	}
+	// A program that is killed once the kernel has taken the rules looks as if it had
+	// failed: whoever ends this has it go on to a whole state.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeLimit)
+	defer cancel()
 	if err := chosen.install(ctx, c); err != nil {
 		return errors.Join(err, undo())
 	}

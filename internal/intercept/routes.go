@@ -228,7 +228,7 @@ func (r routing) prepare(ctx context.Context, c Config, families []Family) (fini
 	if err := r.become(ctx, has, all); err != nil {
 		return nil, nil, errors.Join(err, undo())
 	}
-	return func() error { return r.become(ctx, inOrder(all), want) }, undo, nil
+	return func() error { return r.become(context.WithoutCancel(ctx), inOrder(all), want) }, undo, nil
 }
 
 // inOrder has rules before the routes that they lead to, to be taken away.

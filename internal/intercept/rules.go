@@ -59,12 +59,12 @@ func (f Family) has(p netip.Prefix) bool { return p.Addr().Is4() == (f == IPv4) 
 // present is what iptables-save says of the tables nat and mangle, "" of ones that are
 // empty. Applied again, the rules are the same.
 func Rules(c Config, f Family, present string) string {
-	nat := natTable.replaced(present, c.natRules(f), []string{outputJump, inboundJump})
 	if c.TProxy == nil {
-		return nat + mangleTable.replaced(present, nil, nil)
+		return natTable.replaced(present, c.natRules(f), []string{outputJump, inboundJump}) + mangleTable.replaced(present, nil, nil)
 	}
-	nat = natTable.replaced(present, c.natRules(f), []string{outputJump})
-	return nat + mangleTable.replaced(present, c.mangleRules(), []string{tproxyJump})
+	// The kernel takes one table after the other: what takes calls next is there before
+	// what takes them now goes, or those in between reach the application.
+	return mangleTable.replaced(present, c.mangleRules(), []string{tproxyJump}) + natTable.replaced(present, c.natRules(f), []string{outputJump})
 }
 
 // chainRules are the rules of one chain.
@@ -111,8 +111,8 @@ func (c Config) natRules(f Family) []*chainRules {
 	return append(all, inbound)
 }
 
-// mangleRules hand what comes for applications to the sidecar as it is. Without a sidecar
-// TPROXY drops it.
+// mangleRules hand what comes for applications to the sidecar as it is, but no answers to
+// connections from here, whose port may be the same. Without a sidecar TPROXY drops it.
 func (c Config) mangleRules() []*chainRules {
 	tproxy := &chainRules{chain: tproxyChain}
 	tproxy.add("-i lo -j RETURN")
@@ -120,7 +120,7 @@ func (c Config) mangleRules() []*chainRules {
 		tproxy.add("-i %s -j RETURN", wildcard(one))
 	}
 	for _, port := range c.inbound() {
-		tproxy.add("-p tcp --dport %d -j TPROXY --on-port %d", port, c.InboundPort)
+		tproxy.add("-p tcp --dport %d -m conntrack --ctdir ORIGINAL -j TPROXY --on-port %d", port, c.InboundPort)
 	}
 	return []*chainRules{tproxy}
 }

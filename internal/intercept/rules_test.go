@@ -124,6 +124,7 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 		"tproxyTable: 254 is a table of the kernel": func(c *intercept.Config) { c.TProxy = &intercept.TProxy{Table: 254} },
 		"proxyUid: is missing":                      func(c *intercept.Config) { c.ProxyUsers = nil },
 		"proxyUid: 0 is root":                       func(c *intercept.Config) { c.ProxyUsers = []uint32{0} },
+		"proxyUid: 4294967295 is no user's number":  func(c *intercept.Config) { c.ProxyUsers = []uint32{1<<32 - 1} },
 		"outboundPort: 0 is not a port":             func(c *intercept.Config) { c.OutboundPort = 0 },
 		"dnsPort: 70000 is not a port":              func(c *intercept.Config) { c.DNSPort = 70000 },
 		"ports: 15006 is given to two":              func(c *intercept.Config) { c.OutboundPort = 15006 },

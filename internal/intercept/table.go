@@ -64,8 +64,8 @@ func Table(c Config, noIPv6 bool) string {
 			add("fib daddr type local tcp dport %d redirect to :%d", port, c.InboundPort)
 			continue
 		}
-		add("fib daddr type local tcp dport %d tproxy to :%d accept", port, c.InboundPort)
-		add("fib daddr type local tcp dport %d drop", port) // there is no sidecar to take it
+		add("fib daddr type local tcp dport %d ct direction original tproxy to :%d accept", port, c.InboundPort)
+		add("fib daddr type local tcp dport %d ct direction original drop", port) // there is no sidecar to take it
 	}
 	text.WriteString("\t}\n}\n")
 	return text.String()

@@ -31,7 +31,7 @@ func (h *unitHost) intercepts() {
 	defer func() { h.t.Logf("interception took %v", time.Since(began).Round(time.Millisecond)) }()
 	redirected := func(when, said string) {
 		h.t.Helper()
-		if !strings.Contains(said, "tcp dport 8081 tproxy to :15006") || strings.Count(said, "sport 8081 lookup 133") != 2 {
+		if !strings.Contains(said, "tcp dport 8081 ct direction original tproxy to :15006") || strings.Count(said, "sport 8081 lookup 133") != 2 {
 			h.t.Errorf("%s, not redirected:\n%s\n%s", when, said, h.journal("heddle-intercept.service"))
 		}
 	}
