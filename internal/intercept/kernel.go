@@ -113,6 +113,9 @@ func (k Kernel) removeBut(ctx context.Context, kept string) error {
 	return faults
 }
 
+// OfRoutes stands in place of a backend for rules of routing, which redirect nothing by themselves.
+const OfRoutes = "ip"
+
 // Present is what the kernel has of ours, set by one backend.
 type Present struct {
 	Backend string   `json:"backend"`
@@ -182,7 +185,7 @@ func (s *State) compareRoutes(ctx context.Context, want []steer) error {
 	}
 	there, meant := texts(has), texts(want)
 	if len(there) > 0 {
-		s.Present = append(s.Present, Present{"ip", there})
+		s.Present = append(s.Present, Present{OfRoutes, there})
 	}
 	s.Missing = append(s.Missing, slices.DeleteFunc(slices.Clone(meant), func(line string) bool { return slices.Contains(there, line) })...)
 	s.Extra = append(s.Extra, slices.DeleteFunc(slices.Clone(there), func(line string) bool { return slices.Contains(meant, line) })...)

@@ -14,24 +14,28 @@ import (
 const UnitName = "heddle-intercept.service"
 
 // Unit is the file of that unit: program is run with the arguments of heddle
-// intercept install. Rules are there before services that wait for the network.
+// intercept install. Rules are there before services that are ordered after the network;
+// a reload replaces them without a moment in which there are none.
 func Unit(program string, arguments []string) (string, error) {
 	for _, word := range append([]string{program}, arguments...) {
 		if !plain.MatchString(word) {
 			return "", &mesh.Error{Kind: mesh.KindInvalid, Message: "write " + UnitName + ": " + word + " has letters that systemd would read otherwise: use letters, digits and _./:=,@*+- only"}
 		}
 	}
+	install := strings.Join(append([]string{program, "intercept", "install"}, arguments...), " ")
 	return `# Made by heddle intercept install --persist, which writes it anew, and heddle intercept remove, which takes it away.
 [Unit]
 Description=Heddle's redirection of connections
 Documentation=https://github.com/heddle-mesh/heddle/blob/main/docs/interception.md
-After=network-pre.target network.target nftables.service netfilter-persistent.service firewalld.service systemd-resolved.service
-Before=network-online.target heddle-agent.service
+Wants=network.target
+After=network-pre.target nftables.service netfilter-persistent.service firewalld.service systemd-resolved.service
+Before=network.target network-online.target heddle-agent.service
 
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=` + strings.Join(append([]string{program, "intercept", "install"}, arguments...), " ") + `
+ExecStart=` + install + `
+ExecReload=` + install + `
 ExecStop=` + program + ` intercept remove --keep-unit
 TimeoutStartSec=60
 CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW

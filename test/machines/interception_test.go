@@ -9,11 +9,10 @@ import (
 	"github.com/heddle-mesh/heddle/internal/heddletest"
 )
 
-// early is an application that waits for the network, as most do, and notes what the
-// kernel has when it starts.
+// early is an application that is ordered after the network, as most are, and notes what
+// the kernel has when it starts.
 const early = `[Unit]
-Wants=network-online.target
-After=network-online.target
+After=network.target
 [Service]
 Type=exec
 ExecStart=sh -c 'nft list ruleset > /run/early; ip rule >> /run/early; ip -6 rule >> /run/early; exec sleep infinity'
@@ -52,8 +51,8 @@ func (h *unitHost) intercepts() {
 	}
 	h.run("systemctl", "start", "heddle-intercept")
 	h.run("nft", "flush", "ruleset") // a firewall is loaded anew
-	h.run("systemctl", "restart", "heddle-intercept")
-	asMeant("restarted")
+	h.run("systemctl", "reload", "heddle-intercept")
+	asMeant("reloaded")
 
 	h.off()
 	network := fmt.Sprintf("--net=/proc/%d/ns/net", h.holder.Pid) // it outlives its systemd, as no kernel does

@@ -80,6 +80,9 @@ func (c *installCmd) Run(ctx context.Context, con *cli.Console, log *slog.Logger
 }
 
 func (c *installCmd) print(ctx context.Context, con *cli.Console, config intercept.Config, log *slog.Logger) {
+	if config.TProxy != nil { // first: what the rules hand over would have no way
+		fmt.Fprintf(con.Out, "# sh\n%s", intercept.Routes(config, c.NoIPv6))
+	}
 	if c.kernel(log).UsesNFT(ctx) {
 		fmt.Fprintf(con.Out, "# nft -f -\n%s", intercept.Table(config, c.NoIPv6))
 	} else {
@@ -88,12 +91,9 @@ func (c *installCmd) print(ctx context.Context, con *cli.Console, config interce
 			fmt.Fprintf(con.Out, "# ip6tables-restore --noflush\n%s", intercept.Rules(config, intercept.IPv6, ""))
 		}
 	}
-	if config.TProxy != nil {
-		fmt.Fprintf(con.Out, "# sh\n%s", intercept.Routes(config, c.NoIPv6))
-	}
 }
 
-// persist sets the rules now and at each start of the machine; neither if one fails.
+// persist sets the rules now and at each start of the machine: neither if the kernel refuses them.
 func (c *installCmd) persist(ctx context.Context, config intercept.Config, log *slog.Logger) error {
 	program, err := os.Executable()
 	if err == nil {
@@ -114,7 +114,10 @@ func (c *installCmd) persist(ctx context.Context, config intercept.Config, log *
 	if err := c.kernel(log).Install(ctx, config); err != nil {
 		return errors.Join(err, undo())
 	}
-	return systemd.Start(ctx)
+	if err := systemd.Start(ctx); err != nil {
+		return fmt.Errorf("the rules are in force now, and %s, which is to set them at each start of the machine, does not start (journalctl -u %s): %w", intercept.UnitName, intercept.UnitName, err)
+	}
+	return nil
 }
 
 // removeCmd takes the rules away.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"reflect"
+	"slices"
 
 	"github.com/heddle-mesh/heddle/cmd/internal/cli"
 	"github.com/heddle-mesh/heddle/internal/intercept"
@@ -94,9 +95,12 @@ func (s comparison) print(out io.Writer) {
 	if s.Expected == "unit" {
 		meant = "what " + s.Unit + " asks for"
 	}
+	byRules := slices.ContainsFunc(s.Present, func(p intercept.Present) bool { return p.Backend != intercept.OfRoutes })
 	switch {
 	case len(s.Present) == 0:
 		fmt.Fprintln(out, "nothing is redirected")
+	case !byRules:
+		fmt.Fprintln(out, "nothing is redirected: the rules are gone, and routes of TPROXY are left (heddle intercept remove takes them away, systemctl reload heddle-intercept sets the rules again)")
 	case s.AsMeant:
 		fmt.Fprintf(out, "connections are redirected by %s: %s\n", s.Present[0].Backend, meant)
 	default:
