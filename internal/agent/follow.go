@@ -29,6 +29,18 @@ func (a *Agent) follow(ctx context.Context) error {
 	var due <-chan time.Time // nil: there is nothing to tell the proxy
 	ready := feed.Ready()
 	var rested <-chan time.Time // nil: what is said is read at once
+	push := func() {
+		if changes := a.fleet.Changes(); len(changes) > 0 { // what the proxy need not know takes no turn
+			pace.ReserveN(time.Now(), 1)
+			a.catalog.Apply(0, true, changes)
+		}
+		a.wrong(ofFleet, a.fleet.Problems())
+	}
+	rest := func(since time.Time) { // half of one's time at most goes by what hosts say, whatever that is
+		if took := time.Since(since); took > tiring {
+			ready, rested = nil, time.After(took)
+		}
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -37,44 +49,37 @@ func (a *Agent) follow(ctx context.Context) error {
 			ready, rested = feed.Ready(), nil
 			continue
 		case <-ready:
-			if took := a.heardNow(feed); took > tiring { // half of one's time at most, whatever hosts say
-				ready, rested = nil, time.After(took)
+			began := time.Now()
+			a.heardNow(feed)
+			if due == nil { // else it goes with what is due
+				if wait := untilTurn(pace, time.Now()); wait > 0 {
+					due = time.After(wait)
+				} else {
+					push()
+				}
 			}
-			if due != nil {
-				continue // it goes with what is due
-			}
-			if wait := untilTurn(pace, time.Now()); wait > 0 {
-				due = time.After(wait)
-				continue
-			}
+			rest(began)
 		case <-due:
 			due = nil
+			began := time.Now()
+			push()
+			rest(began)
 		case <-compared:
 			compared = nil
 			a.heardNow(feed)
 			a.claim()
-			a.catalog.Apply(0, true, a.fleet.Changes())
-			continue
+			push()
 		case ports := <-a.reserved:
 			a.fleet.Reserve(ports)
-			a.catalog.Apply(0, true, a.fleet.Changes())
-			a.wrong(ofFleet, a.fleet.Problems())
-			continue
+			push()
 		case <-patience:
 			a.claim()
-			continue
 		case now := <-minutes.C:
 			for _, name := range a.forgotten.over(now) {
 				a.fleet.Set(name, hosts.Left, nil)
 			}
-			a.catalog.Apply(0, true, a.fleet.Changes())
-			continue
+			push()
 		}
-		if changes := a.fleet.Changes(); len(changes) > 0 { // what the proxy need not know takes no turn
-			pace.ReserveN(time.Now(), 1)
-			a.catalog.Apply(0, true, changes)
-		}
-		a.wrong(ofFleet, a.fleet.Problems())
 	}
 }
 
@@ -84,12 +89,11 @@ func untilTurn(pace *rate.Limiter, now time.Time) time.Duration {
 	return time.Duration(max(0, (1-pace.TokensAt(now))/float64(pace.Limit())*float64(time.Second)))
 }
 
-// tiring is how long what hosts say may take to read without a pause after it.
+// tiring is how long what hosts say may take to read and to follow without a pause after it.
 const tiring = 20 * time.Millisecond
 
-// heardNow takes what there is to hear, and says how long it took.
-func (a *Agent) heardNow(feed *gossip.Feed) time.Duration {
-	began := time.Now()
+// heardNow takes what there is to hear.
+func (a *Agent) heardNow(feed *gossip.Feed) {
 	if changed := feed.Take(); len(changed) > 0 {
 		a.heard(changed)
 	}
@@ -98,7 +102,6 @@ func (a *Agent) heardNow(feed *gossip.Feed) time.Duration {
 		list = append(list, hosts.Problem{Host: one.Host, Message: one.Message})
 	}
 	a.wrong(ofGossip, list)
-	return time.Since(began)
 }
 
 // heard takes what hosts say now.
@@ -152,14 +155,18 @@ func statusOf(s gossip.Status) hosts.Status {
 	}
 }
 
-// mostRefused is how many services of one host are told of that cannot be.
-const mostRefused = 16
+const (
+	// mostRefused is how many services of one host are told of that cannot be.
+	mostRefused = 16
+	// mostPorts bounds what one host's record makes of the mesh: each port is a service.
+	mostPorts = 4096
+)
 
 // readOf reads what a host says of itself as a bridge and that it runs, and what of that
 // cannot be.
 func readOf(host gossip.Host) (bridge *hosts.Bridge, list []hosts.Service, refused []hosts.Problem) {
 	list = make([]hosts.Service, 0, len(host.Entries))
-	more := 0
+	more, ports := 0, 0
 	for _, key := range slices.Sorted(maps.Keys(host.Entries)) {
 		if key == hosts.BridgeEntry {
 			said, err := hosts.DecodeBridge(host.Entries[key])
@@ -179,7 +186,13 @@ func readOf(host gossip.Host) (bridge *hosts.Bridge, list []hosts.Service, refus
 			refused = append(refused, hosts.Refused(host.Name, cmp.Or(s.Name, key), err))
 			continue
 		}
+		if ports += len(s.Ports); ports > mostPorts {
+			continue
+		}
 		list = append(list, s)
+	}
+	if ports > mostPorts {
+		refused = append(refused, hosts.Problem{Host: host.Name, Message: fmt.Sprintf("its services have %d ports, and those of a host may have %d: the services after that are called by no proxy", ports, mostPorts)})
 	}
 	if more > mostRefused {
 		refused = append(refused, hosts.Problem{Host: host.Name, Message: fmt.Sprintf("%d services more are called by no proxy", more-mostRefused)})

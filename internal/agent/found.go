@@ -160,18 +160,26 @@ func (a *Agent) claimed() map[mesh.ServiceName]uint64 {
 	return claims
 }
 
+// mostAhead is how far a claim may be ahead of all lower ones to be believed: hosts count
+// up by one, and one absurd claim would leave no room for others after it.
+const mostAhead = 1 << 20
+
 // nextClaim is one more than all that are known, and than this host's own.
 func (a *Agent) nextClaim(own map[mesh.ServiceName]uint64) uint64 {
-	last := uint64(0)
-	for _, claim := range own {
-		last = max(last, claim)
-	}
+	all := slices.Collect(maps.Values(own))
 	for _, host := range a.State().Hosts {
 		for _, s := range host.Services {
 			if s.Claim < hosts.Unclaimed {
-				last = max(last, s.Claim)
+				all = append(all, s.Claim)
 			}
 		}
+	}
+	last := uint64(0)
+	for _, claim := range slices.Sorted(slices.Values(all)) {
+		if claim-last > mostAhead {
+			break
+		}
+		last = claim
 	}
 	return min(last, hosts.Unclaimed-2) + 1
 }

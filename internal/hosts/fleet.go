@@ -89,6 +89,11 @@ func NewFleet(self mesh.ServiceName, exposed map[mesh.ServiceName]mesh.Port) *Fl
 // before: what already listens there, by port.
 func (f *Fleet) Reserve(ports map[mesh.Port]string) {
 	f.reserved = ports
+	for name := range f.exposed {
+		if f.wanted[name] != nil {
+			f.touched[name] = struct{}{}
+		}
+	}
 	all := map[mesh.Port]struct{}{}
 	for port := range f.wants {
 		all[port] = struct{}{}
@@ -248,6 +253,10 @@ func (f *Fleet) describe(name mesh.ServiceName, ports map[mesh.Port]struct{}) {
 	f.wanted[name] = &mesh.Service{Name: name, Owner: "hosts", Protocol: protocol, Port: port, ListenerPort: f.exposed[name], Dependencies: []mesh.ServiceName{}}
 	treat(f.wanted[name])
 	if byName(copies) {
+		if at := f.exposed[name]; at != 0 && f.reserved[at] != "" {
+			f.wanted[name].ListenerPort = 0
+			f.refuse(name, at, "", f.exposedAtReserved(at))
+		}
 		return
 	}
 	ports[port] = struct{}{}

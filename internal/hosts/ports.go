@@ -48,7 +48,7 @@ func (f *Fleet) settle(port mesh.Port) {
 		f.problems[name] = slices.DeleteFunc(f.problems[name], func(p Problem) bool { return p.Port != 0 })
 		switch at := f.exposed[name]; {
 		case at != 0 && f.reserved[at] != "":
-			f.refuse(name, at, "", fmt.Sprintf("port %d of this host is that of %s: the service is exposed at no port until it is given another here", at, f.reserved[at]))
+			f.refuse(name, at, "", f.exposedAtReserved(at))
 		case at != 0:
 			want.ListenerPort = at
 		case name == owner && full:
@@ -65,6 +65,10 @@ func (f *Fleet) settle(port mesh.Port) {
 	}
 }
 
+func (f *Fleet) exposedAtReserved(port mesh.Port) string {
+	return fmt.Sprintf("port %d of this host is that of %s: the service is exposed at no port until it is given another here", port, f.reserved[port])
+}
+
 // take counts a port at which the proxy is to listen; false: it is one too many.
 func (f *Fleet) take(port mesh.Port) bool {
 	if f.most > 0 && len(f.taken) >= f.most {
@@ -78,15 +82,32 @@ func (f *Fleet) take(port mesh.Port) bool {
 // settleAll gives ports to those who want them, and then what became free to those that
 // there was no room for.
 func (f *Fleet) settleAll(ports map[mesh.Port]struct{}) {
-	for _, port := range slices.Sorted(maps.Keys(ports)) {
+	for _, port := range f.byClaim(ports) {
 		f.settle(port)
 	}
-	for _, port := range slices.Sorted(maps.Keys(f.beyond)) {
+	for _, port := range f.byClaim(f.beyond) {
 		if len(f.taken) >= f.most {
 			return
 		}
 		f.settle(port)
 	}
+}
+
+// byClaim sorts ports by who was there first of those who want them: where there is no
+// room for all, those have it.
+func (f *Fleet) byClaim(ports map[mesh.Port]struct{}) []mesh.Port {
+	first := make(map[mesh.Port]uint64, len(ports))
+	for port := range ports {
+		first[port] = math.MaxUint64
+		if f.most > 0 {
+			for name := range f.wants[port] {
+				first[port] = min(first[port], f.claim(name, port))
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Keys(ports), func(a, b mesh.Port) int {
+		return cmp.Or(cmp.Compare(first[a], first[b]), cmp.Compare(a, b))
+	})
 }
 
 // claim is the earliest of a service's copies; what ran on forgotten hosts alone comes last.
