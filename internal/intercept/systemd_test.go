@@ -110,6 +110,21 @@ func TestTheUnitComesAndGoes(t *testing.T) {
 	}
 }
 
+// TestTheUnitComesAfterWhoSetsUpTheNetwork: systemd-networkd takes rules of routing away
+// that are not its own as it starts, which were those of TPROXY.
+func TestTheUnitComesAfterWhoSetsUpTheNetwork(t *testing.T) {
+	unit, err := intercept.Unit("/usr/local/bin/heddle", unitArguments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := regexp.MustCompile(`(?m)^After=(.*)$`).FindStringSubmatch(unit)
+	for _, one := range []string{"systemd-networkd.service", "NetworkManager.service", "networking.service", "firewalld.service"} {
+		if after == nil || !slices.Contains(strings.Fields(after[1]), one) {
+			t.Errorf("it is not after %s: %q", one, after)
+		}
+	}
+}
+
 func TestWhatSystemdWouldReadOtherwiseIsRefused(t *testing.T) {
 	for _, word := range []string{"a b", "%i", "$HOME", `a"b`, "a;b", ""} {
 		if unit, err := intercept.Unit("/usr/local/bin/heddle", []string{word}); err == nil {

@@ -28,7 +28,7 @@ func Unit(program string, arguments []string) (string, error) {
 Description=Heddle's redirection of connections
 Documentation=https://github.com/heddle-mesh/heddle/blob/main/docs/interception.md
 Wants=network.target
-After=network-pre.target nftables.service netfilter-persistent.service firewalld.service systemd-resolved.service
+After=network-pre.target nftables.service netfilter-persistent.service firewalld.service systemd-resolved.service systemd-networkd.service NetworkManager.service networking.service
 Before=network.target network-online.target heddle-agent.service
 
 [Service]
