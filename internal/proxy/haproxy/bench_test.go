@@ -2,11 +2,12 @@ package haproxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"regexp"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -55,14 +56,19 @@ func BenchmarkChange(b *testing.B) {
 	})
 	b.Run("by a bare command", func(b *testing.B) {
 		sockets, _ := filepath.Glob(filepath.Join(s.parent, "heddle-proxy-*", "runtime.*.sock"))
-		slot := 1
-		time.Sleep(100 * time.Millisecond) // until the file tells of the last change
-		if !strings.Contains(s.file(), fmt.Sprintf("server s1 ipv4@127.0.0.1:%d weight 1 pool-purge-delay 1s tcp-ut 3000ms\n", copies[now].Port)) {
-			slot = 2
-		}
+		var slot string
+		s.eventually("the file to tell of the copy", func() error {
+			line := regexp.MustCompile(fmt.Sprintf(`server (s\d+) ipv4@127\.0\.0\.1:%d weight 1 pool-purge-delay 1s tcp-ut 3000ms\n`, copies[now].Port))
+			found := line.FindStringSubmatch(s.file())
+			if found == nil {
+				return errors.New("it does not")
+			}
+			slot = found[1]
+			return nil
+		})
 		before := now
 		move := func(to mesh.Instance) {
-			if _, err := ask(context.Background(), sockets[0], fmt.Sprintf("set server http.web/s%d addr 127.0.0.1 port %d", slot, to.Port)); err != nil {
+			if _, err := ask(context.Background(), sockets[0], fmt.Sprintf("set server http.web/%s addr 127.0.0.1 port %d", slot, to.Port)); err != nil {
 				b.Fatal(err)
 			}
 		}

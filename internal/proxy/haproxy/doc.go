@@ -13,7 +13,8 @@
 // instances, so that those come, go and drain by the Runtime API; HAProxy is reloaded
 // only when there is another listener or service, or when slots run out. What runs is
 // always known: the configuration file says the state that HAProxy is in, whoever
-// reloads it. It is written beside the changes (keep.go), which wait for no disk.
+// reloads it. It is written up to a second after the changes (keep.go), so that neither
+// they nor the next ones wait for that; reloads of the runner's own do not use it.
 //
 // Run is one goroutine (supervise.go: one HAProxy after the other; follow.go: what it
 // serves; leave.go: the end), with those of the process: a locked thread that holds it,

@@ -7,21 +7,29 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/heddle-mesh/heddle/internal/catalog"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
 )
 
 // faults is what is wrong.
 type faults struct {
-	ofPlan  []proxy.Problem      // of single services
+	ofView  []proxy.Problem      // of services that cannot be served
+	ofPlan  []proxy.Problem      // those, and of services that have no port
 	unbound map[mesh.Port]string // that HAProxy may not have although this program may: its words
 	trouble string               // of all of HAProxy; "": none
+}
+
+// take plans what a view of the catalog asks for.
+func (r *Runner) take(view *catalog.View) {
+	r.view = view
+	r.plan, r.faults.ofView = planOf(view, r.cfg.Host, r.settings.Outbound)
 }
 
 // wanted is what is to be served, without the listeners whose ports cannot be had:
 // for one of them HAProxy would refuse all.
 func (r *Runner) wanted() plan {
-	p, problems := planOf(r.view, r.cfg.Host, r.settings.Outbound)
+	p, problems := plan{slices.Clone(r.plan.Listeners), r.plan.Services}, slices.Clone(r.faults.ofView)
 	r.missing = false
 	for port := range r.faults.unbound {
 		if !slices.ContainsFunc(p.Listeners, func(l listener) bool { return l.Port == port }) {

@@ -51,7 +51,7 @@ func (r *Runner) follow(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			r.view = view
+			r.take(view)
 			r.apply(ctx)
 		case <-due:
 			due, reload = nil, true
@@ -98,8 +98,7 @@ func (r *Runner) look(ctx context.Context, unheard int) int {
 
 // apply changes servers by the Runtime API, as far as that goes.
 func (r *Runner) apply(ctx context.Context) {
-	wanted, _ := planOf(r.view, r.cfg.Host, r.settings.Outbound)
-	now, _ := fit(r.running, wanted)
+	now, _ := fit(r.running, r.plan)
 	list := commands(r.running, now)
 	if len(list) == 0 {
 		return

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -140,6 +141,10 @@ func (s *side) eventually(what string, attempt func() error) {
 
 func (s *side) apply(list []mesh.Change) {
 	s.revision++
+	if s.revision > 1 && !slices.ContainsFunc(list, func(c mesh.Change) bool { return c.Service != nil }) {
+		s.catalog.Apply(s.revision, true, list)
+		return
+	}
 	own := &mesh.Service{Name: host, Protocol: mesh.HTTP, Port: 1}
 	for name := range s.services {
 		own.Dependencies = append(own.Dependencies, name)

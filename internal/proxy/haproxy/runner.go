@@ -47,6 +47,7 @@ type Runner struct {
 	folder  *scratch.Folder
 	feed    *catalog.Feed
 	view    *catalog.View
+	plan    plan // all that view asks for
 	process *process
 	running plan // as HAProxy has it
 	pace    *rate.Limiter

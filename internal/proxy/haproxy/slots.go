@@ -25,13 +25,13 @@ func slotsFor(instances int) int {
 // runs with them: the services and listeners that it had, changed in nothing that needs a
 // reload. next is what a reload is to bring; it has the same shape if none is needed.
 func fit(running, wanted plan) (now, next plan) {
-	now = plan{Listeners: running.Listeners}
-	next = plan{Listeners: wanted.Listeners}
-	instances := map[mesh.ServiceName][]slot{}
+	now = plan{Listeners: running.Listeners, Services: make([]service, 0, len(running.Services))}
+	next = plan{Listeners: wanted.Listeners, Services: make([]service, 0, len(wanted.Services))}
+	instances := make(map[mesh.ServiceName][]slot, len(wanted.Services))
 	for _, s := range wanted.Services {
 		instances[s.Name] = s.Slots
 	}
-	kept := map[mesh.ServiceName][]slot{}
+	kept := make(map[mesh.ServiceName][]slot, len(running.Services))
 	for _, s := range running.Services {
 		s.Slots = place(s.Slots, instances[s.Name])
 		kept[s.Name] = s.Slots

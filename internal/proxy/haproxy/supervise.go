@@ -70,7 +70,7 @@ func (r *Runner) keepRunning(ctx context.Context) error {
 // start has an HAProxy serve what there is now. r.process is nil if none was started.
 func (r *Runner) start(ctx context.Context) error {
 	r.process, r.running, r.broken = nil, plan{}, false
-	r.view = r.cfg.Catalog.View()
+	r.take(r.cfg.Catalog.View())
 	_, next := fit(plan{}, r.wanted())
 	r.settings.Generation++
 	if err := r.writeChecked(ctx, render(r.settings, next)); err != nil {
