@@ -111,9 +111,18 @@ func (e events) NotifyLeave(node *memberlist.Node) {
 func (n *Node) noted(node *memberlist.Node, status Status) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	copied := *node
+	if status == Failed && n.doubts(*node) {
+		return
+	}
+	delete(n.attention.doubted, node.Name)
+	n.note(*node, status)
+}
+
+// note takes a host for what it is now. n.mu is held.
+func (n *Node) note(node memberlist.Node, status Status) {
+	address := addressOf(&node)
 	n.noStray(node.Name)
-	delete(n.places, addressOf(node))
+	delete(n.places, address)
 	if r, known := n.state.records[node.Name]; known && r.leaving && status == Failed {
 		status = Left // memberlist does not tell which
 	}
@@ -122,16 +131,16 @@ func (n *Node) noted(node *memberlist.Node, status Status) {
 		n.withdraw(overfull) // there is room again
 	}
 	if known && before.status != Alive && status == Alive {
-		n.welcome(addressOf(node))
+		n.welcome(address)
 	}
 	run, meta := splitMeta(node.Meta)
 	if node.Name != n.cfg.Name && status == Alive {
 		n.expect(node.Name, run)
 	}
-	n.hosts[node.Name] = &member{node: &copied, address: addressOf(node), meta: meta, status: status, since: time.Now()}
+	n.hosts[node.Name] = &member{node: &node, address: address, meta: meta, status: status, since: time.Now()}
 	n.changed(node.Name)
 	if node.Name != n.cfg.Name && n.comings.Allow() {
-		n.cfg.Logger.Info("host "+string(status), "host", node.Name, "address", addressOf(node))
+		n.cfg.Logger.Info("host "+string(status), "host", node.Name, "address", address)
 	}
 }
 

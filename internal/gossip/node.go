@@ -85,6 +85,7 @@ type Node struct {
 	anew       bool                 // guarded by mu: the others are to be told of another number
 	state      *state               // guarded by mu
 	hosts      map[string]*member   // guarded by mu: members, and those that failed or left
+	attention  attention            // guarded by mu
 	strays     map[string]time.Time // guarded by mu: told of since then, no members yet
 	rumors     rumors               // guarded by mu
 	strayBytes int                  // guarded by mu: what the records of strays cost
@@ -138,7 +139,7 @@ func New(cfg Config) (*Node, error) {
 	run := drawRun()
 	n := &Node{
 		cfg: cfg, run: run, started: time.Now(), ousted: make(chan struct{}, 1), compared: make(chan struct{}), warn: rate.Sometimes{Interval: sayAgain}, ready: make(chan struct{}), kick: make(chan struct{}, 1), letters: make(chan letter, 256), meet: make(chan struct{}, 1),
-		state: newState(cfg.Name, firstEpoch(run)), hosts: map[string]*member{},
+		state: newState(cfg.Name, firstEpoch(run)), hosts: map[string]*member{}, attention: attention{doubted: map[string]*doubt{}},
 		strays: map[string]time.Time{}, rumors: rumors{}, lacks: map[string]*lack{}, askers: map[string]*asker{}, refusals: map[string]*refusal{}, comings: rate.NewLimiter(10, 200), places: places{}, settle: comparedFirst,
 	}
 	n.compare = sync.OnceFunc(func() { close(n.compared) })
@@ -203,6 +204,7 @@ func (n *Node) Run(ctx context.Context) error {
 		group.Go(func() error { n.write(ctx); return nil })
 	}
 	group.Go(func() error { n.remind(ctx); return nil })
+	group.Go(func() error { n.attend(ctx); return nil })
 	group.Go(func() error { n.join(ctx); return nil })
 	group.Go(func() error {
 		select {
