@@ -40,6 +40,9 @@ type Config struct {
 	// Report, if given, hears of the sidecar each time that something in its
 	// status changes while it can serve. It is called by Run, one call at a time.
 	Report func(Status)
+	// Problems, if given, hears that nothing is served and why, and that it is again: then
+	// the list is empty. It is called as Report is.
+	Problems func([]Problem)
 	// Hurry, if given, cuts short the drain when it is closed.
 	Hurry <-chan struct{}
 

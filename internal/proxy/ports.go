@@ -148,6 +148,7 @@ func (r *Runner) awaitPorts(ctx context.Context) bool {
 		case told.IsZero() || time.Since(told) > explainEvery:
 			told = time.Now()
 			r.log.Error("Envoy cannot be started again yet: waiting for its port", "error", fault)
+			r.suffer("Envoy cannot be started again yet: waiting for its port", errors.New(fault))
 		}
 		if !sleep(ctx, pauses.NextBackOff()) {
 			return false

@@ -29,6 +29,7 @@ type Runner struct {
 	held     map[string]netip.AddrPort // where Envoy listened when it last could, by listener
 	status   Status
 	reported Status // what Report was told last
+	troubled bool   // Problems was told so last
 }
 
 // New checks the configuration and starts nothing. A wrong configuration is a

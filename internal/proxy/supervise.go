@@ -69,6 +69,7 @@ func (r *Runner) keepRunning(ctx context.Context, registration *lease.Lease) (*e
 			return nil, err
 		}
 		registration.Set(lease.State{Health: r.absent()})
+		r.suffer("Envoy ended, or does not start: nothing is served until another one runs, which is started by itself", err)
 		if time.Since(began) > steadyRun {
 			pauses.Reset()
 		}

@@ -74,6 +74,7 @@ func (r *Runner) watch(ctx context.Context, e *envoy, registration *lease.Lease)
 			r.serving.Store(true)
 			r.want(found, registration)
 			r.reachable(e, found)
+			r.recover()
 			r.report(e, registration)
 			timer.Reset(steadyPoll)
 			continue
@@ -83,11 +84,14 @@ func (r *Runner) watch(ctx context.Context, e *envoy, registration *lease.Lease)
 			up = false
 			r.serving.Store(false)
 			r.log.Warn("the "+r.config.noun()+" cannot serve any more: taking the instance out", "error", err)
+			r.suffer("Envoy runs and cannot serve any more", err)
 			registration.Set(lease.State{Health: r.absent()})
 		}
 		if !up && time.Since(explained) > explainEvery {
 			explained = time.Now()
-			r.log.Warn("the "+r.config.noun()+" cannot serve yet: waiting", "error", r.explain(look, e, err))
+			why := r.explain(look, e, err)
+			r.log.Warn("the "+r.config.noun()+" cannot serve yet: waiting", "error", why)
+			r.suffer("Envoy runs and cannot serve yet", why)
 		}
 		switch {
 		case up:

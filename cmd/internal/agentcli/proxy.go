@@ -57,7 +57,7 @@ func (c *proxyFlags) byEnvoy(cfg *agent.Config, redirected *mesh.Intercept, out 
 		},
 		XDS: []string{cfg.XDS.Addr().String()},
 	}
-	return func(_ *catalog.Catalog, report func(proxy.Status), _ func([]proxy.Problem)) (agent.Proxy, error) {
-		return proxy.New(proxy.Config{Bootstrap: bootstrap, Envoy: binary, Stdout: out, Logger: cfg.Logger, Report: report})
+	return func(_ *catalog.Catalog, report func(proxy.Status), wrong func([]proxy.Problem)) (agent.Proxy, error) {
+		return proxy.New(proxy.Config{Bootstrap: bootstrap, Envoy: binary, Stdout: out, Logger: cfg.Logger, Report: report, Problems: wrong})
 	}, nil
 }

@@ -17,7 +17,7 @@ type faults struct {
 	ofView  []proxy.Problem      // of services that cannot be served
 	ofPlan  []proxy.Problem      // those, and of services that have no port
 	unbound map[mesh.Port]string // that HAProxy may not have although this program may: its words
-	trouble string               // of all of HAProxy; "": none
+	trouble *proxy.Problem       // of all of HAProxy; nil: none
 }
 
 // take plans what a view of the catalog asks for.
@@ -74,14 +74,15 @@ func (r *Runner) suffer(what string, err error) {
 			r.faults.unbound[mesh.Port(port)] = fmt.Sprintf("HAProxy says %q. Let it have that port and start the agent again, or give the service another ServicePort", strings.TrimSpace(m[2]))
 		}
 	}
-	r.faults.trouble = what + ": " + err.Error()
+	trouble := proxy.Trouble(what, err)
+	r.faults.trouble = &trouble
 	r.tell()
 }
 
 // recover notes that HAProxy serves what it is told.
 func (r *Runner) recover() {
-	if r.faults.trouble != "" {
-		r.faults.trouble = ""
+	if r.faults.trouble != nil {
+		r.faults.trouble = nil
 		r.tell()
 	}
 }
@@ -91,8 +92,8 @@ func (r *Runner) tell() {
 		return
 	}
 	list := slices.Clone(r.faults.ofPlan)
-	if r.faults.trouble != "" {
-		list = append(list, proxy.Problem{Message: r.faults.trouble})
+	if r.faults.trouble != nil {
+		list = append(list, *r.faults.trouble)
 	}
 	r.cfg.Problems(list)
 }
