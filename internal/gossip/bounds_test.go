@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -152,7 +153,7 @@ func TestStraysAreCountedAsTheyComeAndGo(t *testing.T) {
 }
 
 func TestThereIsABoundOfHosts(t *testing.T) {
-	n, err := New(Config{Name: "self"})
+	n, err := New(Config{Name: "self", Bind: netip.MustParseAddrPort("127.0.0.1:0")})
 	if err != nil {
 		t.Fatal(err)
 	}

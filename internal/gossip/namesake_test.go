@@ -14,7 +14,10 @@ import (
 func TestASecondHostOfANameEndsAndChangesNothing(t *testing.T) {
 	f := &fleet{t: t}
 	for _, name := range []string{"h0", "h1", "h2", "h3"} {
-		f.start(name, func(c *Config) { c.Keys = Keys{make([]byte, 32)} })
+		f.start(name, func(c *Config) {
+			c.Keys = Keys{make([]byte, 32)}
+			c.age = time.Minute // the second is not of the same moment
+		})
 	}
 	publish(t, f.nodes[1], entries("real"))
 	for _, n := range f.nodes {
@@ -25,8 +28,7 @@ func TestASecondHostOfANameEndsAndChangesNothing(t *testing.T) {
 		feeds[n] = n.Subscribe()
 		feeds[n].Take()
 	}
-	f.nodes[1].started = time.Now().Add(-time.Minute) // it is not of the same moment
-	for _, seed := range []int{2, 1} {                // which is not the first itself, and is
+	for _, seed := range []int{2, 1} { // which is not the first itself, and is
 		second, err := New(Config{
 			Name: "h1", Bind: netip.MustParseAddrPort("127.0.0.1:0"), Seeds: []string{f.nodes[seed].Address().String()}, Keys: Keys{make([]byte, 32)},
 			ProbeInterval: 200 * time.Millisecond, SyncInterval: time.Second, RetryInterval: 500 * time.Millisecond,

@@ -21,14 +21,11 @@ import (
 // DefaultPort is where hosts gossip, by UDP and TCP, as memberlist's users do.
 const DefaultPort = 7946
 
-// Config says who this host is and whom it looks for. Only Name is required.
+// Config says who this host is and whom it looks for. Name and Bind are required.
 type Config struct {
 	Name string // of this host, unique in the fleet
-	// Bind is where to listen; default all addresses and [DefaultPort]. Port 0 is a free one.
+	// Bind is where to listen, and where the others reach it. Port 0 is a free one.
 	Bind netip.AddrPort
-	// Advertise is where the others reach it; default the bound address, or else a
-	// private one of this host's.
-	Advertise netip.AddrPort
 	// Seeds are hosts to look for at first, and again while they are no members: names
 	// or addresses, with :PORT or the one of Bind. None: others come to this one.
 	Seeds []string
@@ -54,8 +51,8 @@ type Config struct {
 	Logger        *slog.Logger // default: discard
 
 	// For tests:
-	silent    bool                 // end as a crash does
-	transport memberlist.Transport // nil: sockets
+	silent bool          // end as a crash does
+	age    time.Duration // for which it has run before
 }
 
 const (
@@ -122,8 +119,8 @@ func New(cfg Config) (*Node, error) {
 	if most := memberlist.MetaMaxSize - runBytes; len(cfg.Meta) > most {
 		return nil, fmt.Errorf("the host tells %d bytes of itself, and may tell %d", len(cfg.Meta), most)
 	}
-	if !cfg.Bind.IsValid() {
-		cfg.Bind = netip.AddrPortFrom(netip.IPv4Unspecified(), DefaultPort)
+	if !cfg.Bind.IsValid() || cfg.Bind.Addr().IsUnspecified() {
+		return nil, fmt.Errorf("%v is not where other hosts reach this one", cfg.Bind)
 	}
 	for _, one := range []struct {
 		interval *time.Duration
@@ -138,7 +135,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	run := drawRun()
 	n := &Node{
-		cfg: cfg, run: run, started: time.Now(), ousted: make(chan struct{}, 1), compared: make(chan struct{}), warn: rate.Sometimes{Interval: sayAgain}, ready: make(chan struct{}), kick: make(chan struct{}, 1), letters: make(chan letter, 256), meet: make(chan struct{}, 1),
+		cfg: cfg, run: run, started: time.Now().Add(-cfg.age), ousted: make(chan struct{}, 1), compared: make(chan struct{}), warn: rate.Sometimes{Interval: sayAgain}, ready: make(chan struct{}), kick: make(chan struct{}, 1), letters: make(chan letter, 256), meet: make(chan struct{}, 1),
 		state: newState(cfg.Name, firstEpoch(run)), hosts: map[string]*member{}, attention: attention{doubted: map[string]*doubt{}},
 		strays: map[string]time.Time{}, rumors: rumors{}, lacks: map[string]*lack{}, askers: map[string]*asker{}, refusals: map[string]*refusal{}, comings: rate.NewLimiter(10, 200), places: places{}, settle: comparedFirst,
 	}
@@ -184,17 +181,14 @@ func (n *Node) Publish(entries map[string][]byte) error {
 // when the host's own address cannot be had, or its name is another host's. It may be called once.
 func (n *Node) Run(ctx context.Context) error {
 	settings := n.settings()
-	if n.cfg.transport == nil {
-		own, err := newTransport(ctx, settings)
-		if err != nil {
-			return fmt.Errorf("gossip at %v: %w", n.cfg.Bind, err)
-		}
-		n.cfg.transport = own
+	sockets, err := newTransport(ctx, n.cfg.Bind, n.cfg.Logger)
+	if err != nil {
+		return fmt.Errorf("gossip at %v: %w", n.cfg.Bind, err)
 	}
-	settings.Transport = n.cfg.transport
+	settings.BindPort, settings.Transport = int(sockets.port()), sockets
 	list, err := memberlist.Create(settings)
 	if err != nil {
-		return errors.Join(fmt.Errorf("gossip at %v: %w", n.cfg.Bind, err), n.cfg.transport.Shutdown())
+		return errors.Join(fmt.Errorf("gossip at %v: %w", n.cfg.Bind, err), sockets.Shutdown())
 	}
 	n.list = list
 	close(n.ready)
@@ -238,12 +232,9 @@ func (n *Node) goodbye() {
 func (n *Node) settings() *memberlist.Config {
 	c := memberlist.DefaultLANConfig()
 	c.Name, c.Label, c.Keyring = n.cfg.Name, n.cfg.Fleet, n.keyring
-	c.BindAddr, c.BindPort, c.AdvertisePort = n.cfg.Bind.Addr().String(), int(n.cfg.Bind.Port()), int(n.cfg.Bind.Port())
-	if n.cfg.Advertise.IsValid() {
-		c.AdvertiseAddr, c.AdvertisePort = n.cfg.Advertise.Addr().String(), int(n.cfg.Advertise.Port())
-	}
 	c.ProbeInterval, c.ProbeTimeout, c.PushPullInterval = n.cfg.ProbeInterval, n.cfg.ProbeInterval/2, n.cfg.SyncInterval
 	c.TCPTimeout = connectTimeout
+	c.EnableCompression = false // it takes 80 KiB of memory for each packet, most of which are smaller without
 	// A host that was replaced by another of its name, with another address, is let in
 	// once the old one is known to be gone.
 	c.DeadNodeReclaimTime = 10 * time.Second

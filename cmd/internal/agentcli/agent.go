@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
+	"runtime/debug"
 
 	"golang.org/x/sync/errgroup"
 
@@ -89,6 +90,12 @@ func (c *Agent) Run(ctx context.Context, line *cli.Globals, con *cli.Console, lo
 	} else if serve != nil {
 		tasks = append(tasks, serve)
 	}
+	tasks = append(tasks, func(ctx context.Context) error {
+		watch := a.Watch()
+		defer watch.Close()
+		whenQuiet(ctx, watch.Wait, debug.FreeOSMemory)
+		return nil
+	})
 	if bridge != nil {
 		tasks = append(tasks, func(ctx context.Context) error { return bridge.Export(ctx, a) })
 	}
