@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -77,6 +78,10 @@ func applicationsSeeTheirCallers(t *testing.T) {
 		one.startApp(t, "http 8080 "+backend)
 	}
 	web.intercepts(t)
+	other := append(slices.Clone(called["nft"].Arguments), "--app-port", "8081") // callers would wait for ever
+	if out, err := called["nft"].Command("", other...).CombinedOutput(); err == nil || !strings.Contains(string(out), "--app-port 8081 is not one of the ports") {
+		t.Errorf("another port: %v: %s", err, out)
+	}
 	step("rules")
 	for _, address := range []string{"10.78.0.1", "[fd78::1]"} { // nobody gets past a sidecar that is not there
 		if out, err := exec.Command("curl", "-sS", "--max-time", "0.5", "http://"+address+":8080/").CombinedOutput(); err == nil {

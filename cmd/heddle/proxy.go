@@ -78,6 +78,9 @@ func (c *proxyCmd) sidecar(ctx context.Context, parsed *kong.Context, line *cli.
 	if err != nil {
 		return err
 	}
+	if err := c.AnswersComeBack(ctx, config.Proxy.AppPort); err != nil {
+		return err
+	}
 	config, certificates, err := c.gatewayFlags.config(config)
 	if err != nil {
 		return err

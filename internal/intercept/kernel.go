@@ -1,6 +1,7 @@
 package intercept
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,7 +37,11 @@ type Kernel struct {
 	Backend Backend // "": Auto
 	NoIPv6  bool    // leave IPv6 alone
 	Log     *slog.Logger
+
+	Patience time.Duration // how long ip may take for one thing; 0: 10 s
 }
+
+func (k Kernel) routing() routing { return routing{cmp.Or(k.Patience, ipLimit)} }
 
 // backend sets the rules of both families in one way.
 type backend interface {
@@ -53,11 +58,11 @@ func (k Kernel) Install(ctx context.Context, c Config) error {
 	if err := mesh.Invalid("intercept connections", c.Validate()); err != nil {
 		return err
 	}
-	chosen, err := k.choose(ctx)
+	chosen, err := k.choose(ctx, c)
 	if err != nil {
 		return err
 	}
-	finish, undo, err := routing{}.prepare(ctx, c, k.families())
+	finish, undo, err := k.routing().prepare(ctx, c, k.families())
 	if err != nil {
 		return err
 	}
@@ -87,11 +92,11 @@ func (k Kernel) Remove(ctx context.Context) error {
 	if err := k.removeBut(ctx, ""); err != nil {
 		return err
 	}
-	has, err := routing{}.present(ctx) // after the rules that need them
+	has, err := k.routing().present(ctx) // after the rules that need them
 	if err != nil {
 		return err
 	}
-	return routing{}.become(ctx, has, nil)
+	return k.routing().become(ctx, has, nil)
 }
 
 func (k Kernel) removeBut(ctx context.Context, kept string) error {
@@ -155,7 +160,7 @@ func (k Kernel) Show(ctx context.Context, c Config) (State, error) {
 	}
 	if meant == nil || k.Backend != Auto && k.Backend != "" || len(state.Present) > 1 {
 		var err error
-		if meant, err = k.choose(ctx); err != nil {
+		if meant, err = k.choose(ctx, c); err != nil {
 			return State{}, err
 		}
 	}
@@ -167,12 +172,12 @@ func (k Kernel) Show(ctx context.Context, c Config) (State, error) {
 	if slices.Contains(blind, meant.name()) && slices.Contains(k.families(), IPv6) {
 		state.AsMeant = false
 	}
-	return state, state.compareRoutes(ctx, c.steers(k.families()))
+	return state, state.compareRoutes(ctx, k.routing(), c.steers(k.families()))
 }
 
 // compareRoutes adds what the kernel has of ours in its routing.
-func (s *State) compareRoutes(ctx context.Context, want []steer) error {
-	has, err := routing{}.present(ctx)
+func (s *State) compareRoutes(ctx context.Context, by routing, want []steer) error {
+	has, err := by.present(ctx)
 	if err != nil {
 		return err
 	}
@@ -210,16 +215,22 @@ func (s *State) compare(by string, want []string) {
 	s.AsMeant = len(s.Extra) == 0 && slices.Equal(has, want) // their order matters, too
 }
 
-// choose gives the backend that sets rules.
-func (k Kernel) choose(ctx context.Context) (backend, error) {
+// choose gives the backend that sets these rules.
+func (k Kernel) choose(ctx context.Context, c Config) (backend, error) {
 	wanted := k.Backend
 	if wanted == "" || wanted == Auto {
 		wanted = IPTables
-		if nft := (nftables{noIPv6: k.NoIPv6}); nft.works(ctx) {
+		nft := nftables{noIPv6: k.NoIPv6}
+		refused := nft.refuses(ctx, c)
+		switch {
+		case refused == nil:
 			return nft, nil
-		}
-		if !found("iptables-restore") {
+		case !found("iptables-restore") && !found("nft"):
 			return nil, nothingHere()
+		case !found("iptables-restore"):
+			return nil, fmt.Errorf("iptables is not here, and nft cannot redirect: %w", refused)
+		case found("nft") && mesh.KindOf(refused) != mesh.KindDenied:
+			k.Log.Warn("nft is here, and iptables is taken: this kernel does not let nft redirect so", "error", refused)
 		}
 	}
 	switch wanted {
@@ -275,8 +286,8 @@ func nothingHere() error {
 	return mesh.Unavailable(nil, "neither nft nor iptables is here: install one (Debian: apt-get install nftables, or iptables), or have the rules that heddle intercept install --dry-run prints applied by other means")
 }
 
-// UsesNFT says whether Install would have nft set the rules.
-func (k Kernel) UsesNFT(ctx context.Context) bool {
-	chosen, err := k.choose(ctx)
+// UsesNFT says whether Install would have nft set these rules.
+func (k Kernel) UsesNFT(ctx context.Context, c Config) bool {
+	chosen, err := k.choose(ctx, c)
 	return err == nil && chosen.name() == string(NFT)
 }

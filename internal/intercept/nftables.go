@@ -17,14 +17,14 @@ type nftables struct{ noIPv6 bool }
 
 func (nftables) name() string { return string(NFT) }
 
-// works says whether nft and the kernel can redirect; it changes nothing.
-func (n nftables) works(ctx context.Context) bool {
-	if !found("nft") {
-		return false
+// refuses says why nft and the kernel do not redirect in the ways that c does; it changes nothing.
+func (n nftables) refuses(ctx context.Context, c Config) error {
+	trial := Config{ProxyUsers: []uint32{DefaultProxyUser}, OutboundPort: 1, InboundPort: 2, TProxy: c.TProxy}
+	if len(c.inbound()) > 0 {
+		trial.Inbound = []mesh.Port{3}
 	}
-	trial := Table(Config{ProxyUsers: []uint32{DefaultProxyUser}, OutboundPort: 1, InboundPort: 2}, n.noIPv6)
-	_, err := n.run(ctx, trial, "--check", "-f", "-")
-	return err == nil
+	_, err := n.run(ctx, Table(trial, n.noIPv6), "--check", "-f", "-")
+	return err
 }
 
 func (n nftables) install(ctx context.Context, c Config) error {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -78,8 +79,10 @@ func Routes(c Config, noIPv6 bool) string {
 	return text
 }
 
-// routing is how they reach the kernel: by ip.
-type routing struct{}
+// routing is how they reach the kernel: by ip, which has so long for each.
+type routing struct{ limit time.Duration }
+
+const ipLimit = 10 * time.Second
 
 // listed is a rule or a route as ip tells it.
 type listed struct {
@@ -89,17 +92,31 @@ type listed struct {
 	Dst      string      `json:"dst"`
 }
 
-func (routing) run(ctx context.Context, arguments ...string) (string, error) {
+// able says whether ip is that of iproute2: BusyBox's, for one, neither marks nor lists
+// what is ours.
+func (r routing) able(ctx context.Context) (bool, error) {
 	if !found("ip") {
-		return "", mesh.Unavailable(nil, "ip is not here, which sets routes for --mode tproxy: install it (Debian: apt-get install iproute2), or use --mode redirect")
+		return false, nil
 	}
+	said, err := r.run(ctx, "-V")
+	if errors.Is(err, context.DeadlineExceeded) {
+		return false, err
+	}
+	return strings.Contains(said, "iproute2"), nil
+}
+
+func (r routing) run(ctx context.Context, arguments ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.limit)
+	defer cancel()
 	command := exec.CommandContext(ctx, "ip", arguments...)
 	var said bytes.Buffer
-	command.Stderr = &said
+	command.Stderr, command.WaitDelay = &said, time.Second
 	out, err := command.Output()
 	switch {
 	case err == nil:
 		return string(out), nil
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return "", fmt.Errorf("ip %s did not end in time: %w", strings.Join(arguments, " "), ctx.Err())
 	case strings.Contains(said.String(), "FIB table does not exist"):
 		return "", nil
 	}
@@ -123,8 +140,8 @@ func (r routing) list(ctx context.Context, f Family, what ...string) ([]listed, 
 
 // present are those of ours that the kernel has, a rule before the route that it leads to.
 func (r routing) present(ctx context.Context) ([]steer, error) {
-	if !found("ip") {
-		return nil, nil // without it there never were any
+	if able, err := r.able(ctx); err != nil || !able {
+		return nil, err // without it there never were any
 	}
 	var all []steer
 	for _, f := range []Family{IPv4, IPv6} {
@@ -207,6 +224,9 @@ func (r routing) prepare(ctx context.Context, c Config, families []Family) (fini
 	}
 	want := c.steers(families)
 	if c.TProxy != nil {
+		if able, err := r.able(ctx); err != nil || !able {
+			return nil, nil, errors.Join(err, mesh.Unavailable(nil, "the program ip of iproute2 is not here (BusyBox's does not do), which sets routes for --mode tproxy: install it (Debian: apt-get install iproute2), or use --mode redirect"))
+		}
 		if err := r.clash(ctx, c, families); err != nil {
 			return nil, nil, err
 		}

@@ -1,8 +1,13 @@
 package intercept_test
 
 import (
+	"bytes"
+	"log/slog"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -61,9 +66,121 @@ func TestATableOfAnothersRoutes(t *testing.T) {
 }
 
 func TestWithoutIPOnlyRedirectWorks(t *testing.T) {
-	t.Setenv("PATH", t.TempDir())
-	err := kernelBy(intercept.NFT).Install(t.Context(), transparent(usual()))
-	if mesh.KindOf(err) != mesh.KindUnavailable || !strings.Contains(err.Error(), "iproute2") {
+	if !alone(t) {
+		return
+	}
+	folder := instead(t, "ip", "echo 'ip: unrecognized option: json\nBusyBox v1.36.1 multi-call binary.' >&2\nexit 1")
+	for _, path := range []string{folder, folder + "/none"} {
+		nft, err := exec.LookPath("nft")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = os.MkdirAll(path, 0o700)
+		if err := os.Symlink(nft, path+"/nft"); err != nil {
+			t.Fatal(err)
+		}
+		usually := os.Getenv("PATH")
+		t.Setenv("PATH", path)
+		err = kernelBy(intercept.NFT).Install(t.Context(), transparent(usual()))
+		if mesh.KindOf(err) != mesh.KindUnavailable || !strings.Contains(err.Error(), "iproute2") {
+			t.Errorf("got %v", err)
+		}
+		if err := kernelBy(intercept.NFT).Install(t.Context(), usual()); err != nil {
+			t.Errorf("redirect: %v", err)
+		}
+		if _, err := kernelBy(intercept.NFT).Show(t.Context(), usual()); err != nil && !strings.Contains(err.Error(), `"sh"`) {
+			t.Errorf("show: %v", err)
+		}
+		if err := kernelBy(intercept.NFT).Remove(t.Context()); err != nil {
+			t.Errorf("remove: %v", err)
+		}
+		t.Setenv("PATH", usually)
+	}
+}
+
+// instead gives a folder with a program that does something else.
+func instead(t *testing.T, name, script string) string {
+	t.Helper()
+	folder := t.TempDir()
+	if err := os.WriteFile(folder+"/"+name, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
+	return folder
+}
+
+// TestAnIPThatHangs held install and remove for ever.
+func TestAnIPThatHangs(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	kernel := kernelBy(intercept.NFT)
+	if err := kernel.Install(t.Context(), transparent(usual())); err != nil {
+		t.Fatal(err)
+	}
+	real, path := must(exec.LookPath("ip")), os.Getenv("PATH")
+	hangs := instead(t, "ip", "case \"$*\" in *' del '*) exec sleep 60;; esac\nexec "+real+" \"$@\"")
+	t.Setenv("PATH", hangs+":"+path)
+	kernel.Patience = 300 * time.Millisecond
+	for name, do := range map[string]func() error{
+		"remove":  func() error { return kernel.Remove(t.Context()) },
+		"install": func() error { return kernel.Install(t.Context(), usual()) },
+	} {
+		began := time.Now()
+		if err := do(); err == nil || !strings.Contains(err.Error(), "did not end in time") || time.Since(began) > 20*time.Second {
+			t.Errorf("%s, after %s: %v", name, time.Since(began), err)
+		}
+	}
+	t.Setenv("PATH", path)
+	if err := kernelBy(intercept.NFT).Remove(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func must(path string, err error) string {
+	if err != nil {
+		panic(err)
+	}
+	return path
+}
+
+// TestAutoAsksForWhatTheModeNeeds: nft that redirects and knows no TPROXY was taken for it.
+func TestAutoAsksForWhatTheModeNeeds(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	real, path := must(exec.LookPath("nft")), os.Getenv("PATH")
+	lacks := instead(t, "nft", "case \"$*\" in *'-f -'*) ;; *) exec "+real+" \"$@\";; esac\nrules=$(cat)\ncase $rules in *tproxy*) echo no tproxy here >&2; exit 1;; esac\necho \"$rules\" | "+real+" \"$@\"")
+	t.Setenv("PATH", lacks+":"+path)
+	for want, c := range map[string]intercept.Config{"iptables": transparent(usual()), "nft": usual()} {
+		var said bytes.Buffer
+		kernel := intercept.Kernel{Backend: intercept.Auto, Log: slog.New(slog.NewTextHandler(&said, nil))}
+		if err := kernel.Install(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		if state := shows(t, intercept.Auto, c); !state.AsMeant || !strings.HasPrefix(state.Present[0].Backend, want) {
+			t.Errorf("not by %s: %+v", want, state)
+		}
+		if told := strings.Contains(said.String(), "no tproxy here"); told != (want == "iptables") {
+			t.Errorf("by %s, told: %s", want, said.String())
+		}
+	}
+}
+
+// TestAPortThatTProxyLeavesOut had its callers wait for ever.
+func TestAPortThatTProxyLeavesOut(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	if err := intercept.AnswersComeBack(t.Context(), 8081); err != nil {
+		t.Errorf("without rules: %v", err)
+	}
+	if err := kernelBy(intercept.NFT).Install(t.Context(), transparent(usual())); err != nil {
+		t.Fatal(err)
+	}
+	if err := intercept.AnswersComeBack(t.Context(), 8080); err != nil {
+		t.Error(err)
+	}
+	if err := intercept.AnswersComeBack(t.Context(), 8081); err == nil || !strings.Contains(err.Error(), "--app-port 8081 is not one of the ports for which this machine's rules have TPROXY (8080)") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -203,6 +203,9 @@ func (c Config) inbound() []mesh.Port {
 	return slices.DeleteFunc(sorted(c.Inbound), func(p mesh.Port) bool { return slices.Contains(c.ExcludeInbound, p) })
 }
 
+// TakesCalls says whether calls to any of the application's ports are redirected.
+func (c Config) TakesCalls() bool { return len(c.inbound()) > 0 }
+
 // dnsPort is where resolvers are asked.
 const dnsPort mesh.Port = 53
 

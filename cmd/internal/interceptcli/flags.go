@@ -1,7 +1,10 @@
 package interceptcli
 
 import (
+	"context"
+
 	"github.com/heddle-mesh/heddle/cmd/internal/cli"
+	"github.com/heddle-mesh/heddle/internal/intercept"
 	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
 )
@@ -44,4 +47,12 @@ func (f *ModeFlags) Apply(to *mesh.Intercept) error {
 	}
 	to.Mode = mesh.TProxyMode
 	return nil
+}
+
+// AnswersComeBack refuses an application's port that the rules of this machine leave out.
+func (f *ModeFlags) AnswersComeBack(ctx context.Context, app mesh.Port) error {
+	if f.InterceptMode != string(mesh.TProxyMode) || app == 0 {
+		return nil
+	}
+	return cli.WrongFlags(intercept.AnswersComeBack(ctx, app))
 }

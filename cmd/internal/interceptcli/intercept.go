@@ -68,22 +68,32 @@ func (c *installCmd) Run(ctx context.Context, con *cli.Console, log *slog.Logger
 	} else if err := c.kernel(log).Install(ctx, config); err != nil {
 		return err
 	}
-	in, dns := "in", ""
-	if config.TProxy != nil {
-		in = "in by TPROXY"
+	fmt.Fprintln(con.Out, c.summary(config))
+	return nil
+}
+
+// summary says what is redirected now.
+func (c *installCmd) summary(config intercept.Config) string {
+	said := fmt.Sprintf("connections are redirected: out to port %d", config.OutboundPort)
+	switch {
+	case !config.TakesCalls():
+		said += ", calls to applications are left alone (no --inbound-ports)"
+	case config.TProxy != nil:
+		said += fmt.Sprintf(", in by TPROXY to port %d", config.InboundPort)
+	default:
+		said += fmt.Sprintf(", in to port %d", config.InboundPort)
 	}
 	if config.DNSPort != 0 {
-		dns = fmt.Sprintf(", DNS to port %d", config.DNSPort)
+		said += fmt.Sprintf(", DNS to port %d", config.DNSPort)
 	}
-	fmt.Fprintf(con.Out, "connections are redirected: out to port %d, %s to port %d%s\n", config.OutboundPort, in, config.InboundPort, dns)
-	return nil
+	return said
 }
 
 func (c *installCmd) print(ctx context.Context, con *cli.Console, config intercept.Config, log *slog.Logger) {
 	if config.TProxy != nil { // first: what the rules hand over would have no way
 		fmt.Fprintf(con.Out, "# sh\n%s", intercept.Routes(config, c.NoIPv6))
 	}
-	if c.kernel(log).UsesNFT(ctx) {
+	if c.kernel(log).UsesNFT(ctx, config) {
 		fmt.Fprintf(con.Out, "# nft -f -\n%s", intercept.Table(config, c.NoIPv6))
 	} else {
 		fmt.Fprintf(con.Out, "# iptables-restore --noflush\n%s", intercept.Rules(config, intercept.IPv4, ""))
