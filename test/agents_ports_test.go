@@ -21,7 +21,7 @@ func TestAPortOfAnotherProcessIsTold(t *testing.T) {
 	}
 	for i, proxy := range []string{"envoy", "haproxy"} {
 		t.Run(proxy, func(t *testing.T) {
-			t.Parallel() // Envoy is told again after 5 s
+			t.Parallel()
 			number := 41 + i
 			ip := fmt.Sprint("127.77.0.", number)
 			h := startHostWith(t, number, keys, heddletest.FreePort(t), []string{"--proxy", proxy, "--api", ip + ":7777"})

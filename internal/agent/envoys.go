@@ -25,14 +25,40 @@ const (
 func (a *Agent) watchEnvoys(ctx context.Context) {
 	tick := time.NewTicker(envoyPoll)
 	defer tick.Stop()
+	free := map[string]bool{}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			free = tryFree(a.plane.xds, free)
 			a.proxyWrong(ofEnvoys, refusals(a.plane.xds, a.catalog.View()))
 		}
 	}
+}
+
+// tryFree has Envoys sent the listeners again whose ports were another process's and are
+// free, once each. It takes and gives which of them were free when it looked.
+func tryFree(server *xds.Server, before map[string]bool) (free map[string]bool) {
+	free = map[string]bool{}
+	for _, stream := range server.Status() {
+		for _, t := range stream.Types {
+			if t.Type != translate.TypeListener {
+				continue
+			}
+			for _, r := range t.Rejected {
+				if at, taken := proxy.TakenPlace(r.Message); taken {
+					free[r.Name] = proxy.PortFault(at.Addr().String(), mesh.Port(at.Port())) == ""
+				}
+			}
+		}
+	}
+	for name, is := range free {
+		if is && !before[name] {
+			server.TryAgain(translate.TypeListener, name)
+		}
+	}
+	return free
 }
 
 // refusals lists what Envoys refuse: for a reason of this host, such as a port that is

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
@@ -119,6 +120,16 @@ func BindFault(words string) string {
 		}
 	}
 	return "Envoy says: " + m[0]
+}
+
+// TakenPlace gives where Envoy could not listen because something else did.
+func TakenPlace(words string) (place netip.AddrPort, ok bool) {
+	m := bindRefusal.FindStringSubmatch(words)
+	if m == nil || !strings.EqualFold(strings.TrimSpace(m[2]), syscall.EADDRINUSE.Error()) {
+		return place, false
+	}
+	place, err := netip.ParseAddrPort(m[1])
+	return place, err == nil
 }
 
 // portPoll is the longest pause between two looks whether a port is free again.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unique"
 )
 
 // A version that was refused is not sent again of the server's own accord, with
@@ -58,6 +59,35 @@ func (s *subscription) tryAgain(now time.Time) (look time.Time) {
 		}
 	}
 	return look
+}
+
+// TryAgain has what proxies refused for a reason of their own machines sent again at once,
+// because that reason is over, rather than after the while that it takes by itself.
+func (s *Server) TryAgain(typeURL, resource string) {
+	k, ok := kindOf(typeURL)
+	if !ok {
+		return
+	}
+	s.mu.Lock()
+	streams := slices.Collect(maps.Values(s.streams))
+	s.mu.Unlock()
+	for _, st := range streams {
+		if st.tryNow(k, unique.Make(resource), s.now()) {
+			st.box.signal()
+		}
+	}
+}
+
+// tryNow says whether the stream waited to try this again; it does no longer.
+func (st *stream) tryNow(k kind, id name, now time.Time) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	sub := st.session.subs[k]
+	if sub == nil || sub.trying[id].at.IsZero() {
+		return false
+	}
+	sub.trying[id] = trying{at: now, wait: sub.trying[id].wait}
+	return true
 }
 
 // tryAll makes due everything that the client refused.

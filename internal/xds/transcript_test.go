@@ -169,6 +169,8 @@ func (p *player) run(lines []string) (said string) {
 			p.t.Fatal(err)
 		}
 		time.Sleep(d) // the bubble's time, not ours
+	case "again":
+		p.rig.server.TryAgain(typeURLs[words[1]], words[2])
 	case "close":
 		p.stream(words[1]).closeSend()
 	case "status":
