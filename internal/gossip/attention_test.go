@@ -20,7 +20,7 @@ import (
 // A loss that a host notes just after it slept waits, whatever is noted first; it goes when
 // the other one answers, and is told when it does not.
 func TestALossWaitsAfterASleep(t *testing.T) {
-	n, err := New(Config{Name: "self"})
+	n, err := New(Config{Name: "self", Bind: netip.MustParseAddrPort("127.0.0.1:0")})
 	if err != nil {
 		t.Fatal(err)
 	}
