@@ -23,6 +23,7 @@ func TestWhatIsKeptIsWrittenAfterTheChanges(t *testing.T) {
 			synctest.Wait()
 		}
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if !slices.Equal(written, []int{19, 24}) && !slices.Equal(written, []int{20, 24}) {
 			t.Errorf("written: %d", written)
 		}
