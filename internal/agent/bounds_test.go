@@ -31,17 +31,22 @@ func TestTheServicesOfAHostHaveSoManyPorts(t *testing.T) {
 	}
 }
 
-// A claim that is absurdly high leaves room for those that come after it.
+// A claim that is absurdly high leaves room for those that come after it, and who comes
+// has none before those of a fleet that has counted for years.
 func TestAnAbsurdClaimIsNotFollowed(t *testing.T) {
 	own := newSource("test")
 	a := start(t, Config{Gossip: quick("a", "127.0.0.1:0"), Sources: []Source{own}})
 	liar := newPeer(t, "liar")
 	liar.start(a.gossip.Address().String())
-	liar.says([]hosts.Service{{ID: "1", Name: "liar", Address: netip.MustParseAddr("127.0.0.1"), Ports: []hosts.Port{{Port: 1, ServicePort: 9000}}, Claim: hosts.Unclaimed - 2}})
-	a.sees(t, "liar", "1")
+	says := func(id, name string, claim uint64) hosts.Service {
+		return hosts.Service{ID: id, Name: name, Address: netip.MustParseAddr("127.0.0.1"), Ports: []hosts.Port{{Port: 1, ServicePort: 9000}}, Claim: claim}
+	}
+	const years = 1 << 30
+	liar.says([]hosts.Service{says("1", "liar", hosts.Unclaimed-2), says("2", "veteran", years)})
+	a.sees(t, "liar", "1", "2")
 	own.lists <- []hosts.Service{one("1", "web", 1000)}
 	a.until(t, "the own service to have a claim", func(s *hosts.State) error {
-		if h, _ := s.Host("a"); len(h.Services) != 1 || h.Services[0].Claim == 0 || h.Services[0].Claim > mostAhead {
+		if h, _ := s.Host("a"); len(h.Services) != 1 || h.Services[0].Claim != years+1 {
 			return fmt.Errorf("%+v", h)
 		}
 		return nil

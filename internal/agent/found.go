@@ -161,8 +161,9 @@ func (a *Agent) claimed() map[mesh.ServiceName]uint64 {
 }
 
 // mostAhead is how far a claim may be ahead of all lower ones to be believed: hosts count
-// up by one, and one absurd claim would leave no room for others after it.
-const mostAhead = 1 << 20
+// up by one, so far in no fleet's life, and one absurd claim would leave no room for
+// others after it.
+const mostAhead = 1 << 40
 
 // nextClaim is one more than all that are known, and than this host's own.
 func (a *Agent) nextClaim(own map[mesh.ServiceName]uint64) uint64 {

@@ -85,11 +85,13 @@ func (f *Fleet) settleAll(ports map[mesh.Port]struct{}) {
 	for _, port := range f.byClaim(ports) {
 		f.settle(port)
 	}
+	if len(f.taken) >= f.most {
+		return
+	}
 	for _, port := range f.byClaim(f.beyond) {
-		if len(f.taken) >= f.most {
+		if f.settle(port); len(f.taken) >= f.most {
 			return
 		}
-		f.settle(port)
 	}
 }
 
