@@ -51,8 +51,9 @@ type Config struct {
 	Logger        *slog.Logger // default: discard
 
 	// For tests:
-	silent bool          // end as a crash does
-	age    time.Duration // for which it has run before
+	silent   bool                                  // end as a crash does
+	counting func(*transport) memberlist.Transport // what is sent; nil: nobody counts
+	age      time.Duration                         // for which it has run before
 }
 
 const (
@@ -186,6 +187,9 @@ func (n *Node) Run(ctx context.Context) error {
 		return fmt.Errorf("gossip at %v: %w", n.cfg.Bind, err)
 	}
 	settings.BindPort, settings.Transport = int(sockets.port()), sockets
+	if n.cfg.counting != nil {
+		settings.Transport = n.cfg.counting(sockets)
+	}
 	list, err := memberlist.Create(settings)
 	if err != nil {
 		return errors.Join(fmt.Errorf("gossip at %v: %w", n.cfg.Bind, err), sockets.Shutdown())
