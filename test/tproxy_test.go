@@ -116,6 +116,19 @@ func applicationsSeeTheirCallers(t *testing.T) {
 		if got := one.counts(t, "http.inbound.downstream_rq_total"); got != 3 {
 			t.Errorf("%s: %d of 3 calls went through the sidecar", backend, got)
 		}
+		if name == "stock" { // takes nothing but mutual TLS from now on
+			stock.Access.MTLS = mesh.Strict
+			s.declare(stock)
+			heddletest.Eventually(t, "plain text is refused", func() error {
+				if out, err := exec.Command("curl", "-sS", "--max-time", "5", "http://"+one.address+":8080/").CombinedOutput(); err == nil {
+					return fmt.Errorf("got %q", out)
+				}
+				return nil
+			})
+			if status, body, err := web.curl(appUID, "http://stock.mesh:8080/"); status != http.StatusOK || !strings.HasPrefix(body, backend+", to "+web.address+":") {
+				t.Errorf("strict, by mutual TLS: %d %q %v", status, body, err)
+			}
+		}
 		one.do(t, "nsenter", "--net=/run/netns/"+one.namespace, one.heddle, "intercept", "remove", "--keep-unit")
 		if diff := cmp.Diff(before[backend], one.routed(t)); diff != "" {
 			t.Errorf("%s: not as it was:\n%s", backend, diff)

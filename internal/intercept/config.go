@@ -55,6 +55,16 @@ func (c Config) Validate() mesh.Faults {
 			f.Add("proxyUid", "%d is no user's number: name the user that runs the sidecar", user)
 		}
 	}
+	for _, user := range c.OnlyUsers {
+		if slices.Contains(c.ProxyUsers, user) || slices.Contains(c.ExcludeUsers, user) {
+			f.Add("onlyUser", "%d is the sidecar's user or excluded, so that nothing of it would be redirected: name it in one of these alone", user)
+		}
+	}
+	for _, group := range c.OnlyGroups {
+		if slices.Contains(c.ExcludeGroups, group) {
+			f.Add("onlyGroup", "%d is excluded too, so that nothing of it would be redirected: name it in one of these alone", group)
+		}
+	}
 	port := func(field string, p mesh.Port) {
 		if p < 1 || p > 65535 {
 			f.Add(field, "%d is not a port: use 1 to 65535", int(p))

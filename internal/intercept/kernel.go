@@ -110,6 +110,9 @@ func (k Kernel) removeBut(ctx context.Context, kept string) error {
 			continue
 		}
 		err := one.remove(ctx)
+		if mesh.KindOf(err) == mesh.KindDenied && kept == "" {
+			return err // nor may it the others
+		}
 		if err != nil && kept != "" {
 			err = fmt.Errorf("the new rules are in force, but those of %s are too, if there were any: %w", one.name(), err)
 		}

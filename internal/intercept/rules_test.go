@@ -125,6 +125,13 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 		"proxyUid: is missing":                      func(c *intercept.Config) { c.ProxyUsers = nil },
 		"proxyUid: 0 is root":                       func(c *intercept.Config) { c.ProxyUsers = []uint32{0} },
 		"proxyUid: 4294967295 is no user's number":  func(c *intercept.Config) { c.ProxyUsers = []uint32{1<<32 - 1} },
+		"onlyUser: 1337 is the sidecar's":           func(c *intercept.Config) { c.OnlyUsers = []uint32{1337} },
+		"onlyUser: 1000 is the sidecar's": func(c *intercept.Config) {
+			c.OnlyUsers, c.ExcludeUsers = []uint32{1000}, []uint32{1000}
+		},
+		"onlyGroup: 50 is excluded too": func(c *intercept.Config) {
+			c.OnlyGroups, c.ExcludeGroups = []uint32{50}, []uint32{50}
+		},
 		"outboundPort: 0 is not a port":             func(c *intercept.Config) { c.OutboundPort = 0 },
 		"dnsPort: 70000 is not a port":              func(c *intercept.Config) { c.DNSPort = 70000 },
 		"ports: 15006 is given to two":              func(c *intercept.Config) { c.OutboundPort = 15006 },

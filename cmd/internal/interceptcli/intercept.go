@@ -76,8 +76,10 @@ func (c *installCmd) Run(ctx context.Context, con *cli.Console, log *slog.Logger
 func (c *installCmd) summary(config intercept.Config) string {
 	said := fmt.Sprintf("connections are redirected: out to port %d", config.OutboundPort)
 	switch {
-	case !config.TakesCalls():
+	case len(config.Inbound) == 0:
 		said += ", calls to applications are left alone (no --inbound-ports)"
+	case !config.TakesCalls():
+		said += ", calls to applications are left alone (--exclude-inbound-ports has all of --inbound-ports)"
 	case config.TProxy != nil:
 		said += fmt.Sprintf(", in by TPROXY to port %d", config.InboundPort)
 	default:
