@@ -192,7 +192,7 @@ func (c *crowd) fails() (last time.Duration, mistaken int) {
 
 // BenchmarkRealGossip is what BenchmarkGossip simulates, with real hosts.
 func BenchmarkRealGossip(b *testing.B) {
-	for _, of := range []struct{ hosts, services int }{{100, 1}, {100, 50}} {
+	for _, of := range []struct{ hosts, services int }{{100, 1}, {100, 50}, {300, 1}} {
 		b.Run(fmt.Sprintf("hosts=%d/services=%d", of.hosts, of.services), func(b *testing.B) {
 			for b.Loop() {
 				measureCrowd(b, of.hosts, of.services)

@@ -95,15 +95,25 @@ func (n *Node) remind(ctx context.Context) {
 		}
 		n.mu.Lock()
 		n.resume()
-		to := n.draw()
-		for host, l := range n.lacks {
-			if l.tries >= mostTries || len(to) == 0 {
-				delete(n.lacks, host) // the next digest says whether there is such a thing
-				continue
-			}
-			n.request(to[rand.IntN(len(to))].Name, n.want(host, l.known))
-		}
+		n.askOthers()
 		n.mu.Unlock()
+	}
+}
+
+// askOthers asks a few hosts for all that has not come, each for a part. n.mu is held.
+func (n *Node) askOthers() {
+	to := n.draw()
+	parts := make([][]Known, len(to))
+	for host, l := range n.lacks {
+		if l.tries >= mostTries || len(to) == 0 {
+			delete(n.lacks, host) // the next digest says whether there is such a thing
+			continue
+		}
+		i := rand.IntN(len(to))
+		parts[i] = append(parts[i], n.want(host, l.known)...)
+	}
+	for i, part := range parts {
+		n.request(to[i].Name, part)
 	}
 }
 
