@@ -52,9 +52,8 @@ func (f *fleet) stopped() {
 		time.Sleep(time.Second)
 	}
 	agree(f.t, "after some were stopped", f.list)
-	// A host that was stopped itself may give up another one for the moment in which it
-	// catches up with what it missed, on a machine that has no time for it: never many.
-	steady(f.t, "hosts were stopped for 3 s", f.list, 3)
+	// A machine that has no time for thirty hosts may stop one for longer than that.
+	steady(f.t, "hosts were stopped for 3 s", f.list, 1)
 }
 
 // loss has each host lose one of 20 packets.
