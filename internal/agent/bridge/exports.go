@@ -224,8 +224,8 @@ func (e *exporter) isLeftToThis(key mesh.InstanceKey, one *export) bool {
 	return bridge != e.cfg.Host && slices.Contains(e.bridges(key.Service), bridge)
 }
 
-// again says whether what was refused is to be tried again: in a minute, or when the
-// server does not refuse the service any more.
+// again says whether what was refused is to be tried again: after a pause, or when the
+// server does not refuse the service any more, which is asked more often.
 func (one *export) again(refused bool) bool {
 	return !one.refused.IsZero() && (time.Since(one.refused) > refusedPause || one.denied && !refused)
 }
@@ -251,7 +251,11 @@ func (e *exporter) keep(ctx context.Context, key mesh.InstanceKey, instance mesh
 				<-before // a registration of it that came after this one's would be what counts
 			}
 			if err := one.lease.Run(life); err != nil {
-				e.cfg.Logger.Error("the mesh refuses a copy of the fleet; it is tried again in a minute", "instance", key.String(), "error", err)
+				pause := refusedPause
+				if mesh.KindOf(err) == mesh.KindDenied {
+					pause = askAgain
+				}
+				e.cfg.Logger.Error("the mesh refuses a copy of the fleet; it is tried again", "after", pause, "instance", key.String(), "error", err)
 				select {
 				case e.refused <- refusal{key, err}:
 				case <-life.Done():

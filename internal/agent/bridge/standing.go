@@ -17,16 +17,21 @@ import (
 // seconds at least, in which the other hosts have to hear of it and another bridge to register.
 const (
 	lossPatience = 3 * time.Second  // before others are told that the server is lost, or refuses
-	gainPatience = 5 * time.Second  // before they are told that it is back
+	gainPatience = 5 * time.Second  // before they are told that it is back, after the first loss
+	mostPatience = 5 * time.Minute  // before they are, after many
+	steadyAfter  = 10 * time.Minute // without a loss the next one is the first again
 	sameReason   = time.Minute      // for which a reason stays as it was told: each attempt may fail in its own words
 	askAgain     = 15 * time.Second // what was refused
 	tryAgain     = 5 * time.Second  // what was not answered
 )
 
 // link says whether a bridge does its part: by how long the server has been there, or not.
+// One that is lost again and again is believed later and later, as its share moves each time.
 type link struct {
 	up, follows, ever bool
 	since             time.Time // of up
+	gained            time.Time // when it followed last
+	patience          time.Duration
 }
 
 func (l *link) judge(up bool, now time.Time) bool {
@@ -35,10 +40,14 @@ func (l *link) judge(up bool, now time.Time) bool {
 	}
 	age := now.Sub(l.since)
 	switch {
-	case up && (!l.ever || age >= gainPatience):
-		l.follows, l.ever = true, true
-	case !up && age >= lossPatience:
+	case l.follows && !up && age >= lossPatience:
+		l.patience = min(2*l.patience, mostPatience)
+		if now.Sub(l.gained) >= steadyAfter || l.patience == 0 {
+			l.patience = gainPatience
+		}
 		l.follows = false
+	case !l.follows && up && (!l.ever || age >= l.patience):
+		l.follows, l.ever, l.gained = true, true, now
 	}
 	return l.follows
 }

@@ -41,6 +41,39 @@ func TestAServerThatFlapsIsNotLost(t *testing.T) {
 	lasts(true, gainPatience+time.Second, true)
 }
 
+// What is lost again and again is believed later and later, and as at first after a quiet time.
+func TestAServerThatIsLostAgainAndAgainIsBelievedLater(t *testing.T) {
+	var l link
+	now := time.Now()
+	after := func(up bool) time.Duration {
+		since := now
+		for l.judge(up, now) != up {
+			now = now.Add(100 * time.Millisecond)
+		}
+		return now.Sub(since)
+	}
+	loses := func(want time.Duration) {
+		t.Helper()
+		if took := after(false); took != lossPatience {
+			t.Errorf("the loss was told after %v", took)
+		}
+		if took := after(true); took != want {
+			t.Errorf("its return was believed after %v, to be %v", took, want)
+		}
+	}
+	after(true)
+	loses(5 * time.Second) // within ten minutes of the start
+	loses(10 * time.Second)
+	loses(20 * time.Second)
+	for range 5 {
+		after(false)
+		after(true)
+	}
+	loses(5 * time.Minute)
+	now = now.Add(steadyAfter)
+	loses(5 * time.Second)
+}
+
 // Copies are shared among the bridges that can have them registered; when none can, all that
 // are there for them go on trying.
 func TestOnlyBridgesThatCanHaveAShare(t *testing.T) {
