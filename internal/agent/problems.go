@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/heddle-mesh/heddle/internal/hosts"
+	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
 )
 
@@ -26,10 +28,11 @@ const (
 
 // problems gathers what is wrong for the snapshots.
 type problems struct {
-	mu   sync.Mutex
-	list [origins][]hosts.Problem // guarded by mu
-	wake chan struct{}            // capacity 1: the list is another one
-	many rate.Sometimes           // of lines that say that there are too many
+	mu      sync.Mutex
+	list    [origins][]hosts.Problem // guarded by mu
+	proxies [origins]ofProxies       // guarded by mu
+	wake    chan struct{}            // capacity 1: the list is another one
+	many    rate.Sometimes           // of lines that say that there are too many
 }
 
 // How problems are logged. Those that are over before they have settled are in no log, and
@@ -105,12 +108,40 @@ func (a *Agent) wrong(of origin, list []hosts.Problem) {
 	}
 }
 
-// proxyWrong takes all that a proxy of this host does not do as it is told.
+// proxyWrong takes all that a proxy of this host does not do as it is told. While neither
+// that nor the fleet changes it costs next to nothing, for it may be called each second.
 func (a *Agent) proxyWrong(of origin, list []proxy.Problem) {
 	state := a.State()
+	if !a.problems.another(of, state.Version, list) {
+		return
+	}
 	problems := make([]hosts.Problem, 0, len(list))
+	names := map[mesh.ServiceName]string{}
+	if len(list) > 0 {
+		names = state.Names()
+	}
 	for _, p := range list {
-		problems = append(problems, hosts.Problem{Host: state.Self, Service: state.NameOf(p.Service), Port: p.Port, Message: p.Message})
+		problems = append(problems, hosts.Problem{
+			Host: state.Self, Service: cmp.Or(names[p.Service], string(p.Service)), Port: p.Port, Message: p.Message, Proxy: p.Service == "",
+		})
 	}
 	a.wrong(of, problems)
+}
+
+// ofProxies is what proxies said, and at which version of the fleet.
+type ofProxies struct {
+	list    []proxy.Problem
+	version uint64
+}
+
+// another says whether it is not what was said before, of the same version, and notes it.
+func (p *problems) another(of origin, version uint64, list []proxy.Problem) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last := &p.proxies[of]
+	if last.version == version && slices.Equal(last.list, list) {
+		return false
+	}
+	*last = ofProxies{slices.Clone(list), version}
+	return true
 }

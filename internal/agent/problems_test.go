@@ -2,10 +2,12 @@ package agent
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/heddle-mesh/heddle/internal/hosts"
+	"github.com/heddle-mesh/heddle/internal/proxy"
 )
 
 // hasProblem says whether a snapshot's only problem is of a host and says what it is to.
@@ -65,4 +67,39 @@ func TestOneBadServiceHoldsUpNoOthers(t *testing.T) {
 	file.lists <- []hosts.Service{large, one("fine", "fine", 1002)}
 	a.sees(t, "a", "new", "fine")
 	a.until(t, "the large one to be a problem", func(s *hosts.State) error { return hasProblem(s, "a", "large", "at most 16384 are allowed") })
+}
+
+// A proxy's problems bear the names that owners gave, and cost nothing while nothing changes.
+func TestProblemsOfAProxyAreNamed(t *testing.T) {
+	a, err := New(Config{Gossip: quick("a", "127.0.0.1:0")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs := func(name string) {
+		a.state.set(func(next *hosts.State) bool {
+			next.Hosts = []hosts.Host{{Name: "a", Services: []hosts.Service{one("1", name, 1000)}}}
+			return true
+		})
+	}
+	list := []proxy.Problem{{Service: "my-web", Port: 1000, Message: "no port"}, {Message: "dead"}}
+	said := func(service string, version uint64) {
+		t.Helper()
+		a.proxyWrong(ofEnvoys, slices.Clone(list))
+		want := []hosts.Problem{{Host: "a", Service: service, Port: 1000, Message: "no port"}, {Host: "a", Message: "dead", Proxy: true}}
+		if now := a.State(); !slices.Equal(now.Problems, want) || now.Version != version {
+			t.Errorf("version %d, %+v", now.Version, now.Problems)
+		}
+	}
+	said("my-web", 1)
+	said("my-web", 1)
+	runs("My_Web")
+	said("My_Web", 3)
+	said("My_Web", 3)
+	if again := testing.AllocsPerRun(100, func() { a.proxyWrong(ofEnvoys, list) }); again > 0 {
+		t.Errorf("the same takes %v allocations", again)
+	}
+	a.proxyWrong(ofEnvoys, nil)
+	if left := a.State().Problems; len(left) > 0 {
+		t.Errorf("%+v is left", left)
+	}
 }

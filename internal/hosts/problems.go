@@ -12,6 +12,7 @@ import (
 type Problem struct {
 	Host, Service, Message string
 	Bridge                 bool             // Host's does not do what it should
+	Proxy                  bool             // it is about all of Host's
 	Port                   mesh.Port        // that the service does not have; 0: it is about something else
 	Owner                  mesh.ServiceName // of the port
 }

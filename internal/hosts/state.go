@@ -31,19 +31,15 @@ type Host struct {
 	Services []Service // sorted by ID and source; of a host that failed, what it ran last
 }
 
-// NameOf is what the owners of a service of the mesh call it.
-func (s *State) NameOf(service mesh.ServiceName) string {
-	name := string(service)
+// Names gives what the owners of services of the mesh call them.
+func (s *State) Names() map[mesh.ServiceName]string {
+	names := map[mesh.ServiceName]string{}
 	for _, h := range s.Hosts {
 		for _, one := range h.Services {
-			one.each(func(is mesh.ServiceName, _ Port) {
-				if is == service {
-					name = one.Name
-				}
-			})
+			one.each(func(is mesh.ServiceName, _ Port) { names[is] = one.Name })
 		}
 	}
-	return name
+	return names
 }
 
 // Host gives a host by name.

@@ -115,15 +115,21 @@ func (c *apiFlags) server(a *agent.Agent, name string, log *slog.Logger) (*api.S
 		Metrics: promhttp.HandlerFor(c.metrics, promhttp.HandlerOpts{}), Hosts: slices.Concat(c.Hosts, ownNames(name)), Origins: c.Origins, Version: cli.VersionLine(), Logger: log,
 	}
 	if c.TokenFile != "" {
-		cfg.Tokens = func() []byte {
-			body, err := os.ReadFile(c.TokenFile)
-			if err != nil {
-				log.Error("nobody may write by the API", "error", err)
-			}
-			return body
-		}
+		cfg.Tokens = tokensOf(c.TokenFile, log)
 	}
 	return api.New(cfg), nil
+}
+
+// tokensOf reads a file of tokens; that it cannot is logged once, until it can again.
+func tokensOf(file string, log *slog.Logger) func() []byte {
+	var failed atomic.Bool
+	return func() []byte {
+		body, err := os.ReadFile(file)
+		if before := failed.Swap(err != nil); err != nil && !before {
+			log.Error("nobody may write by the API", "error", err)
+		}
+		return body
+	}
 }
 
 // ownNames are those of the host in its fleet, and of its machine, with its domain if that

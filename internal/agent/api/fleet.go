@@ -34,8 +34,9 @@ type Member struct {
 // Problem is what cannot be as a host says it, or is not served so by the host's proxy.
 type Problem struct {
 	Host    string           `json:"host"`
-	Service string           `json:"service"` // "": it is about all of the proxy
+	Service string           `json:"service"` // "": it is about the host
 	Message string           `json:"message"`
+	Proxy   bool             `json:"proxy,omitempty"`  // it is about all of the host's proxy
 	Bridge  bool             `json:"bridge,omitempty"` // the host's bridge does not do what it should
 	Port    mesh.Port        `json:"port,omitempty"`   // that the service does not have
 	Owner   mesh.ServiceName `json:"owner,omitempty"`  // which has it
@@ -86,7 +87,7 @@ func FleetOf(state *hosts.State) Fleet {
 		f.Members = append(f.Members, one)
 	}
 	for _, p := range state.Problems {
-		f.Problems = append(f.Problems, Problem{Host: p.Host, Service: p.Service, Message: p.Message, Bridge: p.Bridge, Port: p.Port, Owner: p.Owner})
+		f.Problems = append(f.Problems, Problem{Host: p.Host, Service: p.Service, Message: p.Message, Bridge: p.Bridge, Proxy: p.Proxy, Port: p.Port, Owner: p.Owner})
 	}
 	return f
 }
@@ -98,8 +99,10 @@ func (p Problem) About() string {
 		return p.Service
 	case p.Bridge:
 		return "the bridge"
+	case p.Proxy:
+		return "the proxy"
 	}
-	return "the proxy"
+	return "the agent"
 }
 
 // State gives a snapshot back as it was told, for [hosts.Events]; nil for nil.
