@@ -34,7 +34,13 @@ func (a *Agent) follow(ctx context.Context) error {
 			pace.ReserveN(time.Now(), 1)
 			a.catalog.Apply(0, true, changes)
 		}
-		a.wrong(ofFleet, a.fleet.Problems())
+		list := a.fleet.Problems()
+		select {
+		case <-a.known: // before, most is yet to be heard of
+			list = append(list, a.fleet.Missing(a.cfg.Gossip.Name)...)
+		default:
+		}
+		a.wrong(ofFleet, list)
 	}
 	rest := func(since time.Time) { // half of one's time at most goes by what hosts say, whatever that is
 		if took := time.Since(since); took > tiring {
@@ -74,6 +80,7 @@ func (a *Agent) follow(ctx context.Context) error {
 			push()
 		case <-patience:
 			a.claim()
+			push()
 		case now := <-minutes.C:
 			for _, name := range a.forgotten.over(now) {
 				a.fleet.Set(name, hosts.Left, nil)

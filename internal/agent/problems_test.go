@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/heddle-mesh/heddle/internal/hosts"
+	"github.com/heddle-mesh/heddle/internal/mesh"
 	"github.com/heddle-mesh/heddle/internal/proxy"
 )
 
@@ -67,6 +68,22 @@ func TestOneBadServiceHoldsUpNoOthers(t *testing.T) {
 	file.lists <- []hosts.Service{large, one("fine", "fine", 1002)}
 	a.sees(t, "a", "new", "fine")
 	a.until(t, "the large one to be a problem", func(s *hosts.State) error { return hasProblem(s, "a", "large", "at most 16384 are allowed") })
+}
+
+// What is exposed and nobody runs is a problem, until somebody does.
+func TestWhatIsExposedAndNobodyRunsIsAProblem(t *testing.T) {
+	own := newSource("test")
+	a := start(t, Config{Gossip: quick("a", "127.0.0.1:0"), Sources: []Source{own}, Exposed: map[mesh.ServiceName]mesh.Port{"web": 0, "wbe": 80}})
+	own.lists <- []hosts.Service{one("1", "web", 1000)}
+	a.sees(t, "a", "1")
+	a.until(t, "the other to be a problem", func(s *hosts.State) error { return hasProblem(s, "a", "wbe", "no host runs") })
+	own.lists <- []hosts.Service{one("1", "web", 1000), one("2", "wbe", 1001)}
+	a.until(t, "no problem", func(s *hosts.State) error {
+		if len(s.Problems) > 0 {
+			return fmt.Errorf("%+v", s.Problems)
+		}
+		return nil
+	})
 }
 
 // A proxy's problems bear the names that owners gave, and cost nothing while nothing changes.

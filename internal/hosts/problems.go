@@ -26,6 +26,18 @@ func (f *Fleet) problem(name mesh.ServiceName, c copyOf, message string) {
 	f.problems[name] = append(f.problems[name], Problem{Host: c.host, Service: c.service.Name, Message: message})
 }
 
+// Missing lists, as problems of this host, the services that it exposes by name and no host
+// runs.
+func (f *Fleet) Missing(host string) []Problem {
+	var list []Problem
+	for _, name := range slices.Sorted(maps.Keys(f.exposed)) {
+		if f.wanted[name] == nil {
+			list = append(list, Problem{Host: host, Service: string(name), Message: "it is exposed here (--expose), and no host runs a service of that name: compare it with heddle hosts services"})
+		}
+	}
+	return list
+}
+
 // Problems lists what cannot be as hosts say it: sorted by service, and then by host what
 // is of no service, and what is wrong with bridges.
 func (f *Fleet) Problems() []Problem {
