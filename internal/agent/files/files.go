@@ -39,7 +39,7 @@ func (s *Source) Name() string { return "file" }
 // Check says what is wrong with the file. There is nothing yet that it said last, and a
 // host that seems to run nothing would be taken for one that does.
 func (s *Source) Check() error {
-	body, err := os.ReadFile(s.Path)
+	body, err := s.read()
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: a host that runs nothing yet has a file with [] in it", err)
 	}
@@ -54,17 +54,20 @@ func (s *Source) Check() error {
 
 // Run implements agent.Source. What is wrong with the file is told once.
 func (s *Source) Run(ctx context.Context, found func([]hosts.Service)) error {
-	var last []byte
+	var last, seen []byte // that was taken, and that was read
+	var wrong error       // with what was read
 	told := ""
 	for {
-		body, err := os.ReadFile(s.Path)
-		if err == nil && (last == nil || !bytes.Equal(body, last)) {
+		body, err := s.read()
+		if err == nil && (seen == nil || !bytes.Equal(body, seen)) {
 			var list []hosts.Service
-			if list, err = s.parse(body); err == nil {
+			if list, wrong = s.parse(body); wrong == nil && (last == nil || !bytes.Equal(body, last)) {
 				found(list)
 				last = body
 			}
+			seen = body
 		}
+		err = cmp.Or(err, wrong)
 		switch {
 		case err == nil && told != "":
 			told = ""
@@ -80,6 +83,25 @@ func (s *Source) Run(ctx context.Context, found func([]hosts.Service)) error {
 		case <-time.After(lookAgain):
 		}
 	}
+}
+
+// mostBytes is more than the services of one host may have: others are told of 8 MiB at most.
+const mostBytes = 32 << 20
+
+// read gives the file, without the mark that editors of Windows put first. What is no file
+// might never end, or never begin.
+func (s *Source) read() ([]byte, error) {
+	info, err := os.Stat(s.Path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is no file with services: it is a folder, a pipe or a device", s.Path)
+	case info.Size() > mostBytes:
+		return nil, fmt.Errorf("%s has %d bytes, and may have %d", s.Path, info.Size(), mostBytes)
+	}
+	body, err := os.ReadFile(s.Path)
+	return bytes.TrimPrefix(body, []byte("\ufeff")), err
 }
 
 // entry is one service in the file, as Sidecar has it. Fields without a use are those

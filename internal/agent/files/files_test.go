@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -92,6 +93,38 @@ func TestErrorsOfFilesSayWhereAndWhat(t *testing.T) {
 }
 
 // A file that is gone, or half written, changes nothing.
+func TestAFileIsReadAsEditorsWriteIt(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "services.json")
+	s := &Source{Path: path}
+	for name, text := range map[string]string{"mark": "\ufeff[]", "carriage returns": "[\r\n]\r\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Check(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestWhatIsNoFileIsNotRead(t *testing.T) {
+	folder := t.TempDir()
+	pipe, large := filepath.Join(folder, "pipe"), filepath.Join(folder, "large")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(large, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(large, mostBytes+1); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{folder: "no file with services", pipe: "no file with services", large: "may have 33554432"} {
+		if err := (&Source{Path: path}).Check(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
 func TestWhatAFileSaidLastStays(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "services.json")
 	write := func(text string) {
