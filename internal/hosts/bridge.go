@@ -24,7 +24,7 @@ type Bridge struct {
 	// Refused are the services whose instances the server does not let it register.
 	Refused    []mesh.ServiceName `cbor:"5,keyasint,omitempty"`
 	RefusedAll bool               `cbor:"6,keyasint,omitempty"` // more than can be named
-	Away       string             `cbor:"7,keyasint,omitempty"` // why it does not follow; "": it has only begun
+	Away       string             `cbor:"7,keyasint,omitempty"` // why it does not follow, "": it has only begun; or, if it does, what of its share the mesh has not
 	Denied     string             `cbor:"8,keyasint,omitempty"` // why it is refused
 }
 
@@ -222,6 +222,9 @@ func (f *Fleet) bridging() []Problem {
 		}
 		if !b.Follows && b.Away != "" {
 			list = append(list, Problem{Host: name, Bridge: true, Message: fmt.Sprintf("this bridge does not reach the mesh's server as it should, and %s: look at its --server and token, and at the network between. It says: %s", f.instead(func(other Bridge) bool { return other.Follows }, name, "others do its part", "there is no other, so that hosts go on with what they knew of the mesh last"), b.Away)})
+		}
+		if b.Follows && b.Away != "" {
+			list = append(list, Problem{Host: name, Bridge: true, Message: "this bridge reaches the mesh's server, and the mesh has not all that it is to register: look at the server's log and at this agent's, which say why. Missing: " + b.Away})
 		}
 		for _, service := range b.Refused {
 			can := func(other Bridge) bool { return other.Registers(service) }

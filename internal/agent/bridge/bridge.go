@@ -51,6 +51,7 @@ type Bridge struct {
 	mirror *mirror
 	writes *writes
 	told   atomic.Pointer[hosts.Bridge] // what the other hosts were told of it last
+	absent atomic.Pointer[string]       // what of its share the mesh has not; nil: it has all, as far as is known
 }
 
 // New makes a bridge, and starts nothing.

@@ -31,6 +31,7 @@ type exporter struct {
 	fleet   Fleet
 	exports map[mesh.InstanceKey]*export
 	ending  map[mesh.InstanceKey]chan struct{} // of exports that were ended
+	missing map[mesh.InstanceKey]time.Time     // since when the mesh has not what this bridge answers for
 	refused chan refusal
 	tasks   sync.WaitGroup
 }
@@ -50,7 +51,7 @@ const (
 // then stay for the rest of their leases: another bridge, or this one when it is back,
 // takes them over.
 func (b *Bridge) Export(ctx context.Context, fleet Fleet) error {
-	e := &exporter{Bridge: b, fleet: fleet, exports: map[mesh.InstanceKey]*export{}, ending: map[mesh.InstanceKey]chan struct{}{}, refused: make(chan refusal)}
+	e := &exporter{Bridge: b, fleet: fleet, exports: map[mesh.InstanceKey]*export{}, ending: map[mesh.InstanceKey]chan struct{}{}, missing: map[mesh.InstanceKey]time.Time{}, refused: make(chan refusal)}
 	defer e.tasks.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -83,6 +84,7 @@ func (b *Bridge) Export(ctx context.Context, fleet Fleet) error {
 		}
 		wanted, others := e.wanted()
 		e.bring(ctx, wanted, others)
+		e.check(wanted, time.Now())
 	}
 }
 

@@ -67,8 +67,8 @@ func (r *reason) is(text string, now time.Time) string {
 
 // speaker makes what others are told of a bridge; Run's goroutine alone touches it.
 type speaker struct {
-	link         link
-	away, denied reason
+	link                 link
+	away, denied, absent reason
 }
 
 // says gives what this host says of itself as a bridge; lost is why the mesh is not
@@ -84,6 +84,13 @@ func (s *speaker) says(b *Bridge, synced bool, lost error, now time.Time) hosts.
 		said.Away = s.away.is(hosts.ShortReason(lost.Error()), now)
 	} else {
 		s.away.is("", now)
+	}
+	absent := ""
+	if text := b.absent.Load(); said.Follows && text != nil {
+		absent = hosts.ShortReason(*text)
+	}
+	if absent = s.absent.is(absent, now); absent != "" {
+		said.Away = absent
 	}
 	said.Refused = slices.Sorted(maps.Keys(denied))
 	text := ""
