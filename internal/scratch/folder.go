@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -29,8 +30,11 @@ func Make(parent, prefix string) (*Folder, error) {
 			return nil, err
 		}
 		lock, err := lockFolder(path)
-		if lock != nil || err != nil {
-			return &Folder{path, lock}, err
+		if err != nil {
+			return nil, errors.Join(err, os.Remove(path))
+		}
+		if lock != nil {
+			return &Folder{path, lock}, nil
 		}
 		// Another's sweep took it, before it was locked, for one that was left behind.
 	}
@@ -84,13 +88,11 @@ func (f *Folder) Keep() error {
 // may write there, too. first, if given, ends what else such an owner has left. It says how
 // many there were.
 func Sweep(parent, prefix string, first func(folder string) error) (found int, err error) {
-	paths, err := filepath.Glob(filepath.Join(parent, prefix+"*"))
-	if err != nil {
-		return 0, err
-	}
+	entries, _ := os.ReadDir(parent) // what cannot be read has nothing that can be swept
 	var errs []error
-	for _, path := range paths {
-		if !own(path) {
+	for _, entry := range entries {
+		path := filepath.Join(parent, entry.Name())
+		if !strings.HasPrefix(entry.Name(), prefix) || !own(path) {
 			continue
 		}
 		lock, err := lockFolder(path)

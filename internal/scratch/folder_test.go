@@ -12,7 +12,10 @@ const prefix = "heddle-test-"
 
 // Of the folders of killed owners nothing stays; nobody else's is touched.
 func TestFoldersThatWereLeftBehind(t *testing.T) {
-	parent, elsewhere := t.TempDir(), t.TempDir()
+	parent, elsewhere := filepath.Join(t.TempDir(), "[of *"), t.TempDir()
+	if err := os.Mkdir(parent, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	living, err := Make(parent, prefix)
 	if err != nil {
 		t.Fatal(err)

@@ -92,7 +92,6 @@ func TestErrorsOfFilesSayWhereAndWhat(t *testing.T) {
 	}
 }
 
-// A file that is gone, or half written, changes nothing.
 func TestAFileIsReadAsEditorsWriteIt(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "services.json")
 	s := &Source{Path: path}
@@ -125,6 +124,7 @@ func TestWhatIsNoFileIsNotRead(t *testing.T) {
 	}
 }
 
+// A file that is gone, or half written, changes nothing.
 func TestWhatAFileSaidLastStays(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "services.json")
 	write := func(text string) {

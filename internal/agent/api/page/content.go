@@ -84,12 +84,12 @@ func contentOf(f api.Fleet, filter string, now time.Time) content {
 	worst := func(kind string) int { return slices.Index([]string{"bad", "warn", "ok"}, kind) }
 	slices.SortStableFunc(c.Members, func(a, b member) int { return cmp.Compare(worst(a.Kind), worst(b.Kind)) })
 	slices.SortStableFunc(c.Services, func(a, b service) int { return cmp.Compare(worst(a.Kind), worst(b.Kind)) })
-	problems := len(problemsOf(f))
+	bad := len(c.Wrong)
 	c.Tiles = []tile{
 		{"Hosts", strconv.Itoa(len(f.Members) - failed), counted(failed, "all are there", "%d lost"), kindIf(failed > 0, "bad")},
 		{"Services", strconv.Itoa(len(services)), counted(down, "all have a ready copy", "%d without a ready copy"), kindIf(down > 0, "bad")},
 		{"Copies", strconv.Itoa(copies), counted(copies-served, "all are ready", "%d not ready"), kindIf(copies > served, "warn")},
-		{"Problems", strconv.Itoa(problems), counted(problems, "with what hosts say", "with what hosts say"), kindIf(problems > 0, "warn")},
+		{"Problems", strconv.Itoa(bad), counted(bad, "nothing is wrong", "listed below"), kindIf(bad > 0, "warn")},
 	}
 	return c
 }
