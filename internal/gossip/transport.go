@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+	"golang.org/x/time/rate"
 )
 
 // transport carries the packets and connections of memberlist, whose own takes 64 KiB of
@@ -22,6 +23,7 @@ type transport struct {
 	//nolint:containedctx // memberlist dials without one
 	ctx    context.Context
 	logger *slog.Logger
+	warn   rate.Sometimes
 
 	udp     *net.UDPConn
 	tcp     *net.TCPListener
@@ -41,7 +43,7 @@ const (
 
 // newTransport listens; port 0 is a free one, the same for both.
 func newTransport(ctx context.Context, bind netip.AddrPort, logger *slog.Logger) (*transport, error) {
-	t := &transport{ctx: ctx, logger: logger, packets: make(chan *memberlist.Packet), streams: make(chan net.Conn), closed: make(chan struct{})}
+	t := &transport{ctx: ctx, logger: logger, warn: rate.Sometimes{Interval: sayAgain}, packets: make(chan *memberlist.Packet), streams: make(chan net.Conn), closed: make(chan struct{})}
 	err := t.listen(bind)
 	for try := 1; err != nil && bind.Port() == 0 && try < portTries; try++ {
 		err = t.listen(bind)
@@ -117,7 +119,7 @@ func (t *transport) goesOn(what string, err error) bool {
 	if errors.Is(err, net.ErrClosed) {
 		return false
 	}
-	t.logger.Warn(what+" of other hosts", "error", err)
+	t.warn.Do(func() { t.logger.Warn(what+" of other hosts", "error", err) })
 	select {
 	case <-time.After(afterError):
 		return true

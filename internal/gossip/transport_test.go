@@ -2,10 +2,15 @@ package gossip
 
 import (
 	"log/slog"
+	"net"
 	"net/netip"
 	"runtime"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/heddle-mesh/heddle/internal/logtest"
 )
 
 func listening(t *testing.T) *transport {
@@ -46,6 +51,27 @@ func TestPacketsTakeTheMemoryOfWhatTheyHave(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if each := (after.TotalAlloc - before.TotalAlloc) / times; each > 4096 {
 		t.Errorf("a packet of %d bytes takes %d bytes of memory", len(body), each)
+	}
+}
+
+// What cannot be read or accepted is told once in a while, and tried again.
+func TestATransportGoesOnAndSaysSoOnce(t *testing.T) {
+	var log logtest.Buffer
+	one, err := newTransport(t.Context(), netip.MustParseAddrPort("127.0.0.1:0"), slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if !one.goesOn("connections cannot be accepted", syscall.EMFILE) {
+			t.Error("it ends")
+		}
+	}
+	if told := strings.Count(log.String(), "too many open files"); told != 1 {
+		t.Errorf("told %d times", told)
+	}
+	_ = one.Shutdown()
+	if one.goesOn("connections cannot be accepted", net.ErrClosed) || one.goesOn("connections cannot be accepted", syscall.EMFILE) {
+		t.Error("it goes on after its end")
 	}
 }
 
