@@ -2,6 +2,7 @@ package agentcli
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,7 +12,8 @@ import (
 
 func TestMemoryIsGivenBackOnceAfterChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		changes, given := make(chan struct{}, 1), 0
+		changes := make(chan struct{}, 1)
+		var given atomic.Int32
 		wait := func(ctx context.Context) (*hosts.State, error) {
 			select {
 			case <-ctx.Done():
@@ -22,13 +24,13 @@ func TestMemoryIsGivenBackOnceAfterChanges(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
-		go func() { defer close(ended); whenQuiet(ctx, wait, func() { given++ }) }()
-		expect := func(after time.Duration, want int) {
+		go func() { defer close(ended); whenQuiet(ctx, wait, func() { given.Add(1) }) }()
+		expect := func(after time.Duration, want int32) {
 			t.Helper()
 			time.Sleep(after)
 			synctest.Wait()
-			if given != want {
-				t.Errorf("%d times, not %d", given, want)
+			if got := given.Load(); got != want {
+				t.Errorf("%d times, not %d", got, want)
 			}
 		}
 		expect(10*quietTime, 0) // nothing has ever changed
