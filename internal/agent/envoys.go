@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"fmt"
+	"math/bits"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -25,22 +27,30 @@ const (
 func (a *Agent) watchEnvoys(ctx context.Context) {
 	tick := time.NewTicker(envoyPoll)
 	defer tick.Stop()
-	free := map[string]bool{}
+	looks := map[refused]uint{}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			free = tryFree(a.plane.xds, free)
+			looks = tryFree(a.plane.xds, looks)
 			a.proxyWrong(ofEnvoys, refusals(a.plane.xds, a.catalog.View()))
 		}
 	}
 }
 
+// refused is a listener that an Envoy could not have, and where.
+type refused struct {
+	listener string
+	at       netip.AddrPort
+}
+
 // tryFree has Envoys sent the listeners again whose ports were another process's and are
-// free, once each. It takes and gives which of them were free when it looked.
-func tryFree(server *xds.Server, before map[string]bool) (free map[string]bool) {
-	free = map[string]bool{}
+// free. before and looks are how often in a row such a port was free, or not looked at: it
+// is at the 1st, 2nd, 4th, 8th time and so on, as an Envoy takes a while, and would find
+// the port taken while it is looked at.
+func tryFree(server *xds.Server, before map[refused]uint) (looks map[refused]uint) {
+	looks = map[refused]uint{}
 	for _, stream := range server.Status() {
 		for _, t := range stream.Types {
 			if t.Type != translate.TypeListener {
@@ -48,17 +58,22 @@ func tryFree(server *xds.Server, before map[string]bool) (free map[string]bool) 
 			}
 			for _, r := range t.Rejected {
 				if at, taken := proxy.TakenPlace(r.Message); taken {
-					free[r.Name] = proxy.PortFault(at.Addr().String(), mesh.Port(at.Port())) == ""
+					one := refused{r.Name, at}
+					looks[one] = before[one] + 1
 				}
 			}
 		}
 	}
-	for name, is := range free {
-		if is && !before[name] {
-			server.TryAgain(translate.TypeListener, name)
+	for one, number := range looks {
+		switch {
+		case bits.OnesCount(number) != 1:
+		case proxy.PortFault(one.at.Addr().String(), mesh.Port(one.at.Port())) != "":
+			looks[one] = 0
+		default:
+			server.TryAgain(translate.TypeListener, one.listener)
 		}
 	}
-	return free
+	return looks
 }
 
 // refusals lists what Envoys refuse: for a reason of this host, such as a port that is

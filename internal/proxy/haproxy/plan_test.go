@@ -177,7 +177,7 @@ func harmless(p plan) plan {
 	for i := range out.Services {
 		one := &out.Services[i]
 		names[one.Name] = mesh.ServiceName(fmt.Sprint("s", i))
-		one.Name, one.Port = names[one.Name], 1
+		one.Name, one.Port = names[one.Name], min(one.Port, 1) // one without a port is told otherwise
 	}
 	for i := range out.Listeners {
 		out.Listeners[i].Service = names[out.Listeners[i].Service]
