@@ -9,11 +9,14 @@ import (
 
 // A host that was stopped, or had no processor for a while, finds its timers over before it
 // reads what came meanwhile: it declares others dead that have answered long ago. So what it
-// notes of losses just after it woke is told to nobody until it has looked again.
+// notes of losses just after it woke is told to nobody on this host until it has looked
+// again; memberlist's own word of it is refuted by those who are alive.
 const (
 	beat       = 250 * time.Millisecond
 	lapse      = 2 * beat // without a beat for longer than this a host slept
 	dazedBeats = 8        // how long losses wait; time in which this host sleeps again is not counted
+	mostNaps   = 40       // so long a loss waits at most on a machine that has no time at all
+	mostAsked  = 16       // of those who are said to be lost are asked at once, beside the probes
 )
 
 // attention notices that this host slept.
@@ -33,17 +36,21 @@ func (a *attention) clear(now time.Time) bool {
 	return a.dazed == 0
 }
 
-func (a *attention) beat(now time.Time) {
+// beat says whether this host has been awake since the last one.
+func (a *attention) beat(now time.Time) (awake bool) {
+	awake = a.last.IsZero() || now.Sub(a.last) <= lapse
 	if !a.clear(now) {
 		a.dazed--
 	}
 	a.last = now
+	return awake
 }
 
 // doubt is a loss that waits.
 type doubt struct {
 	node  memberlist.Node
 	beats int // until it is believed
+	naps  int // beats for which this host slept
 }
 
 // doubts says whether a loss waits, and has the host that is said to be lost asked. n.mu is held.
@@ -52,8 +59,13 @@ func (n *Node) doubts(node memberlist.Node) bool {
 	if !known || before.status != Alive || n.attention.clear(time.Now()) {
 		return false
 	}
-	n.attention.doubted[node.Name] = &doubt{node, dazedBeats}
-	n.back = append(n.back, before.address)
+	if r := n.state.records[node.Name]; r != nil && r.leaving {
+		return false // it has said so
+	}
+	n.attention.doubted[node.Name] = &doubt{node: node, beats: dazedBeats}
+	if len(n.back) < mostAsked {
+		n.back = append(n.back, before.address)
+	}
 	select {
 	case n.meet <- struct{}{}:
 	default:
@@ -72,17 +84,22 @@ func (n *Node) attend(ctx context.Context) {
 			return
 		case <-ticker.C:
 			n.mu.Lock()
-			n.attention.beat(time.Now())
-			n.believe()
+			n.believe(n.attention.beat(time.Now()))
 			n.mu.Unlock()
 		}
 	}
 }
 
-// believe takes one beat from losses that wait. n.mu is held.
-func (n *Node) believe() {
+// believe takes one beat from losses that wait, if this host was awake for it: else nothing
+// that came meanwhile is read yet. n.mu is held.
+func (n *Node) believe(awake bool) {
 	for name, one := range n.attention.doubted {
-		if one.beats--; one.beats <= 0 {
+		if awake {
+			one.beats--
+		} else {
+			one.naps++
+		}
+		if one.beats <= 0 || one.naps > mostNaps {
 			delete(n.attention.doubted, name)
 			n.note(one.node, Failed)
 		}

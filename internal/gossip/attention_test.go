@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -49,13 +50,13 @@ func TestALossWaitsAfterASleep(t *testing.T) {
 	n.state.records["leaves"] = &record{leaving: true}
 	for range dazedBeats - 1 {
 		n.attention.beat(time.Now())
-		n.believe()
+		n.believe(true)
 	}
 	if got := status("dead"); got != Alive {
 		t.Errorf("the loss is told too soon: %s", got)
 	}
 	n.attention.beat(time.Now())
-	n.believe()
+	n.believe(true)
 	for name, want := range map[string]Status{"answers": Alive, "dead": Failed, "leaves": Left} {
 		if got := status(name); got != want {
 			t.Errorf("in the end %s is %s, to be %s", name, got, want)
@@ -67,34 +68,52 @@ func TestALossWaitsAfterASleep(t *testing.T) {
 	}
 }
 
+// A beat for which a host slept is none that a loss waits for; but no loss waits for ever.
+func TestSleepIsNoPatience(t *testing.T) {
+	n := bare(t, "other")
+	n.attention.doubted["other"] = &doubt{node: memberlist.Node{Name: "other", Addr: []byte{127, 0, 0, 2}}, beats: 1}
+	n.attention.last = time.Now().Add(-time.Minute)
+	for range mostNaps {
+		n.believe(n.attention.beat(n.attention.last.Add(2 * lapse)))
+	}
+	if got := n.host("other").Status; got != Alive {
+		t.Errorf("it is %s by sleep alone", got)
+	}
+	n.believe(n.attention.beat(n.attention.last.Add(2 * lapse)))
+	if got := n.host("other").Status; got != Failed {
+		t.Errorf("it is %s for ever", got)
+	}
+}
+
 const (
 	processEnv = "HEDDLE_TEST_GOSSIP_SEED"
 	slowProbes = 400 * time.Millisecond
 	suspicion  = 4 * slowProbes // memberlist's, in a fleet of a few
 )
 
-// TestHostProcess is a host in a process of its own, for tests that stop it.
-func TestHostProcess(t *testing.T) {
-	if os.Getenv(processEnv) == "" {
-		t.Skip("other tests start it")
-	}
+// runProcess is a host in a process of its own, for tests that stop it, until that is killed.
+func runProcess() {
 	name, seed, _ := strings.Cut(os.Getenv(processEnv), " ")
-	f := &fleet{t: t}
-	n := f.start(name, func(c *Config) {
-		c.Seeds, c.silent, c.SyncInterval, c.ProbeInterval = []string{seed}, true, time.Hour, slowProbes
-		c.Logger = slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	n, err := New(Config{
+		Name: name, Bind: netip.MustParseAddrPort("127.0.0.1:0"), Seeds: []string{seed}, SyncInterval: time.Hour, ProbeInterval: slowProbes, RetryInterval: 500 * time.Millisecond,
+		Logger: slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
-	feed := n.Subscribe()
-	defer feed.Close()
-	for {
-		list, err := feed.Wait(t.Context())
-		if err != nil {
-			return
-		}
-		for _, h := range list {
-			fmt.Printf("TOLD %s %s %d\n", h.Name, h.Status, len(h.Entries))
-		}
+	if err != nil {
+		panic(err)
 	}
+	go func() {
+		feed := n.Subscribe()
+		for {
+			list, err := feed.Wait(context.Background())
+			if err != nil {
+				return
+			}
+			for _, h := range list {
+				fmt.Printf("TOLD %s %s %d\n", h.Name, h.Status, len(h.Entries))
+			}
+		}
+	}()
+	panic(n.Run(context.Background()))
 }
 
 // process is such a host; what it says is kept.
@@ -108,7 +127,7 @@ type process struct {
 
 func startProcess(t *testing.T, name string, seed netip.AddrPort) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestHostProcess$", "-test.v")}
+	p := &process{t: t, cmd: exec.CommandContext(t.Context(), os.Args[0])}
 	p.cmd.Env = append(os.Environ(), processEnv+"="+name+" "+seed.String())
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {

@@ -16,9 +16,9 @@ import (
 )
 
 // transport carries the packets and connections of memberlist, whose own takes 64 KiB of
-// memory for each packet. A packet takes what it has here, and connections end with the
-// host's part in the fleet, also the attempts at hosts that do not answer, which would
-// hold it up.
+// memory for each packet. A packet takes what it has here, and connections of both
+// directions end with the host's part in the fleet, also the attempts at hosts that do not
+// answer, which would hold it up.
 type transport struct {
 	//nolint:containedctx // memberlist dials without one
 	ctx    context.Context
@@ -106,7 +106,7 @@ func (t *transport) accept() {
 			continue
 		}
 		select {
-		case t.streams <- connection:
+		case t.streams <- t.cut(connection):
 		case <-t.closed:
 			_ = connection.Close()
 			return
@@ -164,7 +164,11 @@ func (t *transport) DialTimeout(address string, timeout time.Duration) (net.Conn
 	if err != nil {
 		return nil, err
 	}
-	return cut{connection, context.AfterFunc(t.ctx, func() { _ = connection.Close() })}, nil
+	return t.cut(connection), nil
+}
+
+func (t *transport) cut(connection net.Conn) net.Conn {
+	return cut{connection, context.AfterFunc(t.ctx, func() { _ = connection.Close() })}
 }
 
 // cut is a connection that is closed when a context ends.

@@ -3,6 +3,7 @@ package proxy
 import (
 	"fmt"
 	"strings"
+	"unicode"
 
 	"github.com/heddle-mesh/heddle/internal/mesh"
 )
@@ -20,6 +21,12 @@ const mostTold = 1000
 // Trouble is the problem of a whole proxy: what does not work, and why, in one line.
 func Trouble(what string, err error) Problem {
 	text := strings.NewReplacer(":\n", ": ", "\n", "; ").Replace(strings.TrimSpace(what + ": " + err.Error()))
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
 	if len(text) > mostTold {
 		text = strings.ToValidUTF8(text[:mostTold], "") + "…"
 	}
