@@ -93,8 +93,7 @@ const mostBytes = 32 << 20
 func (s *Source) read() ([]byte, error) {
 	info, err := os.Stat(s.Path)
 	switch {
-	case err != nil:
-		return nil, err
+	case err != nil: // to open it says so, too
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("%s is no file with services: it is a folder, a pipe or a device", s.Path)
 	case info.Size() > mostBytes:
