@@ -115,7 +115,7 @@ bench-azure: ## 10,000 machines of 20 Azure subscriptions: calls and memory of a
 	@go test ./test -run '^TestMachinesSpeed$$' -count=1 -v -timeout 10m -args -azure-machines 9990 -azure-services 500 -azure-rounds 36
 
 .PHONY: bench-gossip
-bench-gossip: ## hosts' gossip in fleets of 30, 1,000 and 5,000, simulated, beside memberlist's own broadcasts; 100 real ones in one process; then thirty real agents: a file's change and a container's start to the last host, what an idle agent takes, and all faults; a container's start to an answer on another host; as root
+bench-gossip: ## hosts' gossip in fleets of 30, 1,000 and 5,000, simulated, beside memberlist's own broadcasts; 100 and 300 real ones in one process; then thirty real agents: a file's change and a container's start to the last host, what an idle agent takes, and all faults; a container's start to an answer on another host; as root
 	@go test ./internal/gossip -run '^$$' -bench 'Gossip|Defaults' -benchtime 1x -timeout 20m
 	@go test ./test/hosts -count=1 -v -timeout 40m -args -rounds 100
 	@hack/envoy.sh >&2

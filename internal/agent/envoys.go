@@ -33,8 +33,9 @@ func (a *Agent) watchEnvoys(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			looks = tryFree(a.plane.xds, looks)
-			a.proxyWrong(ofEnvoys, refusals(a.plane.xds, a.catalog.View()))
+			status := a.plane.xds.Status()
+			looks = tryFree(a.plane.xds, status, looks)
+			a.proxyWrong(ofEnvoys, refusals(a.plane.xds.Quarantine(), status, a.catalog.View()))
 		}
 	}
 }
@@ -49,9 +50,9 @@ type refused struct {
 // free. before and looks are how often in a row such a port was free, or not looked at: it
 // is at the 1st, 2nd, 4th, 8th time and so on, as an Envoy takes a while, and would find
 // the port taken while it is looked at.
-func tryFree(server *xds.Server, before map[refused]uint) (looks map[refused]uint) {
+func tryFree(server *xds.Server, streams []xds.ProxyStatus, before map[refused]uint) (looks map[refused]uint) {
 	looks = map[refused]uint{}
-	for _, stream := range server.Status() {
+	for _, stream := range streams {
 		for _, t := range stream.Types {
 			if t.Type != translate.TypeListener {
 				continue
@@ -78,17 +79,17 @@ func tryFree(server *xds.Server, before map[refused]uint) (looks map[refused]uin
 
 // refusals lists what Envoys refuse: for a reason of this host, such as a port that is
 // another's, or because it cannot be.
-func refusals(server *xds.Server, v *catalog.View) []proxy.Problem {
+func refusals(quarantine []xds.Quarantined, streams []xds.ProxyStatus, v *catalog.View) []proxy.Problem {
 	var list []proxy.Problem
 	add := func(p proxy.Problem) {
 		if !slices.Contains(list, p) {
 			list = append(list, p)
 		}
 	}
-	for _, q := range server.Quarantine() {
+	for _, q := range quarantine {
 		add(refusal(v, q.Type, q.Name, q.Origin, q.Message))
 	}
-	for _, stream := range server.Status() {
+	for _, stream := range streams {
 		for _, t := range stream.Types {
 			for _, r := range t.Rejected {
 				add(refusal(v, t.Type, r.Name, r.Origin, r.Message))

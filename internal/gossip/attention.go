@@ -16,7 +16,6 @@ const (
 	lapse      = 2 * beat // without a beat for longer than this a host slept
 	dazedBeats = 8        // how long losses wait; time in which this host sleeps again is not counted
 	mostNaps   = 40       // so long a loss waits at most on a machine that has no time at all
-	mostAsked  = 16       // of those who are said to be lost are asked at once, beside the probes
 )
 
 // attention notices that this host slept.
@@ -63,31 +62,14 @@ func (n *Node) doubts(node memberlist.Node) bool {
 		return false // it has said so
 	}
 	n.attention.doubted[node.Name] = &doubt{node: node, beats: dazedBeats}
-	if len(n.back) < mostAsked {
-		n.back = append(n.back, before.address)
-	}
-	select {
-	case n.meet <- struct{}{}:
-	default:
-	}
+	n.revisit(before.address)
 	n.cfg.Logger.Debug("a host is lost just after this one did nothing for a while; it is asked again", "host", node.Name)
 	return true
 }
 
 // attend beats until ctx ends, and believes what has waited long enough.
 func (n *Node) attend(ctx context.Context) {
-	ticker := time.NewTicker(beat)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			n.mu.Lock()
-			n.believe(n.attention.beat(time.Now()))
-			n.mu.Unlock()
-		}
-	}
+	n.every(ctx, beat, func(now time.Time) { n.believe(n.attention.beat(now)) })
 }
 
 // believe takes one beat from losses that wait, if this host was awake for it: else nothing

@@ -159,7 +159,17 @@ func (n *Node) welcome(address netip.AddrPort) {
 	if rand.IntN(len(n.hosts)) >= fanOut {
 		return
 	}
-	n.back = append(n.back, address)
+	n.revisit(address)
+}
+
+// mostRevisited bounds how many hosts are compared with at once; digests and probes reach the others.
+const mostRevisited = 16
+
+// revisit has this host compare what it knows with another one soon. n.mu is held.
+func (n *Node) revisit(address netip.AddrPort) {
+	if len(n.back) < mostRevisited {
+		n.back = append(n.back, address)
+	}
 	select {
 	case n.meet <- struct{}{}:
 	default:

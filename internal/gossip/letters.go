@@ -85,18 +85,25 @@ func (n *Node) want(host string, known position) []Known {
 
 // remind asks again for what has not come, somebody else, until ctx ends.
 func (n *Node) remind(ctx context.Context) {
-	ticker := time.NewTicker(askAgain)
+	n.every(ctx, askAgain, func(time.Time) {
+		n.resume()
+		n.askOthers()
+	})
+}
+
+// every does something again and again, with n.mu held, until ctx ends.
+func (n *Node) every(ctx context.Context, interval time.Duration, do func(now time.Time)) {
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			n.mu.Lock()
+			do(time.Now())
+			n.mu.Unlock()
 		}
-		n.mu.Lock()
-		n.resume()
-		n.askOthers()
-		n.mu.Unlock()
 	}
 }
 

@@ -89,7 +89,7 @@ type Node struct {
 	strayBytes int                  // guarded by mu: what the records of strays cost
 	askers     map[string]*asker    // guarded by mu: by host
 	lacks      map[string]*lack     // guarded by mu: by host
-	back       []netip.AddrPort     // guarded by mu: of hosts that failed and are alive again
+	back       []netip.AddrPort     // guarded by mu: of hosts that are alive again, or perhaps still are
 	places     places               // guarded by mu
 	told       bool                 // guarded by mu: a digest of another host has come
 	refuted    time.Time            // guarded by mu: when this host last had to answer what was said of it

@@ -98,15 +98,16 @@ func (t *transport) readPackets() {
 
 func (t *transport) accept() {
 	for {
-		connection, err := t.tcp.Accept()
+		accepted, err := t.tcp.Accept()
 		if err != nil {
 			if !t.goesOn("connections cannot be accepted", err) {
 				return
 			}
 			continue
 		}
+		connection := t.cut(accepted)
 		select {
-		case t.streams <- t.cut(connection):
+		case t.streams <- connection:
 		case <-t.closed:
 			_ = connection.Close()
 			return
