@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+	"go.uber.org/goleak"
 )
 
 // crowd is many real hosts in one process, each on a loopback address of its own, with
@@ -30,13 +31,15 @@ const crowdPort = 27946 // none that the kernel gives to connections
 // know all and what they run.
 func gather(tb testing.TB, hosts, services int, pause time.Duration) *crowd {
 	tb.Helper()
-	c := &crowd{tb: tb}
+	c, others := &crowd{tb: tb}, goleak.IgnoreCurrent()
 	tb.Cleanup(func() {
 		var all sync.WaitGroup
 		for _, stop := range c.stop {
 			all.Go(stop)
 		}
 		all.Wait()
+		for since := time.Now(); goleak.Find(others) != nil && time.Since(since) < 10*time.Second; { // probes that are under way end by themselves
+		}
 	})
 	for i := range hosts {
 		c.start(i, services)
